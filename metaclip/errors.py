@@ -1,0 +1,62 @@
+"""Every error that the project raises on purpose.
+
+The text of an error names the file, field or record, the reason, and the way out. `exit_code` is
+what the `metaclip` command ends with.
+"""
+
+
+class MetaclipError(Exception):
+    """Base of all errors raised on purpose."""
+
+    exit_code = 1
+
+
+class ConfigError(MetaclipError):
+    """A configuration that cannot work: unknown key, impossible value, missing file."""
+
+    exit_code = 2
+
+
+class InputError(MetaclipError):
+    """An input that is missing, changed or unreadable."""
+
+    exit_code = 3
+
+
+class UnreadableFileError(InputError):
+    """A file none of whose records can be used; counted and listed, it does not end a run.
+
+    `reason` is a short snake_case word that statistics count by.
+    """
+
+    def __init__(self, path: str, reason: str, detail: str) -> None:
+        super().__init__(f"{path}: {detail}")
+        self.path = path
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type["UnreadableFileError"], tuple[str, str, str]]:
+        # The default rebuilds from the message alone, which fails between processes.
+        return type(self), (self.path, self.reason, self.detail)
+
+
+class TransportError(InputError):
+    """A file that could not be fetched now but may be later: the task is retried."""
+
+
+class StoreError(MetaclipError):
+    """An output of an earlier stage that is missing, short or altered, or a store out of reach."""
+
+    exit_code = 4
+
+
+class StageError(MetaclipError):
+    """A stage that ran and whose result must not be used (too many failed files, nothing matched)."""
+
+    exit_code = 5
+
+
+class WorkerLostError(MetaclipError):
+    """A worker process died while it computed (killed, out of memory): the task is retried."""
+
+    exit_code = 6
