@@ -1,0 +1,71 @@
+"""Each (address, text) once: sort pairs by uid and keep one row of each, in bounded memory.
+
+Of rows with one uid, the one with the smallest (page_url, text_key) stays, so that neither the
+order of the input nor how it was cut into shards shows in the result.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from metaclip.scratch import ScratchTable
+
+
+class UniquePairs:
+    """Collects pairs and gives them back sorted by (uid_hi, uid_lo), each uid once.
+
+    Holds 16 bytes a row in memory; the rows themselves are a `ScratchTable`.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._scratch = ScratchTable(schema)
+        self._high: list[npt.NDArray[np.uint64]] = []
+        self._low: list[npt.NDArray[np.uint64]] = []
+
+    @property
+    def rows(self) -> int:
+        """Rows added so far, repeats included."""
+        return self._scratch.rows
+
+    def append(self, table: pa.Table) -> None:
+        """Add pairs, in any order."""
+        if table.num_rows:
+            self._high.append(table.column("uid_hi").to_numpy())
+            self._low.append(table.column("uid_lo").to_numpy())
+            self._scratch.append(table)
+
+    def order(self) -> npt.NDArray[np.int64]:
+        """Return the positions of the rows that stay, int64, in the order of their uids."""
+        if not self._high:
+            return np.zeros(0, np.int64)
+        high, low = np.concatenate(self._high), np.concatenate(self._low)
+        order = np.lexsort((low, high))
+        high, low = high[order], low[order]
+        repeats = (high[1:] == high[:-1]) & (low[1:] == low[:-1])
+        if not repeats.any():
+            return order
+        return self._resolve(order, repeats)
+
+    def _resolve(
+        self, order: npt.NDArray[np.int64], repeats: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.int64]:
+        """Let the smallest (page_url, text_key) of each group of repeats stay."""
+        starts = np.concatenate([[True], ~repeats])
+        groups = np.cumsum(starts) - 1
+        shared = np.concatenate([[False], repeats]) | np.concatenate([repeats, [False]])
+        places = np.flatnonzero(shared)
+        rows = self._scratch.take(order[places]).select(["page_url", "text_key"])
+        rows = rows.append_column("group", pa.array(groups[places])).append_column("place", pa.array(places))
+        # Arrow compares text by bytes, so no locale shows. Full ties are alike in every column.
+        ranked = rows.sort_by([(name, "ascending") for name in ("group", "page_url", "text_key", "place")])
+        firsts = np.flatnonzero(np.diff(ranked.column("group").to_numpy(), prepend=-1))
+        chosen = ranked.column("place").to_numpy()[firsts]
+        stays = starts & ~shared
+        stays[chosen] = True
+        return order[stays]
+
+    def tables(self, order: npt.NDArray[np.int64]) -> Iterator[pa.Table]:
+        """Give the rows of `order`, some ten thousand at a time."""
+        return self._scratch.in_order(order)
