@@ -129,7 +129,9 @@ def _explain(address: str, error: Exception) -> InputError | ConfigError:
     status = getattr(cause, "status", None) or getattr(error, "status", None)
     if isinstance(error, PermissionError) or status in (401, 403):
         return ConfigError(f"{_FIELD}: {address}: access is denied; check its rights and your credentials")
-    passing = type(cause).__module__.startswith(("aiohttp", "asyncio")) and status not in (404, 410)
+    passing = isinstance(cause, TimeoutError) or (
+        type(cause).__module__.startswith("aiohttp") and status not in (404, 410)
+    )
     if isinstance(error, FileNotFoundError | NotADirectoryError) and not passing:
         return ConfigError(
             f"{_FIELD}: {address}: no such file; relative paths start at the folder the command runs in"
