@@ -1,0 +1,291 @@
+"""From the block of a `response` record to the bytes of an HTML page in UTF-8.
+
+HTTP head (RFC 9112, read tolerantly), transfer and content encodings undone (RFC 9110 section 8.4),
+media type, character set (HTML standard, 13.2.3). Crawlers store bodies as received, decoded with the
+headers corrected, or decoded with the headers left as they were; all three are read.
+"""
+
+import codecs
+import re
+import zlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import brotli  # type: ignore[import-untyped]
+import webencodings
+import zstandard
+from resiliparse.parse.encoding import detect_encoding
+
+
+class PageError(Exception):
+    """A response that is not a readable HTML page; `reason` is what statistics count by."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Message(NamedTuple):
+    """An HTTP response taken apart."""
+
+    headers: dict[str, list[str]]
+    """Values by lower-case name, in order."""
+    body: bytes
+    """As stored: encodings not yet undone."""
+
+    def last(self, name: str) -> str:
+        """The last value of a header, which is the one that counts where only one may stand, or ""."""
+        values = self.headers.get(name)
+        return values[-1] if values else ""
+
+    def tokens(self, name: str) -> list[str]:
+        """All comma-separated values of a header, in lower case, in order."""
+        values = ",".join(self.headers.get(name, ())).lower().split(",")
+        return [token for value in values if (token := value.strip())]
+
+
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_FOLD = re.compile(r"\n[ \t]+")
+
+
+def parse_message(block: bytes) -> Message:
+    """Split a response into headers and body. Bare line feeds, folded and non-UTF-8 lines are read.
+
+    Raises:
+        PageError: `bad_http` where no status line begins the block or no blank line ends the head.
+    """
+    end = _HEAD_END.search(block)
+    if not end or block[:5].upper() != b"HTTP/":
+        raise PageError("bad_http")
+    head = block[: end.start()].decode("latin-1").replace("\r\n", "\n")
+    headers: dict[str, list[str]] = {}
+    for line in _FOLD.sub(" ", head).split("\n")[1:]:
+        name, colon, value = line.partition(":")
+        if colon:
+            headers.setdefault(name.strip().lower(), []).append(value.strip())
+    return Message(headers, block[end.end() :])
+
+
+def html_page(message: Message, max_bytes: int) -> bytes:
+    """Return the page in UTF-8, its encodings undone; undecodable bytes may remain, for the parser.
+
+    Raises:
+        PageError: `not_html`, `too_large` (more than `max_bytes` once content-decoded), or `encoding`
+            (a content encoding that cannot be undone).
+    """
+    content_type = message.last("content-type")
+    media_type = content_type.partition(";")[0].strip().lower()
+    if "/" in media_type and not is_html_type(media_type):
+        raise PageError("not_html")
+    body = message.body
+    if "chunked" in message.tokens("transfer-encoding"):
+        body = unchunk(body)
+    for coding in reversed(message.tokens("content-encoding")):
+        body = _undo(coding, body, max_bytes)
+    if len(body) > max_bytes:
+        raise PageError("too_large")
+    # A server's text/html is believed unless the first bytes say otherwise; no type, only if they agree.
+    if body.startswith(_BINARY) or ("/" not in media_type and not _HTML_START.match(body)):
+        raise PageError("not_html")
+    return to_utf8(body, content_type)
+
+
+def is_html_type(media_type: str) -> bool:
+    """Tell whether a media type, parameters and case aside, is that of HTML pages."""
+    return media_type.partition(";")[0].strip().lower() in ("text/html", "application/xhtml+xml")
+
+
+_BINARY = (b"%PDF-", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"PK\x03\x04", b"\x1f\x8b\x08")
+_HTML_START = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<!--|<\?xml[^>]*>\s*(?:<!doctype\s+html|<html)"
+    rb"|<(?:!doctype\s+html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p|meta)[\s>])",
+    re.IGNORECASE,
+)
+_MARKUP_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[!?a-zA-Z]")
+_CHUNK_SIZE = re.compile(rb"[ \t]*([0-9a-fA-F]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
+
+
+def unchunk(body: bytes) -> bytes:
+    """Undo chunked transfer encoding.
+
+    A body that does not begin with a chunk was decoded by the crawler and stays as it is. Where chunks
+    break off or go wrong, what was read up to there is returned.
+    """
+    chunks: list[bytes] = []
+    position = 0
+    while match := _CHUNK_SIZE.match(body, position):
+        size = int(match[1], 16)
+        if not size:
+            return b"".join(chunks)
+        chunks.append(body[match.end() : match.end() + size])
+        position = match.end() + size
+        if body[position : position + 2] == b"\r\n":
+            position += 2
+        elif body[position : position + 1] == b"\n":
+            position += 1
+    return b"".join(chunks) if chunks else body
+
+
+_IDENTITY = frozenset({"identity", "none", "utf-8", "utf8", "binary", "8bit", "7bit"})
+
+
+def _undo(coding: str, body: bytes, max_bytes: int) -> bytes:
+    # Markup under a content encoding: the crawler undid that, the header stayed.
+    if coding in _IDENTITY or not body or _MARKUP_START.match(body):
+        return body
+    decode = _DECODERS.get(coding)
+    decoded = decode(body, max_bytes) if decode else b""
+    if not decoded:
+        raise PageError("encoding")
+    if len(decoded) > max_bytes:
+        raise PageError("too_large")
+    return decoded
+
+
+# Every decoder returns what could be decoded, so that a truncated page still counts; little more than
+# `max_bytes`, so that a bomb does no harm; and b"" where nothing could be decoded.
+_PIECE = 1 << 16
+# Deflate grows a thousandfold at most: a step of input gives 4 MB at most.
+_DEFLATE_STEP = 1 << 12
+
+
+def _inflate(body: bytes, max_bytes: int, wbits: int) -> bytes:
+    pieces: list[bytes] = []
+    size = position = 0
+    try:
+        while position < len(body) and size <= max_bytes:
+            inflater = zlib.decompressobj(wbits)
+            while position < len(body) and not inflater.eof and size <= max_bytes:
+                piece = inflater.decompress(body[position : position + _DEFLATE_STEP])
+                position += _DEFLATE_STEP
+                pieces.append(piece)
+                size += len(piece)
+            # A gzip body may be several members one after the other.
+            position -= len(inflater.unused_data)
+    except zlib.error:
+        # What came before the fault is good where a header shows that it was deflate at all.
+        return b"" if wbits < 0 else b"".join(pieces)
+    return b"".join(pieces)
+
+
+def _ungzip(body: bytes, max_bytes: int) -> bytes:
+    return _inflate(body, max_bytes, zlib.MAX_WBITS | 16)
+
+
+def _undeflate(body: bytes, max_bytes: int) -> bytes:
+    """Undo the standard's zlib format, or the bare deflate that some servers send instead."""
+    return _inflate(body, max_bytes, zlib.MAX_WBITS) or _inflate(body, max_bytes, -zlib.MAX_WBITS)
+
+
+def _unbrotli(body: bytes, max_bytes: int) -> bytes:
+    decompressor = brotli.Decompressor()
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        piece = decompressor.process(body, output_buffer_limit=_PIECE)
+        while piece and size <= max_bytes:
+            pieces.append(piece)
+            size += len(piece)
+            piece = decompressor.process(b"", output_buffer_limit=_PIECE)
+    except brotli.error:
+        # Brotli has no header: other bytes may pass for it for a while.
+        return b""
+    return b"".join(pieces)
+
+
+def _unzstd(body: bytes, max_bytes: int) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    # RFC 9659 lets a page ask for windows of up to 8 MB.
+    decompressor = zstandard.ZstdDecompressor(max_window_size=8 << 20)
+    try:
+        with decompressor.stream_reader(body, read_across_frames=True) as reader:
+            while size <= max_bytes and (piece := reader.read(_PIECE)):
+                pieces.append(piece)
+                size += len(piece)
+    except zstandard.ZstdError:
+        return b"".join(pieces)
+    return b"".join(pieces)
+
+
+_DECODERS: dict[str, Callable[[bytes, int], bytes]] = {
+    "gzip": _ungzip,
+    "x-gzip": _ungzip,
+    "deflate": _undeflate,
+    "br": _unbrotli,
+    "zstd": _unzstd,
+}
+
+_CHARSET_PARAMETER = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
+_COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
+_META = re.compile(rb"<meta[\s/][^>]*", re.IGNORECASE)
+_META_CHARSET = re.compile(rb"[\s\"'/;]charset\s*=\s*[\"']?\s*([^\s\"'/>;]+)", re.IGNORECASE)
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16le"),
+    (codecs.BOM_UTF16_BE, "utf-16be"),
+)
+_PRESCAN_BYTES = 1024
+_LATE_PRESCAN_BYTES = 1 << 16
+
+
+def to_utf8(body: bytes, content_type: str = "") -> bytes:
+    """Return a page's bytes in UTF-8.
+
+    The character set is that of the byte-order mark, else of the Content-Type header, else of a meta tag
+    in the first 1024 bytes, else UTF-8 if the page is valid UTF-8, else of a later meta tag (a browser,
+    too, starts over when it meets one), else what detection guesses. Undecodable bytes become U+FFFD;
+    a page that is UTF-8 is returned as it is, and its parser does that.
+    """
+    for mark, label in _BYTE_ORDER_MARKS:
+        if body.startswith(mark):
+            return _transcode(body[len(mark) :], webencodings.lookup(label))
+    encoding = None
+    if parameter := _CHARSET_PARAMETER.search(content_type):
+        encoding = _lookup(parameter[1])
+    encoding = encoding or _meta_encoding(body[:_PRESCAN_BYTES])
+    if encoding is None:
+        # ISO-2022-JP is valid UTF-8 by its bytes; its escapes are what gives it away.
+        if b"\x1b" not in body and _is_utf8(body):
+            return body
+        encoding = _meta_encoding(body[:_LATE_PRESCAN_BYTES])
+    return _transcode(body, encoding or _lookup(detect_encoding(body) or "") or webencodings.UTF8)
+
+
+def _transcode(body: bytes, encoding: webencodings.Encoding) -> bytes:
+    if encoding is webencodings.UTF8:
+        return body
+    text: str = encoding.codec_info.decode(body, "replace")[0]
+    return text.encode("utf-8", "replace")
+
+
+def _lookup(label: str) -> webencodings.Encoding | None:
+    # Labels are ASCII; webencodings lower-cases through UTF-8, which a lone surrogate would break.
+    encoding = webencodings.lookup(label) if label.isascii() else None
+    # What the standard maps to `replacement` is not to be decoded at all: as good as unlabelled.
+    return None if encoding is None or encoding.name == "replacement" else encoding
+
+
+def _meta_encoding(start: bytes) -> webencodings.Encoding | None:
+    if b"charset" not in start and b"harset" not in start.lower():
+        return None
+    for meta in _META.finditer(_COMMENT.sub(b"", start)):
+        tag = meta[0]
+        lower = tag.lower()
+        # `charset=` inside `content` counts only where that stands for the Content-Type header.
+        if b"content" in lower and b"http-equiv" not in lower:
+            continue
+        if (found := _META_CHARSET.search(tag)) and (encoding := _lookup(found[1].decode("latin-1"))):
+            # A page whose meta tag could be read is not in UTF-16, whatever it says.
+            if encoding.name.startswith("utf-16"):
+                return webencodings.UTF8
+            return webencodings.lookup("windows-1252") if encoding.name == "x-user-defined" else encoding
+    return None
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,183 @@
+"""From the images of a page to image-text pairs: the rules that WARC and WAT share."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from metaclip.config import Extract
+from metaclip.urls import Base, Fault, page_base, resolve
+
+BATCH_PAIRS = 8192
+"""A batch is handed on once it holds so many pairs; a page is never split."""
+
+Attributes = Mapping[str, str | None]
+"""An `<img>`'s attributes by lower-case name; None or "" where the value is empty."""
+
+
+@dataclass(slots=True)
+class PairBatch:
+    """Image-text pairs, column by column; all lists have one length."""
+
+    urls: list[str] = field(default_factory=list)
+    """Absolute http(s) address of the image, as `urls.resolve` gives it."""
+    texts: list[str] = field(default_factory=list)
+    """As `clean_text` gives it, never empty."""
+    text_keys: list[str] = field(default_factory=list)
+    """The attribute that the text stood in."""
+    page_urls: list[str] = field(default_factory=list)
+    """The page's address as the record gives it."""
+
+    def __len__(self) -> int:
+        return len(self.urls)
+
+
+def clean_text(text: str) -> str:
+    """Turn every run of white space into one space and strip both ends.
+
+    White space is what `str.split` takes it to be: all of Unicode's, no-break spaces included, and the
+    ASCII separators 0x1C to 0x1F. A zero byte and a lone surrogate become U+FFFD, as the HTML standard
+    has it, so the result always encodes to UTF-8.
+    """
+    text = " ".join(text.split())
+    if "\0" in text or (not text.isascii() and _LONE_SURROGATE.search(text)):
+        return _UNUSABLE.sub("\ufffd", text)
+    return text
+
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNUSABLE = re.compile("[\0\ud800-\udfff]")
+
+
+class PairCollector:
+    """Gathers the pairs of pages into batches and counts what becomes of their images."""
+
+    def __init__(self, settings: Extract, statistics: Counter[str]) -> None:
+        self.statistics = statistics
+        self._text_keys = tuple(settings.text_keys)
+        self._lazy_attributes = tuple(settings.lazy_attributes)
+        self._batch = PairBatch()
+
+    def add_page(self, page_url: str, base_href: str | None, images: Iterable[Attributes]) -> None:
+        """Add the pairs of one page, all of them or, where anything is raised, none.
+
+        Counts the page under `pages`, or under `dropped.page.no_address` where the page has no http(s)
+        address that references could be resolved against.
+        """
+        base = page_base(page_url, base_href)
+        if isinstance(base, Fault):
+            self.statistics["dropped.page.no_address"] += 1
+            return
+        urls: list[str] = []
+        texts: list[str] = []
+        keys: list[str] = []
+        faults: list[str] = []
+        seen = kept = 0
+        for attributes in images:
+            seen += 1
+            found = len(texts)
+            for key in self._text_keys:
+                value = attributes.get(key)
+                if value and (text := clean_text(value)):
+                    texts.append(text)
+                    keys.append(key)
+            count = len(texts) - found
+            # Three images in ten have no text; they need no address either.
+            if not count:
+                faults.append("no_text")
+                continue
+            address = self._address(attributes, base)
+            if isinstance(address, Fault):
+                faults.append(address.value)
+                del texts[found:], keys[found:]
+                continue
+            kept += 1
+            urls.extend([address] * count)
+        page_url = clean_text(page_url)
+        batch = self._batch
+        batch.urls += urls
+        batch.texts += texts
+        batch.text_keys += keys
+        batch.page_urls += [page_url] * len(urls)
+        statistics = self.statistics
+        statistics["pages"] += 1
+        statistics["images"] += seen
+        statistics["images_kept"] += kept
+        statistics["texts"] += len(texts)
+        for reason in faults:
+            statistics["dropped.image." + reason] += 1
+
+    def _address(self, attributes: Attributes, base: Base) -> str | Fault:
+        address = resolve(attributes.get("src") or "", base)
+        if address is Fault.NONE or address is Fault.DATA:
+            for name in self._lazy_attributes:
+                value = attributes.get(name)
+                if not value:
+                    continue
+                candidates = srcset_candidates(value) if name == "srcset" else (value,)
+                for candidate in candidates:
+                    lazy = resolve(candidate, base)
+                    if isinstance(lazy, str):
+                        return lazy
+        return address
+
+    def take_full(self) -> PairBatch | None:
+        """Hand over the batch if it is full."""
+        return self.take() if len(self._batch) >= BATCH_PAIRS else None
+
+    def take(self) -> PairBatch | None:
+        """Hand over what there is, or None if there is nothing."""
+        batch, self._batch = self._batch, PairBatch()
+        return batch if len(batch) else None
+
+
+_SRCSET_URL = re.compile(r"[\s,]*([^\s,]\S*)")
+_SRCSET_DESCRIPTORS = re.compile(r"(?:[^,(]|\([^)]*\)?)*")
+_WIDTH = re.compile(r"[0-9]+w")
+_HEIGHT = re.compile(r"[0-9]+h")
+_DENSITY = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?x")
+
+
+def srcset_candidates(srcset: str) -> list[str]:
+    """Return a srcset's references, the largest first, equals in the order of writing.
+
+    Read as the HTML standard reads it (4.8.4.3.9, "Parsing a srcset attribute"); candidates with
+    descriptors that it forbids are left out. The size is the width descriptor, or the density where
+    there is none (1 if nothing is said). The largest is taken because a training set can shrink an
+    image, never enlarge it.
+    """
+    candidates: list[tuple[float, str]] = []
+    position = 0
+    while match := _SRCSET_URL.match(srcset, position):
+        reference = match[1]
+        position = match.end()
+        descriptors: list[str] = []
+        if reference.endswith(","):
+            reference = reference.rstrip(",")
+        else:
+            if tail := _SRCSET_DESCRIPTORS.match(srcset, position):
+                position = tail.end()
+                descriptors = tail[0].split()
+        size = _size(descriptors)
+        if reference and size is not None:
+            candidates.append((size, reference))
+    candidates.sort(key=lambda candidate: -candidate[0])
+    return [reference for _, reference in candidates]
+
+
+def _size(descriptors: list[str]) -> float | None:
+    width: float | None = None
+    density: float | None = None
+    height = False
+    for descriptor in descriptors:
+        if _WIDTH.fullmatch(descriptor) and width is None and density is None:
+            width = float(descriptor[:-1])
+        elif _DENSITY.fullmatch(descriptor) and width is None and density is None and not height:
+            density = float(descriptor[:-1])
+        elif _HEIGHT.fullmatch(descriptor) and not height and density is None:
+            height = True
+        else:
+            return None
+    if width == 0 or (density is not None and density < 0) or (height and width is None):
+        return None
+    return width if width is not None else 1.0 if density is None else density

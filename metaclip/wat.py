@@ -1,0 +1,248 @@
+"""Image-text pairs of the HTML pages that a WAT file (Common Crawl's metadata of a WARC) describes."""
+
+import html
+import html.entities
+import json
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from metaclip.archive import read_records
+from metaclip.config import Extract
+from metaclip.html import is_robots_name, opts_out
+from metaclip.http_message import is_html_type
+from metaclip.images import PairBatch, PairCollector
+
+_LOGGER = logging.getLogger(__name__)
+_TYPES = frozenset({"metadata"})
+_IMAGE_PATH = "IMG@/src"
+
+
+class _Link(msgspec.Struct, gc=False):
+    path: str | None = None
+    url: str | None = None
+    alt: str | None = None
+    title: str | None = None
+    data_image_title: str | None = msgspec.field(default=None, name="data-image-title")
+
+
+class _Meta(msgspec.Struct, gc=False):
+    name: str | None = None
+    http_equiv: str | None = msgspec.field(default=None, name="http-equiv")
+    content: str | None = None
+
+
+class _Head(msgspec.Struct):
+    base: str | None = msgspec.field(default=None, name="Base")
+    metas: list[_Meta] | None = msgspec.field(default=None, name="Metas")
+
+
+class _HtmlMetadata(msgspec.Struct):
+    head: _Head | None = msgspec.field(default=None, name="Head")
+    links: list[_Link] | None = msgspec.field(default=None, name="Links")
+
+
+class _Response(msgspec.Struct):
+    headers: dict[str, str | list[str]] | None = msgspec.field(default=None, name="Headers")
+    html_metadata: _HtmlMetadata | None = msgspec.field(default=None, name="HTML-Metadata")
+
+
+class _Payload(msgspec.Struct):
+    response: _Response | None = msgspec.field(default=None, name="HTTP-Response-Metadata")
+
+
+class _WarcHeader(msgspec.Struct):
+    warc_type: str | None = msgspec.field(default=None, name="WARC-Type")
+    target: str | None = msgspec.field(default=None, name="WARC-Target-URI")
+
+
+class _Envelope(msgspec.Struct):
+    warc_header: _WarcHeader | None = msgspec.field(default=None, name="WARC-Header-Metadata")
+    payload: _Payload | None = msgspec.field(default=None, name="Payload-Metadata")
+
+
+class _Wat(msgspec.Struct):
+    envelope: _Envelope | None = msgspec.field(default=None, name="Envelope")
+
+
+_DECODER = msgspec.json.Decoder(_Wat)
+
+
+def read_wat(path: str, settings: Extract, statistics: Counter[str]) -> Iterator[PairBatch]:
+    """Yield the pairs of every HTML page of a WAT file, in the file's order, in batches.
+
+    Adds to `statistics` what docs/extraction.md lists. A record that cannot be used, whatever is wrong
+    with it, costs only itself, and a part of the wrong type only that part.
+
+    Raises:
+        UnreadableFileError, TransportError: as `archive.read_records` does.
+    """
+    collector = PairCollector(settings, statistics)
+    # The metadata of a page is rarely larger than the page; a few times as large it may well be.
+    for record in read_records(path, _TYPES, statistics, 4 * settings.max_page_bytes):
+        add_metadata(record.url, record.body, settings, collector)
+        if batch := collector.take_full():
+            yield batch
+    if batch := collector.take():
+        yield batch
+
+
+def add_metadata(page_url: str, body: bytes, settings: Extract, collector: PairCollector) -> None:
+    """Add the pairs of one WAT record, or count why it gives none.
+
+    Records about other things than responses are passed over without a count: they are no pages.
+    """
+    statistics = collector.statistics
+    try:
+        envelope = _decode(body).envelope
+        if envelope is None:
+            statistics["dropped.record.no_envelope"] += 1
+            return
+        header = envelope.warc_header or _WarcHeader()
+        response = envelope.payload.response if envelope.payload else None
+        if response is None and header.warc_type not in (None, "response"):
+            return
+        if response is None and header.warc_type is None:
+            statistics["dropped.record.no_payload"] += 1
+            return
+        statistics["responses"] += 1
+        reason = _add_page(page_url or header.target or "", response, settings, collector)
+        if reason:
+            statistics["dropped.page." + reason] += 1
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        _LOGGER.debug("%s: WAT record skipped, not valid JSON: %s", page_url, error)
+        statistics["dropped.record.bad_json"] += 1
+    except MemoryError:
+        raise
+    except Exception as error:
+        reason = "dropped.page.error_" + type(error).__name__
+        level = logging.DEBUG if statistics[reason] else logging.WARNING
+        statistics[reason] += 1
+        _LOGGER.log(level, "%s: page skipped: %s", page_url, error, exc_info=True)
+
+
+def _add_page(page_url: str, response: _Response | None, settings: Extract, collector: PairCollector) -> str | None:
+    if response is None:
+        return "no_payload"
+    content_type = ""
+    directives: list[str] = []
+    for name, value in (response.headers or {}).items():
+        lower = name.lower()
+        if lower == "content-type":
+            content_type = value if isinstance(value, str) else value[-1] if value else ""
+        elif lower == "x-robots-tag":
+            directives += [value] if isinstance(value, str) else value
+    page = response.html_metadata
+    if page is None or ("/" in content_type and not is_html_type(content_type)):
+        return "not_html"
+    head = page.head or _Head()
+    if settings.respect_opt_out:
+        directives += [
+            meta.content
+            for meta in head.metas or ()
+            if meta.content and (is_robots_name(meta.name) or is_robots_name(meta.http_equiv))
+        ]
+        if opts_out(directives):
+            return "opt_out"
+    images = [
+        {
+            "src": unescape(link.url),
+            "alt": unescape(link.alt),
+            "title": unescape(link.title),
+            "data-image-title": unescape(link.data_image_title),
+        }
+        for link in page.links or ()
+        if link.path == _IMAGE_PATH
+    ]
+    collector.add_page(page_url, unescape(head.base), images)
+    return None
+
+
+_REFERENCE = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]*);")
+
+
+def unescape(value: str | None) -> str | None:
+    """Decode complete character references (`&amp;`, `&#39;`), once; incomplete ones stay.
+
+    WAT files from before autumn 2019 carry attribute values as written in the page; newer ones carry
+    them decoded, and nothing in a record says which. An incomplete reference is left alone because in
+    a decoded address `&copy=` is a parameter; a complete one in a decoded value was escaped twice by
+    the page's author, who meant what it decodes to.
+    """
+    if value and "&" in value:
+        return _REFERENCE.sub(_character, value)
+    return value
+
+
+def _character(match: re.Match[str]) -> str:
+    reference = match[0]
+    if reference[1] == "#":
+        return html.unescape(reference)
+    return html.entities.html5.get(reference[1:], reference)
+
+
+def _decode(body: bytes) -> _Wat:
+    try:
+        return _DECODER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # Not UTF-8, lone surrogates, control characters in strings, or a part of the wrong type.
+        tree = json.loads(body.decode("utf-8", "replace"), strict=False)
+    if not isinstance(tree, dict):
+        raise ValueError(f"the record is a JSON {type(tree).__name__}, not an object")
+    return _Wat(_envelope(tree.get("Envelope")))
+
+
+def _envelope(value: Any) -> _Envelope | None:
+    """Read an envelope leaving out whatever is not of the type that it should be."""
+    if not isinstance(value, dict):
+        return None
+    header = _object(value.get("WARC-Header-Metadata"))
+    response: _Response | None = None
+    fields = _object(value.get("Payload-Metadata")).get("HTTP-Response-Metadata")
+    if isinstance(fields, dict):
+        page = fields.get("HTML-Metadata")
+        response = _Response(_headers(fields.get("Headers")), _page(page) if isinstance(page, dict) else None)
+    return _Envelope(
+        _WarcHeader(_text(header.get("WARC-Type")), _text(header.get("WARC-Target-URI"))), _Payload(response)
+    )
+
+
+def _page(page: dict[str, Any]) -> _HtmlMetadata:
+    head = _object(page.get("Head"))
+    metas = [
+        _Meta(_text(meta.get("name")), _text(meta.get("http-equiv")), _text(meta.get("content")))
+        for meta in _objects(head.get("Metas"))
+    ]
+    links = [
+        _Link(*(_text(link.get(key)) for key in ("path", "url", "alt", "title", "data-image-title")))
+        for link in _objects(page.get("Links"))
+    ]
+    return _HtmlMetadata(_Head(_text(head.get("Base")), metas), links)
+
+
+def _headers(value: Any) -> dict[str, str | list[str]]:
+    headers: dict[str, str | list[str]] = {}
+    for name, content in _object(value).items():
+        if isinstance(content, str):
+            headers[name] = content
+        elif isinstance(content, list):
+            headers[name] = [item for item in content if isinstance(item, str)]
+    return headers
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    # Some writers put a single object where a list should be.
+    items = value if isinstance(value, list) else [value]
+    return [item for item in items if isinstance(item, dict)]
