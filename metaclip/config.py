@@ -22,7 +22,7 @@ TextKey = Literal["alt", "title", "data-image-title"]
 LazyAttribute = Literal["data-src", "data-original", "srcset"]
 
 
-def _parse_t(value: object) -> object:
+def parse_t(value: object) -> object:
     """Take what YAML, JSON and the UI's form may hold for t: a number, `inf`, or either as text."""
     if isinstance(value, str):
         try:
@@ -123,9 +123,7 @@ class Dedup(_Model):
 class Balance(_Model):
     """The sampling of Algorithm 1."""
 
-    t: Annotated[
-        Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["inf"], BeforeValidator(_parse_t)
-    ] = 20_000
+    t: Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["inf"], BeforeValidator(parse_t)] = 20_000
     """Entries with more than t matches are sampled down; `inf` keeps every matched pair.
     MetaCLIP: 20000 for 400M pairs from 1.6B, 170000 for 2.5B pairs from 10.7B."""
     seed: int = Field(default=0, ge=0, lt=2**63)
@@ -212,7 +210,7 @@ def parse_config(tree: dict[str, Any], origin: str = "configuration") -> Config:
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(origin, tree, error))) from error
+        raise ConfigError("\n".join(_explain(origin, error))) from error
 
 
 def _override(tree: dict[str, Any], override: str) -> None:
@@ -232,7 +230,7 @@ def _override(tree: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override}: the value is not valid YAML: {error}") from error
 
 
-def _explain(origin: str, tree: dict[str, Any], error: ValidationError) -> Iterable[str]:
+def _explain(origin: str, error: ValidationError) -> Iterable[str]:
     for fault in error.errors():
         # Pydantic adds names of union members to the location; the user wrote none of them.
         location = [part for part in fault["loc"] if not re.search(r"[\[(\s]|^(float|literal)", str(part))]

@@ -121,7 +121,9 @@ class Store:
         try:
             self._fs, path = fsspec.core.url_to_fs(root, **options)
         except (ValueError, ImportError) as error:
-            raise StoreError(f"storage {root!r}: {error}; write a folder, or an address such as s3://bucket/prefix") from error
+            raise StoreError(
+                f"storage {root!r}: {error}; write a folder, or an address such as s3://bucket/prefix"
+            ) from error
         self._base = str(path).rstrip("/")
 
     @property
@@ -204,7 +206,9 @@ class Store:
         try:
             return Manifest.model_validate_json(content)
         except ValidationError as error:
-            raise StoreError(f"{self.address(address)}: not a manifest: {error}; delete it and run the pool again") from error
+            raise StoreError(
+                f"{self.address(address)}: not a manifest: {error}; delete it and run the pool again"
+            ) from error
 
     def read_json(self, relative: str) -> Any | None:
         """Read a JSON file, or return None where there is none.
@@ -219,6 +223,26 @@ class Store:
             return json.loads(content)
         except ValueError as error:
             raise StoreError(f"{self.address(relative)}: not valid JSON: {error}") from error
+
+    def output_json(self, manifest: str, name: str) -> Any:
+        """Read a JSON file of the output whose manifest is at an address relative to the root.
+
+        Raises:
+            StoreError: if it is missing or holds no JSON.
+        """
+        relative = f"{PurePosixPath(manifest).parent}/{name}"
+        found = self.read_json(relative)
+        if found is None:
+            raise StoreError(f"{self.address(relative)}: missing; run the pool again, which remakes it")
+        return found
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names, without `.json`, of the JSON files directly in a folder."""
+        try:
+            paths = self._fs.ls(self.path(folder), detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted(PurePosixPath(path).stem for path in paths if str(path).endswith(".json"))
 
     def read_bytes(self, reference: Reference, name: str) -> bytes:
         """Read one file of an output whole.
@@ -385,6 +409,12 @@ class OutputWriter:
             sink.rows = write_parquet(sink, schema, tables)
             return sink.rows
 
+    def json(self, name: str, value: object, rows: int) -> None:
+        """Write a JSON file that stands for so many rows."""
+        with self.file(name) as sink:
+            sink.write(_json_bytes(value))
+            sink.rows = rows
+
     def adopt(self, files: Sequence[StoredFile]) -> None:
         """List files that another manifest of the same folder committed."""
         self._files.extend(files)
@@ -442,9 +472,7 @@ def write_parquet(sink: HashingFile, schema: pa.Schema, tables: Iterator[pa.Tabl
     rows = 0
     pending: list[pa.Table] = []
     held = 0
-    with pq.ParquetWriter(
-        sink, schema, compression="zstd", compression_level=3, write_page_index=False
-    ) as writer:
+    with pq.ParquetWriter(sink, schema, compression="zstd", compression_level=3, write_page_index=False) as writer:
         for table in tables:
             rows += table.num_rows
             pending.append(table)
@@ -456,6 +484,12 @@ def write_parquet(sink: HashingFile, schema: pa.Schema, tables: Iterator[pa.Tabl
         if held:
             _write_group(writer, pa.concat_tables(pending))
     return rows
+
+
+def group_bytes(file: pq.ParquetFile, group: int) -> int:
+    """Return the bytes that a row group takes up in its file."""
+    stated = file.metadata.row_group(group)
+    return sum(stated.column(column).total_compressed_size for column in range(stated.num_columns))
 
 
 def _write_group(writer: pq.ParquetWriter, table: pa.Table) -> None:

@@ -48,9 +48,7 @@ class UniquePairs:
             return order
         return self._resolve(order, repeats)
 
-    def _resolve(
-        self, order: npt.NDArray[np.int64], repeats: npt.NDArray[np.bool_]
-    ) -> npt.NDArray[np.int64]:
+    def _resolve(self, order: npt.NDArray[np.int64], repeats: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         """Let the smallest (page_url, text_key) of each group of repeats stay."""
         starts = np.concatenate([[True], ~repeats])
         groups = np.cumsum(starts) - 1
@@ -61,10 +59,11 @@ class UniquePairs:
         # Arrow compares text by bytes, so no locale shows. Full ties are alike in every column.
         ranked = rows.sort_by([(name, "ascending") for name in ("group", "page_url", "text_key", "place")])
         firsts = np.flatnonzero(np.diff(ranked.column("group").to_numpy(), prepend=-1))
-        chosen = ranked.column("place").to_numpy()[firsts]
+        chosen: npt.NDArray[np.int64] = ranked.column("place").to_numpy()[firsts]
         stays = starts & ~shared
         stays[chosen] = True
-        return order[stays]
+        kept: npt.NDArray[np.int64] = order[stays]
+        return kept
 
     def tables(self, order: npt.NDArray[np.int64]) -> Iterator[pa.Table]:
         """Give the rows of `order`, some ten thousand at a time."""

@@ -1,0 +1,160 @@
+"""The command `metaclip`."""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from flows import display
+from metaclip import __version__
+from metaclip.config import load_config, parse_t
+from metaclip.errors import ConfigError, MetaclipError
+from metaclip.plan import check
+from metaclip.status import pool_status
+
+app = typer.Typer(
+    help="CLIP data curation with the MetaCLIP algorithm: from web pages to a balanced set of image-text pairs.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    epilog="Exit codes: 0 done; 1 unexpected error; 2 configuration or usage; 3 input; 4 store; 5 a stage's"
+    " result must not be used; 6 a worker process died; 130 interrupted.",
+)
+
+Storage = Annotated[str, typer.Option(help="Root of the store: a folder, or an address such as s3://bucket/prefix.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON on standard output, for machines.")]
+
+
+class Stage(StrEnum):
+    """The stages, for `--until`."""
+
+    METADATA = "metadata"
+    EXTRACT = "extract"
+    MATCH = "match"
+    DEDUP = "dedup"
+    COUNT = "count"
+    BALANCE = "balance"
+    CURATE = "curate"
+    REPORT = "report"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Hold the options of the command itself."""
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="A YAML configuration, such as configs/demo.yaml.")],
+    override: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field, such as balance.t=50.")
+    ] = None,
+    until: Annotated[Stage, typer.Option(help="The last stage to do.")] = Stage.REPORT,
+    as_json: Json = False,
+) -> None:
+    """Curate a pool; what an earlier run left in the store is not done again."""
+    with _errors(as_json):
+        checked = load_config(config, override or [])
+        check(checked)  # before the seconds that Prefect takes to start
+        with _prefect(as_json):
+            from flows.curate import curate
+
+            summary = curate(checked, until.value)
+        _show(summary, as_json)
+
+
+@app.command()
+def rebalance(
+    pool: Annotated[str, typer.Argument(help="Name of a finished pool.")],
+    storage: Storage,
+    t: Annotated[str, typer.Option(help="Entries with more than t matches are sampled down; inf keeps all.")],
+    seed: Annotated[int | None, typer.Option(help="Seed of the draws; default: the pool's own.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Curate a finished pool at another t, at once."""
+    with _errors(as_json):
+        try:
+            threshold = parse_t(t)
+        except ValueError as error:
+            raise ConfigError(f"--t {t}: {error}") from error
+        with _prefect(as_json):
+            from flows.rebalance import rebalance as flow
+
+            summary = flow(pool, storage, threshold, seed)
+        _show(summary, as_json)
+
+
+@app.command()
+def status(
+    pool: Annotated[str, typer.Argument(help="Name of a finished pool.")],
+    storage: Storage,
+    full: Annotated[bool, typer.Option("--full", help="Compare the SHA-256 of every file as well.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Tell what a pool consists of, and whether all of it stands."""
+    with _errors(as_json):
+        found = pool_status(storage, pool, "full" if full else "size")
+        if as_json:
+            typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        else:
+            display.show_status(found)
+        if found["missing"]:
+            raise typer.Exit(4)
+
+
+def _show(summary: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(summary, ensure_ascii=False, indent=1))
+    else:
+        display.show_summary(summary)
+
+
+@contextmanager
+def _prefect(as_json: bool) -> Iterator[None]:
+    """Have a Prefect API, quiet logs, and progress on the terminal."""
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    from flows.local_server import prefect_api
+    from tasks.progress import watcher
+
+    with display.progress(quiet=as_json) as watch, prefect_api():
+        token = watcher.set(watch)
+        try:
+            yield
+        finally:
+            watcher.reset(token)
+
+
+@contextmanager
+def _errors(as_json: bool) -> Iterator[None]:
+    """End with the code that an error stands for; what was raised on purpose needs no traceback."""
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
+    try:
+        yield
+    except MetaclipError as error:
+        _fail(error, error.exit_code, as_json)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; run the same command again to go on from here", err=True)
+        raise typer.Exit(130) from None
+
+
+def _fail(error: MetaclipError, code: int, as_json: bool) -> NoReturn:
+    if as_json:
+        typer.echo(json.dumps({"error": type(error).__name__, "message": str(error)}, ensure_ascii=False))
+    typer.echo(f"error: {error}", err=True)
+    raise typer.Exit(code) from error

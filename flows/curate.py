@@ -1,0 +1,72 @@
+"""From a source and a list of entries to a balanced set: the whole chain."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from prefect import flow
+
+from flows.match import match_shards
+from flows.runner import task_runner
+from flows.run import Run
+from metaclip.config import Config
+from metaclip.plan import check
+from metaclip.stages.partition import read_members
+from metaclip.stages.source import ListingJob
+from tasks.balance import balance
+from tasks.count import count
+from tasks.dedup import dedup
+from tasks.metadata import build_metadata
+from tasks.partition import partition
+from tasks.source import freeze_listing
+from tasks.workers import workers
+
+Stage = Literal["metadata", "extract", "match", "dedup", "count", "balance", "curate", "report"]
+
+
+@flow(name="curate", flow_run_name="{config.pool}", task_runner=task_runner())
+def curate(config: Config, until: Stage = "report") -> dict[str, Any]:
+    """Curate a pool: every output is found in the store or computed.
+
+    Args:
+        config: The pool's configuration.
+        until: The last stage to do.
+
+    Returns:
+        The summary of the run, see `flows.run.Run.summary`.
+    """
+    listing = check(config)
+    run = Run(config)
+    with workers(config.execution.processes):
+        for stage in _stages(run, config, listing, until):
+            if stage == until:
+                break
+    return run.summary()
+
+
+def _stages(run: Run, config: Config, listing: ListingJob, until: Stage) -> Iterator[Stage]:
+    """Do the stages in their order, naming each when it is done."""
+    (metadata,) = run.do(build_metadata)
+    yield "metadata"
+
+    (shards,) = run.do(freeze_listing, (listing,))
+    last = len(listing.shards)
+    run.add(match_shards(config, shards.manifest, 0, last, until="extract" if until == "extract" else "match"))
+    yield "extract"
+    yield "match"
+
+    (members,) = run.do(partition, (run.outputs("match"),))
+    _, partitions = read_members(run.store, members)
+    deduped = run.do(dedup, *((members, number, partitions) for number in range(partitions)))
+    yield "dedup"
+
+    (counts,) = run.do(count, (deduped, metadata))
+    yield "count"
+
+    balanced = run.do(balance, *((part, counts) for part in deduped))
+    yield "balance"
+
+    run.curate(balanced)
+    yield "curate"
+
+    run.report()
+    yield "report"

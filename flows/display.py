@@ -1,0 +1,110 @@
+"""What people see on a terminal: progress while a run lasts, and its summary."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from tasks.progress import Watcher
+
+STEPS = {
+    "files": "files",
+    "failed_files": "files that could not be read",
+    "records": "records",
+    "pages": "pages",
+    "images": "images",
+    "texts": "texts with an image address",
+    "pairs": "without repeats in a shard",
+    "kept_by_language": "kept by language",
+    "matched": "with a matched entry",
+    "unique": "unique over the pool",
+    "curated": "curated",
+}
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[Watcher]:
+    """Show a bar for each stage on standard error; `quiet` shows none."""
+    console = Console(stderr=True)
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=console.is_terminal,
+        disable=quiet,
+    ) as bars:
+        starting = bars.add_task("starting", total=None)
+        known: dict[str, Any] = {}
+
+        def watch(stage: str, finished: int, total: int) -> None:
+            bars.update(starting, visible=False)
+            if stage not in known:
+                known[stage] = bars.add_task(stage, total=total)
+            bars.update(known[stage], completed=finished, total=total)
+
+        yield watch
+
+
+def show_summary(summary: dict[str, Any]) -> None:
+    """Print a run's summary: stages, funnel, top entries, and where the results are."""
+    console = Console(soft_wrap=True)
+    stages = Table("stage", title=f"pool {summary['pool']}, t = {summary['t']}: {summary['seconds']:.1f} s")
+    for name in ("tasks", "cached", "seconds", "MB read", "MB/s"):
+        stages.add_column(name, justify="right")
+    for stage in summary["stages"]:
+        figures = (stage.get("seconds"), stage.get("megabytes"), stage.get("megabytes_per_second"))
+        cells = ["" if figure is None else f"{figure:,.2f}" for figure in figures]
+        stages.add_row(stage["stage"], str(stage["tasks"]), str(stage["cached"]), *cells)
+    console.print(stages)
+    if "funnel" not in summary:
+        return
+    funnel = Table("step", title="funnel")
+    funnel.add_column("count", justify="right")
+    for step, title in STEPS.items():
+        funnel.add_row(title, f"{summary['funnel'][step]:,}")
+    console.print(funnel)
+    top = Table("entry", title=f"top entries before and after balancing at t = {summary['t']}")
+    for name in ("matches", "curated", "share kept"):
+        top.add_column(name, justify="right")
+    for entry in summary["top_entries"]:
+        share = entry["curated"] / entry["count"]
+        # An entry is text from a list, not markup.
+        top.add_row(Text(entry["entry"]), f"{entry['count']:,}", f"{entry['curated']:,}", f"{share:.1%}")
+    console.print(top)
+    entries = summary["entries"]
+    console.print(
+        f"{entries['with_matches']:,} of {entries['entries']:,} entries have matches; {entries['head']:,} have more"
+        f" than t = {summary['t']}."
+    )
+    if not summary["funnel"]["curated"]:
+        console.print("The set is empty: see which step of the funnel loses the pairs.", style="yellow")
+    console.print(Text(f"set:    {summary['curated']}"))
+    console.print(Text(f"report: {summary['report']}"))
+
+
+def show_status(status: dict[str, Any]) -> None:
+    """Print what a pool consists of."""
+    console = Console(soft_wrap=True)
+    table = Table("stage", title=f"pool {status['pool']} in {status['storage']}")
+    for name in ("outputs", "missing", "rows", "MB"):
+        table.add_column(name, justify="right")
+    for stage in status["stages"]:
+        table.add_row(
+            stage["stage"],
+            str(stage["outputs"]),
+            str(stage["missing"]),
+            f"{stage['rows']:,}",
+            f"{stage['bytes'] / 1e6:,.2f}",
+        )
+    console.print(table)
+    for t, curated in status["sets"].items():
+        console.print(Text(f"t = {t}: {curated['rows']:,} pairs in {curated['folder']}"))
+    if status["missing"]:
+        console.print("Some outputs are missing or altered: run the pool again, which remakes only those.", style="red")

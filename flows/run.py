@@ -1,0 +1,113 @@
+"""What a flow run has done so far: its outputs by stage, and the summary made of them."""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from prefect import Task
+
+from metaclip.config import Config, format_t
+from metaclip.record import write_record
+from metaclip.stages.curate import CuratedSetJob
+from metaclip.stages.report import REPORT, ReportJob
+from metaclip.store import Reference, Store
+from tasks.checkpoint import Done, run_all
+from tasks.curate import curate_part, curate_set
+from tasks.report import publish, report
+
+SINGLE = ("metadata", "source", "partition", "count", "report")
+"""Stages with one output for the whole pool; the record names it without a list."""
+
+
+class Run:
+    """Runs tasks and remembers what they handed on."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.store = Store(config.storage)
+        self._started = time.monotonic()
+        self._done: dict[str, list[Done]] = {}
+        self._curated: Reference | None = None
+        self._report: dict[str, Any] | None = None
+
+    def do(self, task: Task[..., Any], *arguments: tuple[Any, ...]) -> tuple[Reference, ...]:
+        """Run a task for each tuple of arguments (once without any, where none is given)."""
+        done = run_all(task, self.config, arguments or [()])
+        self.add(done)
+        return tuple(one.reference for one in done)
+
+    def add(self, done: Iterable[Done]) -> None:
+        """Remember what another flow did."""
+        for one in done:
+            self._done.setdefault(one.stage, []).append(one)
+
+    def recall(self, stages: Mapping[str, Any], *names: str) -> None:
+        """Remember outputs of an earlier run by the pool's record."""
+        for name in names:
+            manifests = [stages[name]] if name in SINGLE else stages[name]
+            for address in manifests:
+                manifest = self.store.manifest(address)
+                self.add([Done(name, Reference(address, manifest.key, manifest.rows), True, 0.0)])
+
+    def outputs(self, stage: str) -> tuple[Reference, ...]:
+        """Return the outputs of a stage in the order of its tasks."""
+        return tuple(one.reference for one in self._done.get(stage, []))
+
+    def curate(self, balanced: tuple[Reference, ...]) -> None:
+        """Cut all partitions at the configured t into one set."""
+        whole = CuratedSetJob(balanced, self.config.balance.threshold, self.config.curate.rows_per_file)
+        self.do(curate_part, *((part,) for part in whole.parts()))
+        (self._curated,) = self.do(curate_set, (whole,))
+
+    def report(self) -> None:
+        """Report on the set, and make it part of the pool's record."""
+        assert self._curated is not None
+        (metadata,), (counts,) = self.outputs("metadata"), self.outputs("count")
+        extracted, matched, unique = self.outputs("extract"), self.outputs("match"), self.outputs("dedup")
+        t = self.config.balance.threshold
+        job = ReportJob(metadata, extracted, matched, unique, counts, self._curated, t)
+        (reported,) = self.do(report, (job,))
+        self._report = self.store.output_json(reported.manifest, REPORT)
+        stages = {
+            name: done[0].reference.manifest if name in SINGLE else [one.reference.manifest for one in done]
+            for name, done in self._done.items()
+            if name != "curate"
+        }
+        write_record(self.store, self.config, stages, format_t(t), [self._curated.manifest])
+        publish(self.config.pool, self.store.address(f"{reported.folder}/{REPORT}"), self._report)
+
+    def summary(self) -> dict[str, Any]:
+        """Return what was done, as JSON values.
+
+        `stages` has for each stage its tasks, how many were found in the store (`cached`), and for
+        the others the seconds of worker time, MB read and MB read a second.
+        """
+        summary: dict[str, Any] = {
+            "pool": self.config.pool,
+            "storage": self.config.storage,
+            "t": format_t(self.config.balance.t),
+            "seconds": round(time.monotonic() - self._started, 3),
+            "stages": [self._stage_summary(name, done) for name, done in self._done.items()],
+        }
+        if self._curated is not None:
+            summary["curated"] = self.store.address(self._curated.folder)
+        if self._report is not None:
+            summary["report"] = self.store.address(f"{self.outputs('report')[-1].folder}/{REPORT}")
+            summary["funnel"] = self._report["funnel"]
+            summary["entries"] = self._report["entries"]
+            summary["top_entries"] = self._report["top_entries"][:10]
+        return summary
+
+    def _stage_summary(self, name: str, done: list[Done]) -> dict[str, Any]:
+        computed = [one for one in done if not one.cached]
+        seconds = sum(one.seconds for one in computed)
+        read = 0
+        for one in computed:
+            counts = self.store.manifest(one.reference.manifest).statistics.get("counts", {})
+            read += counts.get("bytes_read", 0)
+        summary: dict[str, Any] = {"stage": name, "tasks": len(done), "cached": len(done) - len(computed)}
+        if computed:
+            summary |= {"seconds": round(seconds, 3), "megabytes": round(read / 1e6, 3)}
+            if read and seconds:
+                summary["megabytes_per_second"] = round(read / 1e6 / seconds, 3)
+        return summary

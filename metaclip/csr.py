@@ -1,0 +1,53 @@
+"""Matched entry ids between Arrow list columns and CSR arrays, and their counts on the way past."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from metaclip.counts import entry_counts
+from metaclip.schemas import ENTRY_COUNT, ENTRY_IDS
+
+
+def id_lists(offsets: npt.NDArray[np.int64], entry_ids: npt.NDArray[np.uint32]) -> pa.ListArray:
+    """Turn CSR arrays into an Arrow list column."""
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(entry_ids), type=ENTRY_IDS.type)
+
+
+def csr(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+    """Turn an Arrow list column into CSR arrays: offsets int64[n+1], entry_ids uint32[m]."""
+    if not len(column):
+        return np.zeros(1, np.int64), np.zeros(0, np.uint32)
+    lists = column.combine_chunks()
+    if isinstance(lists, pa.ChunkedArray):
+        lists = lists.chunk(0)
+    offsets = lists.offsets.to_numpy().astype(np.int64)
+    return offsets - offsets[0], lists.flatten().to_numpy()
+
+
+class Tally:
+    """Counts entries in tables that pass by."""
+
+    def __init__(self) -> None:
+        self._counts: npt.NDArray[np.uint64] = np.zeros(0, np.uint64)
+
+    def counting(self, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        """Pass tables on, counting their `entry_ids`."""
+        for table in tables:
+            _, entry_ids = csr(table.column("entry_ids"))
+            if len(entry_ids):
+                more = entry_counts(entry_ids, max(int(entry_ids.max()) + 1, len(self._counts)))
+                more[: len(self._counts)] += self._counts
+                self._counts = more
+            yield table
+
+    def table(self) -> pa.Table:
+        """Return the entries that occurred, with their counts, as `schemas.ENTRY_COUNT`."""
+        present = np.flatnonzero(self._counts)
+        return pa.table([pa.array(present.astype(np.uint32)), pa.array(self._counts[present])], schema=ENTRY_COUNT)
+
+
+def add_counts(total: npt.NDArray[np.uint64], table: pa.Table) -> None:
+    """Add a table of `schemas.ENTRY_COUNT` to uint64[n_entries], in place."""
+    total[table.column("entry_id").to_numpy()] += table.column("count").to_numpy()

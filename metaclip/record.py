@@ -1,0 +1,50 @@
+"""The record of a pool: what its last finished run consists of."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from metaclip.config import Config
+from metaclip.errors import ConfigError
+from metaclip.store import Store
+
+
+def record_address(pool: str) -> str:
+    """Return where a pool's record is, relative to the root."""
+    return f"pools/{pool}.json"
+
+
+def write_record(
+    store: Store, config: Config, stages: Mapping[str, str | Sequence[str]], t: str, curated: Sequence[str]
+) -> None:
+    """Replace a pool's record as a whole.
+
+    Sets of other t stay named as long as they were cut from the same balanced partitions.
+    """
+    before = store.read_json(record_address(config.pool)) or {}
+    sets: dict[str, list[str]] = {}
+    if before.get("stages", {}).get("balance") == list(stages["balance"]):
+        sets = {
+            other: manifests
+            for other, manifests in before["stages"].get("curate", {}).items()
+            if all(store.find(manifest) for manifest in manifests)
+        }
+    sets[t] = list(curated)
+    record = {
+        "pool": config.pool,
+        "config": config.model_dump(mode="json"),
+        "stages": {**stages, "curate": dict(sorted(sets.items(), key=lambda item: float(item[0])))},
+    }
+    store.write_json(record_address(config.pool), record)
+
+
+def read_record(store: Store, pool: str) -> dict[str, Any]:
+    """Return a pool's record.
+
+    Raises:
+        ConfigError: if the store has no finished run of that pool; the message names those it has.
+    """
+    record = store.read_json(record_address(pool))
+    if record is None:
+        known = ", ".join(store.names("pools")) or "none"
+        raise ConfigError(f"no finished pool {pool!r} in {store.root}; there: {known}. Run `metaclip run` first")
+    return dict(record)

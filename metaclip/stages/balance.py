@@ -1,0 +1,61 @@
+"""The balance stage: for each pair of a partition, the smallest t at which it is kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from metaclip.balance import draws, min_t
+from metaclip.csr import csr
+from metaclip.schemas import BALANCED
+from metaclip.scratch import ScratchTable
+from metaclip.stages.base import Job
+from metaclip.stages.count import read_counts
+from metaclip.stages.extract import PAIRS
+from metaclip.store import OutputWriter, Reference, Store
+
+
+@dataclass(frozen=True)
+class BalanceJob(Job):
+    """Balance one partition; no t is chosen yet."""
+
+    STAGE: ClassVar[str] = "balance"
+    VERSION: ClassVar[int] = 1
+
+    partition: Reference
+    counts: Reference
+    seed: int
+
+    def config(self) -> Mapping[str, Any]:
+        """Return the seed of the draws."""
+        return {"seed": self.seed}
+
+    def inputs(self) -> list[str]:
+        """Return the keys of the partition and of the counts."""
+        return [self.partition.key, self.counts.key]
+
+    def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
+        """Write the pairs sorted by (min_t, uid), so that the set for any t is a prefix."""
+        counts = read_counts(store, self.counts)
+        pairs = store.open_parquet(self.partition, PAIRS)
+        scratch = ScratchTable(BALANCED)
+        keys = []
+        for group in range(pairs.num_row_groups):
+            table = pairs.read_row_group(group)
+            high, low = table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy()
+            offsets, entry_ids = csr(table.column("entry_ids"))
+            thresholds = min_t(counts, offsets, entry_ids, draws(high, low, self.seed))
+            scratch.append(table.append_column("min_t", pa.array(thresholds)).cast(BALANCED))
+            keys.append((thresholds, high, low))
+        order = np.zeros(0, np.int64)
+        if keys:
+            thresholds, high, low = (np.concatenate(column) for column in zip(*keys, strict=True))
+            order = np.lexsort((low, high, thresholds))
+        rows = output.parquet(PAIRS, BALANCED, scratch.in_order(order))
+        read = store.manifest(self.partition.manifest).file(PAIRS).bytes
+        return {
+            "counts": {"pairs": rows, "bytes_read": read},
+            "largest_min_t": float(thresholds[order[-1]]) if rows else 0.0,
+        }

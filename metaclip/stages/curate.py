@@ -1,0 +1,180 @@
+"""The curate stage: for one t, the balanced pairs in the form that img2dataset reads.
+
+All partitions of a set lie in one flat folder. Each commits its own files under a manifest of its
+own (`part-00003.manifest.json`), and the set's `manifest.json` is written when all are there.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from metaclip.config import format_t
+from metaclip.csr import Tally
+from metaclip.schemas import CURATED, ENTRY_COUNT
+from metaclip.stages.base import Job
+from metaclip.stages.extract import PAIRS
+from metaclip.store import OutputWriter, Reference, Store, group_bytes
+
+STAGE = "curate"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class CuratedSetJob(Job):
+    """Make one set of all its partitions."""
+
+    STAGE: ClassVar[str] = STAGE
+    VERSION: ClassVar[int] = VERSION
+
+    balanced: tuple[Reference, ...]
+    t: float
+    rows_per_file: int
+
+    @property
+    def label(self) -> str:
+        """The set's t."""
+        return f"t={format_t(self.t)}"
+
+    def config(self) -> Mapping[str, Any]:
+        """Return t and how files are cut."""
+        return {"t": format_t(self.t), "rows_per_file": self.rows_per_file}
+
+    def inputs(self) -> list[str]:
+        """Return the keys of all balanced partitions."""
+        return [partition.key for partition in self.balanced]
+
+    def parts(self) -> list["CuratePartJob"]:
+        """Return the jobs that must be done before this one, a partition each."""
+        return [
+            CuratePartJob(partition, number, self.t, self.rows_per_file, self.folder)
+            for number, partition in enumerate(self.balanced)
+        ]
+
+    def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
+        """List the files that the parts committed."""
+        curated = 0
+        for part in self.parts():
+            manifest = store.manifest(part.manifest)
+            output.adopt(manifest.files)
+            curated += manifest.statistics["counts"]["curated"]
+        return {"counts": {"curated": curated}, "t": format_t(self.t)}
+
+
+@dataclass(frozen=True)
+class CuratePartJob(Job):
+    """Cut one partition at t."""
+
+    STAGE: ClassVar[str] = STAGE
+    VERSION: ClassVar[int] = VERSION
+
+    balanced: Reference
+    number: int
+    t: float
+    rows_per_file: int
+    set_folder: str
+
+    @property
+    def label(self) -> str:
+        """The set's t and the partition's number."""
+        return f"t={format_t(self.t)} part {self.number + 1}"
+
+    def config(self) -> Mapping[str, Any]:
+        """Return t, how files are cut, and the number that names them."""
+        return {"t": format_t(self.t), "rows_per_file": self.rows_per_file, "part": self.number}
+
+    def inputs(self) -> list[str]:
+        """Return the key of the balanced partition."""
+        return [self.balanced.key]
+
+    @property
+    def folder(self) -> str:
+        """The set's folder, which all its parts share."""
+        return self.set_folder
+
+    @property
+    def manifest(self) -> str:
+        """The address of the part's own manifest."""
+        return f"{self.folder}/part-{self.number:05d}.manifest.json"
+
+    def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
+        """Read the prefix with min_t <= t and write it in files of at most `rows_per_file` rows."""
+        tally = Tally()
+        counts: Counter[str] = Counter()
+        tables = tally.counting(_prefix(store.open_parquet(self.balanced, PAIRS), self.t, counts))
+        curated = 0
+        for number, file_tables in enumerate(_cut(tables, self.rows_per_file)):
+            name = f"part-{self.number:05d}-{number:05d}.parquet"
+            curated += output.parquet(name, CURATED, (to_curated(table) for table in file_tables))
+        # Not named .parquet: whoever reads the folder takes every .parquet file for pairs.
+        with (
+            output.file(f"part-{self.number:05d}.entry_counts.arrow") as sink,
+            pa.ipc.new_file(sink, ENTRY_COUNT) as ipc,
+        ):
+            ipc.write_table(tally.table())
+        return {"counts": {"curated": curated, "bytes_read": counts["bytes_read"]}}
+
+
+def read_part_counts(store: Store, curated: Reference) -> Iterator[pa.Table]:
+    """Give the entry counts of each part of a set, as tables of `schemas.ENTRY_COUNT`."""
+    for file in store.manifest(curated.manifest).files:
+        if file.name.endswith(".entry_counts.arrow"):
+            yield pa.ipc.open_file(pa.BufferReader(store.read_bytes(curated, file.name))).read_all()
+
+
+def _prefix(pairs: pq.ParquetFile, t: float, counts: Counter[str]) -> Iterator[pa.Table]:
+    for group in range(pairs.num_row_groups):
+        column = pairs.metadata.row_group(group).column(pairs.schema_arrow.get_field_index("min_t"))
+        # `entry_ids` is one nested column in Arrow and in Parquet alike, so the indices agree.
+        if column.statistics is not None and column.statistics.min > t:
+            return
+        table = pairs.read_row_group(group)
+        counts["bytes_read"] += group_bytes(pairs, group)
+        rows = int(np.searchsorted(table.column("min_t").to_numpy(), t, side="right"))
+        if rows:
+            yield table.slice(0, rows)
+        if rows < table.num_rows:
+            return
+
+
+def _cut(tables: Iterator[pa.Table], rows_per_file: int) -> Iterator[Iterator[pa.Table]]:
+    """Cut a stream of tables into streams of at most `rows_per_file` rows."""
+    rest: list[pa.Table] = []
+
+    def one_file() -> Iterator[pa.Table]:
+        room = rows_per_file
+        while room:
+            table = rest.pop() if rest else next(tables, None)
+            if table is None:
+                return
+            yield table.slice(0, room)
+            if table.num_rows > room:
+                rest.append(table.slice(room))
+            room -= min(room, table.num_rows)
+
+    while True:
+        if not rest:
+            table = next(tables, None)
+            if table is None:
+                return
+            rest.append(table)
+        yield one_file()
+
+
+def to_curated(table: pa.Table) -> pa.Table:
+    """Turn rows of `schemas.BALANCED` into rows of `schemas.CURATED`."""
+    uid = format_uids(table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy())
+    columns = [uid, *(table.column(name) for name in ("url", "text", *CURATED.names[3:]))]
+    return pa.table(columns, schema=CURATED)
+
+
+def format_uids(high: npt.NDArray[np.uint64], low: npt.NDArray[np.uint64]) -> pa.StringArray:
+    """Write uids as 32 lower-case hex digits each, without a Python object for each."""
+    digits = np.stack([high, low], axis=1).astype(">u8").tobytes().hex().encode()
+    offsets = np.arange(len(high) + 1, dtype=np.int32) * 32
+    return pa.StringArray.from_buffers(len(high), pa.py_buffer(offsets), pa.py_buffer(digits))

@@ -1,0 +1,79 @@
+"""The dedup stage: the pairs of one uid range from all shards, each uid once, and their counts."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from metaclip.csr import Tally
+from metaclip.schemas import ENTRY_COUNT, MATCHED
+from metaclip.stages.base import Job
+from metaclip.stages.extract import PAIRS
+from metaclip.stages.partition import read_members
+from metaclip.store import OutputWriter, Reference, Store, group_bytes
+from metaclip.unique import UniquePairs
+
+COUNTS = "entry_counts.parquet"
+
+
+def uid_range(partition: int, partitions: int) -> tuple[int, int]:
+    """Return the first `uid_hi` of a partition and the one after its last."""
+    return (partition << 64) // partitions, ((partition + 1) << 64) // partitions
+
+
+@dataclass(frozen=True)
+class DedupJob(Job):
+    """Bring one partition of the pool together."""
+
+    STAGE: ClassVar[str] = "dedup"
+    VERSION: ClassVar[int] = 1
+
+    members: Reference
+    """The output of `pool.PartitionJob`."""
+    partition: int
+    partitions: int
+
+    @property
+    def label(self) -> str:
+        """The partition's number."""
+        return f"{self.partition + 1} of {self.partitions}"
+
+    def config(self) -> Mapping[str, Any]:
+        """Return which range this is."""
+        return {"partition": self.partition, "partitions": self.partitions}
+
+    def inputs(self) -> list[str]:
+        """Return the key of the pool's list of matched shards."""
+        return [self.members.key]
+
+    def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
+        """Read the range from every shard; write its pairs, and how often each entry is in them."""
+        members, _ = read_members(store, self.members)
+        pairs = UniquePairs(MATCHED)
+        counts: Counter[str] = Counter()
+        for member in members:
+            for table in self._read(store.open_parquet(member, PAIRS), counts):
+                pairs.append(table)
+        order = pairs.order()
+        tally = Tally()
+        rows = output.parquet(PAIRS, MATCHED, tally.counting(pairs.tables(order)))
+        output.parquet(COUNTS, ENTRY_COUNT, iter([tally.table()]))
+        counts.update({"matched": pairs.rows, "unique": rows, "dropped.pair.repeat": pairs.rows - rows})
+        return {"counts": dict(sorted(counts.items()))}
+
+    def _read(self, file: pq.ParquetFile, counts: Counter[str]) -> Iterator[pa.Table]:
+        first, end = uid_range(self.partition, self.partitions)
+        for group in range(file.num_row_groups):
+            bounds = file.metadata.row_group(group).column(0).statistics
+            if bounds is not None and bounds.has_min_max and (bounds.max < first or bounds.min >= end):
+                continue
+            table = file.read_row_group(group).cast(MATCHED)
+            counts["bytes_read"] += group_bytes(file, group)
+            high = table.column("uid_hi").to_numpy()
+            low_row = np.searchsorted(high, np.uint64(first))
+            end_row = len(high) if end == 1 << 64 else np.searchsorted(high, np.uint64(end))
+            yield table.slice(low_row, end_row - low_row)

@@ -1,0 +1,149 @@
+"""The extract stage: the crawl or pair files of one shard become image-text pairs, each uid once."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from metaclip.config import Extract
+from metaclip.crawl import SourceFile
+from metaclip.errors import InputError, UnreadableFileError
+from metaclip.images import PairBatch
+from metaclip.language import LanguageIdentifier
+from metaclip.pairs import read_pairs
+from metaclip.schemas import PAIR
+from metaclip.stages.base import Job
+from metaclip.store import OutputWriter, Reference, Store, Verify
+from metaclip.unique import UniquePairs
+from metaclip.urls import uids
+from metaclip.warc import read_warc
+from metaclip.wat import read_wat
+from metaclip.webdataset import read_webdataset
+
+PAIRS = "pairs.parquet"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ExtractJob(Job):
+    """Extract one shard."""
+
+    STAGE: ClassVar[str] = "extract"
+    VERSION: ClassVar[int] = 1
+
+    files: tuple[SourceFile, ...]
+    settings: Extract
+    model: str
+    """Path of the language model on this machine."""
+    model_fingerprint: str
+    url_column: str | None = None
+    text_column: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The first file's name."""
+        name = self.files[0].path.rsplit("/", 1)[-1]
+        return name if len(self.files) == 1 else f"{name} +{len(self.files) - 1}"
+
+    def config(self) -> Mapping[str, Any]:
+        """Return what shapes a shard's pairs: rules, model, kinds and columns."""
+        config = self.settings.model_dump(mode="json", exclude={"max_failed_files", "language_model"})
+        config["language_model"] = self.model_fingerprint
+        config["kinds"] = [file.kind for file in self.files]
+        if any(file.kind == "pairs" for file in self.files):
+            config["columns"] = [self.url_column, self.text_column]
+        return config
+
+    def inputs(self) -> list[str]:
+        """Return the files' fingerprints."""
+        return [file.fingerprint for file in self.files]
+
+    def find(self, store: Store, verify: Verify = "size") -> Reference | None:
+        """Return the output if it stands.
+
+        Raises:
+            InputError: if a crawl file, known by its path alone, was replaced by another since.
+        """
+        reference = super().find(store, verify)
+        if reference is not None:
+            sizes = store.manifest(reference.manifest).statistics["file_bytes"]
+            for file in self.files:
+                before = sizes.get(file.path)
+                if None not in (before, file.bytes) and before != file.bytes:
+                    raise InputError(
+                        f"{file.path}: has {file.bytes:,} bytes now and had {before:,} when it was extracted. Crawl"
+                        f" files are known by their path: give the new file another name, or delete"
+                        f" {store.address(self.folder)} to extract it again"
+                    )
+        return reference
+
+    def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
+        """Read the files one after the other; a file that cannot be read is listed, the rest goes on."""
+        counts: Counter[str] = Counter()
+        failed: list[dict[str, str]] = []
+        languages: Counter[str] = Counter()
+        pairs = UniquePairs(PAIR)
+        identifier = load_identifier(self.model)
+        for file in self.files:
+            counts["files"] += 1
+            try:
+                for batch in self._read(file, counts):
+                    pairs.append(_tabulate(batch, identifier, languages))
+            except UnreadableFileError as error:
+                logger.warning("%s: left out: %s", file.path, error.detail)
+                counts["failed_files"] += 1
+                failed.append({"path": file.path, "reason": error.reason, "detail": error.detail})
+        order = pairs.order()
+        counts["dropped.pair.repeat"] = pairs.rows - len(order)
+        counts["pairs"] = output.parquet(PAIRS, PAIR, pairs.tables(order))
+        return {
+            "counts": {name: counts[name] for name in sorted(counts)},
+            "failed_files": failed,
+            "file_bytes": {file.path: file.bytes for file in self.files},
+            "languages": dict(sorted(languages.items())),
+        }
+
+    def _read(self, file: SourceFile, counts: Counter[str]) -> Iterator[PairBatch]:
+        match file.kind:
+            case "warc":
+                return read_warc(file.path, self.settings, counts)
+            case "wat":
+                return read_wat(file.path, self.settings, counts)
+            case "pairs":
+                return read_pairs(
+                    file.path, self.settings, counts, url_column=self.url_column, text_column=self.text_column
+                )
+            case "webdataset":
+                return read_webdataset(file.path, self.settings, counts)
+
+
+@lru_cache(maxsize=1)
+def load_identifier(model: str) -> LanguageIdentifier:
+    """Load the language model once for a process."""
+    return LanguageIdentifier(Path(model))
+
+
+def _tabulate(batch: PairBatch, identifier: LanguageIdentifier, languages: Counter[str]) -> pa.Table:
+    labels, scores = identifier.identify(batch.texts)
+    languages.update(labels)
+    high, low = uids(batch.urls, batch.texts)
+    return pa.table(
+        [
+            pa.array(high),
+            pa.array(low),
+            pa.array(batch.urls, pa.string()),
+            pa.array(batch.texts, pa.string()),
+            pa.array(batch.text_keys, pa.string()),
+            pa.array(batch.page_urls, pa.string()),
+            pa.array(labels, pa.string()),
+            pa.array(np.asarray(scores, np.float32)),
+        ],
+        schema=PAIR,
+    )

@@ -1,0 +1,75 @@
+"""The match stage: of one extracted shard, the texts in the wanted languages that contain an entry."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from metaclip.config import Match
+from metaclip.csr import id_lists
+from metaclip.matching import Matcher
+from metaclip.schemas import ENTRY_IDS, MATCHED, PAIR
+from metaclip.sketch import DistinctSketch
+from metaclip.stages.base import Job
+from metaclip.stages.extract import PAIRS
+from metaclip.stages.metadata import open_matcher
+from metaclip.store import OutputWriter, Reference, Store
+
+
+@dataclass(frozen=True)
+class MatchJob(Job):
+    """Match one extracted shard against the metadata."""
+
+    STAGE: ClassVar[str] = "match"
+    VERSION: ClassVar[int] = 1
+
+    extracted: Reference
+    metadata: Reference
+    settings: Match
+
+    def config(self) -> Mapping[str, Any]:
+        """Return the language filter."""
+        return self.settings.model_dump(mode="json")
+
+    def inputs(self) -> list[str]:
+        """Return the keys of the shard and of the metadata."""
+        return [self.extracted.key, self.metadata.key]
+
+    def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
+        """Stream the shard, which is sorted by uid already; what is kept stays so."""
+        counts: Counter[str] = Counter()
+        sketch = DistinctSketch()
+        pairs = store.open_parquet(self.extracted, PAIRS)
+        matcher = open_matcher(store, self.metadata)
+        rows = output.parquet(PAIRS, MATCHED, self._matched(pairs, matcher, counts, sketch))
+        counts["matched"] = rows
+        counts["bytes_read"] = store.manifest(self.extracted.manifest).file(PAIRS).bytes
+        return {"counts": dict(sorted(counts.items())), "sketch": sketch.to_json()}
+
+    def _matched(
+        self, pairs: Any, matcher: Matcher, counts: Counter[str], sketch: DistinctSketch
+    ) -> Iterator[pa.Table]:
+        for group in range(pairs.num_row_groups):
+            table = pairs.read_row_group(group).cast(PAIR)
+            counts["pairs"] += table.num_rows
+            table = self._in_language(table)
+            counts["kept_by_language"] += table.num_rows
+            offsets, entry_ids = matcher.match(table.column("text"))
+            counts["matches"] += len(entry_ids)
+            kept = np.flatnonzero(np.diff(offsets))
+            table = table.take(pa.array(kept))
+            sketch.add(table.column("uid_lo").to_numpy())
+            # A text without a match has no ids, so leaving its row out leaves the ids as they are.
+            bounds = np.append(offsets[kept], offsets[-1])
+            yield table.append_column(ENTRY_IDS, id_lists(bounds, entry_ids)).cast(MATCHED)
+
+    def _in_language(self, table: pa.Table) -> pa.Table:
+        keep = pc.greater_equal(table.column("lang_score"), pa.scalar(self.settings.min_lang_score, pa.float32()))
+        if self.settings.languages:
+            wanted = pc.is_in(table.column("lang"), value_set=pa.array(self.settings.languages))
+            keep = pc.and_(keep, wanted)
+        return table.filter(keep)

@@ -1,0 +1,53 @@
+"""The partition stage: which matched shards make the pool, and into how many uid ranges it is cut."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from metaclip.sketch import DistinctSketch
+from metaclip.stages.base import Job
+from metaclip.store import OutputWriter, Reference, Store
+
+MEMBERS = "members.json"
+
+
+@dataclass(frozen=True)
+class PartitionJob(Job):
+    """Name the matched shards of a pool and cut their uids into partitions of the wanted size."""
+
+    STAGE: ClassVar[str] = "partition"
+    VERSION: ClassVar[int] = 1
+
+    matched: tuple[Reference, ...]
+    rows_per_partition: int
+
+    def config(self) -> Mapping[str, Any]:
+        """Return the wanted size."""
+        return {"rows_per_partition": self.rows_per_partition}
+
+    def inputs(self) -> list[str]:
+        """Return the keys of the matched shards, in an order of their own."""
+        return sorted({reference.key for reference in self.matched})
+
+    def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
+        """Write the list of members, and how many partitions they make.
+
+        The number comes from an estimate of the distinct pairs, so that it is the same however the
+        pool was cut into shards.
+        """
+        members = sorted({reference.manifest for reference in self.matched if reference.rows})
+        sketch = DistinctSketch.merged(store.manifest(member).statistics["sketch"] for member in members)
+        partitions = max(1, math.ceil(sketch.estimate / self.rows_per_partition))
+        output.json(MEMBERS, {"members": members, "partitions": partitions}, len(members))
+        return {"members": len(members), "partitions": partitions, "estimated_pairs": round(sketch.estimate)}
+
+
+def read_members(store: Store, partition: Reference) -> tuple[list[Reference], int]:
+    """Return the matched shards that hold rows, and the number of partitions."""
+    found = store.output_json(partition.manifest, MEMBERS)
+    members = []
+    for address in found["members"]:
+        manifest = store.manifest(address)
+        members.append(Reference(address, manifest.key, manifest.rows))
+    return members, found["partitions"]

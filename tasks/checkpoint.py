@@ -1,0 +1,86 @@
+"""Manifest, else compute: what every task of the pipeline does."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from prefect import Task, get_run_logger, task
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.futures import PrefectFuture, as_completed
+from prefect.runtime import task_run
+from prefect.states import Completed
+
+from metaclip.config import Config
+from metaclip.errors import TransportError, WorkerLostError
+from metaclip.stages.base import Job
+from metaclip.store import Reference, Store
+from tasks.progress import report_progress
+from tasks.workers import run_in_worker
+
+CACHED = "Cached"
+RETRY_DELAYS_SECONDS = [2, 10, 60]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a task hands on: the reference of its output, and what it cost in this run."""
+
+    stage: str
+    reference: Reference
+    cached: bool
+    seconds: float
+
+
+def checkpointed(stage: str) -> Callable[[Callable[..., Job]], Task[..., Any]]:
+    """Make a task of a function that turns a configuration and references into a job.
+
+    The task looks for the job's manifest first and, where it stands, ends in a state named `Cached`;
+    else a worker process computes it. Either way its result is a `Done`. It is retried when a worker
+    or a connection was lost, and for nothing else: what fails on its input fails again.
+    """
+
+    def decorate(make_job: Callable[..., Job]) -> Task[..., Any]:
+        @wraps(make_job)
+        def body(config: Config, *arguments: Any) -> State[Done] | Done:
+            job = make_job(config, *arguments)
+            reference = job.find(Store(config.storage), config.execution.verify)
+            if reference is not None:
+                return Completed(name=CACHED, message=job.label, data=Done(stage, reference, True, 0.0))
+            reference, seconds = run_in_worker(config.storage, job)
+            get_run_logger().info("%s %s: %s rows in %.1f s", stage, job.label, f"{reference.rows:,}", seconds)
+            return Done(stage, reference, False, seconds)
+
+        return task(
+            body,
+            name=stage,
+            task_run_name=lambda: f"{stage} {make_job(**task_run.parameters).label}",
+            tags={stage},
+            persist_result=False,  # results are references to the store, which alone says what stands
+            retry_condition_fn=_worth_retrying,
+            retry_delay_seconds=RETRY_DELAYS_SECONDS,
+        )
+
+    return decorate
+
+
+def run_all(one: Task[..., Any], config: Config, arguments: Sequence[tuple[Any, ...]]) -> list[Done]:
+    """Run a task for each tuple of arguments and return what they hand on, in that order.
+
+    All are let finish before the first failure is raised, so that what worked is checkpointed.
+    """
+    retried = one.with_options(retries=config.execution.retries)
+    futures: list[PrefectFuture[Any]] = [retried.submit(config, *values) for values in arguments]
+    for finished, _ in enumerate(as_completed(futures), start=1):
+        report_progress(one.name, finished, len(futures))
+    return [future.result() for future in futures]
+
+
+def run_one(one: Task[..., Any], config: Config, *arguments: Any) -> Done:
+    """Run a single task and return what it hands on."""
+    return run_all(one, config, [arguments])[0]
+
+
+def _worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, TransportError | WorkerLostError)

@@ -1,0 +1,12 @@
+"""Dedup: one uid range of the whole pool, each pair once."""
+
+from metaclip.config import Config
+from metaclip.stages.dedup import DedupJob
+from metaclip.store import Reference
+from tasks.checkpoint import checkpointed
+
+
+@checkpointed("dedup")
+def dedup(config: Config, members: Reference, number: int, partitions: int) -> DedupJob:
+    """Bring one partition together from all shards and count its entries."""
+    return DedupJob(members, number, partitions)

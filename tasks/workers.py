@@ -1,0 +1,134 @@
+"""The worker processes that compute for the tasks of a flow run.
+
+Prefect's task runner is threaded: a task's thread waits here while a process works. Processes stay
+for the whole run, so that the matcher and the language model are loaded once for each, and import
+`metaclip` only.
+"""
+
+import logging
+import multiprocessing
+import os
+import sys
+import threading
+import time
+import types
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+
+from metaclip.errors import WorkerLostError
+from metaclip.stages.base import Job, run_job
+from metaclip.store import Reference, Store
+
+logger = logging.getLogger(__name__)
+
+
+class Workers:
+    """A pool of processes that is made anew when one of them is lost."""
+
+    def __init__(self, processes: int) -> None:
+        self.processes = processes
+        self._lock = threading.Lock()
+        self._pool: ProcessPoolExecutor | None = None
+
+    def run(self, root: str, job: Job) -> tuple[Reference, float]:
+        """Compute a job in a process; return its output and the seconds that it took.
+
+        Raises:
+            WorkerLostError: if the process died; the pool is whole again for the next job.
+            MetaclipError: whatever the job raised.
+        """
+        if not Store(root).is_shared_between_processes:
+            return _timed(root, job)
+        pool = self._started()
+        try:
+            return pool.submit(_timed, root, job).result()
+        except BrokenProcessPool as error:
+            with self._lock:
+                if self._pool is pool:
+                    self._pool = None
+            pool.shutdown(wait=False)
+            raise WorkerLostError(
+                f"{job.STAGE} {job.label}: a worker process died (killed, or out of memory). If it happens again, set"
+                " fewer execution.processes, or smaller source.files_per_shard or dedup.rows_per_partition"
+            ) from error
+
+    def _started(self) -> ProcessPoolExecutor:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ProcessPoolExecutor(
+                    self.processes, multiprocessing.get_context("spawn"), initializer=_begin
+                )
+                with _hidden_main():
+                    # Processes start as jobs come in; start them all while the main module is hidden.
+                    for future in [self._pool.submit(time.sleep, 0.05) for _ in range(self.processes)]:
+                        future.result()
+            return self._pool
+
+    def close(self) -> None:
+        """End the processes."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _hidden_main() -> Iterator[None]:
+    """Keep a new process from importing the main module, which would bring Prefect with it."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def _begin() -> None:
+    """End this process when its parent dies, even of SIGKILL: nobody would take its results."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def _timed(root: str, job: Job) -> tuple[Reference, float]:
+    started = time.monotonic()
+    reference = run_job(root, job)
+    return reference, time.monotonic() - started
+
+
+_current: Workers | None = None
+_users = 0
+_guard = threading.Lock()
+
+
+@contextmanager
+def workers(processes: int) -> Iterator[None]:
+    """Have worker processes while a flow runs; flows within it share them."""
+    global _current, _users
+    with _guard:
+        if _current is None:
+            _current = Workers(processes)
+        _users += 1
+    try:
+        yield
+    finally:
+        with _guard:
+            _users -= 1
+            ended, _current = (_current, None) if _users == 0 else (None, _current)
+        if ended is not None:
+            ended.close()
+
+
+def run_in_worker(root: str, job: Job) -> tuple[Reference, float]:
+    """Compute a job in a worker of the running flow."""
+    if _current is None:
+        raise RuntimeError("no workers: run tasks inside `with workers(processes)`")
+    return _current.run(root, job)
