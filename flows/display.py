@@ -87,6 +87,12 @@ def show_summary(summary: dict[str, Any]) -> None:
         console.print("The set is empty: see which step of the funnel loses the pairs.", style="yellow")
     console.print(Text(f"set:    {summary['curated']}"))
     console.print(Text(f"report: {summary['report']}"))
+    command = f"metaclip rebalance {summary['pool']} --storage {summary['storage']} --t {_another(summary['t'])}"
+    console.print(Text(f"next:   {command}    (another t; reads no page again)"))
+
+
+def _another(t: str) -> str:
+    return "20000" if t == "inf" else f"{float(t) * 2.5:g}"
 
 
 def show_status(status: dict[str, Any]) -> None:

@@ -123,7 +123,7 @@ class Dedup(_Model):
 class Balance(_Model):
     """The sampling of Algorithm 1."""
 
-    t: Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["inf"], BeforeValidator(parse_t)] = 20_000
+    t: Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["inf"], BeforeValidator(parse_t)] = 20_000.0
     """Entries with more than t matches are sampled down; `inf` keeps every matched pair.
     MetaCLIP: 20000 for 400M pairs from 1.6B, 170000 for 2.5B pairs from 10.7B."""
     seed: int = Field(default=0, ge=0, lt=2**63)

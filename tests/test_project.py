@@ -1,0 +1,70 @@
+"""What holds for the project as a whole."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+LOCK = (ROOT / "requirements.lock").read_text()
+
+
+def test_importing_every_module_of_metaclip_imports_no_prefect() -> None:
+    program = (
+        "import pkgutil, importlib, sys, metaclip\n"
+        "names = [m.name for m in pkgutil.walk_packages(metaclip.__path__, 'metaclip.') if '__main__' not in m.name]\n"
+        "assert len(names) > 20, names\n"
+        "for name in names: importlib.import_module(name)\n"
+        "print(sorted(n for n in sys.modules if n.split('.')[0] in {'prefect', 'flows', 'tasks'}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+def test_no_module_of_metaclip_names_prefect_in_an_import() -> None:
+    named = [
+        path
+        for path in (ROOT / "metaclip").rglob("*.py")
+        if re.search(r"^\s*(import|from)\s+(prefect|flows|tasks)\b", path.read_text(), re.M)
+    ]
+    assert named == []
+
+
+def _locked() -> dict[str, list[str]]:
+    pins: dict[str, list[str]] = {}
+    for name, version in re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", LOCK, re.M):
+        pins.setdefault(name.lower().replace("_", "-"), []).append(version)
+    return pins
+
+
+def test_lock_satisfies_pyproject() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [*project["project"]["dependencies"], *sum(project["dependency-groups"].values(), [])]
+    pins = _locked()
+    for requirement in map(Requirement, wanted):
+        versions = pins.get(requirement.name.lower().replace("_", "-"))
+        assert versions, f"{requirement.name} is not locked: run make lock"
+        for version in versions:
+            assert requirement.specifier.contains(Version(version), prereleases=True), f"{requirement} locked {version}"
+
+
+def test_lock_names_no_host_and_no_path_and_hashes_everything() -> None:
+    assert not re.search(r"https?://|file:|--(extra-)?index-url|--find-links|@ ", LOCK)
+    for block in re.split(r"\n(?=[A-Za-z0-9])", LOCK):
+        if "==" in block.split("\n", 1)[0]:
+            assert "--hash=sha256:" in block, block.split("\n", 1)[0]
+
+
+@pytest.mark.parametrize("pattern", [r"/work/", r"/root/", r"pypi\.org"])
+def test_nothing_committed_names_this_machine_or_a_registry(pattern: str) -> None:
+    found = subprocess.run(
+        ["git", "grep", "-nIE", pattern, "--", ".", ":!tests/test_project.py"], capture_output=True, text=True, cwd=ROOT
+    )
+    if found.returncode == 128:
+        pytest.skip("not a git checkout")
+    assert found.stdout == ""
