@@ -4,6 +4,7 @@ A listing is settled before any work, so that what is missing or unknown is refu
 """
 
 import glob
+import gzip
 import hashlib
 import itertools
 import logging
@@ -145,7 +146,8 @@ def _expand(entry: str, source: Source) -> Iterator[_Listed]:
 
 
 def _absolute(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111: a symbolic link keeps its name
+    # Not Path.resolve: a symbolic link keeps its own name.
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111
 
 
 def _expand_local(path: str) -> Iterator[_Listed]:
@@ -189,9 +191,9 @@ def _read_list(location: str, base: str | None) -> Iterator[_Listed]:
         content = stream.read()
     try:
         if content[:2] == b"\x1f\x8b":
-            content = zlib.decompress(content, wbits=31)
+            content = gzip.decompress(content)
         lines = content.decode("utf-8").splitlines()
-    except (zlib.error, UnicodeDecodeError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(f"{location}: not a list of paths: {error}; download it anew") from error
     for line in lines:
         path = line.strip()
@@ -202,6 +204,8 @@ def _read_list(location: str, base: str | None) -> Iterator[_Listed]:
 
 
 def _resolve(line: str, location: str, base: str | None) -> str:
+    if scheme(line) == "file":
+        line = line.removeprefix("file://")
     if scheme(line):
         return line
     if line.startswith("/"):
@@ -231,7 +235,7 @@ def _settle(listed: _Listed, kind: Kind) -> SourceFile:
     if kind in ("warc", "wat"):
         return SourceFile(path, kind, size, path)
     if local:
-        with open_stream(path) as stream:
+        with Path(path).open("rb") as stream:
             return SourceFile(path, kind, size, f"{size}-{hashlib.file_digest(stream, 'sha256').hexdigest()}")
     identity = identify(path)
     return SourceFile(path, kind, identity.bytes, f"{identity.bytes}-{identity.tag}")
