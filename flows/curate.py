@@ -6,8 +6,8 @@ from typing import Any, Literal
 from prefect import flow
 
 from flows.match import match_shards
-from flows.runner import task_runner
 from flows.run import Run
+from flows.runner import task_runner
 from metaclip.config import Config
 from metaclip.plan import check
 from metaclip.stages.partition import read_members

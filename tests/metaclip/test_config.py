@@ -98,7 +98,8 @@ def test_malformed_overrides(tmp_path: Path, override: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "t"), [("20", "20"), ("20.0", "20"), ("2.5", "2.5"), ("inf", "inf"), (".inf", "inf"), ("1e6", "1000000")]
+    ("written", "t"),
+    [("20", "20"), ("20.0", "20"), ("2.5", "2.5"), ("inf", "inf"), (".inf", "inf"), ("1e6", "1000000")],
 )
 def test_t_is_a_number_or_inf(tmp_path: Path, written: str, t: str) -> None:
     config = load_config(_write(tmp_path, MINIMAL), [f"balance.t={written}"])

@@ -1,0 +1,87 @@
+"""What tests share: a Prefect server, a small crawl, and the pool made of it."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metaclip.config import Config, parse_config
+from metaclip.demo import ENTRIES, write_demo_crawl
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_prefect(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep Prefect's state in a folder of the test run, and its analytics off."""
+    os.environ.pop("PREFECT_API_URL", None)
+    os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
+    os.environ["DO_NOT_TRACK"] = "1"
+    os.environ["PREFECT_LOGGING_LEVEL"] = "WARNING"
+    os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+
+
+@pytest.fixture(scope="session")
+def prefect_server(_quiet_prefect: None) -> Iterator[str]:
+    """A real Prefect server on a database of its own; flows of this process and its children use it."""
+    from flows.local_server import prefect_api
+
+    with prefect_api() as url:
+        os.environ["PREFECT_API_URL"] = url
+        yield url
+        del os.environ["PREFECT_API_URL"]
+
+
+@pytest.fixture(scope="session")
+def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's crawl: three WARC and three WAT files, faults included; its folder."""
+    folder = tmp_path_factory.mktemp("crawl")
+    write_demo_crawl(folder)
+    return folder
+
+
+MakeConfig = Callable[..., Config]
+
+
+@pytest.fixture
+def make_config(crawl: Path, tmp_path: Path) -> MakeConfig:
+    """Make a configuration for the small crawl; keyword `balance__t=50` changes a field."""
+
+    def make(**changes: Any) -> Config:
+        return parse_config(config_tree(crawl, tmp_path / "pool", **changes))
+
+    return make
+
+
+def config_tree(crawl: Path, storage: Path, **changes: Any) -> dict[str, Any]:
+    """Return a configuration of the small crawl as plain values."""
+    tree: dict[str, Any] = {
+        "pool": "small",
+        "storage": str(storage),
+        "source": {"paths": [str(crawl / "demo.paths")]},
+        "metadata": {"entries": str(ENTRIES)},
+        "extract": {"max_failed_files": 0.5},
+        "balance": {"t": 20},
+        "execution": {"processes": 2},
+    }
+    for name, value in changes.items():
+        section, _, key = name.partition("__")
+        if key:
+            tree.setdefault(section, {})[key] = value
+        else:
+            tree[section] = value
+    return tree
+
+
+def data_files(folder: str | Path) -> dict[str, bytes]:
+    """Return the Parquet files of a folder by name."""
+    return {path.name: path.read_bytes() for path in sorted(Path(folder).glob("*.parquet"))}
+
+
+def stage_files(root: Path) -> dict[str, tuple[int, int]]:
+    """Return size and time of change of every file of the stages, by path relative to the root."""
+    return {
+        str(path.relative_to(root)): (path.stat().st_size, path.stat().st_mtime_ns)
+        for path in sorted(root.glob("*-v*/**/*"))
+        if path.is_file()
+    }

@@ -1,0 +1,194 @@
+import gzip
+import io
+import logging
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from warcio.statusandheaders import StatusAndHeaders
+from warcio.warcwriter import WARCWriter
+
+from metaclip import warc
+from metaclip.config import Extract
+from metaclip.images import BATCH_PAIRS, PairCollector
+from metaclip.warc import add_response, read_warc
+from tests.shared import shared_data
+
+PAGE = "http://x.org/p/page.html"
+
+
+def response(body: bytes | str, *headers: str) -> bytes:
+    payload = body.encode() if isinstance(body, str) else body
+    lines = ["HTTP/1.1 200 OK", *(headers or ["Content-Type: text/html; charset=utf-8"])]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + payload
+
+
+def pairs(block: bytes, page_url: str = PAGE, **settings: object) -> tuple[list[tuple[str, str]], Counter[str]]:
+    configuration = Extract.model_validate(settings)
+    collector = PairCollector(configuration, Counter())
+    add_response(page_url, block, configuration, collector)
+    batch = collector.take()
+    return (list(zip(batch.urls, batch.texts, strict=True)) if batch else []), collector.statistics
+
+
+def write_warc(path: Path, pages: list[tuple[str, bytes]]) -> str:
+    with path.open("wb") as file:
+        writer = WARCWriter(file, gzip=True)
+        for url, block in pages:
+            http = StatusAndHeaders("", [], protocol="")
+            for kind in ("request", "response", "metadata"):
+                record = writer.create_warc_record(
+                    url, kind, payload=io.BytesIO(block), http_headers=None, warc_content_type="application/http"
+                )
+                writer.write_record(record)
+            assert http is not None
+    return str(path)
+
+
+def test_a_page() -> None:
+    html = """<!DOCTYPE html><base href=/b/><title>x</title>
+        <img src="a%20b.jpg" alt="hello
+        world"><img src=//cdn.org/c.jpg alt=c title=C><img src=d.jpg><img src=data:, alt=e>"""
+    found, statistics = pairs(response(html))
+    assert found == [
+        ("http://x.org/b/a%20b.jpg", "hello world"),
+        ("http://cdn.org/c.jpg", "c"),
+        ("http://cdn.org/c.jpg", "C"),
+    ]
+    assert statistics == {
+        "responses": 1,
+        "pages": 1,
+        "images": 4,
+        "images_kept": 2,
+        "texts": 3,
+        "dropped.image.no_text": 1,
+        "dropped.image.data_address": 1,
+    }
+
+
+def test_encodings_are_undone() -> None:
+    html = "<meta charset=latin1><img src=a.jpg alt='Grüße'>".encode("latin-1")
+    zipped = gzip.compress(html)
+    body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(zipped), zipped)
+    headers = ("content-type:text/html", "CONTENT-ENCODING: gzip", "Transfer-Encoding: chunked")
+    assert pairs(response(body, *headers))[0] == [("http://x.org/p/a.jpg", "Grüße")]
+
+
+@pytest.mark.parametrize(
+    ("block", "reason"),
+    [
+        (b"", "bad_http"),
+        (b"<html><img src=a alt=b>", "bad_http"),
+        (response("%PDF-1.4 <img src=a alt=b>"), "not_html"),
+        (response("<img src=a alt=b>", "Content-Type: application/json"), "not_html"),
+        (response("<img src=a alt=b>" + " " * 2000), "too_large"),
+        (response(b"\x1f\x8bnot gzip", "Content-Type: text/html", "Content-Encoding: gzip"), "encoding"),
+        (response("<meta name=robots content=noai><img src=a alt=b>"), "opt_out"),
+        (response("<img src=a alt=b>", "Content-Type: text/html", "X-Robots-Tag: noindex, NoImageAI"), "opt_out"),
+        (response("<img src=a alt=b>", "Content-Type: text/html", "X-Robots-Tag: all", "x-robots-tag: ccbot: noai"), "opt_out"),
+        (response("<div>" * 60_000), "nesting"),
+    ],
+)
+def test_dropped_pages_are_counted(block: bytes, reason: str) -> None:
+    limit = 1 << 20 if reason == "nesting" else 1024
+    found, statistics = pairs(block, max_page_bytes=limit)
+    assert found == []
+    assert statistics == {"responses": 1, f"dropped.page.{reason}": 1}
+
+
+def test_a_page_without_address() -> None:
+    found, statistics = pairs(response("<img src=http://x.org/a alt=b>"), "dns:x.org")
+    assert found == []
+    assert statistics == {"responses": 1, "dropped.page.no_address": 1}
+
+
+def test_opt_out_is_a_setting() -> None:
+    block = response("<meta name=robots content=noai><img src=a alt=b>")
+    assert pairs(block, respect_opt_out=False)[0] == [("http://x.org/p/a", "b")]
+
+
+def test_an_unforeseen_failure_costs_one_page(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    parse = warc.parse_page
+
+    def fail_for_some(html: bytes):
+        if b"poison" in html:
+            raise ZeroDivisionError("poison")
+        return parse(html)
+
+    monkeypatch.setattr(warc, "parse_page", fail_for_some)
+    good, bad = response("<img src=a alt=b>"), response("<img src=poison alt=b>")
+    path = write_warc(tmp_path / "x.warc.gz", [(PAGE, good), (PAGE, bad), (PAGE, bad), (PAGE, good)])
+    statistics: Counter[str] = Counter()
+    with caplog.at_level(logging.WARNING):
+        batches = list(read_warc(path, Extract(), statistics))
+    assert [len(batch) for batch in batches] == [2]
+    assert statistics["pages"] == 2
+    assert statistics["dropped.page.error_ZeroDivisionError"] == 2
+    assert [PAGE in record.message for record in caplog.records] == [True]
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_what_must_not_be_held_back(error: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(html: bytes) -> None:
+        raise error
+
+    monkeypatch.setattr(warc, "parse_page", fail)
+    with pytest.raises(error):
+        pairs(response("<p>"))
+
+
+def test_read_warc_takes_responses_in_order_and_in_batches(tmp_path: Path) -> None:
+    html = "".join(f"<img src={i}.jpg alt='text {i}'>" for i in range(1000))
+    count = 20
+    path = write_warc(tmp_path / "x.warc.gz", [(f"http://x.org/{n}/", response(html)) for n in range(count)])
+    statistics: Counter[str] = Counter()
+    batches = list(read_warc(path, Extract(), statistics))
+    assert [len(batch) for batch in batches] == [9000, 9000, 2000]
+    assert BATCH_PAIRS < 9000
+    urls = [url for batch in batches for url in batch.urls]
+    assert urls == [f"http://x.org/{n}/{i}.jpg" for n in range(count) for i in range(1000)]
+    assert statistics["pages"] == statistics["responses"] == statistics["records.response"] == count
+    assert statistics["texts"] == len(urls)
+
+
+def test_real_pages_add_up() -> None:
+    statistics: Counter[str] = Counter()
+    path = shared_data("crawl", "warc", "CC-MAIN-PUBLIC-00000.warc.gz")
+    texts = sum(len(batch) for batch in read_warc(str(path), Extract(), statistics))
+    assert texts == statistics["texts"] > 1000
+    assert_sums(statistics)
+
+
+def assert_sums(statistics: Counter[str]) -> None:
+    def total(prefix: str) -> int:
+        return sum(count for name, count in statistics.items() if name.startswith(prefix))
+
+    assert statistics["responses"] == statistics["pages"] + total("dropped.page.")
+    assert statistics["images"] == statistics["images_kept"] + total("dropped.image.")
+    assert statistics["texts"] >= statistics["images_kept"]
+
+
+WILD_REASONS = {"bad_http", "not_html", "no_address", "encoding", "too_large", "opt_out"}
+
+
+def test_wild_archives_add_up() -> None:
+    """Whatever a crawler wrote, no page ends a run and none fails for a reason nobody thought of."""
+    from metaclip.errors import UnreadableFileError
+
+    seen: Counter[str] = Counter()
+    for path in sorted(shared_data("wild").iterdir()):
+        statistics: Counter[str] = Counter()
+        try:
+            for batch in read_warc(str(path), Extract(), statistics):
+                for url, text in zip(batch.urls, batch.texts, strict=True):
+                    assert url.isascii()
+                    assert text.encode()
+        except UnreadableFileError:
+            assert not statistics["responses"]
+        assert_sums(statistics)
+        seen += statistics
+    assert {name.removeprefix("dropped.page.") for name in seen if name.startswith("dropped.page.")} <= WILD_REASONS
+    assert seen["pages"] > 150
+    assert seen["texts"] > 2000
