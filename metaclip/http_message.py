@@ -156,8 +156,9 @@ def _inflate(body: bytes, max_bytes: int, wbits: int) -> bytes:
         while position < len(body) and size <= max_bytes:
             inflater = zlib.decompressobj(wbits)
             while position < len(body) and not inflater.eof and size <= max_bytes:
-                piece = inflater.decompress(body[position : position + _DEFLATE_STEP])
-                position += _DEFLATE_STEP
+                step = body[position : position + _DEFLATE_STEP]
+                position += len(step)
+                piece = inflater.decompress(step)
                 pieces.append(piece)
                 size += len(piece)
             # A gzip body may be several members one after the other.
@@ -225,6 +226,8 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16le"),
     (codecs.BOM_UTF16_BE, "utf-16be"),
 )
+# Pure ASCII by its bytes, which detection does not look behind; its escapes give it away.
+_ISO_2022_JP = re.compile(rb"\x1b\$[@B]")
 _PRESCAN_BYTES = 1024
 _LATE_PRESCAN_BYTES = 1 << 16
 
@@ -245,10 +248,12 @@ def to_utf8(body: bytes, content_type: str = "") -> bytes:
         encoding = _lookup(parameter[1])
     encoding = encoding or _meta_encoding(body[:_PRESCAN_BYTES])
     if encoding is None:
-        # ISO-2022-JP is valid UTF-8 by its bytes; its escapes are what gives it away.
-        if b"\x1b" not in body and _is_utf8(body):
+        if _ISO_2022_JP.search(body) and body.isascii():
+            encoding = _lookup("iso-2022-jp")
+        elif _is_utf8(body):
             return body
-        encoding = _meta_encoding(body[:_LATE_PRESCAN_BYTES])
+        else:
+            encoding = _meta_encoding(body[:_LATE_PRESCAN_BYTES])
     return _transcode(body, encoding or _lookup(detect_encoding(body) or "") or webencodings.UTF8)
 
 

@@ -1,4 +1,5 @@
 import gzip
+import tracemalloc
 import zlib
 
 import brotli
@@ -109,9 +110,7 @@ def test_a_truncated_page_gives_what_is_there(coding: str, encode) -> None:
         ("zstd", zstandard.compress),
     ],
 )
-def test_bombs_are_not_unpacked(coding: str, encode, monkeypatch: pytest.MonkeyPatch) -> None:
-    import tracemalloc
-
+def test_bombs_are_not_unpacked(coding: str, encode) -> None:
     bomb = encode(b"<p>" + b" " * (64 << 20))
     tracemalloc.start()
     try:
@@ -242,7 +241,9 @@ def test_character_set_never_raises(body: bytes, label: str) -> None:
 def test_any_bytes_are_read_or_refused(data: bytes, coding: str, is_chunked: bool) -> None:
     block = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: " + coding.encode()
     block += b"\r\nTransfer-Encoding: chunked" if is_chunked else b""
+    reason = ""
     try:
         html_page(parse_message(block + b"\r\n\r\n" + data), LIMIT)
     except PageError as error:
-        assert error.reason in {"not_html", "encoding", "too_large"}
+        reason = error.reason
+    assert reason in {"", "not_html", "encoding", "too_large"}
