@@ -193,14 +193,21 @@ def _group_bytes(file: pq.ParquetFile, group: int, used: list[str]) -> int:
 
 
 def _strings(path: str, name: str, array: Any) -> list[object]:
-    kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
-    if pa.types.is_null(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return list(array.to_pylist())
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):  # text without the mark that it is
-        return [value.decode("utf-8", "replace") if value is not None else None for value in array.to_pylist()]
-    raise InputError(
-        f"{path}: column `{name}` holds {kind}, not text; name another by source.url_column or text_column"
-    )
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    kind = array.type
+    if pa.types.is_null(kind):
+        return [None] * len(array)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        try:
+            return list(array.to_pylist())
+        except UnicodeDecodeError:
+            array = array.cast(pa.large_binary())
+    elif not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):  # which is text without the mark
+        raise InputError(
+            f"{path}: column `{name}` holds {kind}, not text; name another by source.url_column or source.text_column"
+        )
+    return [value.decode("utf-8", "replace") if value is not None else None for value in array.to_pylist()]
 
 
 def _key(value: object, column: str) -> str:
