@@ -6,6 +6,7 @@ line ends are bare. So each record is held back until its length, its headers an
 the next one starts agree. At the first doubt, `metaclip.salvage` takes over from that record on.
 """
 
+import gzip
 import io
 import itertools
 import logging
@@ -16,7 +17,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol, cast
 
-from fastwarc import ArchiveIterator, GzipReader, WarcRecord, ZstdReader
+import zstandard
+from fastwarc import ArchiveIterator, GzipReader, WarcHeader, WarcRecord, ZstdReader
 from warcio.statusandheaders import StatusAndHeaders
 
 from metaclip.errors import TransportError, UnreadableFileError
@@ -28,6 +30,12 @@ logger = logging.getLogger(__name__)
 
 MAX_RECORD_BYTES = 64 << 20
 
+# WARC 1.1, section 5.5; other types are left to the salvager, as they may be a sign of damage.
+_TYPES = frozenset(("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation"))
+# Members without content, at which fastwarc ends.
+_EMPTY_GZIP = gzip.compress(b"", mtime=0)
+_EMPTY_ZSTD = zstandard.ZstdCompressor().compress(b"")
+_DOUBT: tuple[str, None, int] = ("", None, 0)
 _MARKUP = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml|error|head|body)", re.IGNORECASE)
 
 
@@ -63,7 +71,8 @@ def read_records(
 
     Memory is bounded by `max_record_bytes` for a record and some 16 MB beside it. When the
     iteration ends, these were added to `statistics`: `bytes_read` (as stored), `records` and
-    `records.<type>` (all types), `dropped.record.<reason>` (such as `too_large`, wanted types
+    `records.<type>` (all types; those unknown
+    to WARC 1.1 as `other`), `dropped.record.<reason>` (such as `too_large`, wanted types
     only), `dropped.file_part.<reason>` and `dropped.file_tail.<reason>` (stretches that could not
     be read), `damaged.record.<reason>` (given on, but `truncated` or cut for `length_mismatch`),
     and `archive.warcio_takeovers`.
@@ -81,15 +90,6 @@ def read_records(
         reading.report(statistics)
 
 
-@dataclass(slots=True)
-class _Held:
-    """A record that fastwarc gave, waiting for the next one to confirm that it ended where it should."""
-
-    type: str
-    record: Record | None  # None: not wanted, or too large
-    too_large: bool
-
-
 class _Reading:
     """The state of reading one file, of which the takeover must know how far it came."""
 
@@ -102,7 +102,6 @@ class _Reading:
         self._bytes_read = 0
         self._start = 0  # where the record at hand, or its member, starts
         self._accounted = 0  # records before it in the same member
-        self._total = 0  # records before it in the file
 
     def records(self) -> Iterator[Record]:
         """Yield the records; raise if there were none of any type."""
@@ -116,13 +115,14 @@ class _Reading:
                 self._bytes_read = tap.position
         if not sound:
             self._counts["archive.warcio_takeovers"] += 1
+            total = sum(self._by_type.values())
             logger.debug("%s: warcio takes over at byte %d", self._path, self._start)
             try:
                 # Frames of zstd may need a dictionary that stands at the file's start.
                 at_member = not head.startswith(GZIP_MAGIC) and _is_compressed(head)
-                yield from self._salvaged(*((0, self._total) if at_member else (self._start, self._accounted)))
+                yield from self._salvaged(*((0, total) if at_member else (self._start, self._accounted)))
             except NotAtRecordError:
-                yield from self._salvaged(0, self._total)
+                yield from self._salvaged(0, total)
         if not self._by_type:
             raise self._unreadable(head)
 
@@ -138,54 +138,63 @@ class _Reading:
         """Read with fastwarc; return whether it came to the end and all of it can be believed."""
         reader: GzipReader | ZstdReader | None = None
         if _is_compressed(head):
-            reader = GzipReader(tap) if head.startswith(GZIP_MAGIC) else ZstdReader(tap)
-        held: _Held | None = None
+            is_gzip = head.startswith(GZIP_MAGIC)
+            tap.end_mark = _EMPTY_GZIP if is_gzip else _EMPTY_ZSTD
+            reader = GzipReader(tap) if is_gzip else ZstdReader(tap)
+        kind, length = "", 0
+        held: Record | None = None
         frame: int | None = -1
         try:
-            for record in ArchiveIterator(reader or tap, parse_http=False):
-                if held is not None:
-                    yield from self._confirm(held)
-                start = reader.frame_start_position() if reader else record.stream_pos
-                self._accounted = self._accounted + 1 if start == frame else 0
-                self._start = frame = start or 0
-                held = self._judge(record)
-                if held is None or (reader and reader.frame_start_position() != start):
+            for record in ArchiveIterator(reader if reader is not None else tap, parse_http=False):
+                if kind:
+                    self._account(kind, held)
+                    if held is not None:
+                        yield held
+                start = reader.frame_start_position() if reader is not None else record.stream_pos
+                if start == frame:
+                    self._accounted += 1
+                else:
+                    self._accounted = 0
+                    self._start = frame = start or 0
+                kind, held, length = self._judge(record)
+                if not kind or (reader is not None and reader.frame_start_position() != start):
                     return False
         except (OSError, ValueError) as error:
             logger.debug("%s: fastwarc: %s", self._path, error)
             return False
-        # The end is true only where all that the file holds went through the reader.
-        if not tap.at_end() or (reader and reader.inner_tell() != tap.position):
+        # The end is true only where the reader came to the mark behind it as to a member of its own.
+        # A plain file has no members: there a last record without a block may be half a header.
+        if not kind or not tap.ended:
             return False
+        if (reader.frame_start_position() != tap.position) if reader is not None else not length:
+            return False
+        self._account(kind, held)
         if held is not None:
-            yield from self._confirm(held)
+            yield held
         return True
 
-    def _judge(self, record: WarcRecord) -> _Held | None:
-        """Take a record's block from fastwarc; None if anything about the record is in doubt."""
-        headers = record.headers
-        kind = headers.get("WARC-Type")
+    def _judge(self, record: WarcRecord) -> tuple[str, Record | None, int]:
+        """Take a record's block from fastwarc; `_DOUBT` if anything about the record is in doubt."""
+        headers = record.headers  # looked up by WarcHeader: ten times as fast as by a string
         length = record.content_length
-        stated = headers.get("Content-Length")
-        if not kind or stated is None or (stated != str(length) and stated.strip() != str(length)):
-            return None
-        kind = kind.strip().lower()
+        kind = (headers.get(WarcHeader.WARC_TYPE) or "").lower()
+        stated = headers.get(WarcHeader.CONTENT_LENGTH)
+        if kind not in _TYPES or stated is None or (stated != str(length) and stated.strip() != str(length)):
+            return _DOUBT
         if kind not in self._types or length > self._limit:
-            passed = record.reader.consume()
-            return _Held(kind, None, kind in self._types) if passed == length else None
+            return (kind, None, length) if record.reader.consume() == length else _DOUBT
         body = record.reader.read()
-        if len(body) != length:
-            return None
-        url = _url(headers.get_bytes(b"WARC-Target-URI", b""))
-        return _Held(kind, Record(kind, url, headers, body, self._start), False)
+        url = headers.get(WarcHeader.WARC_TARGET_URI) or ""
+        if len(body) != length or "\n" in url:  # a line feed: the next header was taken for its value
+            return _DOUBT
+        if "\ufffd" in url:
+            url = (headers.get_bytes(WarcHeader.WARC_TARGET_URI) or b"").decode("latin-1")
+        return kind, Record(kind, _clean(url), headers, body, self._start), length
 
-    def _confirm(self, held: _Held) -> Iterator[Record]:
-        self._total += 1
-        self._by_type[held.type] += 1
-        if held.too_large:
+    def _account(self, kind: str, record: Record | None) -> None:
+        self._by_type[kind if kind in _TYPES else "other"] += 1
+        if record is None and kind in self._types:
             self._counts["dropped.record.too_large"] += 1
-        if held.record is not None:
-            yield held.record
 
     def _salvaged(self, offset: int, skip: int) -> Iterator[Record]:
         """Read on from a byte offset, passing over records that are accounted for."""
@@ -200,7 +209,9 @@ class _Reading:
                         url = _clean(found.headers.get_header("WARC-Target-URI") or "")
                         headers = _WarcioHeaders(found.headers)
                         record = Record(found.type, url, headers, found.body, found.offset)
-                    yield from self._confirm(_Held(found.type, record, record is None and found.type in self._types))
+                    self._account(found.type, record)
+                    if record is not None:
+                        yield record
             finally:
                 self._bytes_read = max(self._bytes_read, tap.position)
 
@@ -235,9 +246,14 @@ class _WarcioHeaders:
 
 
 class _Tap:
-    """A stream that counts what was read, can be looked into at its start, and fails in one way."""
+    """A stream that counts what was read, can be looked into at its start, and fails in one way.
+
+    `end_mark` is given once, uncounted, behind the last byte.
+    """
 
     def __init__(self, path: str, offset: int) -> None:
+        self.end_mark = b""
+        self.ended = False
         self._path = path
         self._stream = open_stream(path, offset)
         self._ahead = b""
@@ -254,6 +270,9 @@ class _Tap:
         else:
             data = self._read(size)
         self.position += len(data)
+        if not data:
+            self.ended = True
+            data, self.end_mark = self.end_mark, b""
         return data
 
     def tell(self) -> int:
@@ -261,9 +280,6 @@ class _Tap:
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         raise io.UnsupportedOperation("archives are read forward only")
-
-    def at_end(self) -> bool:
-        return not self.read(1)
 
     def close(self) -> None:
         self._stream.close()
@@ -279,13 +295,7 @@ def _is_compressed(head: bytes) -> bool:
     return head.startswith((GZIP_MAGIC, ZSTD_MAGIC)) or is_skippable(head[:4])
 
 
-def _url(raw: bytes | None) -> str:
-    try:
-        return _clean((raw or b"").decode("utf-8"))
-    except UnicodeDecodeError:
-        return _clean((raw or b"").decode("latin-1"))
-
-
 def _clean(url: str) -> str:
     # wget 1.19 wrote addresses in angle brackets.
-    return url.strip().removeprefix("<").removesuffix(">").strip()
+    url = url.strip()
+    return url.removeprefix("<").removesuffix(">").strip() if url.startswith("<") else url
