@@ -1,0 +1,70 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from metaclip.jit import frozen
+from metaclip.matching import Matcher
+
+MODULE = """
+from metaclip.jit import kernel
+
+
+@kernel
+def twice(x):
+    return 2 * x
+"""
+
+ROOT = str(Path(__file__).parents[2])
+
+
+def run(script, folder, **environment):
+    path = os.pathsep.join([str(folder), ROOT])
+    inherited = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        env={**inherited, "PYTHONPATH": path, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+def test_without_a_writable_folder_kernels_still_work(tmp_path):
+    (tmp_path / "doubling.py").write_text(MODULE)
+    blocked = tmp_path / "__pycache__"
+    blocked.write_text("a file where the folder would be")
+    ended = run("from doubling import twice; print(twice(21))", tmp_path, XDG_CACHE_HOME=str(blocked))
+    assert ended.stdout == "42\n"
+    assert "twice is compiled anew in every process" in ended.stderr
+
+
+def test_a_new_process_takes_the_matcher_from_disk():
+    """Compiling takes some ten seconds; a worker process must not do it again."""
+    Matcher(["a b"]).match(["a b"])
+    script = """
+import json
+from metaclip import match_table
+from metaclip.matching import Matcher
+Matcher(["a b"]).match(["a b"])
+stats = match_table.match.stats
+print(json.dumps([sum(stats.cache_hits.values()), sum(stats.cache_misses.values())]))
+"""
+    environment = {key: os.environ[key] for key in ("NUMBA_CACHE_DIR",) if key in os.environ}
+    assert json.loads(run(script, ROOT, **environment).stdout) == [1, 0]
+
+
+def test_frozen_arrays_are_read_only_and_leave_the_original_alone():
+    original = np.arange(4, dtype=np.int32)
+    result = frozen(original, np.int32)
+    assert np.shares_memory(result, original)
+    assert not result.flags.writeable
+    assert original.flags.writeable
+    assert frozen(original, np.int64).tolist() == [0, 1, 2, 3]
+    assert frozen(original[::2], np.int32).flags.c_contiguous
+    with pytest.raises(TypeError, match="expected uint32, got int32"):
+        frozen(original, np.uint32)
