@@ -14,7 +14,7 @@ from metaclip.pairs import PAGE_COLUMNS, TEXT_COLUMNS, URL_COLUMNS, SampleCollec
 from metaclip.streams import open_stream
 
 _MAX_MEMBER_BYTES = 16 << 20
-_BLOCK = 256 << 10
+_BLOCK = tarfile.RECORDSIZE  # tarfile copies what is left of its buffer at each read: larger is slower
 
 
 def read_webdataset(path: str, settings: Extract, statistics: Counter[str]) -> Iterator[PairBatch]:
@@ -148,22 +148,21 @@ class _Tape(io.BufferedIOBase):
         self.torn = ""
         """Why the archive ends before its end, if it does."""
         self._events = read_members(_Counted(stream, statistics), 0)
-        self._buffer = b""
+        self._piece = b""
+        self._used = 0  # bytes of the piece
         self._kept = b""
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return so many bytes, fewer at the end."""
         wanted = size or 0
-        parts = [self._buffer]
-        length = len(self._buffer)
-        while length < wanted and not self.torn and (event := next(self._events, None)) is not None:
+        data = self._piece[self._used : self._used + wanted]
+        self._used += len(data)
+        while len(data) < wanted and not self.torn and (event := next(self._events, None)) is not None:
             if isinstance(event, Break):
                 self.tear(event.reason)  # nothing in a tar archive marks where to go on
             elif isinstance(event, bytes):
-                parts.append(event)
-                length += len(event)
-        data = b"".join(parts)
-        data, self._buffer = data[:wanted], data[wanted:]
+                self._piece, self._used = event, wanted - len(data)
+                data += event[: self._used]
         self.position += len(data)
         self._kept = (self._kept + data)[-2 * _BLOCK :]
         return data
