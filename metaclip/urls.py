@@ -72,7 +72,7 @@ def resolve(reference: str, base: Base) -> str | Fault:
     was. Never raises.
     """
     # Nearly all references are plain; matching them whole is three times as fast as taking them apart.
-    if not _DOTS.search(reference):
+    if "/." not in reference and ("%2" not in reference or not _DOTS.search(reference)):
         if _PLAIN.fullmatch(reference):
             return reference
         if _ROOTED.fullmatch(reference):

@@ -15,7 +15,7 @@ from metaclip.archive import read_records
 from metaclip.config import Extract
 from metaclip.html import is_robots_name, opts_out
 from metaclip.http_message import is_html_type
-from metaclip.images import PairBatch, PairCollector
+from metaclip.images import Attributes, PairBatch, PairCollector
 
 _LOGGER = logging.getLogger(__name__)
 _TYPES = frozenset({"metadata"})
@@ -99,30 +99,31 @@ def add_metadata(page_url: str, body: bytes, settings: Extract, collector: PairC
     statistics = collector.statistics
     try:
         envelope = _decode(body).envelope
-        if envelope is None:
-            statistics["dropped.record.no_envelope"] += 1
-            return
-        header = envelope.warc_header or _WarcHeader()
-        response = envelope.payload.response if envelope.payload else None
-        if response is None and header.warc_type not in (None, "response"):
-            return
-        if response is None and header.warc_type is None:
-            statistics["dropped.record.no_payload"] += 1
-            return
-        statistics["responses"] += 1
-        reason = _add_page(page_url or header.target or "", response, settings, collector)
-        if reason:
-            statistics["dropped.page." + reason] += 1
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         _LOGGER.debug("%s: WAT record skipped, not valid JSON: %s", page_url, error)
         statistics["dropped.record.bad_json"] += 1
+        return
+    if envelope is None:
+        statistics["dropped.record.no_envelope"] += 1
+        return
+    header = envelope.warc_header or _WarcHeader()
+    response = envelope.payload.response if envelope.payload else None
+    if response is None and header.warc_type != "response":
+        if header.warc_type is None:
+            statistics["dropped.record.no_payload"] += 1
+        return
+    statistics["responses"] += 1
+    try:
+        reason = _add_page(page_url or header.target or "", response, settings, collector)
     except MemoryError:
         raise
     except Exception as error:
-        reason = "dropped.page.error_" + type(error).__name__
-        level = logging.DEBUG if statistics[reason] else logging.WARNING
-        statistics[reason] += 1
+        reason = "error_" + type(error).__name__
+        # The first of a kind is worth a line; the count says how many there were.
+        level = logging.DEBUG if statistics["dropped.page." + reason] else logging.WARNING
         _LOGGER.log(level, "%s: page skipped: %s", page_url, error, exc_info=True)
+    if reason:
+        statistics["dropped.page." + reason] += 1
 
 
 def _add_page(page_url: str, response: _Response | None, settings: Extract, collector: PairCollector) -> str | None:
@@ -148,18 +149,19 @@ def _add_page(page_url: str, response: _Response | None, settings: Extract, coll
         ]
         if opts_out(directives):
             return "opt_out"
-    images = [
-        {
-            "src": unescape(link.url),
-            "alt": unescape(link.alt),
-            "title": unescape(link.title),
-            "data-image-title": unescape(link.data_image_title),
-        }
-        for link in page.links or ()
-        if link.path == _IMAGE_PATH
-    ]
-    collector.add_page(page_url, unescape(head.base), images)
+    collector.add_page(
+        page_url, unescape(head.base), [_image(link) for link in page.links or () if link.path == _IMAGE_PATH]
+    )
     return None
+
+
+def _image(link: _Link) -> Attributes:
+    return {
+        "src": unescape(link.url),
+        "alt": link.alt and unescape(link.alt),
+        "title": link.title and unescape(link.title),
+        "data-image-title": link.data_image_title and unescape(link.data_image_title),
+    }
 
 
 _REFERENCE = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]*);")

@@ -261,12 +261,13 @@ def test_any_json_in_any_place_costs_only_that_record(path: tuple[str, ...], val
     assert not [name for name in statistics if "error_" in name]
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError, ValueError])
 def test_an_unforeseen_failure_costs_one_page(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     def fail_for_some(directives: list[str]) -> bool:
         if directives:
-            raise ZeroDivisionError("poison")
+            raise error("poison")
         return False
 
     monkeypatch.setattr(wat, "opts_out", fail_for_some)
@@ -278,7 +279,8 @@ def test_an_unforeseen_failure_costs_one_page(
         batches = list(read_wat(path, Extract(), statistics))
     assert [len(batch) for batch in batches] == [2]
     assert statistics["pages"] == 2
-    assert statistics["dropped.page.error_ZeroDivisionError"] == 2
+    assert statistics["dropped.page.error_" + error.__name__] == 2
+    assert_sums(statistics)
     assert [PAGE in message.message for message in caplog.records] == [True]
 
 
