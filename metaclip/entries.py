@@ -4,24 +4,24 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
-import fsspec
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metaclip.errors import ConfigError, InputError, TransportError
+from metaclip.errors import ConfigError, InputError, TransportError, UnreadableFileError
+from metaclip.streams import identify, open_stream, scheme
 
 MAX_ENTRIES = 2**32
 """Ids are stored as uint32."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _PARQUET_MAGIC = b"PAR1"
-_FIELD = "metadata.entries"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def load_entries(address: str) -> LoadedEntries:
     else:
         entries, blank_lines = _from_text(address, data)
     if not entries:
-        raise InputError(f"{address}: the list holds no entry; {_FIELD} must name a list with at least one")
+        raise InputError(f"{address}: the list holds no entry; metadata.entries must name a list with at least one")
     if len(entries) > MAX_ENTRIES:
         raise InputError(f"{address}: {len(entries)} entries, but ids are 32 bits: at most {MAX_ENTRIES}")
     duplicates = len(entries) - len(set(entries))
@@ -75,70 +75,59 @@ def validate_entries_address(address: str) -> None:
         ConfigError: where there is none, or only a folder, or the address cannot be understood.
         TransportError: where its server cannot be reached now.
     """
-    _info(address)
+    with _naming_the_field():
+        if scheme(address) in ("", "file"):
+            _open(address).close()
+        else:
+            identify(address)
 
 
 def fingerprint(address: str) -> str:
     """Return what a list's content is known by in keys.
 
-    `<size>-<sha256>` for local files and for stores without ETags, else `<size>-etag-<etag>`.
+    `<size>-<sha256>` for local files, `<size>-<ETag>` for remote ones (with a date where the server
+    gives no ETag).
 
     Raises:
         ConfigError: where there is no such file.
         TransportError: where a remote file cannot be looked up now.
     """
-    info = _info(address)
-    etag = str(info.get("ETag") or "").removeprefix("W/").strip('"')
-    if etag and info.get("size") is not None:
-        return f"{info['size']}-etag-{etag}"
+    with _naming_the_field():
+        if scheme(address) not in ("", "file"):
+            identity = identify(address)
+            return f"{identity.bytes}-{identity.tag}"
     data = _read(address)
     return f"{len(data)}-{hashlib.sha256(data).hexdigest()}"
 
 
-def _info(address: str) -> dict[str, Any]:
-    filesystem, path = _open_filesystem(address)
-    try:
-        info: dict[str, Any] = filesystem.info(path)
-    except Exception as error:  # each fsspec implementation has errors of its own
-        raise _explain(address, error) from error
-    if info.get("type") == "directory":
-        raise ConfigError(f"{_FIELD}: {address} is a folder; name the file of entries in it")
-    return info
-
-
 def _read(address: str) -> bytes:
-    filesystem, path = _open_filesystem(address)
+    with _naming_the_field(), _open(address) as stream:
+        return stream.read()
+
+
+def _open(address: str) -> BinaryIO:
+    return open_stream(address if scheme(address) else str(Path(address).expanduser()))
+
+
+@contextmanager
+def _naming_the_field() -> Iterator[None]:
+    """Turn what makes an address unusable into a fault of the configuration."""
     try:
-        data: bytes = filesystem.cat_file(path)
-    except Exception as error:  # each fsspec implementation has errors of its own
-        raise _explain(address, error) from error
-    return data
+        yield
+    except TransportError:
+        raise
+    except UnreadableFileError as error:
+        way_out = _WAYS_OUT.get(error.reason, "")
+        raise ConfigError(f"metadata.entries: {error}{way_out}") from error
+    except InputError as error:
+        raise ConfigError(f"metadata.entries: {error}") from error
 
 
-def _open_filesystem(address: str) -> tuple[Any, str]:
-    try:
-        filesystem, path = fsspec.core.url_to_fs(address)
-    except (ValueError, ImportError) as error:
-        raise ConfigError(f"{_FIELD}: {address}: {error}") from error
-    return filesystem, path
-
-
-def _explain(address: str, error: Exception) -> InputError | ConfigError:
-    # Over HTTP fsspec turns every failed look-up into a FileNotFoundError; its cause tells them apart.
-    cause = error.__cause__
-    status = getattr(cause, "status", None) or getattr(error, "status", None)
-    if isinstance(error, PermissionError) or status in (401, 403):
-        return ConfigError(f"{_FIELD}: {address}: access is denied; check its rights and your credentials")
-    passing = isinstance(cause, TimeoutError) or (
-        type(cause).__module__.startswith("aiohttp") and status not in (404, 410)
-    )
-    if isinstance(error, FileNotFoundError | NotADirectoryError) and not passing:
-        return ConfigError(
-            f"{_FIELD}: {address}: no such file; relative paths start at the folder the command runs in"
-        )
-    if isinstance(error, IsADirectoryError):
-        return ConfigError(f"{_FIELD}: {address} is a folder; name the file of entries in it")
-    return TransportError(f"{_FIELD}: {address} cannot be read now: {type(error).__name__}: {error}")
+_WAYS_OUT = {
+    "not_found": "; relative paths start at the folder that the command runs in",
+    "not_a_file": "; name the file of entries in it",
+    "forbidden": "; check its rights, or your credentials",
+}
 
 
 def _unzip(address: str, data: bytes) -> bytes:
@@ -189,9 +178,7 @@ def _from_parquet(address: str, data: bytes) -> tuple[list[str], list[str] | Non
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{address}: not a readable Parquet file: {error}") from error
     if "entry" not in table.column_names:
-        raise InputError(
-            f"{address}: has no column `entry`; its columns are {', '.join(table.column_names) or 'none'}"
-        )
+        raise InputError(f"{address}: has no column `entry`; its columns are {', '.join(table.column_names) or 'none'}")
     entries = _checked(address, table["entry"].to_pylist())
     if "entry_id" in table.column_names:
         for index, entry_id in enumerate(table["entry_id"].to_pylist()):

@@ -119,13 +119,13 @@ def test_more_entries_than_ids_are_refused(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("use", [load_entries, validate_entries_address, fingerprint])
 def test_addresses_that_name_no_file(tmp_path, use):
-    with pytest.raises(ConfigError, match=r"metadata\.entries: .*nothere\.json: no such file"):
+    with pytest.raises(ConfigError, match=r"metadata\.entries: .*nothere\.json: there is no such file; relative paths"):
         use(str(tmp_path / "nothere.json"))
-    with pytest.raises(ConfigError, match="is a folder; name the file"):
+    with pytest.raises(ConfigError, match="is a folder, not a file; name the file"):
         use(str(tmp_path))
-    with pytest.raises(ConfigError, match="Protocol not known"):
+    with pytest.raises(ConfigError, match=r"Protocol not known.*use a local path"):
         use("gopher5://list.json")
-    with pytest.raises(ConfigError, match="no such file"):
+    with pytest.raises(ConfigError, match="no such object"):
         use("memory://entries/nothere.json")
 
 
@@ -134,12 +134,27 @@ def test_fingerprints_are_of_the_content(tmp_path):
     second = write(tmp_path, "b.txt", b"abc")
     assert fingerprint(first) == fingerprint(second)
     assert fingerprint(first) == "3-ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    with fsspec.open("memory://entries/list.txt", "wb") as file:
-        file.write(b"abc")
-    assert fingerprint("memory://entries/list.txt") == fingerprint(first)
-    assert load_entries("memory://entries/list.txt").entries == ["abc"]
     write(tmp_path, "a.txt", b"abd")
     assert fingerprint(first) != fingerprint(second)
+
+
+def test_paths_may_start_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path, "list.txt", b"cat\n")
+    validate_entries_address("~/list.txt")
+    assert load_entries("~/list.txt").entries == ["cat"]
+    assert fingerprint("~/list.txt") == fingerprint(str(tmp_path / "list.txt"))
+
+
+def test_in_an_object_store():
+    with fsspec.open("memory://entries/list.txt", "wb") as file:
+        file.write(b"abc")
+    before = fingerprint("memory://entries/list.txt")
+    assert before == fingerprint("memory://entries/list.txt")
+    assert load_entries("memory://entries/list.txt").entries == ["abc"]
+    with fsspec.open("memory://entries/list.txt", "wb") as file:
+        file.write(b"abd")
+    assert fingerprint("memory://entries/list.txt") != before
 
 
 @pytest.fixture
@@ -170,18 +185,19 @@ def server():
     server.server_close()
 
 
-def test_over_http(server):
+def test_over_http(server, monkeypatch):
+    monkeypatch.setattr("metaclip.download.time.sleep", lambda _: None)
     validate_entries_address(f"{server}/list.json")
     assert load_entries(f"{server}/list.json").entries == ["cat", "dog"]
-    assert fingerprint(f"{server}/list.json") == "14-etag-v1"
+    assert fingerprint(f"{server}/list.json") == '14-W/"v1'
     for use in (load_entries, validate_entries_address, fingerprint):
         with pytest.raises(ConfigError, match="no such file"):
             use(f"{server}/nothere.json")
-        with pytest.raises(ConfigError, match="access is denied"):
+        with pytest.raises(ConfigError, match=r"403.*check its rights"):
             use(f"{server}/denied.json")
-        with pytest.raises(TransportError, match="cannot be read now"):
+        with pytest.raises(TransportError, match="given up after"):
             use(f"{server}/slow.json")
-        with pytest.raises(TransportError, match="cannot be read now"):
+        with pytest.raises(TransportError, match="given up after"):
             use("http://127.0.0.1:9/list.json")
 
 
