@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, temporary_settings
 
 START_SECONDS = 180
@@ -46,7 +48,12 @@ def prefect_api() -> Iterator[str]:
     try:
         _wait(process, url)
         with temporary_settings({PREFECT_API_URL: url, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False}):
-            yield url
+            try:
+                yield url
+            finally:
+                # What is still on its way must arrive before the server goes.
+                EventsWorker.drain_all(timeout=10)
+                APILogWorker.drain_all(timeout=10)
     finally:
         assert process.stdin is not None
         process.stdin.close()  # which is what it waits for

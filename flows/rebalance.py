@@ -1,19 +1,16 @@
 """Another t or seed for a finished pool: nothing before balancing is done again."""
 
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from prefect import flow
-from pydantic import BeforeValidator, Field
 
 from flows.run import Run
 from flows.runner import task_runner
-from metaclip.config import Config, parse_config, parse_t
+from metaclip.config import Config, Threshold, parse_config
 from metaclip.record import read_record
 from metaclip.store import Store
 from tasks.balance import balance
 from tasks.workers import workers
-
-Threshold = Annotated[Annotated[float, Field(gt=0)] | Literal["inf"], BeforeValidator(parse_t)]
 
 
 @flow(name="rebalance", flow_run_name="{pool} t={t}", task_runner=task_runner())

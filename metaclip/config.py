@@ -34,6 +34,10 @@ def parse_t(value: object) -> object:
     return value
 
 
+Threshold = Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["inf"], BeforeValidator(parse_t)]
+"""A t: a positive number, or `inf`."""
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -123,7 +127,7 @@ class Dedup(_Model):
 class Balance(_Model):
     """The sampling of Algorithm 1."""
 
-    t: Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["inf"], BeforeValidator(parse_t)] = 20_000.0
+    t: Threshold = 20_000.0
     """Entries with more than t matches are sampled down; `inf` keeps every matched pair.
     MetaCLIP: 20000 for 400M pairs from 1.6B, 170000 for 2.5B pairs from 10.7B."""
     seed: int = Field(default=0, ge=0, lt=2**63)

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from metaclip.counts import entry_counts
 from metaclip.schemas import ENTRY_COUNT, ENTRY_IDS
+from metaclip.store import OutputWriter, Reference, Store
 
 
 def id_lists(offsets: npt.NDArray[np.int64], entry_ids: npt.NDArray[np.uint32]) -> pa.ListArray:
@@ -42,12 +43,22 @@ class Tally:
                 self._counts = more
             yield table
 
-    def table(self) -> pa.Table:
-        """Return the entries that occurred, with their counts, as `schemas.ENTRY_COUNT`."""
+    def write(self, output: OutputWriter, name: str) -> None:
+        """Write the entries that occurred, with their counts, as an Arrow file of `schemas.ENTRY_COUNT`.
+
+        Not Parquet: whoever reads the folder takes every `.parquet` file for pairs.
+        """
         present = np.flatnonzero(self._counts)
-        return pa.table([pa.array(present.astype(np.uint32)), pa.array(self._counts[present])], schema=ENTRY_COUNT)
+        columns = [pa.array(present.astype(np.uint32)), pa.array(self._counts[present])]
+        with output.file(name) as sink, pa.ipc.new_file(sink, ENTRY_COUNT) as ipc:
+            ipc.write_table(pa.table(columns, schema=ENTRY_COUNT))
 
 
-def add_counts(total: npt.NDArray[np.uint64], table: pa.Table) -> None:
-    """Add a table of `schemas.ENTRY_COUNT` to uint64[n_entries], in place."""
+def add_tally(total: npt.NDArray[np.uint64], store: Store, output: Reference, name: str) -> None:
+    """Add what a `Tally` wrote to uint64[n_entries], in place.
+
+    Raises:
+        StoreError: if the file is missing.
+    """
+    table = pa.ipc.open_file(pa.BufferReader(store.read_bytes(output, name))).read_all()
     total[table.column("entry_id").to_numpy()] += table.column("count").to_numpy()

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def _locked() -> dict[str, list[str]]:
 
 def test_lock_satisfies_pyproject() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = [*project["project"]["dependencies"], *sum(project["dependency-groups"].values(), [])]
+    wanted = list(chain(project["project"]["dependencies"], *project["dependency-groups"].values()))
     pins = _locked()
     for requirement in map(Requirement, wanted):
         versions = pins.get(requirement.name.lower().replace("_", "-"))

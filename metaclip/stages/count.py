@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from metaclip.csr import add_counts
+from metaclip.csr import add_tally
 from metaclip.schemas import ENTRY_COUNT
 from metaclip.stages.base import Job
-from metaclip.stages.dedup import COUNTS
+from metaclip.stages.dedup import TALLY
 from metaclip.store import OutputWriter, Reference, Store
+
+COUNTS = "entry_counts.parquet"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class CountJob(Job):
         entries = store.manifest(self.metadata.manifest).statistics["entries"]
         total = np.zeros(entries, np.uint64)
         for partition in self.partitions:
-            add_counts(total, store.open_parquet(partition, COUNTS).read())
+            add_tally(total, store, partition, TALLY)
         table = pa.table([pa.array(np.arange(entries, dtype=np.uint32)), pa.array(total)], schema=ENTRY_COUNT)
         output.parquet(COUNTS, ENTRY_COUNT, iter([table]))
         return {

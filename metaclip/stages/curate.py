@@ -15,12 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip.config import format_t
-from metaclip.csr import Tally
-from metaclip.schemas import CURATED, ENTRY_COUNT
+from metaclip.csr import Tally, add_tally
+from metaclip.schemas import CURATED
 from metaclip.stages.base import Job
 from metaclip.stages.extract import PAIRS
 from metaclip.store import OutputWriter, Reference, Store, group_bytes
 
+_TALLY = ".entry_counts.arrow"
 STAGE = "curate"
 VERSION = 1
 
@@ -111,20 +112,15 @@ class CuratePartJob(Job):
         for number, file_tables in enumerate(_cut(tables, self.rows_per_file)):
             name = f"part-{self.number:05d}-{number:05d}.parquet"
             curated += output.parquet(name, CURATED, (to_curated(table) for table in file_tables))
-        # Not named .parquet: whoever reads the folder takes every .parquet file for pairs.
-        with (
-            output.file(f"part-{self.number:05d}.entry_counts.arrow") as sink,
-            pa.ipc.new_file(sink, ENTRY_COUNT) as ipc,
-        ):
-            ipc.write_table(tally.table())
+        tally.write(output, f"part-{self.number:05d}{_TALLY}")
         return {"counts": {"curated": curated, "bytes_read": counts["bytes_read"]}}
 
 
-def read_part_counts(store: Store, curated: Reference) -> Iterator[pa.Table]:
-    """Give the entry counts of each part of a set, as tables of `schemas.ENTRY_COUNT`."""
+def add_set_tallies(total: npt.NDArray[np.uint64], store: Store, curated: Reference) -> None:
+    """Add how often each entry is in a set to uint64[n_entries], in place."""
     for file in store.manifest(curated.manifest).files:
-        if file.name.endswith(".entry_counts.arrow"):
-            yield pa.ipc.open_file(pa.BufferReader(store.read_bytes(curated, file.name))).read_all()
+        if file.name.endswith(_TALLY):
+            add_tally(total, store, curated, file.name)
 
 
 def _prefix(pairs: pq.ParquetFile, t: float, counts: Counter[str]) -> Iterator[pa.Table]:

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip.csr import Tally
-from metaclip.schemas import ENTRY_COUNT, MATCHED
+from metaclip.schemas import MATCHED
 from metaclip.stages.base import Job
 from metaclip.stages.extract import PAIRS
 from metaclip.stages.partition import read_members
 from metaclip.store import OutputWriter, Reference, Store, group_bytes
 from metaclip.unique import UniquePairs
 
-COUNTS = "entry_counts.parquet"
+TALLY = "entry_counts.arrow"
 
 
 def uid_range(partition: int, partitions: int) -> tuple[int, int]:
@@ -61,7 +61,7 @@ class DedupJob(Job):
         order = pairs.order()
         tally = Tally()
         rows = output.parquet(PAIRS, MATCHED, tally.counting(pairs.tables(order)))
-        output.parquet(COUNTS, ENTRY_COUNT, iter([tally.table()]))
+        tally.write(output, TALLY)
         counts.update({"matched": pairs.rows, "unique": rows, "dropped.pair.repeat": pairs.rows - rows})
         return {"counts": dict(sorted(counts.items()))}
 

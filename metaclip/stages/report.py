@@ -8,10 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from metaclip.config import format_t
-from metaclip.csr import add_counts
 from metaclip.stages.base import Job
 from metaclip.stages.count import read_counts
-from metaclip.stages.curate import read_part_counts
+from metaclip.stages.curate import add_set_tallies
 from metaclip.stages.metadata import read_entries
 from metaclip.store import OutputWriter, Reference, Store
 
@@ -76,13 +75,12 @@ class ReportJob(Job):
             **self._entries(store),
         }
         output.json(REPORT, report, 1)
-        return {"counts": report["funnel"]}
+        return {"funnel": report["funnel"]}
 
     def _entries(self, store: Store) -> dict[str, Any]:
         before = read_counts(store, self.counts)
         after = np.zeros_like(before)
-        for table in read_part_counts(store, self.curated):
-            add_counts(after, table)
+        add_set_tallies(after, store, self.curated)
         matches = int(before.sum())
         tail = int(before[before <= self.t].sum())
         # Descending by count, then by id: a stable sort of what falls.

@@ -29,7 +29,7 @@ def _computed(summary: dict[str, Any]) -> set[str]:
 
 
 def _curated(summary: dict[str, Any]) -> pa.Table:
-    return pq.read_table(summary["curated"])
+    return pq.read_table(sorted(Path(summary["curated"]).glob("*.parquet")))
 
 
 def _record(config: Config) -> dict[str, Any]:

@@ -64,12 +64,17 @@ def test_without_a_manifest_there_is_no_output(store: Store) -> None:
 def test_the_manifest_is_written_last(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     manifest = "demo-v1/k/manifest.json"
-    with pytest.raises(ZeroDivisionError), store.create("demo", 1, {}, [], manifest) as output:
-        output.json("b.json", 1, 1)
-        assert (tmp_path / "demo-v1/k/b.json").exists()
-        assert not (tmp_path / manifest).exists()
-        with output.file("half"):
-            raise ZeroDivisionError
+
+    def fail_in_the_second_file() -> None:
+        with store.create("demo", 1, {}, [], manifest) as output:
+            output.json("b.json", 1, 1)
+            assert (tmp_path / "demo-v1/k/b.json").exists()
+            assert not (tmp_path / manifest).exists()
+            with output.file("half"):
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_in_the_second_file()
     assert sorted(path.name for path in (tmp_path / "demo-v1/k").iterdir()) == ["b.json"]
 
 

@@ -1,5 +1,7 @@
 """Each uid once, whatever the order, the cut and the memory."""
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -60,7 +62,7 @@ def _by_definition(chosen: list[Row]) -> list[Row]:
 @settings(deadline=None)
 def test_equals_the_definition_in_any_cut(memory: int, chosen: list[Row], cuts: list[int]) -> None:
     bounds = [0, *sorted(min(cut, len(chosen)) for cut in cuts), len(chosen)]
-    tables = [_table(chosen[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+    tables = [_table(chosen[a:b]) for a, b in pairwise(bounds)]
     before, scratch.MEMORY_BYTES = scratch.MEMORY_BYTES, memory
     try:
         assert _unique(tables) == _by_definition(chosen)
