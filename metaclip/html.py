@@ -39,14 +39,10 @@ def parse_page(html: bytes) -> Page:
     picture and carries the text. Bytes that are not UTF-8 become U+FFFD in the values.
 
     Raises:
-        PageError: `nesting`, for a page whose tree would take some ten seconds or more to build.
+        PageError: `too_complex`, for a page whose tree would take some ten seconds or more to build.
     """
-    # A tag costs the parser a walk over the elements that are open: 3 ns for each of them.
-    if len(html) > _SMALL:
-        # Three times as fast as bytes.count.
-        tags = np.count_nonzero(np.frombuffer(html, np.uint8) == ord("<"))
-        if tags * tags > _MAX_STEPS and tags * _depth(html) > _MAX_STEPS:
-            raise PageError("nesting")
+    if len(html) > _SMALL and _is_too_complex(html):
+        raise PageError("too_complex")
     # One walk over the tree for all three costs half of three walks.
     base: str | None = None
     robots: list[str] = []
@@ -64,15 +60,39 @@ def parse_page(html: bytes) -> Page:
     return Page(base, robots, images)
 
 
+# For each tag the parser walks the elements that are open, for each attribute those of its tag that
+# came before, at 3 ns a step. A tag takes three bytes or more, an attribute two.
 _MAX_STEPS = 3_000_000_000
-# A tag is three bytes long or more.
-_SMALL = 3 * 50_000
+_SMALL = 100_000
+_MAX_ATTRIBUTES = 30_000
+_WINDOW = _MAX_ATTRIBUTES
 _TAG = re.compile(rb"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
 # Elements without an end tag, and those that the next of their kind ends.
 _NOT_NESTED = frozenset(
     b"area base br col embed hr img image input link meta param source track wbr"
     b" p li dd dt tr td th thead tbody tfoot option optgroup rt rp".split()
 )
+
+
+def _is_too_complex(html: bytes) -> bool:
+    # Three times as fast as bytes.count.
+    tags = int(np.count_nonzero(np.frombuffer(html, np.uint8) == ord("<")))
+    if tags * tags > _MAX_STEPS and tags * _depth(html) > _MAX_STEPS:
+        return True
+    # Text files served as HTML may hold one `<word` and no `>`: all words to the end are attributes.
+    position = 0
+    while position + _WINDOW <= len(html):
+        if html.find(b">", position, position + _WINDOW) >= 0:
+            position += _WINDOW
+            continue
+        start = html.rfind(b">", 0, position) + 1
+        end = html.find(b">", position)
+        end = len(html) if end < 0 else end
+        tag = _TAG.search(html, start, end)
+        if tag and len(html[tag.end() : end].split()) > _MAX_ATTRIBUTES:
+            return True
+        position = end
+    return False
 
 
 def _depth(html: bytes) -> int:

@@ -182,6 +182,9 @@ def _origin(scheme: str, authority: str) -> str | None:
 
 def _host(name: str) -> str:
     if not name.isascii():
+        # No host name is longer than 253 characters, and Punycode takes quadratic time.
+        if len(name) > 253:
+            return ""
         try:
             name = name.encode("idna").decode("ascii")
         except UnicodeError:

@@ -5,7 +5,7 @@ import zlib
 import brotli
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaclip.http_message import Message, PageError, html_page, parse_message, to_utf8, unchunk
@@ -146,6 +146,7 @@ def test_unchunk(body: bytes, expected: bytes) -> None:
     assert unchunk(body) == expected
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(1, 50))
 def test_unchunk_undoes_chunking(data: bytes, size: int) -> None:
     assert unchunk(chunked(data, size)) == data
@@ -229,6 +230,7 @@ def test_undecodable_bytes_are_replaced() -> None:
     assert to_utf8(b"<meta charset=utf-8>\xff", "") == b"<meta charset=utf-8>\xff"
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=200), st.sampled_from(["", "utf-8", "utf-16", "iso-2022-jp", "gbk", "x-user-defined", "\udc80"])
 )
@@ -237,6 +239,7 @@ def test_character_set_never_raises(body: bytes, label: str) -> None:
     to_utf8(b"<meta charset=" + label.encode("utf-8", "replace") + b">" + body)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(["gzip", "deflate", "br", "zstd", "gzip, br"]), st.booleans())
 def test_any_bytes_are_read_or_refused(data: bytes, coding: str, is_chunked: bool) -> None:
     block = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: " + coding.encode()

@@ -1,7 +1,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaclip.config import Extract
@@ -33,6 +33,7 @@ def test_clean_text(text: str, expected: str) -> None:
     assert clean_text(text) == expected
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_categories=[])))
 def test_clean_text_is_utf8_and_idempotent(text: str) -> None:
     cleaned = clean_text(text)
@@ -107,6 +108,7 @@ def test_srcset(srcset: str, expected: list[str]) -> None:
     assert srcset_candidates(srcset) == expected
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab.,()x w12 \n\0-"))
 def test_srcset_never_raises(srcset: str) -> None:
     for candidate in srcset_candidates(srcset):

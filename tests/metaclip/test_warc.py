@@ -83,11 +83,11 @@ def test_encodings_are_undone() -> None:
             response("<img src=a alt=b>", "Content-Type: text/html", "X-Robots-Tag: all", "x-robots-tag: ccbot: noai"),
             "opt_out",
         ),
-        (response("<div>" * 60_000), "nesting"),
+        (response("<div>" * 60_000), "too_complex"),
     ],
 )
 def test_dropped_pages_are_counted(block: bytes, reason: str) -> None:
-    limit = 1 << 20 if reason == "nesting" else 1024
+    limit = 1 << 20 if reason == "too_complex" else 1024
     found, statistics = pairs(block, max_page_bytes=limit)
     assert found == []
     assert statistics == {"responses": 1, f"dropped.page.{reason}": 1}
