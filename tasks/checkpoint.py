@@ -55,7 +55,8 @@ def checkpointed(stage: str) -> Callable[[Callable[..., Job]], Task[..., Any]]:
             body,
             name=stage,
             task_run_name=lambda: f"{stage} {make_job(**task_run.parameters).label}",
-            tags={stage},
+            # No tags: Prefect asks its server for a slot of each tag's concurrency limit, 2 s a time;
+            # runs are found by the task's name.
             persist_result=False,  # results are references to the store, which alone says what stands
             retry_condition_fn=_worth_retrying,
             retry_delay_seconds=RETRY_DELAYS_SECONDS,
