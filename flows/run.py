@@ -7,10 +7,11 @@ from typing import Any
 from prefect import Task
 
 from metaclip.config import Config, format_t
+from metaclip.manifest import Reference
 from metaclip.record import write_record
 from metaclip.stages.curate import CuratedSetJob
 from metaclip.stages.report import REPORT, ReportJob
-from metaclip.store import Reference, Store
+from metaclip.store import Store
 from tasks.checkpoint import Done, run_all
 from tasks.curate import curate_part, curate_set
 from tasks.report import publish, report

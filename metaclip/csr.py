@@ -7,8 +7,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from metaclip.counts import entry_counts
+from metaclip.manifest import Reference
+from metaclip.output import OutputWriter
 from metaclip.schemas import ENTRY_COUNT, ENTRY_IDS
-from metaclip.store import OutputWriter, Reference, Store
+from metaclip.store import Store
 
 
 def id_lists(offsets: npt.NDArray[np.int64], entry_ids: npt.NDArray[np.uint32]) -> pa.ListArray:

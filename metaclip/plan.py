@@ -7,10 +7,11 @@ from metaclip.crawl import SourceFile, list_shards
 from metaclip.entries import fingerprint
 from metaclip.errors import StageError
 from metaclip.language import find_model, model_fingerprint
+from metaclip.manifest import Reference
 from metaclip.stages.extract import ExtractJob
 from metaclip.stages.metadata import MetadataJob
 from metaclip.stages.source import ListingJob
-from metaclip.store import Reference, Store
+from metaclip.store import Store
 
 
 def check(config: Config) -> ListingJob:

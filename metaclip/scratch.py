@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from metaclip.store import ROW_GROUP_ROWS
+from metaclip.output import ROW_GROUP_ROWS
 
 MEMORY_BYTES = 64 << 20
 """Rows up to this size stay in memory and touch no disk."""

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from metaclip.manifest import Manifest
 from metaclip.record import read_record
-from metaclip.store import Manifest, Store, Verify
+from metaclip.store import Store, Verify
 
 
 def pool_status(storage: str, pool: str, verify: Verify = "size") -> dict[str, Any]:

@@ -5,7 +5,6 @@ local folder gets files by moving them into place, an object store by putting th
 """
 
 import hashlib
-import io
 import json
 import logging
 import os
@@ -16,92 +15,24 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, Literal, cast
 
 import fsspec
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
-import metaclip
 from metaclip.errors import StoreError
+from metaclip.manifest import Manifest, Reference, StoredFile, json_bytes
+from metaclip.output import OutputWriter
 
-MANIFEST = "manifest.json"
-ROW_GROUP_ROWS = 65_536
 LAYOUT = 1
 
 Verify = Literal["size", "full"]
 
 logger = logging.getLogger(__name__)
-
-
-class StoredFile(BaseModel):
-    """One data file of an output."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    bytes: int
-    sha256: str
-    rows: int | None = None
-
-
-class Manifest(BaseModel):
-    """What an output consists of and what it was made from."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    stage: str
-    version: int
-    key: str
-    config: dict[str, Any]
-    inputs: list[str]
-    files: list[StoredFile]
-    statistics: dict[str, Any]
-    code_version: str
-
-    @property
-    def rows(self) -> int:
-        """Rows over all data files that count them."""
-        return sum(file.rows or 0 for file in self.files)
-
-    def file(self, name: str) -> StoredFile:
-        """Return the entry of one file.
-
-        Raises:
-            StoreError: if the output has no file of that name.
-        """
-        for file in self.files:
-            if file.name == name:
-                return file
-        raise StoreError(f"{self.stage} output {self.key} has no file {name}; delete its folder and run again")
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What travels between tasks in place of data: where a manifest is, its key and its rows."""
-
-    manifest: str
-    key: str
-    rows: int
-
-    @property
-    def folder(self) -> str:
-        """The output's folder, relative to the root."""
-        return str(PurePosixPath(self.manifest).parent)
-
-
-def stage_key(stage: str, version: int, config: Mapping[str, Any], inputs: Sequence[str]) -> str:
-    """Return the key of an output: 32 hex digits of SHA-256 over what determines it.
-
-    `inputs` are keys of other outputs, or fingerprints of files that no stage made.
-    """
-    parts = {"stage": stage, "version": version, "config": config, "inputs": list(inputs)}
-    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
 class Store:
@@ -159,7 +90,7 @@ class Store:
         try:
             found = self._read(marker)
             if found is None:
-                self.write_whole(marker, _json_bytes({"layout": LAYOUT}))
+                self.write_whole(marker, json_bytes({"layout": LAYOUT}))
                 return
             layout = json.loads(found)["layout"]
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -301,7 +232,7 @@ class Store:
     @contextmanager
     def create(
         self, stage: str, version: int, config: Mapping[str, Any], inputs: Sequence[str], manifest: str
-    ) -> "Iterator[OutputWriter]":
+    ) -> Iterator[OutputWriter]:
         """Write an output: data files first, the manifest at `manifest` by `commit`, last."""
         writer = OutputWriter(self, stage, version, config, inputs, manifest)
         try:
@@ -311,7 +242,7 @@ class Store:
 
     def write_json(self, relative: str, value: object) -> None:
         """Replace a JSON file as a whole."""
-        self.write_whole(relative, _json_bytes(value))
+        self.write_whole(relative, json_bytes(value))
 
     def write_whole(self, relative: str, content: bytes) -> None:
         """Replace a small file as a whole."""
@@ -330,13 +261,15 @@ class Store:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def _put(self, temporary: Path, relative: str) -> None:
+    def put(self, temporary: Path, relative: str) -> None:
+        """Move a finished file into place."""
         if self.is_local:
             temporary.replace(self.path(relative))
         else:
             self._fs.put_file(str(temporary), self.path(relative))
 
-    def _temporary(self, relative: str) -> Path:
+    def temporary(self, relative: str) -> Path:
+        """Return where to write a file that `put` will move into place."""
         if not self.is_local:
             handle, name = tempfile.mkstemp(prefix="metaclip-")
             os.close(handle)
@@ -364,141 +297,6 @@ class Store:
         except FileNotFoundError:
             return "missing"
         return None
-
-
-class OutputWriter:
-    """One output while it is written; nobody sees it before `commit`."""
-
-    def __init__(
-        self,
-        store: Store,
-        stage: str,
-        version: int,
-        config: Mapping[str, Any],
-        inputs: Sequence[str],
-        manifest: str,
-    ) -> None:
-        self._store = store
-        self._stage = stage
-        self._version = version
-        self._config = dict(config)
-        self._inputs = list(inputs)
-        self._manifest = manifest
-        self._folder = str(PurePosixPath(manifest).parent)
-        self._files: list[StoredFile] = []
-        self._temporaries: list[Path] = []
-
-    @contextmanager
-    def file(self, name: str) -> "Iterator[HashingFile]":
-        """Write one data file; set its `rows` where it has any."""
-        temporary = self._store._temporary(f"{self._folder}/{name}")
-        self._temporaries.append(temporary)
-        with temporary.open("wb") as sink:
-            hashing = HashingFile(sink)
-            yield hashing
-            sink.flush()
-            os.fsync(sink.fileno())
-        self._store._put(temporary, f"{self._folder}/{name}")
-        self._files.append(
-            StoredFile(name=name, bytes=hashing.size, sha256=hashing.digest.hexdigest(), rows=hashing.rows)
-        )
-
-    def parquet(self, name: str, schema: pa.Schema, tables: Iterator[pa.Table]) -> int:
-        """Write a stream of tables as one Parquet file in row groups of equal size; return its rows."""
-        with self.file(name) as sink:
-            sink.rows = write_parquet(sink, schema, tables)
-            return sink.rows
-
-    def json(self, name: str, value: object, rows: int) -> None:
-        """Write a JSON file that stands for so many rows."""
-        with self.file(name) as sink:
-            sink.write(_json_bytes(value))
-            sink.rows = rows
-
-    def adopt(self, files: Sequence[StoredFile]) -> None:
-        """List files that another manifest of the same folder committed."""
-        self._files.extend(files)
-
-    def commit(self, statistics: Mapping[str, Any]) -> Reference:
-        """Make the output exist."""
-        manifest = Manifest(
-            stage=self._stage,
-            version=self._version,
-            key=stage_key(self._stage, self._version, self._config, self._inputs),
-            config=self._config,
-            inputs=self._inputs,
-            files=sorted(self._files, key=lambda file: file.name),
-            statistics=dict(statistics),
-            code_version=metaclip.__version__,
-        )
-        self._store.write_whole(self._manifest, _json_bytes(manifest.model_dump()))
-        return Reference(self._manifest, manifest.key, manifest.rows)
-
-    def close(self) -> None:
-        """Remove what an interrupted write left."""
-        for temporary in self._temporaries:
-            temporary.unlink(missing_ok=True)
-
-
-class HashingFile(io.RawIOBase):
-    """A sink that counts and hashes what passes, so that no file is read again for its manifest."""
-
-    def __init__(self, sink: BinaryIO) -> None:
-        super().__init__()
-        self._sink = sink
-        self.digest = hashlib.sha256()
-        self.size = 0
-        self.rows: int | None = None
-
-    def writable(self) -> bool:
-        """Say that this is a sink."""
-        return True
-
-    def write(self, data: Any) -> int:
-        """Pass bytes on."""
-        view = memoryview(data)
-        self.digest.update(view)
-        self._sink.write(view)
-        self.size += view.nbytes
-        return view.nbytes
-
-    def tell(self) -> int:
-        """Return the bytes written."""
-        return self.size
-
-
-def write_parquet(sink: HashingFile, schema: pa.Schema, tables: Iterator[pa.Table]) -> int:
-    """Write tables so that the bytes depend on the rows alone, not on how they were cut into tables."""
-    rows = 0
-    pending: list[pa.Table] = []
-    held = 0
-    with pq.ParquetWriter(sink, schema, compression="zstd", compression_level=3, write_page_index=False) as writer:
-        for table in tables:
-            rows += table.num_rows
-            pending.append(table)
-            held += table.num_rows
-            while held >= ROW_GROUP_ROWS:
-                whole = pa.concat_tables(pending)
-                _write_group(writer, whole.slice(0, ROW_GROUP_ROWS))
-                pending, held = [whole.slice(ROW_GROUP_ROWS)], held - ROW_GROUP_ROWS
-        if held:
-            _write_group(writer, pa.concat_tables(pending))
-    return rows
-
-
-def group_bytes(file: pq.ParquetFile, group: int) -> int:
-    """Return the bytes that a row group takes up in its file."""
-    stated = file.metadata.row_group(group)
-    return sum(stated.column(column).total_compressed_size for column in range(stated.num_columns))
-
-
-def _write_group(writer: pq.ParquetWriter, table: pa.Table) -> None:
-    # Pages are cut at the borders of chunks too, so chunks must not show.
-    writer.write_table(table.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
-
-
-def _json_bytes(value: object) -> bytes:
-    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def _sha256(path: Path) -> str:

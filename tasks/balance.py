@@ -1,8 +1,8 @@
 """Balance: the smallest t at which each pair of a partition is kept."""
 
 from metaclip.config import Config
+from metaclip.manifest import Reference
 from metaclip.stages.balance import BalanceJob
-from metaclip.store import Reference
 from tasks.checkpoint import checkpointed
 
 

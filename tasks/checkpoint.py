@@ -13,8 +13,9 @@ from prefect.states import Completed
 
 from metaclip.config import Config
 from metaclip.errors import TransportError, WorkerLostError
+from metaclip.manifest import Reference
 from metaclip.stages.base import Job
-from metaclip.store import Reference, Store
+from metaclip.store import Store
 from tasks.progress import report_progress
 from tasks.workers import run_in_worker
 

@@ -1,8 +1,8 @@
 """Count: how many texts of the pool contain each entry."""
 
 from metaclip.config import Config
+from metaclip.manifest import Reference
 from metaclip.stages.count import CountJob
-from metaclip.store import Reference
 from tasks.checkpoint import checkpointed
 
 

@@ -1,8 +1,8 @@
 """Dedup: one uid range of the whole pool, each pair once."""
 
 from metaclip.config import Config
+from metaclip.manifest import Reference
 from metaclip.stages.dedup import DedupJob
-from metaclip.store import Reference
 from tasks.checkpoint import checkpointed
 
 

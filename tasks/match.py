@@ -1,8 +1,8 @@
 """Match: the pairs of one shard that contain an entry."""
 
 from metaclip.config import Config
+from metaclip.manifest import Reference
 from metaclip.stages.match import MatchJob
-from metaclip.store import Reference
 from tasks.checkpoint import checkpointed
 
 

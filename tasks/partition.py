@@ -1,8 +1,8 @@
 """Partition: which shards make the pool, and into how many uid ranges it is cut."""
 
 from metaclip.config import Config
+from metaclip.manifest import Reference
 from metaclip.stages.partition import PartitionJob
-from metaclip.store import Reference
 from tasks.checkpoint import checkpointed
 
 

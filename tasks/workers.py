@@ -19,8 +19,9 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 
 from metaclip.errors import WorkerLostError
+from metaclip.manifest import Reference
 from metaclip.stages.base import Job, run_job
-from metaclip.store import Reference, Store
+from metaclip.store import Store
 
 logger = logging.getLogger(__name__)
 

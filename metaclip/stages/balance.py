@@ -9,12 +9,14 @@ import pyarrow as pa
 
 from metaclip.balance import draws, min_t
 from metaclip.csr import csr
+from metaclip.manifest import Reference
+from metaclip.output import OutputWriter
 from metaclip.schemas import BALANCED
 from metaclip.scratch import ScratchTable
 from metaclip.stages.base import Job
 from metaclip.stages.count import read_counts
 from metaclip.stages.extract import PAIRS
-from metaclip.store import OutputWriter, Reference, Store
+from metaclip.store import Store
 
 
 @dataclass(frozen=True)

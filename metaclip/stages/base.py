@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
-from metaclip.store import MANIFEST, OutputWriter, Reference, Store, Verify, stage_key
+from metaclip.manifest import MANIFEST, Reference, stage_key
+from metaclip.output import OutputWriter
+from metaclip.store import Store, Verify
 
 logger = logging.getLogger(__name__)
 

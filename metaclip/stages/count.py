@@ -9,10 +9,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from metaclip.csr import add_tally
+from metaclip.manifest import Reference
+from metaclip.output import OutputWriter
 from metaclip.schemas import ENTRY_COUNT
 from metaclip.stages.base import Job
 from metaclip.stages.dedup import TALLY
-from metaclip.store import OutputWriter, Reference, Store
+from metaclip.store import Store
 
 COUNTS = "entry_counts.parquet"
 

@@ -16,10 +16,12 @@ import pyarrow.parquet as pq
 
 from metaclip.config import format_t
 from metaclip.csr import Tally, add_tally
+from metaclip.manifest import Reference
+from metaclip.output import OutputWriter, group_bytes
 from metaclip.schemas import CURATED
 from metaclip.stages.base import Job
 from metaclip.stages.extract import PAIRS
-from metaclip.store import OutputWriter, Reference, Store, group_bytes
+from metaclip.store import Store
 
 _TALLY = ".entry_counts.arrow"
 STAGE = "curate"

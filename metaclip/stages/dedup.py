@@ -10,11 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip.csr import Tally
+from metaclip.manifest import Reference
+from metaclip.output import OutputWriter, group_bytes
 from metaclip.schemas import MATCHED
 from metaclip.stages.base import Job
 from metaclip.stages.extract import PAIRS
 from metaclip.stages.partition import read_members
-from metaclip.store import OutputWriter, Reference, Store, group_bytes
+from metaclip.store import Store
 from metaclip.unique import UniquePairs
 
 TALLY = "entry_counts.arrow"

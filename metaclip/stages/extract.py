@@ -16,10 +16,12 @@ from metaclip.crawl import SourceFile
 from metaclip.errors import InputError, UnreadableFileError
 from metaclip.images import PairBatch
 from metaclip.language import LanguageIdentifier
+from metaclip.manifest import Reference
+from metaclip.output import OutputWriter
 from metaclip.pairs import read_pairs
 from metaclip.schemas import PAIR
 from metaclip.stages.base import Job
-from metaclip.store import OutputWriter, Reference, Store, Verify
+from metaclip.store import Store, Verify
 from metaclip.unique import UniquePairs
 from metaclip.urls import uids
 from metaclip.warc import read_warc

@@ -11,13 +11,15 @@ import pyarrow.compute as pc
 
 from metaclip.config import Match
 from metaclip.csr import id_lists
+from metaclip.manifest import Reference
 from metaclip.matching import Matcher
+from metaclip.output import OutputWriter
 from metaclip.schemas import ENTRY_IDS, MATCHED, PAIR
 from metaclip.sketch import DistinctSketch
 from metaclip.stages.base import Job
 from metaclip.stages.extract import PAIRS
 from metaclip.stages.metadata import open_matcher
-from metaclip.store import OutputWriter, Reference, Store
+from metaclip.store import Store
 
 
 @dataclass(frozen=True)

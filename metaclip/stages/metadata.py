@@ -12,10 +12,12 @@ import numpy as np
 import pyarrow as pa
 
 from metaclip.entries import load_entries
+from metaclip.manifest import Reference
 from metaclip.matching import Matcher
+from metaclip.output import OutputWriter
 from metaclip.schemas import ENTRY
 from metaclip.stages.base import Job
-from metaclip.store import OutputWriter, Reference, Store
+from metaclip.store import Store
 
 ENTRIES = "entries.parquet"
 TABLE = "matcher.bin"

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from metaclip.manifest import Reference
+from metaclip.output import OutputWriter
 from metaclip.sketch import DistinctSketch
 from metaclip.stages.base import Job
-from metaclip.store import OutputWriter, Reference, Store
+from metaclip.store import Store
 
 MEMBERS = "members.json"
 

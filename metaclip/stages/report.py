@@ -8,11 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from metaclip.config import format_t
+from metaclip.manifest import Reference
+from metaclip.output import OutputWriter
 from metaclip.stages.base import Job
 from metaclip.stages.count import read_counts
 from metaclip.stages.curate import add_set_tallies
 from metaclip.stages.metadata import read_entries
-from metaclip.store import OutputWriter, Reference, Store
+from metaclip.store import Store
 
 REPORT = "report.json"
 TOP = 100

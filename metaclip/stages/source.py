@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from metaclip.crawl import SourceFile
+from metaclip.output import OutputWriter
 from metaclip.stages.base import Job
-from metaclip.store import OutputWriter, Store
+from metaclip.store import Store
 
 LISTING = "shards.json"
 

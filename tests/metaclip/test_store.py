@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from metaclip.errors import StoreError
-from metaclip.store import Reference, Store, stage_key
+from metaclip.manifest import Reference, stage_key
+from metaclip.store import Store
 
 SCHEMA = pa.schema([pa.field("a", pa.int64(), nullable=False)])
 

@@ -1,0 +1,85 @@
+"""Manifests, references and keys: what an output consists of, and what it is known by."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from metaclip.errors import StoreError
+
+MANIFEST = "manifest.json"
+
+
+class StoredFile(BaseModel):
+    """One data file of an output."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    bytes: int
+    sha256: str
+    rows: int | None = None
+
+
+class Manifest(BaseModel):
+    """What an output consists of and what it was made from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stage: str
+    version: int
+    key: str
+    config: dict[str, Any]
+    inputs: list[str]
+    files: list[StoredFile]
+    statistics: dict[str, Any]
+    code_version: str
+
+    @property
+    def rows(self) -> int:
+        """Rows over all data files that count them."""
+        return sum(file.rows or 0 for file in self.files)
+
+    def file(self, name: str) -> StoredFile:
+        """Return the entry of one file.
+
+        Raises:
+            StoreError: if the output has no file of that name.
+        """
+        for file in self.files:
+            if file.name == name:
+                return file
+        raise StoreError(f"{self.stage} output {self.key} has no file {name}; delete its folder and run again")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What travels between tasks in place of data: where a manifest is, its key and its rows."""
+
+    manifest: str
+    key: str
+    rows: int
+
+    @property
+    def folder(self) -> str:
+        """The output's folder, relative to the root."""
+        return str(PurePosixPath(self.manifest).parent)
+
+
+def stage_key(stage: str, version: int, config: Mapping[str, Any], inputs: Sequence[str]) -> str:
+    """Return the key of an output: 32 hex digits of SHA-256 over what determines it.
+
+    `inputs` are keys of other outputs, or fingerprints of files that no stage made.
+    """
+    parts = {"stage": stage, "version": version, "config": config, "inputs": list(inputs)}
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+def json_bytes(value: object) -> bytes:
+    """Return JSON as it is stored: indented, UTF-8, with a last line end."""
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
