@@ -1,5 +1,7 @@
 """Writing an output: its data files first, and the manifest that makes it exist last."""
 
+from __future__ import annotations
+
 import hashlib
 import io
 import os
@@ -43,7 +45,7 @@ class OutputWriter:
         self._temporaries: list[Path] = []
 
     @contextmanager
-    def file(self, name: str) -> "Iterator[HashingFile]":
+    def file(self, name: str) -> Iterator[HashingFile]:
         """Write one data file; set its `rows` where it has any."""
         temporary = self._store.temporary(f"{self._folder}/{name}")
         self._temporaries.append(temporary)
