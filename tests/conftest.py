@@ -1,6 +1,7 @@
 """What tests share: a Prefect server, a small crawl, and the pool made of it."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,23 @@ def make_config(crawl: Path, tmp_path: Path) -> MakeConfig:
         return parse_config(config_tree(crawl, tmp_path / "pool", **changes))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def finished_pool(crawl: Path, tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Path:
+    """A finished pool of the small crawl; its store, which tests copy before they change it."""
+    from flows.curate import curate
+
+    storage = tmp_path_factory.mktemp("finished") / "pool"
+    curate(parse_config(config_tree(crawl, storage)))
+    return storage
+
+
+@pytest.fixture
+def finished(make_config: MakeConfig, finished_pool: Path, tmp_path: Path) -> MakeConfig:
+    """Make configurations for a copy of the finished pool."""
+    shutil.copytree(finished_pool, tmp_path / "pool")
+    return make_config
 
 
 def config_tree(crawl: Path, storage: Path, **changes: Any) -> dict[str, Any]:

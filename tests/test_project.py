@@ -69,3 +69,18 @@ def test_nothing_committed_names_this_machine_or_a_registry(pattern: str) -> Non
     if found.returncode == 128:
         pytest.skip("not a git checkout")
     assert found.stdout == ""
+
+
+def test_the_page_on_configuration_is_true() -> None:
+    from metaclip.config_docs import page
+
+    assert (ROOT / "docs/configuration.md").read_text() == page(), (
+        "python -m metaclip.config_docs > docs/configuration.md"
+    )
+
+
+def test_pages_link_to_what_exists() -> None:
+    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)", path.read_text()):
+            if "://" not in target:
+                assert (path.parent / target).exists(), f"{path.name} links to {target}"
