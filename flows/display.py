@@ -1,7 +1,9 @@
 """What people see on a terminal: progress while a run lasts, and its summary."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -52,15 +54,15 @@ def progress(*, quiet: bool) -> Iterator[Watcher]:
         yield watch
 
 
-def show_summary(summary: dict[str, Any]) -> None:
+def show_summary(summary: dict[str, Any], console: Console | None = None) -> None:
     """Print a run's summary: stages, funnel, top entries, and where the results are."""
-    console = Console(soft_wrap=True)
+    console = console or Console(soft_wrap=True)
     stages = Table("stage", title=f"pool {summary['pool']}, t = {summary['t']}: {summary['seconds']:.1f} s")
     for name in ("tasks", "cached", "seconds", "MB read", "MB/s"):
         stages.add_column(name, justify="right")
     for stage in summary["stages"]:
         figures = (stage.get("seconds"), stage.get("megabytes"), stage.get("megabytes_per_second"))
-        cells = ["" if figure is None else f"{figure:,.2f}" for figure in figures]
+        cells = [f"{figure:,.2f}" if figure else "" for figure in figures]
         stages.add_row(stage["stage"], str(stage["tasks"]), str(stage["cached"]), *cells)
     console.print(stages)
     if "funnel" not in summary:
@@ -85,10 +87,16 @@ def show_summary(summary: dict[str, Any]) -> None:
     )
     if not summary["funnel"]["curated"]:
         console.print("The set is empty: see which step of the funnel loses the pairs.", style="yellow")
-    console.print(Text(f"set:    {summary['curated']}"))
-    console.print(Text(f"report: {summary['report']}"))
+    console.print(Text(f"set:    {_short(summary['curated'])}"))
+    console.print(Text(f"report: {_short(summary['report'])}"))
     command = f"metaclip rebalance {summary['pool']} --storage {summary['storage']} --t {_another(summary['t'])}"
     console.print(Text(f"next:   {command}    (another t; reads no page again)"))
+
+
+def _short(address: str) -> str:
+    """Leave out the current folder."""
+    here = f"{Path.cwd()}{os.sep}"
+    return address.removeprefix(here)
 
 
 def _another(t: str) -> str:
@@ -111,6 +119,6 @@ def show_status(status: dict[str, Any]) -> None:
         )
     console.print(table)
     for t, curated in status["sets"].items():
-        console.print(Text(f"t = {t}: {curated['rows']:,} pairs in {curated['folder']}"))
+        console.print(Text(f"t = {t}: {curated['rows']:,} pairs in {_short(curated['folder'])}"))
     if status["missing"]:
         console.print("Some outputs are missing or altered: run the pool again, which remakes only those.", style="red")

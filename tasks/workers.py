@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import types
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -105,31 +106,31 @@ def _timed(root: str, job: Job) -> tuple[Reference, float]:
     return reference, time.monotonic() - started
 
 
-_current: Workers | None = None
-_users = 0
+_pools: dict[int, Workers] = {}
+_users: Counter[int] = Counter()
 _guard = threading.Lock()
 
 
 @contextmanager
 def workers(processes: int) -> Iterator[None]:
-    """Have worker processes while a flow runs; flows within it share them."""
-    global _current, _users
+    """Have worker processes while a flow runs; a flow within it that wants as many shares them."""
     with _guard:
-        if _current is None:
-            _current = Workers(processes)
-        _users += 1
+        if processes not in _pools:
+            _pools[processes] = Workers(processes)
+        _users[processes] += 1
     try:
         yield
     finally:
         with _guard:
-            _users -= 1
-            ended, _current = (_current, None) if _users == 0 else (None, _current)
+            _users[processes] -= 1
+            ended = _pools.pop(processes) if not _users[processes] else None
         if ended is not None:
             ended.close()
 
 
-def run_in_worker(root: str, job: Job) -> tuple[Reference, float]:
-    """Compute a job in a worker of the running flow."""
-    if _current is None:
-        raise RuntimeError("no workers: run tasks inside `with workers(processes)`")
-    return _current.run(root, job)
+def run_in_worker(processes: int, root: str, job: Job) -> tuple[Reference, float]:
+    """Compute a job in one of the running flow's worker processes."""
+    pool = _pools.get(processes)
+    if pool is None:
+        raise RuntimeError(f"no workers: run tasks inside `with workers({processes})`")
+    return pool.run(root, job)

@@ -26,8 +26,10 @@ def _quiet_prefect(tmp_path_factory: pytest.TempPathFactory) -> None:
 def prefect_server(_quiet_prefect: None) -> Iterator[str]:
     """A real Prefect server on a database of its own; flows of this process and its children use it."""
     from flows.local_server import prefect_api
+    from tasks.workers import workers
 
-    with prefect_api() as url:
+    # Worker processes stay between tests: they take seconds to start.
+    with prefect_api() as url, workers(2):
         os.environ["PREFECT_API_URL"] = url
         yield url
         del os.environ["PREFECT_API_URL"]
