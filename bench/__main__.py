@@ -1,0 +1,8 @@
+"""All measurements, one after the other: `python -m bench`."""
+
+import json
+
+from bench import balance, matching, pipeline
+
+for script in (matching, balance, pipeline):
+    print(json.dumps({script.__name__: script.measure()}, indent=1), flush=True)
