@@ -1,0 +1,152 @@
+from collections.abc import Iterator
+
+import pytest
+
+from metaclip.download import Backoff, head, open_url
+from metaclip.errors import TransportError, UnreadableFileError
+from tests.metaclip.servers import Site, serve
+
+QUICK = Backoff(attempts=3, first_pause=0.01, longest_pause=0.05, timeout=5)
+CONTENT = bytes(range(256)) * 4000
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with serve() as site:
+        site.files["/a"] = CONTENT
+        yield site
+
+
+def read(site: Site, offset: int = 0) -> bytes:
+    with open_url(f"{site.address}/a", offset, QUICK) as stream:
+        return stream.read()
+
+
+def test_a_file_is_read_as_it_is_by_a_client_that_says_who_it_is(site: Site) -> None:
+    assert read(site) == CONTENT
+    (_, headers), *more = site.requests
+    assert not more
+    assert headers["User-Agent"].startswith("metaclip-pipeline/")
+    assert headers["Accept-Encoding"] == "identity"
+
+
+def test_reading_starts_at_an_offset(site: Site) -> None:
+    assert read(site, 1000) == CONTENT[1000:]
+    assert site.requests[0][1]["Range"] == "bytes=1000-"
+
+
+def test_reading_starts_at_an_offset_where_the_server_ignores_ranges(site: Site) -> None:
+    site.ranges = False
+    assert read(site, 1000) == CONTENT[1000:]
+
+
+@pytest.mark.parametrize("offset", [len(CONTENT), len(CONTENT) + 5])
+def test_nothing_lies_at_or_behind_the_end(site: Site, offset: int) -> None:
+    assert read(site, offset) == b""
+
+
+def test_the_position_counts_from_the_files_start(site: Site) -> None:
+    with open_url(f"{site.address}/a", 1000, QUICK) as stream:
+        stream.read(24)
+        assert stream.tell() == 1024
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_dropped_connection_goes_on_at_the_byte_reached(site: Site, ranges: bool) -> None:
+    site.cut_after = len(CONTENT) // 2 + 1
+    site.ranges = ranges
+    if ranges:
+        assert read(site) == CONTENT
+        assert site.requests[1][1]["Range"] == f"bytes={site.cut_after}-"
+    else:
+        # Half the file comes each time, and never the rest: that is no transfer.
+        with pytest.raises(TransportError, match="given up after 3 attempts"):
+            read(site)
+
+
+def test_a_connection_may_drop_more_often_than_there_are_attempts_while_it_gets_on(site: Site) -> None:
+    site.files["/a"] = CONTENT * 8
+    site.cut_after = 1 << 20
+    assert read(site) == CONTENT * 8
+    assert len(site.requests) > QUICK.attempts
+
+
+def test_a_connection_that_always_drops_is_given_up(site: Site) -> None:
+    site.cut_after = 0
+    with pytest.raises(TransportError, match="closed after 0 of 1024000 bytes"):
+        read(site)
+    assert len(site.requests) == QUICK.attempts
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_mixed(site: Site) -> None:
+    site.cut_after = 100
+    site.tags = ['"v1"', '"v2"']
+    with pytest.raises(TransportError, match="changed while it was read"):
+        read(site)
+
+
+def test_a_body_without_stated_length_ends_with_the_connection(site: Site) -> None:
+    site.length = False
+    assert read(site) == CONTENT
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_server_that_is_busy_is_asked_again(site: Site, status: int) -> None:
+    site.answers = [(status, {"Retry-After": "0"}), (status, {})]
+    assert read(site) == CONTENT
+
+
+def test_a_server_that_stays_busy_is_given_up(site: Site) -> None:
+    site.answers = [(503, {})] * QUICK.attempts
+    with pytest.raises(TransportError, match="503"):
+        read(site)
+    assert not site.answers
+
+
+def test_the_pause_that_a_server_asks_for_is_kept_and_bounded() -> None:
+    backoff = Backoff(first_pause=1, longest_pause=100)
+    assert backoff.pause(1, 30) == 30
+    assert backoff.pause(1, 1e6) == 100
+    assert 0.5 <= backoff.pause(1) <= 1.5
+    assert 4 <= backoff.pause(4) <= 12
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(404, "not_found"), (410, "not_found"), (403, "forbidden"), (401, "forbidden"), (400, "http_400")],
+)
+def test_what_will_not_change_is_refused_at_once(site: Site, status: int, reason: str) -> None:
+    site.answers = [(status, {})]
+    with pytest.raises(UnreadableFileError) as caught:
+        read(site)
+    assert caught.value.reason == reason
+    assert len(site.requests) == 1
+
+
+@pytest.mark.parametrize("address", ["http://", "http://a b:x/", "http://127.0.0.1:99999/"])
+def test_an_address_that_is_none_is_an_error_that_names_it(address: str) -> None:
+    with pytest.raises((UnreadableFileError, TransportError), match=address.replace("/", ".")):
+        open_url(address, 0, QUICK)
+
+
+def test_a_server_that_is_not_there_is_a_fault_of_transport() -> None:
+    with serve() as site:
+        address = site.address
+    with pytest.raises(TransportError, match="refused"):
+        open_url(f"{address}/a", 0, QUICK)
+
+
+def test_names_beyond_ascii_are_asked_for_in_quotes(site: Site) -> None:
+    site.files["/a%20%C3%A9?b=1"] = b"here"
+    with open_url(f"{site.address}/a é?b=1", 0, QUICK) as stream:
+        assert stream.read() == b"here"
+
+
+def test_headers_are_asked_for_with_the_same_patience(site: Site) -> None:
+    site.answers = [(503, {})]
+    assert head(f"{site.address}/a", QUICK)["ETag"] == '"v1"'
+    site.answers = [(503, {})] * QUICK.attempts
+    with pytest.raises(TransportError):
+        head(f"{site.address}/a", QUICK)
+    with pytest.raises(UnreadableFileError):
+        head(f"{site.address}/missing", QUICK)
