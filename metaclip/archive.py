@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, cast
 
 import zstandard
@@ -57,7 +57,7 @@ class Record:
     type: str
     url: str
     headers: Headers
-    body: bytes
+    body: bytes = field(repr=False)
     offset: int
 
 

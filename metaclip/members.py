@@ -8,7 +8,7 @@ import re
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import zstandard
 
@@ -112,11 +112,14 @@ class _Codec:
     error: type[Exception]
     new: Callable[[], _Decoder]
     step: int  # input bytes at once: bounds what one call can expand to
+    copy: Callable[[Any], _Decoder] | None = None
 
 
 def _gzip() -> _Codec:
     # deflate expands 1,032-fold at most
-    return _Codec(GZIP_MAGIC, "corrupt_gzip", zlib.error, lambda: zlib.decompressobj(wbits=31), 8192)
+    return _Codec(
+        GZIP_MAGIC, "corrupt_gzip", zlib.error, lambda: zlib.decompressobj(wbits=31), 8192, lambda d: d.copy()
+    )
 
 
 def _zstd(dictionary: bytes) -> _Codec:
@@ -181,9 +184,12 @@ def _member(source: _Source, codec: _Codec) -> Generator[bytes, None, str]:
         if not piece:
             return "truncated"
         used += len(piece)
+        before = codec.copy(decoder) if codec.copy else None
         try:
             plain = decoder.decompress(piece)
         except codec.error:
+            if before:
+                yield _until_error(before, piece, codec)
             return codec.corrupt
         if plain:
             yield plain
@@ -192,6 +198,17 @@ def _member(source: _Source, codec: _Codec) -> Generator[bytes, None, str]:
             used = _REWIND
     source.drop(used - len(decoder.unused_data))
     return ""
+
+
+def _until_error(decoder: _Decoder, piece: bytes, codec: _Codec) -> bytes:
+    """Decompress what of a piece comes before the byte at which it is found corrupt, within 64."""
+    plain = b""
+    for start in range(0, len(piece), 64):
+        try:
+            plain += decoder.decompress(piece[start : start + 64])
+        except codec.error:
+            break
+    return plain
 
 
 def _resume(source: _Source, codec: _Codec) -> bool:
