@@ -178,8 +178,10 @@ class _Reading:
         headers = record.headers  # looked up by WarcHeader: ten times as fast as by a string
         length = record.content_length
         kind = (headers.get(WarcHeader.WARC_TYPE) or "").lower()
-        stated = headers.get(WarcHeader.CONTENT_LENGTH)
-        if kind not in _TYPES or stated is None or (stated != str(length) and stated.strip() != str(length)):
+        if kind not in _TYPES:
+            return _DOUBT
+        # A length that fastwarc cannot read becomes 0.
+        if not length and (headers.get(WarcHeader.CONTENT_LENGTH) or "").strip() != "0":
             return _DOUBT
         if kind not in self._types or length > self._limit:
             return (kind, None, length) if record.reader.consume() == length else _DOUBT
