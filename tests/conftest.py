@@ -73,11 +73,11 @@ def finished(make_config: MakeConfig, finished_pool: Path, tmp_path: Path) -> Ma
     return make_config
 
 
-def config_tree(crawl: Path, storage: Path, **changes: Any) -> dict[str, Any]:
+def config_tree(crawl: Path, root: Path, **changes: Any) -> dict[str, Any]:
     """Return a configuration of the small crawl as plain values."""
     tree: dict[str, Any] = {
         "pool": "small",
-        "storage": str(storage),
+        "storage": str(root),
         "source": {"paths": [str(crawl / "demo.paths")]},
         "metadata": {"entries": str(ENTRIES)},
         "extract": {"max_failed_files": 0.5},
