@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-import brotli  # type: ignore[import-untyped]
+import brotli
 import webencodings
 import zstandard
 from resiliparse.parse.encoding import detect_encoding

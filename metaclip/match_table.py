@@ -21,7 +21,7 @@ processor's cache, answers most of the misses; filter and mask only ever save wo
 from typing import Any
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
