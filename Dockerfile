@@ -1,7 +1,7 @@
 FROM python:3.12.11-slim-bookworm
 WORKDIR /app
 COPY requirements.lock ./
-RUN pip install --no-cache-dir --require-hashes --requirement requirements.lock
+RUN pip install --no-cache-dir --no-deps --require-hashes --requirement requirements.lock
 COPY pyproject.toml README.md LICENSE prefect.yaml ./
 COPY metaclip metaclip
 COPY tasks tasks
