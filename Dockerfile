@@ -12,4 +12,6 @@ RUN pip install --no-cache-dir --no-deps --no-build-isolation --editable . \
 USER metaclip
 # Compile the numeric kernels once, into the image.
 RUN python -c "from metaclip.matching import Matcher; Matcher(['a']).match(['a photo'])"
+# What the deployments' default parameters name.
+RUN python -m metaclip.demo
 CMD ["metaclip", "--help"]
