@@ -53,3 +53,18 @@ CURATED = pa.schema(
     ]
 )
 """`curate`: img2dataset's `url` and `caption`, with what a data card needs beside them."""
+
+TEXT_COUNT = pa.schema([pa.field("text", pa.string(), nullable=False), pa.field("count", pa.uint64(), nullable=False)])
+"""`ngrams` and `titles`: words, or titles, by code point, with how often they were met."""
+
+PAIR_COUNT = pa.schema(
+    [
+        pa.field("first", pa.uint32(), nullable=False),
+        pa.field("second", pa.uint32(), nullable=False),
+        pa.field("count", pa.uint64(), nullable=False),
+    ]
+)
+"""`ngrams`: pairs of neighbouring words, each a row of the words beside it, sorted."""
+
+BUILT_ENTRY = ENTRY.append(pa.field("score", pa.float64()))
+"""`metadata` where it was built from sources: the score within the source, none for WordNet."""

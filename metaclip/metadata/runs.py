@@ -1,0 +1,244 @@
+"""Sorted runs of counts, and their merge in bounded memory.
+
+A run is two Parquet files: texts with counts, in the order of their code points; and pairs of texts,
+each a position in the first file, with counts, in that order too. Runs are merged by reading a row
+group of each at a time, so memory grows with their number, not with their length; where they are many,
+they are merged in groups first.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from metaclip.schemas import PAIR_COUNT, TEXT_COUNT
+
+FAN_IN = 64
+"""So many runs are merged at a time, a row group (65,536 rows) of each in memory."""
+
+Counts: TypeAlias = npt.NDArray[np.int64]
+Keys: TypeAlias = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class WordCounts:
+    """Some consecutive texts of a run."""
+
+    texts: pa.StringArray
+    counts: Counts
+
+    def table(self) -> pa.Table:
+        """Return them as a table of `schemas.TEXT_COUNT`."""
+        return pa.table([self.texts, pa.array(self.counts.astype(np.uint64))], schema=TEXT_COUNT)
+
+
+@dataclass(frozen=True)
+class PairCounts:
+    """Some consecutive pairs of a run; a key is the position of the first text, times 2^32, and the second's."""
+
+    keys: Keys
+    counts: Counts
+
+    def table(self) -> pa.Table:
+        """Return them as a table of `schemas.PAIR_COUNT`."""
+        first = (self.keys >> np.uint64(32)).astype(np.uint32)
+        columns = [first, self.keys.astype(np.uint32), self.counts.astype(np.uint64)]
+        return pa.table([pa.array(column) for column in columns], schema=PAIR_COUNT)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A sorted run; its files are opened when it is read."""
+
+    open_texts: Callable[[], pq.ParquetFile]
+    open_pairs: Callable[[], pq.ParquetFile] | None = None
+
+    def texts(self) -> Iterator[WordCounts]:
+        """Read the texts, a row group at a time."""
+        file = self.open_texts()
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group).cast(TEXT_COUNT).combine_chunks()
+            if table.num_rows:
+                yield WordCounts(table.column(0).chunk(0), table.column(1).to_numpy().astype(np.int64))
+
+    def pairs(self) -> Iterator[PairCounts]:
+        """Read the pairs, a row group at a time."""
+        if self.open_pairs is None:
+            return
+        file = self.open_pairs()
+        for group in range(file.num_row_groups):
+            first, second, counts = (column.to_numpy() for column in file.read_row_group(group).columns)
+            keys = first.astype(np.uint64) << np.uint64(32) | second
+            if len(keys):
+                yield PairCounts(keys, counts.astype(np.int64))
+
+
+class RunSet:
+    """Runs in unnamed temporary files, which vanish with the process however that ends."""
+
+    def __init__(self) -> None:
+        self.written = 0
+        self._levels: list[list[Run]] = [[]]
+
+    @property
+    def runs(self) -> list[Run]:
+        """All runs, a few dozen at most."""
+        return [run for level in self._levels for run in level]
+
+    def write(self, texts: Iterator[WordCounts], pairs: Iterator[PairCounts]) -> None:
+        """Add a run; where there are many, they are merged into one."""
+        self.written += 1
+        self._put(0, texts, pairs)
+
+    def _put(self, level: int, texts: Iterator[WordCounts], pairs: Iterator[PairCounts]) -> None:
+        run = Run(
+            _temporary(TEXT_COUNT, (part.table() for part in texts)),
+            _temporary(PAIR_COUNT, (part.table() for part in pairs)),
+        )
+        self._levels[level].append(run)
+        if len(self._levels[level]) < FAN_IN:
+            return
+        if level + 1 == len(self._levels):
+            self._levels.append([])
+        merge = Merge(self._levels[level])
+        self._put(level + 1, merge.texts(), merge.pairs())
+        self._levels[level] = []
+
+
+def _temporary(schema: pa.Schema, tables: Iterator[pa.Table]) -> Callable[[], pq.ParquetFile]:
+    file = tempfile.TemporaryFile(prefix="metaclip-")  # noqa: SIM115 (lives as long as its run)
+    with pq.ParquetWriter(file, schema, compression="lz4", use_dictionary=False, write_statistics=False) as writer:
+        for table in tables:
+            writer.write_table(table)
+    file.flush()
+
+    def reopen() -> pq.ParquetFile:
+        file.seek(0)
+        return pq.ParquetFile(file)
+
+    return reopen
+
+
+class Merge:
+    """Sums the counts of runs: first all of `texts`, then `pairs`."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        if len(runs) > FAN_IN:
+            grouped = RunSet()
+            for start in range(0, len(runs), FAN_IN):
+                group = Merge(runs[start : start + FAN_IN])
+                grouped.write(group.texts(), group.pairs())
+            runs = grouped.runs
+        self._runs = runs
+        self._positions = [_Numbers() for _ in runs]
+
+    def texts(self) -> Iterator[WordCounts]:
+        """Give all texts once, with their counts over all runs, in the order of their code points."""
+        base = 0
+        for taken in _in_step([run.texts() for run in self._runs], _last_text, _cut_texts):
+            texts = pa.concat_arrays([part.texts for _, part in taken])
+            counts = np.concatenate([part.counts for _, part in taken])
+            encoded = texts.dictionary_encode()
+            order = pc.sort_indices(encoded.dictionary).to_numpy()
+            ranks = np.empty(len(order), np.int64)
+            ranks[order] = np.arange(len(order))
+            ranks = ranks[encoded.indices.to_numpy()]
+            sums = np.zeros(len(order), np.int64)
+            np.add.at(sums, ranks, counts)
+            start = 0
+            for run, part in taken:
+                self._positions[run].append(base + ranks[start : start + len(part.counts)])
+                start += len(part.counts)
+            base += len(order)
+            yield WordCounts(encoded.dictionary.take(pa.array(order)), sums)
+
+    def pairs(self) -> Iterator[PairCounts]:
+        """Give all pairs once, with their counts over all runs, by the positions that `texts` gave."""
+        sources = [self._renumbered(number, run) for number, run in enumerate(self._runs)]
+        for taken in _in_step(sources, lambda part: int(part.keys[-1]), _cut_pairs):
+            keys = np.concatenate([part.keys for _, part in taken])
+            counts = np.concatenate([part.counts for _, part in taken])
+            if len(taken) > 1:
+                order = np.argsort(keys, kind="stable")
+                keys, counts = keys[order], counts[order]
+                begins = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+                keys, counts = keys[begins], np.add.reduceat(counts, begins)
+            yield PairCounts(keys, counts)
+
+    def _renumbered(self, number: int, run: Run) -> Iterator[PairCounts]:
+        positions = self._positions[number].array()
+        for part in run.pairs():
+            first = positions[part.keys >> np.uint64(32)].astype(np.uint64)
+            second = positions[part.keys & np.uint64(0xFFFFFFFF)]
+            # Positions rise with the run's own, so the order stays.
+            yield PairCounts(first << np.uint64(32) | second, part.counts)
+
+
+def _in_step(
+    sources: Sequence[Iterator[Any]], last: Callable[[Any], Any], cut: Callable[[Any, Any], tuple[Any, Any]]
+) -> Iterator[list[tuple[int, Any]]]:
+    """Read sorted sources side by side: give, with the number of each, their parts up to a common key."""
+    held = {}
+    for number, source in enumerate(sources):
+        part = next(source, None)
+        if part is not None:
+            held[number] = part
+    while held:
+        until = min(last(part) for part in held.values())
+        taken = []
+        for number, part in list(held.items()):
+            below, above = cut(part, until)
+            if below is not None:
+                taken.append((number, below))
+            following = above if above is not None else next(sources[number], None)
+            if following is None:
+                del held[number]
+            else:
+                held[number] = following
+        yield taken
+
+
+def _last_text(part: WordCounts) -> Any:
+    return part.texts[-1].as_py()
+
+
+def _cut_texts(part: WordCounts, until: str) -> tuple[WordCounts | None, WordCounts | None]:
+    low, high = 0, len(part.texts)
+    while low < high:
+        middle = (low + high) // 2
+        if part.texts[middle].as_py() <= until:
+            low = middle + 1
+        else:
+            high = middle
+    below = WordCounts(part.texts[:low], part.counts[:low]) if low else None
+    above = WordCounts(part.texts[low:], part.counts[low:]) if low < len(part.texts) else None
+    return below, above
+
+
+def _cut_pairs(part: PairCounts, until: int) -> tuple[PairCounts | None, PairCounts | None]:
+    at = int(np.searchsorted(part.keys, np.uint64(until), side="right"))
+    below = PairCounts(part.keys[:at], part.counts[:at]) if at else None
+    above = PairCounts(part.keys[at:], part.counts[at:]) if at < len(part.keys) else None
+    return below, above
+
+
+class _Numbers:
+    """Positions by row, on disk: only those in use occupy memory."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="metaclip-")  # noqa: SIM115 (lives as long as its mapping)
+
+    def append(self, numbers: Counts) -> None:
+        numbers.astype(np.uint32).tofile(self._file)
+
+    def array(self) -> npt.NDArray[np.uint32]:
+        self._file.flush()
+        if not self._file.tell():
+            return np.zeros(0, np.uint32)
+        return np.memmap(self._file, np.uint32, "r")
