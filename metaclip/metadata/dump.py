@@ -118,6 +118,8 @@ def _pages(path: str, counts: Counter[str], start: int, end: int | None) -> Iter
         if mine <= 0 and not block.within:
             complete = False
             break
+    if first and not start:
+        raise InputError(f"{path}: is an empty dump; see what was downloaded")
     if complete and not first and not last.rstrip().endswith(_DUMP_END):
         raise InputError(f"{path}: ends before its end (no </mediawiki>): cut short; fetch it again")
     if complete and begun and mine > 0:

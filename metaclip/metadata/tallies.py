@@ -1,0 +1,23 @@
+"""Files with a row a line: how many malformed lines are still a fault of the lines, not of the file."""
+
+from collections import Counter
+
+from metaclip.errors import InputError
+
+MAX_MALFORMED = 0.01
+"""The share of lines that may be malformed; they are left out and counted."""
+
+
+def check_malformed(path: str, counts: Counter[str], form: str) -> None:
+    """Hold `malformed_lines` against `lines`.
+
+    Raises:
+        InputError: there is no line, or more than 1 % of them are malformed.
+    """
+    if not counts["lines"]:
+        raise InputError(f"{path}: is empty; expected lines of {form}")
+    if counts["malformed_lines"] > MAX_MALFORMED * counts["lines"]:
+        raise InputError(
+            f"{path}: {counts['malformed_lines']:,} of {counts['lines']:,} lines are not {form}, more than"
+            f" {MAX_MALFORMED:.0%}: is it such a file, or an error page? Fetch it again, or leave it out"
+        )
