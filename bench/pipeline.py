@@ -20,7 +20,7 @@ from bench.timing import SHARED
 from metaclip.config import Config, parse_config
 from metaclip.demo import ENTRIES, write_demo_crawl
 from metaclip.manifest import Reference
-from metaclip.plan import extract_job, list_shards, metadata_job
+from metaclip.plan import extract_job, list_shards, metadata_plan
 from metaclip.stages.balance import BalanceJob
 from metaclip.stages.count import CountJob
 from metaclip.stages.curate import CuratedSetJob
@@ -85,7 +85,7 @@ def _run(config: Config) -> tuple[dict[str, float], dict[str, int]]:
         seconds[stage] = time.perf_counter() - started
         return result
 
-    metadata: Reference = timed("metadata", lambda: metadata_job(config).run(store))
+    metadata: Reference = timed("metadata", lambda: metadata_plan(config).job.run(store))
     shards = [extract_job(config, tuple(shard)) for shard in list_shards(config.source)]
     extracted = timed("extract", lambda: [job.run(store) for job in shards])
     matched = timed("match", lambda: [MatchJob(one, metadata, config.match).run(store) for one in extracted])

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from prefect import flow
 
 from flows.match import match_shards
+from flows.metadata import metadata_stage
 from flows.run import Run
 from flows.runner import task_runner
 from metaclip.config import Config
@@ -15,7 +16,6 @@ from metaclip.stages.source import ListingJob
 from tasks.balance import balance
 from tasks.count import count
 from tasks.dedup import dedup
-from tasks.metadata import build_metadata
 from tasks.partition import partition
 from tasks.source import freeze_listing
 from tasks.workers import workers
@@ -45,7 +45,8 @@ def curate(config: Config, until: Stage = "report") -> dict[str, Any]:
 
 def _stages(run: Run, config: Config, listing: ListingJob, until: Stage) -> Iterator[Stage]:
     """Do the stages in their order, naming each when it is done."""
-    (metadata,) = run.do(build_metadata)
+    run.add(metadata_stage(config))
+    (metadata,) = run.outputs("metadata")
     yield "metadata"
 
     (shards,) = run.do(freeze_listing, (listing,))

@@ -4,15 +4,15 @@ from typing import Literal
 
 from prefect import flow
 
+from flows.metadata import metadata_stage
 from flows.runner import task_runner
 from metaclip.config import Config
 from metaclip.plan import check_failed_files
 from metaclip.stages.source import read_listing
 from metaclip.store import Store
-from tasks.checkpoint import Done, run_all, run_one
+from tasks.checkpoint import Done, run_all
 from tasks.extract import extract
 from tasks.match import match
-from tasks.metadata import build_metadata
 from tasks.workers import workers
 
 
@@ -39,6 +39,6 @@ def match_shards(
         check_failed_files(store, [done.reference for done in extracted], config.extract.max_failed_files)
         if until == "extract":
             return extracted
-        metadata = run_one(build_metadata, config).reference
+        metadata = metadata_stage(config)[-1].reference
         matched = run_all(match, config, [(done.reference, metadata) for done in extracted])
     return [*extracted, *matched]

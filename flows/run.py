@@ -20,6 +20,10 @@ SINGLE = ("metadata", "source", "partition", "count", "report")
 """Stages with one output for the whole pool; the record names it without a list."""
 
 
+COUNTED = ("ngrams", "titles")
+"""Stages that the metadata is built of; the finished pool needs them no longer."""
+
+
 class Run:
     """Runs tasks and remembers what they handed on."""
 
@@ -72,7 +76,7 @@ class Run:
         stages = {
             name: done[0].reference.manifest if name in SINGLE else [one.reference.manifest for one in done]
             for name, done in self._done.items()
-            if name != "curate"
+            if name not in ("curate", *COUNTED)
         }
         write_record(self.store, self.config, stages, format_t(t), [self._curated.manifest])
         publish(self.config.pool, self.store.address(f"{reported.folder}/{REPORT}"), self._report)

