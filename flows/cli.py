@@ -12,12 +12,14 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from flows import display
+from flows import display, display_metadata
 from metaclip import __version__
 from metaclip.config import load_config, parse_t
 from metaclip.errors import ConfigError, MetaclipError
-from metaclip.plan import check
+from metaclip.metadata.show import describe, find_entry, require
+from metaclip.plan import check, metadata_plan
 from metaclip.status import pool_status
+from metaclip.store import Store
 
 app = typer.Typer(
     help="CLIP data curation with the MetaCLIP algorithm: from web pages to a balanced set of image-text pairs.",
@@ -28,6 +30,13 @@ app = typer.Typer(
     " result must not be used; 6 a worker process died; 130 interrupted.",
 )
 
+metadata = typer.Typer(help="The list of entries: build it from its sources, look at it.", no_args_is_help=True)
+app.add_typer(metadata, name="metadata")
+
+ConfigPath = Annotated[Path, typer.Argument(help="A YAML configuration, such as configs/demo.yaml.")]
+Override = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field, such as balance.t=50.")
+]
 Storage = Annotated[str, typer.Option(help="Root of the store: a folder, or an address such as s3://bucket/prefix.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON on standard output, for machines.")]
 
@@ -60,10 +69,8 @@ def main(
 
 @app.command()
 def run(
-    config: Annotated[Path, typer.Argument(help="A YAML configuration, such as configs/demo.yaml.")],
-    override: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field, such as balance.t=50.")
-    ] = None,
+    config: ConfigPath,
+    override: Override = None,
     until: Annotated[Stage, typer.Option(help="The last stage to do.")] = Stage.REPORT,
     as_json: Json = False,
 ) -> None:
@@ -115,6 +122,44 @@ def status(
             display.show_status(found)
         if found["missing"]:
             raise typer.Exit(4)
+
+
+@metadata.command("build")
+def build_list(config: ConfigPath, override: Override = None, as_json: Json = False) -> None:
+    """Build the list of entries of a pool; what an earlier run counted is not counted again."""
+    with _errors(as_json):
+        checked = load_config(config, override or [])
+        metadata_plan(checked)
+        with _prefect(as_json):
+            from flows.metadata import build_metadata
+
+            summary = build_metadata(checked)
+        if as_json:
+            typer.echo(json.dumps(summary, ensure_ascii=False, indent=1))
+        else:
+            display_metadata.show_build(summary)
+
+
+@metadata.command("show")
+def show_list(
+    config: ConfigPath,
+    entry: Annotated[str | None, typer.Option(help="Show id, source and score of this entry alone.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Entries to show of each source.")] = 5,
+    override: Override = None,
+    as_json: Json = False,
+) -> None:
+    """Show sizes by source and samples of the list of entries, or one entry."""
+    with _errors(as_json):
+        checked = load_config(config, override or [])
+        store = Store(checked.storage)
+        found = require(metadata_plan(checked).job.find(store))
+        described = describe(store, found, samples) if entry is None else find_entry(store, found, entry)
+        if as_json:
+            typer.echo(json.dumps(described, ensure_ascii=False, indent=1))
+        elif entry is None:
+            display_metadata.show_list(described)
+        else:
+            display_metadata.show_entry(described)
 
 
 def _show(summary: dict[str, Any], as_json: bool) -> None:

@@ -10,7 +10,7 @@ from metaclip.config import Config
 from metaclip.plan import metadata_plan
 from metaclip.store import Store
 from tasks.checkpoint import Done, run_all, run_one
-from tasks.metadata import count_ngrams, count_titles, write_metadata
+from tasks.metadata import count_ngrams, count_titles, publish_metadata, write_metadata
 from tasks.workers import workers
 
 
@@ -19,8 +19,8 @@ def build_metadata(config: Config) -> dict[str, Any]:
     """Build the list of entries alone, or take over a given one.
 
     Returns:
-        `entries`, the address of the list; `sources`, how many each gave; `stages` with tasks, cached
-        and seconds.
+        `entries`, the address of the list; `sources`, how many each gave; `stages` with tasks, cached,
+        and for the others seconds of worker time and MB read.
     """
     started = time.monotonic()
     store = Store(config.storage)
@@ -29,15 +29,8 @@ def build_metadata(config: Config) -> dict[str, Any]:
         done = metadata_stage(config)
     (*_, listed) = done
     manifest = store.manifest(listed.reference.manifest)
-    stages = [
-        {
-            "stage": stage,
-            "tasks": sum(one.stage == stage for one in done),
-            "cached": sum(one.stage == stage and one.cached for one in done),
-            "seconds": round(sum(one.seconds for one in done if one.stage == stage), 3),
-        }
-        for stage in dict.fromkeys(one.stage for one in done)
-    ]
+    stages = [_summary(store, stage, done) for stage in dict.fromkeys(one.stage for one in done)]
+    publish_metadata(config.pool, manifest.statistics)
     return {
         "pool": config.pool,
         "storage": config.storage,
@@ -45,6 +38,21 @@ def build_metadata(config: Config) -> dict[str, Any]:
         "stages": stages,
         "folder": store.address(listed.reference.folder),
         **manifest.statistics,
+    }
+
+
+def _summary(store: Store, stage: str, done: list[Done]) -> dict[str, Any]:
+    mine = [one for one in done if one.stage == stage]
+    computed = [one for one in mine if not one.cached]
+    counts = [store.manifest(one.reference.manifest).statistics.get("counts", {}) for one in computed]
+    seconds, read = sum(one.seconds for one in computed), sum(each.get("bytes_read", 0) for each in counts)
+    return {
+        "stage": stage,
+        "tasks": len(mine),
+        "cached": len(mine) - len(computed),
+        "seconds": round(seconds, 3),
+        "megabytes": round(read / 1e6, 3),
+        "megabytes_per_second": round(read / 1e6 / seconds, 3) if seconds else None,
     }
 
 

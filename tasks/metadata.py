@@ -1,5 +1,10 @@
 """Metadata: the entries to match and balance by."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from prefect.artifacts import create_table_artifact
+
 from metaclip.config import Config
 from metaclip.stages.build import BuildJob
 from metaclip.stages.metadata import MetadataJob
@@ -24,3 +29,17 @@ def count_titles(config: Config, job: TitlesJob) -> TitlesJob:
 def write_metadata(config: Config, job: MetadataJob | BuildJob) -> MetadataJob | BuildJob:
     """Write the list of entries, given or built, with the matcher's table beside it."""
     return job
+
+
+def publish_metadata(pool: str, statistics: Mapping[str, Any]) -> None:
+    """Put what each source gave into the Prefect UI, beside the paper's Table 1."""
+    key = "".join(letter if letter.isalnum() else "-" for letter in pool.lower()).strip("-")
+    rows = [
+        {**row, "dropped": ", ".join(f"{reason} {count:,}" for reason, count in row["dropped"].items())}
+        for row in statistics.get("table", [])
+    ]
+    create_table_artifact(
+        rows or [{"source": "list", "entries": statistics["entries"]}],
+        key=f"{key}-metadata",
+        description=f"Entries of pool {pool} by source, beside the paper's Table 1",
+    )
