@@ -21,9 +21,7 @@ PAGE_BYTES = 256 << 20
 
 _PAGE, _PAGE_END, _DUMP_END = b"<page>", b"</page>", b"</mediawiki>"
 _NAMESPACE = re.compile(rb"<ns>\s*(-?\d+)\s*</ns>")
-_REDIRECT = re.compile(rb"<redirect\b")
 _MODEL = re.compile(rb"<model>\s*([^<]*?)\s*</model>")
-_TEXT = re.compile(rb"<text\b[^>]*?(?:/>|>(.*?)</text>)", re.S)
 
 
 def is_dump(path: str) -> bool:
@@ -49,26 +47,34 @@ def read_articles(path: str, counts: Counter[str], start: int = 0, end: int | No
     """
     for page in _pages(path, counts, start, end):
         counts["pages"] += 1
-        namespace, model = _NAMESPACE.search(page), _MODEL.search(page)
-        texts = _TEXT.findall(page)
+        begin = page.rfind(b"<text")  # of the last revision, should there be several
+        head = page[: begin if begin >= 0 else len(page)]
+        namespace, model = _NAMESPACE.search(head), _MODEL.findall(head)
         if namespace is not None and int(namespace[1]):
             counts["skipped.namespace"] += 1
-        elif _REDIRECT.search(page):
+        elif b"<redirect" in head:
             counts["skipped.redirect"] += 1
-        elif model is not None and model[1] != b"wikitext":
+        elif model and model[-1] != b"wikitext":
             counts["skipped.model"] += 1
-        elif not texts or not texts[-1]:
-            counts["skipped.no_text"] += 1
         else:
-            counts["articles"] += 1
-            yield html.unescape(_decode(path, texts[-1]))  # the last revision, should there be several
+            text = (
+                _unescape(path, page[page.find(b">", begin) + 1 : max(page.rfind(b"</text>"), 0)]) if begin >= 0 else ""
+            )
+            if text:
+                counts["articles"] += 1
+                yield text
+            else:
+                counts["skipped.no_text"] += 1
 
 
-def _decode(path: str, text: bytes) -> str:
+def _unescape(path: str, content: bytes) -> str:
     try:
-        return text.decode("utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: an article is not UTF-8 ({error}); dumps always are: fetch it again") from error
+    if "&#" in text.replace("&amp;", ""):
+        return html.unescape(text)
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")
 
 
 def _blocks(path: str, start: int, end: int | None) -> Iterator[Block]:

@@ -20,7 +20,10 @@ import pyarrow.parquet as pq
 from metaclip.schemas import PAIR_COUNT, TEXT_COUNT
 
 FAN_IN = 64
-"""So many runs are merged at a time, a row group (65,536 rows) of each in memory."""
+"""So many runs are merged at a time, a row group of each in memory."""
+
+RUN_GROUP_ROWS = 8192
+"""Rows of a row group of a temporary run; outputs have larger ones."""
 
 Counts: TypeAlias = npt.NDArray[np.int64]
 Keys: TypeAlias = npt.NDArray[np.uint64]
@@ -115,7 +118,7 @@ def _temporary(schema: pa.Schema, tables: Iterator[pa.Table]) -> Callable[[], pq
     file = tempfile.TemporaryFile(prefix="metaclip-")  # noqa: SIM115 (lives as long as its run)
     with pq.ParquetWriter(file, schema, compression="lz4", use_dictionary=False, write_statistics=False) as writer:
         for table in tables:
-            writer.write_table(table)
+            writer.write_table(table, row_group_size=RUN_GROUP_ROWS)
     file.flush()
 
     def reopen() -> pq.ParquetFile:
