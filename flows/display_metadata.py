@@ -62,4 +62,5 @@ def show_entry(row: dict[str, Any], console: Console | None = None) -> None:
 
 def _describe(row: dict[str, Any]) -> str:
     score = row.get("score")
-    return f"{row['entry_id']}  {row['entry']}" + ("" if score is None else f"  ({score:,g})")
+    shown = "" if score is None else f"  ({score:,.4f}".rstrip("0").rstrip(".") + ")"
+    return f"{row['entry_id']}  {row['entry']}{shown}"

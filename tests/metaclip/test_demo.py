@@ -227,19 +227,27 @@ def test_shipped_list_is_what_its_script_makes():
     assert nouns == NOUNS_FILE.read_text(encoding="utf-8").splitlines()
 
 
-def test_there_are_four_configurations():
+def test_there_are_six_configurations():
     names = [path.stem for path in CONFIGS]
-    assert names == ["commoncrawl-sample", "demo", "metaclip-2.5b", "metaclip-400m"]
+    assert names == ["commoncrawl-sample", "demo", "metaclip-2.5b", "metaclip-400m", "metadata-en", "metadata-offline"]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_configurations_load(path):
     config = load_config(path)
     assert config.match.languages == ["en"]
-    expected = {"demo": 20, "commoncrawl-sample": 20, "metaclip-400m": 20_000, "metaclip-2.5b": 170_000}
-    assert config.balance.t == expected[path.stem]
-    if not config.metadata.entries.startswith("s3://"):
+    assert config.balance.t == {"metaclip-400m": 20_000, "metaclip-2.5b": 170_000}.get(path.stem, 20)
+    if path.stem.startswith("metadata-"):
+        assert config.metadata.has_sources
+    elif not config.metadata.entries.startswith("s3://"):
         assert (ROOT / config.metadata.entries).samefile(ENTRIES)
+
+
+def test_the_recipe_of_the_metadata_has_its_26_days():
+    titles = load_config(ROOT / "configs" / "metadata-en.yaml").metadata.titles
+    assert len(set(titles.dates)) == 26
+    assert "2018-04-01" <= str(min(titles.dates)) < str(max(titles.dates)) <= "2022-09-30"
+    assert len({date.weekday() for date in titles.dates}) == 7
 
 
 def test_the_recipe_of_400m_has_its_15_crawls():
