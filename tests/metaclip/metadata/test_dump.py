@@ -10,6 +10,7 @@ import pytest
 
 from metaclip.errors import InputError
 from metaclip.metadata.dump import is_dump, read_articles
+from tests.metaclip.servers import serve
 from tests.shared import shared_data
 
 HEAD = '<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/" xml:lang="en">\n  <siteinfo/>\n'
@@ -138,3 +139,17 @@ def test_what_is_no_dump_is_refused(tmp_path: Path, content: bytes) -> None:
 )
 def test_dumps_are_known_by_their_names(name: str, dump: bool) -> None:
     assert is_dump(name) == dump
+
+
+def test_a_remote_dump_is_shared_out_too() -> None:
+    packed = multistream(7)
+    with serve() as site:
+        site.files["/d.xml.bz2"] = packed
+        cuts = [0, len(packed) // 2, len(packed)]
+        found = [
+            text
+            for a, b in itertools.pairwise(cuts)
+            for text in read_articles(f"{site.address}/d.xml.bz2", Counter(), a, b)
+        ]
+        assert len(found) == 300
+        assert any(headers.get("Range") == f"bytes={cuts[1]}-" for _, headers in site.requests)
