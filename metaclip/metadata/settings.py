@@ -98,10 +98,33 @@ class Metadata(Model):
     titles: Titles = Titles()
 
     @property
+    def sources(self) -> dict[str, bool]:
+        """Which sources the list is to be built from."""
+        return {
+            "wordnet": self.wordnet.use != "none",
+            "words": bool(self.words.paths),
+            "pairs": bool(self.pairs.paths),
+            "titles": bool(self.titles.paths or self.titles.dates),
+        }
+
+    @property
     def has_sources(self) -> bool:
         """Whether the list is to be built."""
-        titles = self.titles.paths or self.titles.dates
-        return bool(self.wordnet.use != "none" or self.words.paths or self.pairs.paths or titles)
+        return any(self.sources.values())
+
+    @model_validator(mode="after")
+    def _no_idle_section(self) -> Self:
+        """Refuse a section that would be passed over: whoever writes one wants its entries."""
+        for name, used in self.sources.items():
+            section: Model = getattr(self, name)
+            # A form, and a configuration written back, hold every section with its defaults.
+            written = name in self.model_fields_set and not section.model_fields_set
+            if not used and (written or section != type(section)()):
+                switch = "use: synsets" if name == "wordnet" else "paths"
+                raise ValueError(
+                    f"metadata.{name} names nothing to build from; add metadata.{name}.{switch}, or remove the section"
+                )
+        return self
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

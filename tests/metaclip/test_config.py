@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -110,3 +111,23 @@ def test_t_is_a_number_or_inf(tmp_path: Path, written: str, t: str) -> None:
 def test_the_schema_is_one_that_a_form_can_be_made_of() -> None:
     schema = Config.model_json_schema()
     assert schema["$defs"]["Balance"]["properties"]["t"]["description"].startswith("Entries with more than t")
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"wordnet": {}, "words": {"paths": ["x.bz2"]}},
+        {"wordnet": {"budget": 5}, "words": {"paths": ["x.bz2"]}},
+        {"wordnet": {"use": "synsets"}, "words": {"min_count": 5}},
+        {"wordnet": {"use": "synsets"}, "titles": {}},
+    ],
+)
+def test_a_source_of_entries_is_never_passed_over(section: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"metadata\.\w+ names nothing to build from; add metadata"):
+        parse_config({**MINIMAL, "metadata": section})
+
+
+def test_a_configuration_written_back_stays_valid() -> None:
+    for metadata in ({"entries": "x.json"}, {"wordnet": {"use": "synsets"}}, {"words": {"paths": ["x"], "budget": 3}}):
+        config = parse_config({**MINIMAL, "metadata": metadata})
+        assert Config.model_validate(config.model_dump(mode="json")) == config
