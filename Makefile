@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.dev-installed
 
-.PHONY: help setup demo test quick lint format bench lock clean
+.PHONY: help setup dev demo test quick lint format bench lock clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(STAMP)  ## Make the environment in .venv from the lock file.
+
+dev: $(DEV_STAMP)  ## The same, with what tests, linters and benches need.
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
@@ -18,32 +21,38 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
+$(DEV_STAMP): $(STAMP) requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements-dev.lock
+	@touch $(DEV_STAMP)
+
 demo: $(STAMP)  ## Write a small crawl and curate it, end to end.
 	$(BIN)/python -m metaclip.demo
 	$(BIN)/metaclip run configs/demo.yaml
 
-test: $(STAMP)  ## Run all tests, each time under another hash seed.
+test: $(DEV_STAMP)  ## Run all tests, each time under another hash seed.
 	@seed=$${PYTHONHASHSEED:-$$($(BIN)/python -c 'import secrets; print(secrets.randbelow(2**32))')}; \
 	echo "PYTHONHASHSEED=$$seed"; PYTHONHASHSEED=$$seed $(BIN)/python -m pytest $(PYTEST_ARGS)
 
-quick: $(STAMP)  ## Run the tests that take seconds.
+quick: $(DEV_STAMP)  ## Run the tests that take seconds.
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
-lint: $(STAMP)  ## Check style and types.
+lint: $(DEV_STAMP)  ## Check style and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(STAMP)  ## Mend what can be mended by itself.
+format: $(DEV_STAMP)  ## Mend what can be mended by itself.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP)  ## Measure; prints JSON and ratios within one run.
+bench: $(DEV_STAMP)  ## Measure; prints JSON and ratios within one run.
 	$(BIN)/python -m bench
 
-lock:  ## Resolve pyproject.toml into requirements.lock (needs uv).
-	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
-		--no-emit-find-links --group build --group test --group lint pyproject.toml --output-file requirements.lock
+LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+	--no-emit-find-links pyproject.toml --group build
+lock:  ## Resolve pyproject.toml into the lock files (needs uv).
+	$(LOCK) --output-file requirements.lock
+	$(LOCK) --group test --group lint --extra images --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:  ## Remove what the demo wrote, and caches.
 	rm -rf demo-data .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -12,7 +12,9 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
-LOCK = (ROOT / "requirements.lock").read_text()
+LOCKS = {name: (ROOT / name).read_text() for name in ("requirements.lock", "requirements-dev.lock")}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+both_locks = pytest.mark.parametrize("lock", LOCKS)
 
 
 def test_importing_every_module_of_metaclip_imports_no_prefect() -> None:
@@ -36,27 +38,37 @@ def test_no_module_of_metaclip_names_prefect_in_an_import() -> None:
     assert named == []
 
 
-def _locked() -> dict[str, list[str]]:
+def _locked(lock: str) -> dict[str, list[str]]:
     pins: dict[str, list[str]] = {}
-    for name, version in re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", LOCK, re.M):
+    for name, version in re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", LOCKS[lock], re.M):
         pins.setdefault(name.lower().replace("_", "-"), []).append(version)
     return pins
 
 
-def test_lock_satisfies_pyproject() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = list(chain(project["project"]["dependencies"], *project["dependency-groups"].values()))
-    pins = _locked()
-    for requirement in map(Requirement, wanted):
+@both_locks
+def test_lock_satisfies_pyproject(lock: str) -> None:
+    groups = PROJECT["dependency-groups"]
+    wanted = [PROJECT["project"]["dependencies"], groups["build"]]
+    if lock == "requirements-dev.lock":
+        wanted += [groups["test"], groups["lint"], *PROJECT["project"]["optional-dependencies"].values()]
+    pins = _locked(lock)
+    for requirement in map(Requirement, chain(*wanted)):
         versions = pins.get(requirement.name.lower().replace("_", "-"))
         assert versions, f"{requirement.name} is not locked: run make lock"
         for version in versions:
             assert requirement.specifier.contains(Version(version), prereleases=True), f"{requirement} locked {version}"
 
 
-def test_lock_names_no_host_and_no_path_and_hashes_everything() -> None:
-    assert not re.search(r"https?://|file:|--(extra-)?index-url|--find-links|@ ", LOCK)
-    for block in re.split(r"\n(?=[A-Za-z0-9])", LOCK):
+def test_tests_run_with_the_versions_that_users_get() -> None:
+    tested = _locked("requirements-dev.lock")
+    differing = {name for name, versions in _locked("requirements.lock").items() if not {*versions} & {*tested[name]}}
+    assert differing == set()
+
+
+@both_locks
+def test_lock_names_no_host_and_no_path_and_hashes_everything(lock: str) -> None:
+    assert not re.search(r"https?://|file:|--(extra-)?index-url|--find-links|@ ", LOCKS[lock])
+    for block in re.split(r"\n(?=[A-Za-z0-9])", LOCKS[lock]):
         if "==" in block.split("\n", 1)[0]:
             assert "--hash=sha256:" in block, block.split("\n", 1)[0]
 
