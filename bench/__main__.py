@@ -2,7 +2,7 @@
 
 import json
 
-from bench import balance, matching, metadata, pipeline
+from bench import balance, language, matching, metadata, pipeline
 
-for script in (matching, balance, metadata, pipeline):
+for script in (matching, language, balance, metadata, pipeline):
     print(json.dumps({script.__name__: script.measure()}, indent=1), flush=True)

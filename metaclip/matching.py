@@ -3,20 +3,17 @@
 import os
 import struct
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import xxhash
 
 from metaclip import match_table
 from metaclip.errors import StoreError
 from metaclip.jit import frozen
-
-Texts: TypeAlias = Sequence[str] | pa.StringArray | pa.LargeStringArray | pa.ChunkedArray
+from metaclip.utf8 import Texts, chunks, encode
 
 _MAGIC = b"metaclip matcher"
 _FORMAT = 1
@@ -46,7 +43,7 @@ class Matcher:
     """
 
     def __init__(self, entries: Sequence[str]) -> None:
-        data, offsets = _encode(entries, "entries")
+        data, offsets = encode(entries, "entries")
         capacity = max(64, 2 * len(entries))
         while True:
             slots, long_tokens = np.zeros((capacity, 4), np.uint64), np.zeros(len(data), np.uint8)
@@ -88,7 +85,7 @@ class Matcher:
         """
         all_offsets, all_ids = [np.zeros(1, np.int64)], [np.zeros(0, np.uint32)]
         found = 0
-        for data, offsets in _chunks(texts):
+        for data, offsets in chunks(texts):
             bounds, ids = match_table.match(data, offsets, self._slots, self._filter, self._long_tokens, self._deepest)
             all_offsets.append(bounds[1:] + found)
             all_ids.append(ids)
@@ -176,37 +173,3 @@ def _digest(buffer: npt.NDArray[np.uint8]) -> int:
     digest = xxhash.xxh3_64(buffer[:_DIGEST_AT].data)
     digest.update(buffer[_DIGEST_AT + 8 :].data)
     return int(digest.intdigest())
-
-
-def _chunks(texts: Texts) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]]:
-    """Give texts as bytes end to end and int64 offsets into them, both read-only."""
-    if not isinstance(texts, pa.Array | pa.ChunkedArray):
-        yield _encode(texts, "texts")
-        return
-    if pa.types.is_string(texts.type):
-        offset_type: type[np.signedinteger[Any]] = np.int32
-    elif pa.types.is_large_string(texts.type):
-        offset_type = np.int64
-    else:
-        raise TypeError(f"texts: Arrow type {texts.type}, expected string or large_string; cast them")
-    if texts.null_count:
-        raise ValueError(f"texts: {texts.null_count} are null; leave them out or fill them first")
-    for chunk in texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]:
-        if not len(chunk):
-            continue
-        _, offset_buffer, data_buffer = chunk.buffers()
-        offsets = np.frombuffer(offset_buffer, offset_type)[chunk.offset : chunk.offset + len(chunk) + 1]
-        data = np.frombuffer(data_buffer or b"", np.uint8)
-        yield frozen(data, np.uint8), frozen(offsets, np.int64)
-
-
-def _encode(texts: Sequence[str], what: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    if isinstance(texts, str | bytes):
-        raise TypeError(f"{what}: one {type(texts).__name__}, expected a sequence of str")
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(f"{what}: number {i} is a {type(text).__name__}, expected str")
-    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-    offsets = np.zeros(len(encoded) + 1, np.int64)
-    np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)), out=offsets[1:])
-    return frozen(np.frombuffer(b"".join(encoded), np.uint8), np.uint8), frozen(offsets, np.int64)

@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import pyarrow as pa
 
 from metaclip.config import Extract
@@ -133,19 +132,20 @@ def load_identifier(model: str) -> LanguageIdentifier:
 
 
 def _tabulate(batch: PairBatch, identifier: LanguageIdentifier, languages: Counter[str]) -> pa.Table:
-    labels, scores = identifier.identify(batch.texts)
-    languages.update(labels)
+    texts = pa.array(batch.texts, pa.string())
+    labels, scores = identifier.identify_array(texts)
+    languages.update({count["values"]: count["counts"] for count in labels.value_counts().to_pylist()})
     high, low = uids(batch.urls, batch.texts)
     return pa.table(
         [
             pa.array(high),
             pa.array(low),
             pa.array(batch.urls, pa.string()),
-            pa.array(batch.texts, pa.string()),
+            texts,
             pa.array(batch.text_keys, pa.string()),
             pa.array(batch.page_urls, pa.string()),
-            pa.array(labels, pa.string()),
-            pa.array(np.asarray(scores, np.float32)),
+            labels.cast(pa.string()),
+            pa.array(scores),
         ],
         schema=PAIR,
     )

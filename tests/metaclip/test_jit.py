@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from metaclip.jit import frozen
+from metaclip.language import LanguageIdentifier, find_model
 from metaclip.matching import Matcher
 
 MODULE = """
@@ -56,6 +57,20 @@ print(json.dumps([sum(stats.cache_hits.values()), sum(stats.cache_misses.values(
 """
     environment = {key: os.environ[key] for key in ("NUMBA_CACHE_DIR",) if key in os.environ}
     assert json.loads(run(script, ROOT, **environment).stdout) == [1, 0]
+
+
+def test_a_new_process_takes_language_id_from_disk():
+    LanguageIdentifier(find_model()).identify(["a b"])
+    script = """
+import json
+from metaclip import language_kernel
+from metaclip.language import LanguageIdentifier, find_model
+LanguageIdentifier(find_model()).identify(["a b"])
+stats = [language_kernel.identify.stats, language_kernel.fill_words.stats]
+print(json.dumps([[sum(one.cache_hits.values()), sum(one.cache_misses.values())] for one in stats]))
+"""
+    environment = {key: os.environ[key] for key in ("NUMBA_CACHE_DIR",) if key in os.environ}
+    assert json.loads(run(script, ROOT, **environment).stdout) == [[1, 0], [1, 0]]
 
 
 def test_frozen_arrays_are_read_only_and_leave_the_original_alone():

