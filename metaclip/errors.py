@@ -23,6 +23,10 @@ class InputError(MetaclipError):
     exit_code = 3
 
 
+class OtherModelError(InputError):
+    """A language model of another shape than the compiled kernel knows; fastText itself may read it."""
+
+
 class UnreadableFileError(InputError):
     """A file none of whose records can be used; counted and listed, it does not end a run.
 

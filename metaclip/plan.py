@@ -1,7 +1,9 @@
 """From a configuration to the jobs of its first stages, with every mistake found before any work."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +20,7 @@ from metaclip.metadata.wordnet import wordnet_fingerprint
 from metaclip.stages.base import Job
 from metaclip.stages.build import BuildJob
 from metaclip.stages.extract import ExtractJob
+from metaclip.stages.match import MatchJob
 from metaclip.stages.metadata import MetadataJob
 from metaclip.stages.ngrams import NgramsJob
 from metaclip.stages.source import ListingJob
@@ -25,6 +28,9 @@ from metaclip.stages.titles import TitlesJob
 from metaclip.store import Store
 
 J = TypeVar("J", bound=Job)
+
+FIND_THREADS = 16
+"""Manifests looked for at once."""
 
 
 def check(config: Config) -> ListingJob:
@@ -115,27 +121,65 @@ def _outputs(jobs: Sequence[Job]) -> tuple[Reference, ...]:
 def extract_job(config: Config, shard: tuple[SourceFile, ...]) -> ExtractJob:
     """Return the job that extracts one shard."""
     model = find_model(config.extract.language_model)
+    state = model.stat()
     return ExtractJob(
         shard,
         config.extract,
         str(model),
-        model_fingerprint(model),
+        _model_fingerprint(model, (state.st_size, state.st_mtime_ns)),
         config.source.url_column,
         config.source.text_column,
     )
 
 
-def check_failed_files(store: Store, extracted: list[Reference], limit: float) -> None:
+@lru_cache(maxsize=4)
+def _model_fingerprint(model: Path, _state: tuple[int, int]) -> str:
+    """Read a model once for a process, unless it changes."""
+    return model_fingerprint(model)
+
+
+@dataclass(frozen=True)
+class ShardOutputs:
+    """What the store holds of one shard."""
+
+    extracted: Reference | None
+    matched: Reference | None
+
+
+def find_shards(
+    config: Config, store: Store, shards: Sequence[tuple[SourceFile, ...]], metadata: Reference
+) -> list[ShardOutputs]:
+    """Look for the outputs of many shards at once; an object store answers side by side.
+
+    Raises:
+        InputError: if a local crawl file was replaced by another since it was extracted.
+    """
+
+    def find(shard: tuple[SourceFile, ...]) -> ShardOutputs:
+        extracted = extract_job(config, shard).find(store, config.execution.verify)
+        if extracted is None:
+            return ShardOutputs(None, None)
+        job = MatchJob(extracted, metadata, config.match)
+        return ShardOutputs(extracted, job.find(store, config.execution.verify))
+
+    with ThreadPoolExecutor(FIND_THREADS) as threads:
+        return list(threads.map(find, shards))
+
+
+def check_failed_files(store: Store, extracted: Sequence[Reference], limit: float, files: int | None = None) -> None:
     """Hold the share of files that failed for good against `extract.max_failed_files`.
+
+    `files` is the number of all files where `extracted` holds a part of them: a part alone may
+    exceed a share of itself, but none may exceed the share of all.
 
     Raises:
         StageError: naming the first of them.
     """
-    files, failed = 0, []
-    for reference in extracted:
-        statistics = store.manifest(reference.manifest).statistics
-        files += statistics["counts"]["files"]
-        failed += statistics["failed_files"]
+    with ThreadPoolExecutor(FIND_THREADS) as threads:
+        read = list(threads.map(lambda one: store.manifest(one.manifest).statistics, extracted))
+    failed = [file for statistics in read for file in statistics["failed_files"]]
+    if files is None:
+        files = sum(statistics["counts"]["files"] for statistics in read)
     if len(failed) > limit * files:
         named = "\n".join(f"  {file['path']}: {file['reason']}: {file['detail']}" for file in failed[:10])
         raise StageError(

@@ -175,6 +175,14 @@ class Store:
             return []
         return sorted(PurePosixPath(path).stem for path in paths if str(path).endswith(".json"))
 
+    def folders(self, folder: str) -> list[str]:
+        """Return the names of the folders directly in a folder."""
+        try:
+            found = self._fs.ls(self.path(folder), detail=True)
+        except FileNotFoundError:
+            return []
+        return sorted(PurePosixPath(each["name"]).name for each in found if each["type"] == "directory")
+
     def read_bytes(self, reference: Reference, name: str) -> bytes:
         """Read one file of an output whole.
 

@@ -2,10 +2,12 @@
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+HOLD_SECONDS = 200
 
 
 @dataclass
@@ -21,6 +23,12 @@ class Site:
     ranges: bool = True
     length: bool = True
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    held: dict[str, threading.Event] = field(default_factory=dict)  # paths that wait for an answer
+
+    def hold(self, path: str) -> Callable[[], None]:
+        """Keep who asks for a path waiting until what is returned is called."""
+        event = self.held[path] = threading.Event()
+        return event.set
 
 
 @contextmanager
@@ -36,6 +44,8 @@ def serve() -> Iterator[Site]:
 
         def _answer(self, *, with_body: bool) -> None:
             site.requests.append((self.path, dict(self.headers)))
+            if self.path in site.held:
+                site.held[self.path].wait(HOLD_SECONDS)
             if site.answers:
                 status, headers = site.answers.pop(0)
                 self.send_response(status)
