@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 
-from flows import display, display_metadata
+from flows import display, display_metadata, display_status
 from metaclip import __version__
-from metaclip.config import load_config, parse_t
+from metaclip.config import Threshold, load_config, parse_t
 from metaclip.errors import ConfigError, MetaclipError
 from metaclip.metadata.show import describe, find_entry, require
 from metaclip.plan import check, metadata_plan
+from metaclip.record import read_record
 from metaclip.status import pool_status
 from metaclip.store import Store
 
@@ -89,37 +91,48 @@ def run(
 def rebalance(
     pool: Annotated[str, typer.Argument(help="Name of a finished pool.")],
     storage: Storage,
-    t: Annotated[str, typer.Option(help="Entries with more than t matches are sampled down; inf keeps all.")],
+    t: Annotated[
+        str | None, typer.Option(help="Entries with more than t matches are sampled down; inf keeps all.")
+    ] = None,
+    target_pairs: Annotated[
+        int | None, typer.Option(min=1, help="Instead of t: the size of the set; takes the smallest t that reaches it.")
+    ] = None,
+    tail_share: Annotated[
+        float | None, typer.Option(help="Instead of t: the share of matches that entries with at most t of them hold.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the draws; default: the pool's own.")] = None,
     as_json: Json = False,
 ) -> None:
     """Curate a finished pool at another t, at once."""
     with _errors(as_json):
-        try:
-            threshold = parse_t(t)
-        except ValueError as error:
-            raise ConfigError(f"--t {t}: {error}") from error
+        given = [option for option in (t, target_pairs, tail_share) if option is not None]
+        if len(given) != 1:
+            raise ConfigError("give exactly one of --t, --target-pairs and --tail-share")
+        if tail_share is not None and not 0 < tail_share <= 1:
+            raise ConfigError(f"--tail-share {tail_share}: must be above 0 and at most 1")
+        threshold = _threshold(t)
+        read_record(Store(storage), pool)  # before the seconds that Prefect takes to start
         with _prefect(as_json):
             from flows.rebalance import rebalance as flow
 
-            summary = flow(pool, storage, threshold, seed)
+            summary = flow(pool, storage, threshold, target_pairs, tail_share, seed)
         _show(summary, as_json)
 
 
 @app.command()
 def status(
-    pool: Annotated[str, typer.Argument(help="Name of a finished pool.")],
+    pool: Annotated[str, typer.Argument(help="Name of a pool.")],
     storage: Storage,
     full: Annotated[bool, typer.Option("--full", help="Compare the SHA-256 of every file as well.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Tell what a pool consists of, and whether all of it stands."""
+    """Tell what a pool consists of, whether all of it stands, and what its runs are doing."""
     with _errors(as_json):
         found = pool_status(storage, pool, "full" if full else "size")
         if as_json:
             typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
         else:
-            display.show_status(found)
+            display_status.show_status(found)
         if found["missing"]:
             raise typer.Exit(4)
 
@@ -160,6 +173,17 @@ def show_list(
             display_metadata.show_list(described)
         else:
             display_metadata.show_entry(described)
+
+
+def _threshold(t: str | None) -> Any:
+    """Return what a flow takes for t; it judges the range."""
+    if t is None:
+        return None
+    try:
+        return TypeAdapter(Threshold).validate_python(parse_t(t))
+    except ValueError as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise ConfigError(f"--t {t}: {reason}") from error
 
 
 def _show(summary: dict[str, Any], as_json: bool) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from prefect import flow
 
-from flows.match import match_shards
+from flows.match import match_all_shards
 from flows.metadata import metadata_stage
 from flows.run import Run
 from flows.runner import task_runner
@@ -17,6 +17,7 @@ from tasks.balance import balance
 from tasks.count import count
 from tasks.dedup import dedup
 from tasks.partition import partition
+from tasks.progress import reporting
 from tasks.source import freeze_listing
 from tasks.workers import workers
 
@@ -36,7 +37,7 @@ def curate(config: Config, until: Stage = "report") -> dict[str, Any]:
     """
     listing = check(config)
     run = Run(config)
-    with workers(config.execution.processes):
+    with reporting(config), workers(config.execution.processes):
         for stage in _stages(run, config, listing, until):
             if stage == until:
                 break
@@ -50,8 +51,8 @@ def _stages(run: Run, config: Config, listing: ListingJob, until: Stage) -> Iter
     yield "metadata"
 
     (shards,) = run.do(freeze_listing, (listing,))
-    last = len(listing.shards)
-    run.add(match_shards(config, shards.manifest, 0, last, until="extract" if until == "extract" else "match"))
+    goal: Literal["extract", "match"] = "extract" if until == "extract" else "match"
+    run.add(match_all_shards(config, shards.manifest, len(listing.shards), metadata, goal))
     yield "extract"
     yield "match"
 

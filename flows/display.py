@@ -87,13 +87,13 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     )
     if not summary["funnel"]["curated"]:
         console.print("The set is empty: see which step of the funnel loses the pairs.", style="yellow")
-    console.print(Text(f"set:    {_short(summary['curated'])}"))
-    console.print(Text(f"report: {_short(summary['report'])}"))
+    console.print(Text(f"set:    {short(summary['curated'])}"))
+    console.print(Text(f"report: {short(summary['report'])}"))
     command = f"metaclip rebalance {summary['pool']} --storage {summary['storage']} --t {_another(summary['t'])}"
     console.print(Text(f"next:   {command}    (another t; reads no page again)"))
 
 
-def _short(address: str) -> str:
+def short(address: str) -> str:
     """Leave out the current folder."""
     here = f"{Path.cwd()}{os.sep}"
     return address.removeprefix(here)
@@ -101,24 +101,3 @@ def _short(address: str) -> str:
 
 def _another(t: str) -> str:
     return "20000" if t == "inf" else f"{float(t) * 2.5:g}"
-
-
-def show_status(status: dict[str, Any]) -> None:
-    """Print what a pool consists of."""
-    console = Console(soft_wrap=True)
-    table = Table("stage", title=f"pool {status['pool']} in {status['storage']}")
-    for name in ("outputs", "missing", "rows", "MB"):
-        table.add_column(name, justify="right")
-    for stage in status["stages"]:
-        table.add_row(
-            stage["stage"],
-            str(stage["outputs"]),
-            str(stage["missing"]),
-            f"{stage['rows']:,}",
-            f"{stage['bytes'] / 1e6:,.2f}",
-        )
-    console.print(table)
-    for t, curated in status["sets"].items():
-        console.print(Text(f"t = {t}: {curated['rows']:,} pairs in {_short(curated['folder'])}"))
-    if status["missing"]:
-        console.print("Some outputs are missing or altered: run the pool again, which remakes only those.", style="red")

@@ -1,19 +1,27 @@
-"""Extract and match a range of a pool's shards."""
+"""Extract and match a pool's shards: one range here, or many on the workers of a pool."""
 
+from itertools import pairwise
 from typing import Literal
 
 from prefect import flow
 
 from flows.metadata import metadata_stage
 from flows.runner import task_runner
+from flows.scale_out import match_on_workers
 from metaclip.config import Config
+from metaclip.errors import ConfigError
+from metaclip.manifest import Reference
 from metaclip.plan import check_failed_files
 from metaclip.stages.source import read_listing
 from metaclip.store import Store
 from tasks.checkpoint import Done, run_all
 from tasks.extract import extract
 from tasks.match import match
+from tasks.progress import reporting
 from tasks.workers import workers
+
+MAX_RANGES = 500
+"""Prefect is comfortable with a few hundred task runs and child runs of one flow run."""
 
 
 @flow(name="match-shards", flow_run_name="{config.pool} shards {first} to {last}", task_runner=task_runner())
@@ -30,15 +38,49 @@ def match_shards(
         until: `extract` to stop before matching.
 
     Raises:
-        StageError: if more files failed for good than `extract.max_failed_files` allows.
+        StageError: if more files failed for good than `extract.max_failed_files` allows of all.
     """
     store = Store(config.storage)
-    chosen = read_listing(store, shards)[first:last]
-    with workers(config.execution.processes):
-        extracted = run_all(extract, config, [(shard,) for shard in chosen])
-        check_failed_files(store, [done.reference for done in extracted], config.extract.max_failed_files)
+    listing = read_listing(store, shards)
+    limit, files = config.extract.max_failed_files, sum(map(len, listing))
+    with reporting(config), workers(config.execution.processes):
+        extracted = run_all(extract, config, [(shard,) for shard in listing[first:last]])
+        check_failed_files(store, [done.reference for done in extracted], limit, files)
         if until == "extract":
             return extracted
         metadata = metadata_stage(config)[-1].reference
         matched = run_all(match, config, [(done.reference, metadata) for done in extracted])
     return [*extracted, *matched]
+
+
+def match_all_shards(
+    config: Config, shards: str, count: int, metadata: Reference, until: Literal["extract", "match"]
+) -> list[Done]:
+    """Extract and match all shards of a frozen listing, `execution.shards_per_run` to a run.
+
+    The runs are started through `execution.deployment` where that is set, else one after the other
+    within this one.
+
+    Raises:
+        ConfigError: if that would be too many runs.
+        StageError: if more files failed for good than `extract.max_failed_files` allows.
+    """
+    step = config.execution.shards_per_run
+    ranges = list(pairwise([*range(0, count, step), count]))
+    if len(ranges) > MAX_RANGES:
+        raise ConfigError(
+            f"{count:,} shards in runs of {step} are {len(ranges):,} runs, more than {MAX_RANGES} under one;"
+            " raise source.files_per_shard, or execution.shards_per_run"
+        )
+    store = Store(config.storage)
+    with reporting(config) as progress:
+        progress.expect("extract", count)
+        if until == "match":
+            progress.expect("match", count)
+        if config.execution.deployment is not None:
+            done = match_on_workers(config, shards, ranges, metadata, until)
+        else:
+            done = [one for first, last in ranges for one in match_shards(config, shards, first, last, until=until)]
+    extracted = [one.reference for one in done if one.stage == "extract"]
+    check_failed_files(store, extracted, config.extract.max_failed_files)
+    return done

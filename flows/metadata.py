@@ -11,6 +11,7 @@ from metaclip.plan import metadata_plan
 from metaclip.store import Store
 from tasks.checkpoint import Done, run_all, run_one
 from tasks.metadata import count_ngrams, count_titles, publish_metadata, write_metadata
+from tasks.progress import reporting
 from tasks.workers import workers
 
 
@@ -25,7 +26,7 @@ def build_metadata(config: Config) -> dict[str, Any]:
     started = time.monotonic()
     store = Store(config.storage)
     store.check()
-    with workers(config.execution.processes):
+    with reporting(config), workers(config.execution.processes):
         done = metadata_stage(config)
     (*_, listed) = done
     manifest = store.manifest(listed.reference.manifest)

@@ -16,7 +16,7 @@ from metaclip.errors import TransportError, WorkerLostError
 from metaclip.manifest import Reference
 from metaclip.stages.base import Job
 from metaclip.store import Store
-from tasks.progress import report_progress
+from tasks.progress import current_progress
 from tasks.workers import run_in_worker
 
 CACHED = "Cached"
@@ -72,9 +72,16 @@ def run_all(one: Task[..., Any], config: Config, arguments: Sequence[tuple[Any, 
     All are let finish before the first failure is raised, so that what worked is checkpointed.
     """
     retried = one.with_options(retries=config.execution.retries)
+    progress = current_progress()
+    progress.begin(one.name, len(arguments))
     futures: list[PrefectFuture[Any]] = [retried.submit(config, *values) for values in arguments]
-    for finished, _ in enumerate(as_completed(futures), start=1):
-        report_progress(one.name, finished, len(futures))
+    for future in as_completed(futures):
+        future.wait()  # else the state is the server's, which lags behind
+        if future.state.is_completed():
+            done: Done = future.result()
+            progress.finished(one.name, cached=done.cached, rows=done.reference.rows, seconds=done.seconds)
+        else:
+            progress.failed(one.name, future.state.message or future.state.name or "ended without a reason")
     return [future.result() for future in futures]
 
 

@@ -10,6 +10,7 @@ from metaclip.stages.build import BuildJob
 from metaclip.stages.metadata import MetadataJob
 from metaclip.stages.ngrams import NgramsJob
 from metaclip.stages.titles import TitlesJob
+from tasks.artifacts import artifact_key
 from tasks.checkpoint import checkpointed
 
 
@@ -33,13 +34,12 @@ def write_metadata(config: Config, job: MetadataJob | BuildJob) -> MetadataJob |
 
 def publish_metadata(pool: str, statistics: Mapping[str, Any]) -> None:
     """Put what each source gave into the Prefect UI, beside the paper's Table 1."""
-    key = "".join(letter if letter.isalnum() else "-" for letter in pool.lower()).strip("-")
     rows = [
         {**row, "dropped": ", ".join(f"{reason} {count:,}" for reason, count in row["dropped"].items())}
         for row in statistics.get("table", [])
     ]
     create_table_artifact(
         rows or [{"source": "list", "entries": statistics["entries"]}],
-        key=f"{key}-metadata",
+        key=artifact_key(pool, "metadata"),
         description=f"Entries of pool {pool} by source, beside the paper's Table 1",
     )

@@ -1,16 +1,129 @@
-"""How far a run is, for whoever watches: an artifact in the Prefect UI, a bar on a terminal."""
+"""How far a run is, for whoever watches: its file in the store, artifacts in the Prefect UI, a terminal."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
+from uuid import UUID
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.runtime import flow_run
+
+from metaclip.config import Config
+from metaclip.runs import SIGN_SECONDS, RunLog, StageState, run_log
+from metaclip.store import Store
+from tasks.artifacts import artifact_key
 
 Watcher = Callable[[str, int, int], None]
 
 watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 """Called with stage, finished and total, in the flow's own thread."""
 
+LONG_STAGES = ("ngrams", "titles", "extract", "match")
+"""Stages with a progress artifact, where they have more than one task."""
 
-def report_progress(stage: str, finished: int, total: int) -> None:
-    """Tell the watcher, if there is one."""
-    watch = watcher.get()
-    if watch is not None:
-        watch(stage, finished, total)
+UPDATE_SECONDS = 2.0
+
+_current: ContextVar["Progress | None"] = ContextVar("progress", default=None)
+
+
+class Progress:
+    """Tells of one run. All of it happens in the flow's own thread."""
+
+    def __init__(self, pool: str, log: RunLog) -> None:
+        self._pool = pool
+        self._log = log
+        self._whole: set[str] = set()
+        self._artifacts: dict[str, tuple[UUID, float]] = {}
+
+    def expect(self, stage: str, total: int) -> None:
+        """Expect so many outputs of a stage over all flows of this run."""
+        if stage not in self._whole:
+            self._whole.add(stage)
+            self._log.begin(stage, total)
+            self._show(stage)
+
+    def begin(self, stage: str, total: int) -> None:
+        """Expect so many more outputs of a stage, unless all of them were expected before."""
+        if stage not in self._whole:
+            self._log.begin(stage, total)
+            self._show(stage)
+
+    def finished(self, stage: str, *, cached: bool, rows: int, seconds: float) -> None:
+        """Count an output that stands."""
+        computed = 0 if cached else rows
+        self._log.count(stage, done=1, cached=int(cached), rows=computed, seconds=seconds)
+        self._show(stage)
+
+    def failed(self, stage: str, message: str) -> None:
+        """Count an output that could not be made."""
+        self._log.count(stage, failed=1)
+        self._log.fail(f"{stage}: {message}")
+        self._show(stage)
+
+    def replace(self, stages: dict[str, StageState]) -> None:
+        """Take over what runs on other workers tell."""
+        self._log.replace(stages)
+        for stage in stages:
+            self._show(stage)
+
+    def stages(self) -> dict[str, StageState]:
+        """Return how far all stages are."""
+        return self._log.stages()
+
+    def _show(self, stage: str) -> None:
+        known = self._log.stages()[stage]
+        finished = known.done + known.failed
+        watch = watcher.get()
+        if watch is not None:
+            watch(stage, finished, known.total)
+        if stage in LONG_STAGES and known.total > 1:
+            self._show_artifact(stage, finished, known)
+
+    def _show_artifact(self, stage: str, finished: int, known: StageState) -> None:
+        shown = self._artifacts.get(stage)
+        now = time.monotonic()
+        if shown is not None and finished < known.total and now - shown[1] < UPDATE_SECONDS:
+            return
+        text = f"{stage}: {known.done:,} of {known.total:,} done ({known.cached:,} found in the store)"
+        text += f", {known.failed:,} failed" if known.failed else ""
+        share = 100 * finished / known.total
+        if shown is None:
+            key = artifact_key(self._pool, f"{stage}-progress")
+            identity = create_progress_artifact(progress=share, key=key, description=text)
+            assert isinstance(identity, UUID)
+        else:
+            identity = shown[0]
+            update_progress_artifact(identity, progress=share, description=text)
+        self._artifacts[stage] = (identity, now)
+
+
+@contextmanager
+def reporting(config: Config) -> Iterator[Progress]:
+    """Tell of the running flow; a flow that runs within another tells through that one."""
+    outer = _current.get()
+    if outer is not None:
+        yield outer
+        return
+    # Often enough that a run is never taken for lost between two signs.
+    seconds = min(SIGN_SECONDS, config.execution.lost_after_seconds / 4)
+    run, name, parent = flow_run.id, flow_run.flow_name, flow_run.parent_flow_run_id
+    with run_log(Store(config.storage), config.pool, run, name, parent, seconds) as log:
+        progress = Progress(config.pool, log)
+        token = _current.set(progress)
+        try:
+            yield progress
+        finally:
+            _current.reset(token)
+
+
+def current_progress() -> Progress:
+    """Return what tells of the running flow.
+
+    Raises:
+        RuntimeError: outside of `reporting`.
+    """
+    progress = _current.get()
+    if progress is None:
+        raise RuntimeError("run tasks inside `with reporting(config)`")
+    return progress

@@ -1,6 +1,7 @@
 """The whole chain on the small crawl, under a real Prefect server."""
 
 import json
+import math
 import time
 from collections import Counter
 from itertools import cycle
@@ -15,10 +16,13 @@ from prefect import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 
 from flows.curate import curate
+from flows.match import match_all_shards
 from flows.rebalance import rebalance
 from metaclip.config import Config, parse_config
 from metaclip.errors import ConfigError, InputError, StageError
+from metaclip.manifest import Reference
 from metaclip.schemas import BALANCED, CURATED
+from metaclip.status import pool_status
 from metaclip.store import Store
 from metaclip.text import contains
 from tests.conftest import MakeConfig, config_tree, data_files, stage_files
@@ -203,6 +207,59 @@ def test_rebalance_starts_from_the_finished_pool(finished: MakeConfig) -> None:
     other = rebalance("small", config.storage, 50, seed=3)
     assert _computed(other) == {"balance", "curate", "report"}
     assert data_files(other["curated"]) != data_files(summary["curated"])
+
+
+def test_rebalance_takes_a_size_or_a_tail_share_for_t(finished: MakeConfig) -> None:
+    storage = finished().storage
+    matched = curate(finished(balance__t="inf"))["funnel"]["unique"]
+    for wanted in (1, matched // 2, matched):
+        summary = rebalance("small", storage, target_pairs=wanted)
+        # Each t keeps what it must, so a size is met to the pair unless several share one min_t.
+        assert wanted <= summary["funnel"]["curated"] <= wanted + (matched - wanted) // 20
+        least = rebalance("small", storage, math.nextafter(float(summary["t"]), 0))["funnel"]["curated"]
+        assert least < wanted
+    summary = rebalance("small", storage, tail_share=0.25)
+    assert summary["entries"]["tail_share"] >= 0.25
+    assert rebalance("small", storage, float(summary["t"]) - 1)["entries"]["tail_share"] < 0.25
+    with pytest.raises(ConfigError, match=f"the pool has {matched:,}"):
+        rebalance("small", storage, target_pairs=matched + 1)
+    for wrong in ({}, {"t": 50, "tail_share": 0.5}):
+        with pytest.raises(ConfigError, match="exactly one of t, target_pairs and tail_share"):
+            rebalance("small", storage, **wrong)
+
+
+def test_many_shards_are_done_in_runs_of_a_few(make_config: MakeConfig, finished_pool: Path) -> None:
+    summary = curate(make_config(execution={"processes": 2, "shards_per_run": 4}))
+    assert [stage["tasks"] for stage in summary["stages"] if stage["stage"] in ("extract", "match")] == [6, 6]
+    (whole,) = finished_pool.glob("curate-v1/*")
+    assert data_files(summary["curated"]) == data_files(whole)
+    with pytest.raises(ConfigError, match="shards_per_run"):
+        match_all_shards(make_config(execution__shards_per_run=1), "", 501, Reference("", "", 0), "match")
+
+
+def test_the_store_alone_tells_of_runs(make_config: MakeConfig, tmp_path: Path) -> None:
+    (tmp_path / "rubbish.warc.gz").write_text("<html>503 Slow down</html>")
+    paths = [*make_config().source.paths, str(tmp_path / "rubbish.warc.gz")]
+    config = make_config(source={"paths": paths}, extract__max_failed_files=0)
+    with pytest.raises(StageError):
+        curate(config)
+    status = pool_status(config.storage, "small")
+    assert not status["finished"]
+    (run,) = status["runs"]
+    assert (run["flow"], run["state"]) == ("curate", "failed")
+    assert "extract.max_failed_files" in run["message"]
+    (extract,) = [stage for stage in run["stages"] if stage["stage"] == "extract"]
+    assert (extract["total"], extract["done"], extract["failed"]) == (7, 7, 0)
+    assert extract["rows_per_second"] > 0
+    # What a killed run leaves: a file that says `running`, and no more signs.
+    (file,) = (tmp_path / "pool" / "runs" / "small").glob("*.json")
+    lost = json.loads(file.read_text()) | {"state": "running", "updated": "2026-01-01T00:00:00Z"}
+    file.write_text(json.dumps(lost))
+    assert [run["state"] for run in pool_status(config.storage, "small")["runs"]] == ["lost"]
+    curate(make_config())
+    status = pool_status(config.storage, "small")
+    assert status["finished"]
+    assert [run["state"] for run in status["runs"]] == ["lost", "completed"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,275 @@
+"""Ranges of shards on other workers: start a run of `match-shards` for each, and see that all get done.
+
+A run may crash, and it may vanish: a worker that is killed with its run leaves it Running for ever,
+or Pending. So nothing here waits for a run to say that it ended. A run must give signs of life: a
+change of its state, or of its file in the store (`metaclip.runs`). One that gives none for
+`execution.lost_after_seconds` is set Crashed and started again. Two runs of one range, should a lost
+one live on, write the same bytes.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
+from prefect.states import Crashed
+
+from metaclip.config import Config
+from metaclip.errors import ConfigError, StageError, WorkerLostError
+from metaclip.manifest import Reference
+from metaclip.runs import RunState, StageState, read_run
+from metaclip.store import Store
+from tasks.checkpoint import Done
+from tasks.progress import Progress, current_progress
+from tasks.shards import FoundRange, find_range
+
+POLL_SECONDS = 2.0
+WAITING_SECONDS = 120.0
+"""After so long without a worker that takes a run, the log says how to start one."""
+
+
+@dataclass
+class _Range:
+    """One range on its way: its newest run, and when that last gave a sign of life."""
+
+    found: FoundRange
+    attempt: int = 0
+    run: UUID | None = None
+    sign: tuple[object, ...] = ()
+    seen: float = 0.0
+    told: RunState | None = None
+    warned: bool = False
+    failure: str | None = None
+    history: list[str] = field(default_factory=list)
+
+
+def match_on_workers(
+    config: Config, shards: str, ranges: Sequence[tuple[int, int]], metadata: Reference, until: str
+) -> list[Done]:
+    """Have all ranges done by runs of `execution.deployment`; return the outputs in their order.
+
+    Ranges that stand in the store are not run.
+
+    Raises:
+        StageError: if a run failed; the others are let finish first.
+        WorkerLostError: if a range's run was lost more than `execution.retries` times.
+    """
+    before = _find(config, shards, ranges, metadata, until)
+    waiting = [_Range(found) for found in before if found.missing(until)]
+    _Supervisor(config, shards, until, before, waiting).run()
+    again = _find(config, shards, [(one.found.first, one.found.last) for one in waiting], metadata, until)
+    after = {found.first: found for found in again}
+    told = {one.found.first: one.told for one in waiting}
+    for found in after.values():
+        if found.missing(until):
+            raise StageError(
+                f"shards {found.first} to {found.last}: the run ended well, yet {found.missing(until)} outputs are not"
+                " where this run looks for them. Workers must have the same version of this package and of the"
+                " language model, the same storage, and no task may delete outputs meanwhile"
+            )
+    done: list[Done] = []
+    for stage in ("extract", "match")[: 1 if until == "extract" else 2]:
+        for found in before:
+            done += _outputs(stage, found, after.get(found.first, found), told.get(found.first))
+    return done
+
+
+def _find(
+    config: Config, shards: str, ranges: Sequence[tuple[int, int]], metadata: Reference, until: str
+) -> list[FoundRange]:
+    futures = [find_range.submit(config, shards, first, last, metadata, until) for first, last in ranges]
+    return [future.result() for future in futures]
+
+
+def _outputs(stage: str, before: FoundRange, after: FoundRange, told: RunState | None) -> list[Done]:
+    """Return a range's outputs of one stage; those computed share the time that their run tells."""
+
+    def reference(found: FoundRange, number: int) -> Reference | None:
+        shard = found.shards[number]
+        return shard.extracted if stage == "extract" else shard.matched
+
+    numbers = range(len(after.shards))
+    computed = sum(reference(before, number) is None for number in numbers)
+    seconds = told.stages[stage].seconds if told is not None and stage in told.stages else 0.0
+    done = []
+    for number in numbers:
+        output = reference(after, number)
+        assert output is not None
+        cached = reference(before, number) is not None
+        done.append(Done(stage, output, cached, 0.0 if cached else seconds / computed))
+    return done
+
+
+class _Supervisor:
+    """Keeps up to `execution.runs_at_once` runs going until every range is done or given up."""
+
+    def __init__(
+        self, config: Config, shards: str, until: str, found: Sequence[FoundRange], waiting: Sequence[_Range]
+    ) -> None:
+        self._config = config
+        self._shards = shards
+        self._until = until
+        self._found = found
+        self._waiting = list(waiting)
+        self._all = tuple(waiting)
+        self._running: list[_Range] = []
+        self._store = Store(config.storage)
+        self._log = get_run_logger()
+        self._progress: Progress = current_progress()
+        self._begun = self._progress.stages()
+
+    def run(self) -> None:
+        standing = len(self._found) - len(self._all)
+        self._log.info("%d of %d ranges of shards stand; %d to run", standing, len(self._found), len(self._all))
+        self._tell()
+        with get_client(sync_client=True) as client:
+            while self._waiting or self._running:
+                self._start_some()
+                time.sleep(POLL_SECONDS)
+                self._look(client)
+                self._tell()
+        failures = [one for one in self._all if one.failure is not None]
+        if failures:
+            lost = all(len(one.history) > self._config.execution.retries for one in failures)
+            message = "\n".join(one.failure or "" for one in failures[:10])
+            raise (WorkerLostError if lost else StageError)(
+                f"{len(failures)} of {len(self._found)} ranges of shards could not be done; what was done is kept, so"
+                f" run again when the reason is gone.\n{message}"
+            )
+
+    def _start_some(self) -> None:
+        """Start waiting ranges up to the number of runs at once."""
+        while self._waiting and len(self._running) < self._config.execution.runs_at_once:
+            one = self._waiting[0]
+            try:
+                self._start(one)
+            except ObjectNotFound as error:
+                raise ConfigError(
+                    f"execution.deployment: no deployment {self._config.execution.deployment!r} is registered;"
+                    " register those of prefect.yaml: prefect --no-prompt deploy --all"
+                ) from error
+            except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+                # Asked again with the same key, the server starts no second run.
+                self._log.warning("no run could be started (%s); trying again", error)
+                return
+            self._running.append(self._waiting.pop(0))
+
+    def _start(self, one: _Range) -> None:
+        first, last = one.found.first, one.found.last
+        assert self._config.execution.deployment is not None
+        started = run_deployment(
+            self._config.execution.deployment,
+            parameters={
+                # What was left to its default, such as the number of processes, is the worker's to choose.
+                "config": self._config.model_dump(mode="json", exclude_unset=True),
+                "shards": self._shards,
+                "first": first,
+                "last": last,
+                "until": self._until,
+            },
+            timeout=0,
+            # A key that was used before returns that run, so each attempt has its own.
+            idempotency_key=f"{flow_run.id}-{first}-{last}-{one.attempt}",
+            as_subflow=True,
+        )
+        assert isinstance(started, FlowRun)
+        one.run, one.seen, one.sign, one.warned = started.id, time.monotonic(), (), False
+        self._log.info("shards %d to %d: started run %s (%s)", first, last, started.name, started.id)
+
+    def _look(self, client: SyncPrefectClient) -> None:
+        """Look at all runs, and take out those that are done or given up."""
+        wanted = [one.run for one in self._running if one.run is not None]
+        try:
+            answers = client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=wanted)), limit=200)
+        except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+            # The runs go on without the server, and so does this one until the server is back.
+            self._log.warning("the Prefect server does not answer (%s); asking again", error)
+            return
+        known = {answer.id: answer for answer in answers}
+        for one in list(self._running):
+            assert one.run is not None
+            if self._ended(one, known.get(one.run), client):
+                self._running.remove(one)
+
+    def _ended(self, one: _Range, answer: FlowRun | None, client: SyncPrefectClient) -> bool:
+        told = read_run(self._store, self._config.pool, str(one.run))
+        one.told = told or one.told
+        state = answer.state if answer is not None else None
+        kind = state.type if state is not None else None
+        sign = (kind, state.id if state is not None else None, told.updated if told is not None else None)
+        now = time.monotonic()
+        if sign != one.sign:
+            one.sign, one.seen = sign, now
+        if kind == StateType.COMPLETED or (kind is None and told is not None and told.state == "completed"):
+            return True
+        where = f"shards {one.found.first} to {one.found.last}, run {one.run}"
+        message = state.message if state is not None else None
+        if kind in (StateType.FAILED, StateType.CANCELLED, StateType.CANCELLING):
+            one.failure = f"{where}: {kind.value.lower()}: {message}"
+            self._log.error(one.failure)
+            return True
+        if kind == StateType.CRASHED:
+            return self._lost(one, f"{where}: crashed: {message}")
+        silent = now - one.seen
+        if kind == StateType.SCHEDULED:
+            if silent > WAITING_SECONDS and not one.warned:
+                one.warned = True
+                deployment = self._config.execution.deployment
+                self._log.warning("%s: no worker takes it; start one for the work queue of %s", where, deployment)
+            return False
+        if silent < self._config.execution.lost_after_seconds:
+            return False
+        reason = f"{where}: no sign of life for {silent:.0f} s"
+        if answer is not None:
+            client.set_flow_run_state(answer.id, Crashed(message=reason), force=True)
+        return self._lost(one, reason)
+
+    def _lost(self, one: _Range, reason: str) -> Literal[True]:
+        """End with a run that is lost: have its range started again, or give that up."""
+        one.history.append(reason)
+        if len(one.history) > self._config.execution.retries:
+            one.failure = f"{reason} (given up after {len(one.history)} runs)"
+            self._log.error(one.failure)
+            return True
+        self._log.warning("%s; starting it again", reason)
+        one.attempt += 1
+        self._waiting.insert(0, one)
+        return True
+
+    def _tell(self) -> None:
+        """Add up what stood before and what the runs tell."""
+        stages = {}
+        for stage, begun in self._begun.items():
+            if stage not in ("extract", "match"):
+                continue
+            total = begun.model_copy(update={"done": 0, "cached": 0, "failed": 0, "rows": 0, "seconds": 0.0})
+            told = {one.found.first: one.told for one in self._all}
+            for found in self._found:
+                run = told.get(found.first)
+                if run is not None and stage in run.stages:
+                    _add(total, run.stages[stage])
+                else:
+                    outputs = [one.extracted if stage == "extract" else one.matched for one in found.shards]
+                    standing = sum(output is not None for output in outputs)
+                    total.done += standing
+                    total.cached += standing
+            stages[stage] = total
+        self._progress.replace(stages)
+
+
+def _add(total: StageState, part: StageState) -> None:
+    total.done += part.done
+    total.cached += part.cached
+    total.failed += part.failed
+    total.rows += part.rows
+    total.seconds += part.seconds
+    total.updated = max(total.updated, part.updated)
