@@ -2,10 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from metaclip.config import Extract
+from metaclip.image_columns import ImageColumns
 from metaclip.urls import Base, Fault, page_base, resolve
 
 BATCH_PAIRS = 8192
@@ -106,6 +107,11 @@ class PairCollector:
         statistics["texts"] += len(texts)
         for reason in faults:
             statistics["dropped.image." + reason] += 1
+
+    def add_pages(self, page_urls: Sequence[str], base_hrefs: Sequence[str | None], images: ImageColumns) -> None:
+        """Add the pairs of pages whose images are in columns, as `add_page` does for each."""
+        for page, (page_url, base_href) in enumerate(zip(page_urls, base_hrefs, strict=True)):
+            self.add_page(page_url, base_href, images.attributes(page))
 
     def _address(self, attributes: Attributes, base: Base) -> str | Fault:
         address = resolve(attributes.get("src") or "", base)

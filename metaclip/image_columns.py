@@ -1,0 +1,33 @@
+"""The images of many pages in columns: what scanners of HTML and WAT hand to the rules of extraction."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+ATTRIBUTES = ("src", "alt", "title", "data-image-title", "data-src", "data-original", "srcset")
+"""The attributes of an image that extraction looks at, in the order of `ImageColumns.spans`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageColumns:
+    """Attributes of images as spans of one buffer, page after page, in document order."""
+
+    data: npt.NDArray[np.uint8]
+    """uint8[n]: values in UTF-8, character references decoded; unused bytes may lie between them."""
+    spans: npt.NDArray[np.int64]
+    """int64[images, len(ATTRIBUTES), 2]: start and end in `data`; both -1 where an image lacks the attribute."""
+    pages: npt.NDArray[np.int64]
+    """int64[pages + 1]: the images of page p are `spans[pages[p]:pages[p + 1]]`."""
+
+    def attributes(self, page: int) -> list[dict[str, str]]:
+        """Return the attributes of a page's images as text; bytes that are not UTF-8 become U+FFFD."""
+        data = self.data.tobytes()
+        return [
+            {
+                name: data[start:end].decode("utf-8", "replace")
+                for name, (start, end) in zip(ATTRIBUTES, image, strict=True)
+                if start >= 0
+            }
+            for image in self.spans[self.pages[page] : self.pages[page + 1]].tolist()
+        ]
