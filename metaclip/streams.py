@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 import aiohttp
 import botocore.exceptions  # type: ignore[import-untyped]
-import fsspec
 
 from metaclip.download import Backoff, head, open_url
 from metaclip.errors import InputError, TransportError, UnreadableFileError
+from metaclip.object_store import connect
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -89,7 +89,7 @@ def filesystem(path: str) -> Any:
         InputError: no library for it is installed.
     """
     try:
-        return fsspec.url_to_fs(path)[0]
+        return connect(path)[0]
     except ImportError as error:
         raise InputError(f"{path}: {error}; install that library to read {scheme(path)}:// addresses") from error
     except ValueError as error:
