@@ -227,3 +227,6 @@ def _fail(error: MetaclipError, code: int, as_json: bool) -> NoReturn:
         typer.echo(json.dumps({"error": type(error).__name__, "message": str(error)}, ensure_ascii=False))
     typer.echo(f"error: {error}", err=True)
     raise typer.Exit(code) from error
+
+
+from flows import inspect_pool  # noqa: E402, F401  (commands in a module of their own, which needs what stands above)
