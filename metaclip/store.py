@@ -183,6 +183,27 @@ class Store:
             return []
         return sorted(PurePosixPath(each["name"]).name for each in found if each["type"] == "directory")
 
+    def listing(self) -> list[str]:
+        """Return the names directly under the root; those of temporary files left out."""
+        try:
+            paths = self._fs.ls(self._base, detail=False)
+        except FileNotFoundError:
+            return []
+        names = {PurePosixPath(path).name for path in paths if str(path).rstrip("/") != self._base}
+        return sorted(name for name in names if not (name.startswith(".") and name.endswith(".tmp")))
+
+    def has(self, relative: str, size: int) -> bool:
+        """Say whether a file is there with that size."""
+        try:
+            return bool(self._fs.info(self.path(relative))["size"] == size)
+        except FileNotFoundError:
+            return False
+
+    def remove(self, relative: str) -> None:
+        """Remove a file if it is there."""
+        with suppress(FileNotFoundError):
+            self._fs.rm_file(self.path(relative))
+
     def read_bytes(self, reference: Reference, name: str) -> bytes:
         """Read one file of an output whole.
 
