@@ -5,14 +5,13 @@ from typing import Annotated, Any
 import typer
 
 from flows import display_pool, terminal
-from flows.cli import Json, Storage, _errors, _threshold, app
+from flows.command import Json, Storage, errors, threshold
 from metaclip.finished.sizes import plan_sizes
 
 Pool = Annotated[str, typer.Argument(help="Name of a finished pool.")]
 T = Annotated[str | None, typer.Option(help="Take this t instead of the pool's own; inf keeps all.")]
 
 
-@app.command()
 def plan(
     pool: Pool,
     storage: Storage,
@@ -29,8 +28,8 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Tell how many pairs any t keeps, exactly, and which t gives a size or a tail."""
-    with _errors(as_json):
-        ts = [float(_threshold(one)) for one in t or []]
+    with errors(as_json):
+        ts = [float(threshold(one)) for one in t or []]
         found = plan_sizes(storage, pool, ts, target_pairs or [], tail_share or [], expected)
         _show(found, as_json, display_pool.show_plan)
 

@@ -122,6 +122,11 @@ class Files:
         """Return the names of the folders directly in a folder, or in the root."""
         return sorted(name for name, is_folder in self._listed(folder) if is_folder)
 
+    def listing(self) -> list[str]:
+        """Return the names directly under the root; those of temporary files left out."""
+        names = {name for name, _ in self._listed("")}
+        return sorted(name for name in names if not (name.startswith(".") and name.endswith(".tmp")))
+
     def _listed(self, folder: str) -> list[tuple[str, bool]]:
         """Return name and whether it is a folder of each thing directly in a folder, which need not exist."""
         path = self.path(folder).rstrip("/")
@@ -292,6 +297,13 @@ class Files:
                 bucket, key, _ = self._fs.split_path(self.path(relative))
                 return cast(int, self._fs.call_s3("head_object", Bucket=bucket, Key=key)["ContentLength"])
             return cast(int, self._fs.info(self.path(relative))["size"])
+
+    def has(self, relative: str, size: int) -> bool:
+        """Say whether a file is there with that size."""
+        try:
+            return self.size(relative) == size
+        except FileNotFoundError:
+            return False
 
 
 def _modified(listed: Mapping[str, Any]) -> datetime:
