@@ -51,7 +51,8 @@ extracted = extract_job(config, tuple(shard)).run(store)
 matched = MatchJob(extracted, metadata, config.match).run(store)
 peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 counts = store.manifest(extracted.manifest).statistics["counts"]
-print(json.dumps({"counts": counts, "matched": matched.rows, "peak_mb": round(peak), "seconds": time.perf_counter() - start}))
+seconds = time.perf_counter() - start
+print(json.dumps({"counts": counts, "matched": matched.rows, "peak_mb": round(peak), "seconds": seconds}))
 """
 
 
