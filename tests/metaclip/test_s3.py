@@ -54,7 +54,7 @@ def test_roundtrip_under_a_prefix_with_any_name(bucket: str) -> None:
     assert store.names("pools") == ["größe"]
     assert store.folders() == ["demo-v1", "pools"]
     assert [each.path for each in store.files("demo-v1")] == [f"{reference.folder}/a.parquet", reference.manifest]
-    store.remove([reference.manifest, f"{reference.folder}/a.parquet", "demo-v1/never-there"])
+    store.remove_all([reference.manifest, f"{reference.folder}/a.parquet", "demo-v1/never-there"])
     assert store.files("demo-v1") == []
     assert store.find(reference.manifest) is None
 
@@ -139,7 +139,7 @@ def test_a_file_that_vanishes_while_it_is_read(bucket: str) -> None:
     store = Store(bucket)
     reference = _write(store, rows=200_000)
     file = store.open_parquet(reference, "a.parquet")
-    store.remove([f"{reference.folder}/a.parquet"])
+    store.remove(f"{reference.folder}/a.parquet")
     with pytest.raises(StoreError, match=r"a\.parquet"):
         file.read()
 
