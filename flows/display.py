@@ -58,6 +58,9 @@ def progress(*, quiet: bool) -> "Iterator[Watcher]":
 def show_summary(summary: dict[str, Any], console: Console | None = None) -> None:
     """Print a run's summary: stages, funnel, top entries, and where the results are."""
     console = console or Console(soft_wrap=True)
+    if summary.get("nothing_new"):
+        console.print(Text(summary["message"]))
+        return
     stages = Table("stage", title=f"pool {summary['pool']}, t = {summary['t']}: {summary['seconds']:.1f} s")
     for name in ("tasks", "cached", "seconds", "MB read", "MB/s"):
         stages.add_column(name, justify="right")

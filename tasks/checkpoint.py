@@ -48,7 +48,7 @@ def checkpointed(stage: str) -> Callable[[Callable[..., Job]], Task[..., Any]]:
             reference = job.find(Store(config.storage), config.execution.verify)
             if reference is not None:
                 return Completed(name=CACHED, message=job.label, data=Done(stage, reference, True, 0.0))
-            reference, seconds = run_in_worker(config.execution.processes, config.storage, job)
+            reference, seconds = run_in_worker(config, job)
             get_run_logger().info("%s %s: %s rows in %.1f s", stage, job.label, f"{reference.rows:,}", seconds)
             return Done(stage, reference, False, seconds)
 
