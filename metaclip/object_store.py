@@ -67,7 +67,7 @@ def connect(address: str, *, patient: bool = True) -> tuple[Any, str]:
         filesystem, path = fsspec.core.url_to_fs(address)
         return filesystem, str(path)
     environment = tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
-    filesystem = _connect_s3("versionId=" in address, patient, environment, os.getpid())
+    filesystem = _connect_s3(patient, environment, os.getpid())
     return filesystem, cast(str, filesystem._strip_protocol(address))
 
 
@@ -77,7 +77,7 @@ def is_s3(address: str) -> bool:
 
 
 @lru_cache(maxsize=16)
-def _connect_s3(version_aware: bool, patient: bool, environment: tuple[tuple[str, str], ...], _process: int) -> Any:
+def _connect_s3(patient: bool, environment: tuple[tuple[str, str], ...], _process: int) -> Any:
     # fsspec would keep one connection for each thread, and take old credentials for new ones.
     given = dict(environment)
     retries: dict[str, Any] = {}
@@ -91,7 +91,6 @@ def _connect_s3(version_aware: bool, patient: bool, environment: tuple[tuple[str
     return fsspec.filesystem(
         "s3",
         skip_instance_cache=True,
-        version_aware=version_aware,
         # A cached listing would hide what other workers wrote meanwhile.
         use_listings_cache=False,
         config_kwargs={

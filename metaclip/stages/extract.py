@@ -15,7 +15,7 @@ from metaclip.crawl import SourceFile
 from metaclip.errors import InputError, UnreadableFileError
 from metaclip.images import PairBatch
 from metaclip.language import LanguageIdentifier
-from metaclip.manifest import Reference
+from metaclip.manifest import Manifest
 from metaclip.output import OutputWriter
 from metaclip.pairs import read_pairs
 from metaclip.schemas import PAIR
@@ -66,15 +66,15 @@ class ExtractJob(Job):
         """Return the files' fingerprints."""
         return [file.fingerprint for file in self.files]
 
-    def find(self, store: Store, verify: Verify = "size") -> Reference | None:
-        """Return the output if it stands.
+    def found(self, store: Store, verify: Verify) -> Manifest | None:
+        """Return the manifest of the output if it stands.
 
         Raises:
             InputError: if a crawl file, known by its path alone, was replaced by another since.
         """
-        reference = super().find(store, verify)
-        if reference is not None:
-            sizes = store.manifest(reference.manifest).statistics["file_bytes"]
+        found = super().found(store, verify)
+        if found is not None:
+            sizes = found.statistics["file_bytes"]
             for file in self.files:
                 before = sizes.get(file.path)
                 if None not in (before, file.bytes) and before != file.bytes:
@@ -83,7 +83,7 @@ class ExtractJob(Job):
                         f" files are known by their path: give the new file another name, or delete"
                         f" {store.address(self.folder)} to extract it again"
                     )
-        return reference
+        return found
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
         """Read the files one after the other; a file that cannot be read is listed, the rest goes on."""

@@ -71,11 +71,11 @@ def test_doctor_finds_nothing_wrong(crawl: Path, tmp_path: Path) -> None:
 
 
 def test_doctor_on_s3(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    result = _metaclip("doctor", "--storage", f"{bucket}/root", "--json")
+    result = _metaclip("doctor", "--storage", f"{bucket}/base", "--json")
     assert result.exit_code == 0, result.stdout
     assert "32 MB in parts" in _checks(result)["storage"]["message"]
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    result = _metaclip("doctor", "--storage", f"{bucket}/root")
+    result = _metaclip("doctor", "--storage", f"{bucket}/base")
     assert result.exit_code == 4
     assert "check AWS_SECRET_ACCESS_KEY" in result.stdout
 

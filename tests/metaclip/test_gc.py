@@ -27,7 +27,7 @@ NOW = timedelta()
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "local":
         return Store(str(tmp_path / "root"))
-    return Store(f"{request.getfixturevalue('bucket')}/root")
+    return Store(f"{request.getfixturevalue('bucket')}/base")
 
 
 def _output(store: Store, stage: str, *inputs: str) -> str:
@@ -221,7 +221,7 @@ def test_leftovers_of_killed_writers_and_old_signs_of_life(tmp_path: Path) -> No
 
 
 def test_uploads_that_were_never_ended(bucket: str, s3_server: S3Server) -> None:
-    store, client = Store(f"{bucket}/root"), s3_server.client()
+    store, client = Store(f"{bucket}/base"), s3_server.client()
     name = bucket.removeprefix("s3://")
     for key in ("root/extract-v1/k/a.parquet", "elsewhere/a"):
         client.call_s3("create_multipart_upload", Bucket=name, Key=key)
