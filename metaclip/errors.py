@@ -66,6 +66,10 @@ class StoreError(MetaclipError):
     exit_code = 4
 
 
+class StoreOutOfReachError(StoreError):
+    """A store that gave no answer now but may give one later: the task is retried."""
+
+
 class StageError(MetaclipError):
     """A stage that ran and whose result must not be used (too many failed files, nothing matched)."""
 

@@ -1,7 +1,6 @@
 """From a configuration to the jobs of its first stages, with every mistake found before any work."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from metaclip.crawl import SourceFile, list_shards
 from metaclip.crawls import resolve_crawls
 from metaclip.entries import fingerprint
 from metaclip.errors import StageError
+from metaclip.files import side_by_side
 from metaclip.language import find_model, model_fingerprint
 from metaclip.manifest import Reference
 from metaclip.metadata.dump import can_be_split, is_dump
@@ -31,9 +31,6 @@ from metaclip.stages.titles import TitlesJob
 from metaclip.store import Store
 
 J = TypeVar("J", bound=Job)
-
-FIND_THREADS = 16
-"""Manifests looked for at once."""
 
 
 def resolve(config: Config) -> Config:
@@ -185,8 +182,7 @@ def find_shards(
         job = MatchJob(extracted, metadata, config.match)
         return ShardOutputs(extracted, job.find(store, config.execution.verify))
 
-    with ThreadPoolExecutor(FIND_THREADS) as threads:
-        return list(threads.map(find, shards))
+    return side_by_side(find, shards)
 
 
 def check_failed_files(store: Store, extracted: Sequence[Reference], limit: float, files: int | None = None) -> None:
@@ -198,8 +194,7 @@ def check_failed_files(store: Store, extracted: Sequence[Reference], limit: floa
     Raises:
         StageError: naming the first of them.
     """
-    with ThreadPoolExecutor(FIND_THREADS) as threads:
-        read = list(threads.map(lambda one: store.manifest(one.manifest).statistics, extracted))
+    read = side_by_side(lambda one: store.manifest(one.manifest).statistics, extracted)
     failed = [file for statistics in read for file in statistics["failed_files"]]
     if files is None:
         files = sum(statistics["counts"]["files"] for statistics in read)
