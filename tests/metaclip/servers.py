@@ -23,6 +23,9 @@ class Site:
     pause: float = 0.0  # seconds between the pieces of a body
     piece: int = 64 << 10
     pages: list[bytes] = field(default_factory=list)  # given with status 200 instead of what was asked for
+    refused: set[str] = field(default_factory=set)  # paths answered with 403
+    failing: dict[str, list[tuple[int, dict[str, str]]]] = field(default_factory=dict)  # `answers` of one path
+    file_tags: dict[str, list[str]] = field(default_factory=dict)  # `tags` of one path
     strict: bool = True  # hold to If-Range
     tag: str | None = '"v1"'
     tags: list[str] = field(default_factory=list)  # of the coming answers, before `tag`
@@ -68,8 +71,9 @@ def serve() -> Iterator[Site]:
             site.requests.append((self.path, dict(self.headers)))
             if self.path in site.held:
                 site.held[self.path].wait(HOLD_SECONDS)
-            if site.answers:
-                status, headers = site.answers.pop(0)
+            answers = site.failing.get(self.path) or site.answers
+            if answers:
+                status, headers = answers.pop(0)
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -84,13 +88,17 @@ def serve() -> Iterator[Site]:
                 self.end_headers()
                 self.wfile.write(page)
                 return
+            if self.path in site.refused:
+                self.send_error(403)
+                return
             content = site.files.get(self.path)
             if content is None:
                 self.send_error(404)
                 return
             asked = re.match(r"bytes=(\d+)-", self.headers.get("Range") or "")
             start = int(asked[1]) if asked and site.ranges else 0
-            tag = site.tags.pop(0) if site.tags else site.tag
+            tags = site.file_tags.get(self.path) or site.tags
+            tag = tags.pop(0) if tags else site.tag
             condition = self.headers.get("If-Range")
             if site.strict and condition is not None and condition != tag:
                 start = 0
