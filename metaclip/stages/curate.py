@@ -5,7 +5,7 @@ own (`part-00003.manifest.json`), and the set's `manifest.json` is written when 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -109,7 +109,7 @@ class CuratePartJob(Job):
         """Read the prefix with min_t <= t and write it in files of at most `rows_per_file` rows."""
         tally = Tally()
         counts: Counter[str] = Counter()
-        tables = tally.counting(_prefix(store.open_parquet(self.balanced, PAIRS), self.t, counts))
+        tables = tally.counting(prefix(store.open_parquet(self.balanced, PAIRS), self.t, counts))
         curated = 0
         for number, file_tables in enumerate(_cut(tables, self.rows_per_file)):
             name = f"part-{self.number:05d}-{number:05d}.parquet"
@@ -125,14 +125,20 @@ def add_set_tallies(total: npt.NDArray[np.uint64], store: Store, curated: Refere
             add_tally(total, store, curated, file.name)
 
 
-def _prefix(pairs: pq.ParquetFile, t: float, counts: Counter[str]) -> Iterator[pa.Table]:
+def prefix(
+    pairs: pq.ParquetFile, t: float, counts: Counter[str], columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """Read the rows of a balanced partition with min_t <= t; count the bytes read.
+
+    `columns`, where given, must name `min_t`.
+    """
     for group in range(pairs.num_row_groups):
         column = pairs.metadata.row_group(group).column(pairs.schema_arrow.get_field_index("min_t"))
         # `entry_ids` is one nested column in Arrow and in Parquet alike, so the indices agree.
         if column.statistics is not None and column.statistics.min > t:
             return
-        table = pairs.read_row_group(group)
-        counts["bytes_read"] += group_bytes(pairs, group)
+        table = pairs.read_row_group(group, columns=columns)
+        counts["bytes_read"] += group_bytes(pairs, group, columns)
         rows = int(np.searchsorted(table.column("min_t").to_numpy(), t, side="right"))
         if rows:
             yield table.slice(0, rows)
