@@ -13,8 +13,7 @@ class Card(Model):
     title: str = Field(default="Image-text pairs balanced by metadata", min_length=1, max_length=200)
     """The set's title."""
     contact: str | None = None
-    """Where people write who want an image or a text taken out: an e-mail or web address.
-    Default: `source.contact`."""
+    """Where people write who want an image or a text taken out: an e-mail or web address."""
     licence: str = Field(default="other", min_length=1)
     """Licence of the list of pairs, as Hugging Face abbreviates it; texts belong to their authors."""
     address: str | None = None

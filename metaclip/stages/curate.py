@@ -5,7 +5,7 @@ own (`part-00003.manifest.json`), and the set's `manifest.json` is written when 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -109,9 +109,9 @@ class CuratePartJob(Job):
         """Read the prefix with min_t <= t and write it in files of at most `rows_per_file` rows."""
         tally = Tally()
         counts: Counter[str] = Counter()
-        tables = tally.counting(prefix(store.open_parquet(self.balanced, PAIRS), self.t, counts))
+        tables = tally.counting(balanced_prefix(store.open_parquet(self.balanced, PAIRS), self.t, counts))
         curated = 0
-        for number, file_tables in enumerate(_cut(tables, self.rows_per_file)):
+        for number, file_tables in enumerate(cut(tables, self.rows_per_file)):
             name = f"part-{self.number:05d}-{number:05d}.parquet"
             curated += output.parquet(name, CURATED, (to_curated(table) for table in file_tables))
         tally.write(output, f"part-{self.number:05d}{_TALLY}")
@@ -125,12 +125,12 @@ def add_set_tallies(total: npt.NDArray[np.uint64], store: Store, curated: Refere
             add_tally(total, store, curated, file.name)
 
 
-def prefix(
-    pairs: pq.ParquetFile, t: float, counts: Counter[str], columns: Sequence[str] | None = None
+def balanced_prefix(
+    pairs: pq.ParquetFile, t: float, counts: Counter[str], columns: list[str] | None = None
 ) -> Iterator[pa.Table]:
-    """Read the rows of a balanced partition with min_t <= t; count the bytes read.
+    """Yield the rows of a balanced file with min_t <= t; what lies behind them is not read.
 
-    `columns`, where given, must name `min_t`.
+    Adds `bytes_read` to `counts`. `columns` are all by default, and must hold `min_t`.
     """
     for group in range(pairs.num_row_groups):
         column = pairs.metadata.row_group(group).column(pairs.schema_arrow.get_field_index("min_t"))
@@ -146,7 +146,7 @@ def prefix(
             return
 
 
-def _cut(tables: Iterator[pa.Table], rows_per_file: int) -> Iterator[Iterator[pa.Table]]:
+def cut(tables: Iterator[pa.Table], rows_per_file: int) -> Iterator[Iterator[pa.Table]]:
     """Cut a stream of tables into streams of at most `rows_per_file` rows."""
     rest: list[pa.Table] = []
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from metaclip.config import Config, format_t
+from metaclip.config import format_t
 from metaclip.output import OutputWriter
 from metaclip.report.figures import figures
 from metaclip.report.inputs import SetParts
@@ -58,10 +58,3 @@ class ReportJob(Job):
         with output.file(PAGE) as sink:
             sink.write(page(found, drawn, self.card.title).encode())
         return {"funnel": found.content["funnel"]}
-
-
-def card_settings(config: Config) -> Card:
-    """Return what the card says, with the contact of the downloads where it has none of its own."""
-    if config.card.contact is not None:
-        return config.card
-    return config.card.model_copy(update={"contact": config.source.contact})

@@ -14,7 +14,7 @@ from metaclip.output import OutputWriter
 from metaclip.report.hosts import KEPT, HostCounts, count_hosts, hosts, merge_hosts
 from metaclip.schemas import HOST_COUNT
 from metaclip.stages.base import Job
-from metaclip.stages.curate import prefix
+from metaclip.stages.curate import balanced_prefix
 from metaclip.stages.extract import PAIRS
 from metaclip.store import Store
 
@@ -53,7 +53,7 @@ class SurveyJob(Job):
         images = [np.zeros(0, np.uint64)]
 
         def tables() -> Iterator[pa.Table]:
-            for table in prefix(store.open_parquet(self.balanced, PAIRS), self.t, counts, _COLUMNS):
+            for table in balanced_prefix(store.open_parquet(self.balanced, PAIRS), self.t, counts, _COLUMNS):
                 counts["pairs"] += table.num_rows
                 _count_values(languages, table.column("lang"))
                 _count_values(text_keys, table.column("text_key"))

@@ -2,11 +2,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from metaclip.download import Backoff, head, open_url
+from metaclip.client import Backoff, Client
+from metaclip.download import head, open_url
 from metaclip.errors import TransportError, UnreadableFileError
 from tests.metaclip.servers import Site, serve
 
-QUICK = Backoff(attempts=3, first_pause=0.01, longest_pause=0.05, timeout=5)
+ATTEMPTS = 3
+QUICK = Client(backoff=Backoff(ATTEMPTS, first_pause=0.01, shortest_pause=0, longest_pause=0.05, timeout=5))
 CONTENT = bytes(range(256)) * 4000
 
 
@@ -68,14 +70,14 @@ def test_a_connection_may_drop_more_often_than_there_are_attempts_while_it_gets_
     site.files["/a"] = CONTENT * 8
     site.cut_after = 1 << 20
     assert read(site) == CONTENT * 8
-    assert len(site.requests) > QUICK.attempts
+    assert len(site.requests) > ATTEMPTS
 
 
 def test_a_connection_that_always_drops_is_given_up(site: Site) -> None:
     site.cut_after = 0
     with pytest.raises(TransportError, match="closed after 0 of 1024000 bytes"):
         read(site)
-    assert len(site.requests) == QUICK.attempts
+    assert len(site.requests) == ATTEMPTS
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_mixed(site: Site) -> None:
@@ -97,18 +99,26 @@ def test_a_server_that_is_busy_is_asked_again(site: Site, status: int) -> None:
 
 
 def test_a_server_that_stays_busy_is_given_up(site: Site) -> None:
-    site.answers = [(503, {})] * QUICK.attempts
+    site.answers = [(503, {})] * ATTEMPTS
     with pytest.raises(TransportError, match="503"):
         read(site)
     assert not site.answers
 
 
 def test_the_pause_that_a_server_asks_for_is_kept_and_bounded() -> None:
-    backoff = Backoff(first_pause=1, longest_pause=100)
-    assert backoff.pause(1, 30) == 30
-    assert backoff.pause(1, 1e6) == 100
-    assert 0.5 <= backoff.pause(1) <= 1.5
-    assert 4 <= backoff.pause(4) <= 12
+    backoff = Backoff(first_pause=2, longest_pause=100, longest_wish=300)
+    assert all(30 <= backoff.pause(1, 30) <= 32 for _ in range(100))
+    assert all(300 <= backoff.pause(1, 1e6) <= 302 for _ in range(100))
+
+
+def test_pauses_grow_are_scattered_and_never_shorter_than_a_second() -> None:
+    backoff = Backoff(first_pause=2, shortest_pause=1, longest_pause=100)
+    for failures, bound in ((1, 2), (4, 16), (9, 100)):
+        drawn = [backoff.pause(failures) for _ in range(2000)]
+        assert min(drawn) >= 1
+        assert max(drawn) <= bound
+        assert max(drawn) > 0.9 * bound
+        assert len(set(drawn)) > 100
 
 
 @pytest.mark.parametrize(
@@ -145,7 +155,7 @@ def test_names_beyond_ascii_are_asked_for_in_quotes(site: Site) -> None:
 def test_headers_are_asked_for_with_the_same_patience(site: Site) -> None:
     site.answers = [(503, {})]
     assert head(f"{site.address}/a", QUICK)["ETag"] == '"v1"'
-    site.answers = [(503, {})] * QUICK.attempts
+    site.answers = [(503, {})] * ATTEMPTS
     with pytest.raises(TransportError):
         head(f"{site.address}/a", QUICK)
     with pytest.raises(UnreadableFileError):
