@@ -16,7 +16,7 @@ from tasks.checkpoint import Done, run_all
 from tasks.curate import curate_part, curate_set
 from tasks.report import publish, report
 
-SINGLE = ("metadata", "source", "partition", "count", "report")
+SINGLE = ("metadata", "source", "partition", "survivors", "count", "report")
 """Stages with one output for the whole pool; the record names it without a list."""
 
 
@@ -27,8 +27,9 @@ COUNTED = ("ngrams", "titles")
 class Run:
     """Runs tasks and remembers what they handed on."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, survivors_of: str | None = None) -> None:
         self.config = config
+        self.survivors_of = survivors_of
         self.store = Store(config.storage)
         self._started = time.monotonic()
         self._done: dict[str, list[Done]] = {}
@@ -49,10 +50,16 @@ class Run:
     def recall(self, stages: Mapping[str, Any], *names: str) -> None:
         """Remember outputs of an earlier run by the pool's record."""
         for name in names:
-            manifests = [stages[name]] if name in SINGLE else stages[name]
-            for address in manifests:
-                manifest = self.store.manifest(address)
-                self.add([Done(name, Reference(address, manifest.key, manifest.rows), True, 0.0)])
+            self.add(Done(name, reference, True, 0.0) for reference in self.recorded(stages, name))
+
+    def recorded(self, stages: Mapping[str, Any], name: str) -> tuple[Reference, ...]:
+        """Return the outputs of a stage that a pool's record names."""
+        addresses = [stages[name]] if name in SINGLE else stages[name]
+        manifests = [self.store.manifest(address) for address in addresses]
+        return tuple(
+            Reference(address, manifest.key, manifest.rows)
+            for address, manifest in zip(addresses, manifests, strict=True)
+        )
 
     def outputs(self, stage: str) -> tuple[Reference, ...]:
         """Return the outputs of a stage in the order of its tasks."""
@@ -70,7 +77,8 @@ class Run:
         (metadata,), (counts,) = self.outputs("metadata"), self.outputs("count")
         extracted, matched, unique = self.outputs("extract"), self.outputs("match"), self.outputs("dedup")
         t = self.config.balance.threshold
-        job = ReportJob(metadata, extracted, matched, unique, counts, self._curated, t)
+        survived = self.outputs("survive")
+        job = ReportJob(metadata, extracted, matched, unique, counts, self._curated, t, survived)
         (reported,) = self.do(report, (job,))
         self._report = self.store.output_json(reported.manifest, REPORT)
         stages = {
@@ -78,7 +86,7 @@ class Run:
             for name, done in self._done.items()
             if name not in ("curate", *COUNTED)
         }
-        write_record(self.store, self.config, stages, format_t(t), [self._curated.manifest])
+        write_record(self.store, self.config, stages, format_t(t), [self._curated.manifest], self.survivors_of)
         publish(self.config.pool, self.store.address(f"{reported.folder}/{REPORT}"), self._report)
 
     def summary(self) -> dict[str, Any]:
@@ -100,6 +108,8 @@ class Run:
             summary["report"] = self.store.address(f"{self.outputs('report')[-1].folder}/{REPORT}")
             summary["funnel"] = self._report["funnel"]
             summary["entries"] = self._report["entries"]
+            if "survivors" in self._report:
+                summary["survivors"] = self._report["survivors"]
             summary["top_entries"] = self._report["top_entries"][:10]
         return summary
 

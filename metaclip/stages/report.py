@@ -37,6 +37,8 @@ class ReportJob(Job):
     counts: Reference
     curated: Reference
     t: float
+    survived: tuple[Reference, ...] = ()
+    """Outputs of the survive stage, where the pool is the survivors of another."""
 
     def config(self) -> Mapping[str, Any]:
         """Return t, by which entries are told apart into head and tail."""
@@ -44,7 +46,7 @@ class ReportJob(Job):
 
     def inputs(self) -> list[str]:
         """Return the keys of all that is reported on."""
-        parts = [*self.extracted, *self.matched, *self.partitions]
+        parts = [*self.extracted, *self.matched, *self.partitions, *self.survived]
         return [self.metadata.key, self.counts.key, self.curated.key, *(part.key for part in parts)]
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
@@ -61,7 +63,14 @@ class ReportJob(Job):
         dropped["dropped.pair.language"] = matched["pairs"] - matched["kept_by_language"]
         dropped["dropped.pair.no_match"] = matched["kept_by_language"] - matched["matched"]
         dropped["dropped.pair.repeat_in_pool"] = unique["dropped.pair.repeat"]
-        dropped["dropped.pair.balanced"] = unique["unique"] - curated
+        survivors: dict[str, int] = {}
+        before_balancing = unique["unique"]
+        if self.survived:
+            found = _sum_counts(store, self.survived)
+            before_balancing = found["survived"]
+            survivors = {name: found[name] for name in ("uids", "images", "unknown_uids", "unknown_images")}
+            dropped["dropped.pair.not_survived"] = unique["unique"] - before_balancing
+        dropped["dropped.pair.balanced"] = before_balancing - curated
         report = {
             "t": format_t(self.t),
             "funnel": {
@@ -69,11 +78,13 @@ class ReportJob(Job):
                 "kept_by_language": matched["kept_by_language"],
                 "matched": matched["matched"],
                 "unique": unique["unique"],
+                **({"survived": before_balancing} if self.survived else {}),
                 "curated": curated,
             },
             "dropped": {name.removeprefix("dropped."): count for name, count in sorted(dropped.items()) if count},
             "languages": dict(sorted(languages.items(), key=lambda item: (-item[1], item[0]))),
             "failed_files": failed,
+            **({"survivors": survivors} if survivors else {}),
             **self._entries(store),
         }
         output.json(REPORT, report, 1)
