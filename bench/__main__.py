@@ -3,9 +3,9 @@
 import json
 import sys
 
-from bench import balance, language, matching, metadata, pipeline, scaling
+from bench import balance, language, matching, metadata, pipeline, rebalance, scaling
 
-for script in (matching, language, balance, metadata, pipeline, scaling):
+for script in (matching, language, balance, metadata, pipeline, scaling, rebalance):
     measured = script.measure()
     if hasattr(script, "show"):
         sys.stderr.write(script.show(measured) + "\n")
