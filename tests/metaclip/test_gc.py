@@ -223,7 +223,7 @@ def test_leftovers_of_killed_writers_and_old_signs_of_life(tmp_path: Path) -> No
 def test_uploads_that_were_never_ended(bucket: str, s3_server: S3Server) -> None:
     store, client = Store(f"{bucket}/base"), s3_server.client()
     name = bucket.removeprefix("s3://")
-    for key in ("root/extract-v1/k/a.parquet", "elsewhere/a"):
+    for key in ("base/extract-v1/k/a.parquet", "elsewhere/a"):
         client.call_s3("create_multipart_upload", Bucket=name, Key=key)
     assert collect(store.root)["leftovers"]["uploads"] == 0
     assert collect(store.root, grace=NOW - timedelta(seconds=5))["leftovers"]["uploads"] == 1

@@ -73,7 +73,7 @@ def test_one_request_for_a_manifest_and_for_each_file_and_no_listing(proxy: Prox
     assert (proxy.count("GET"), len(proxy.requests)) == (41, 41)
     assert proxy.listings == []
     store.names("pools")
-    assert [request.query["prefix"] for request in proxy.listings] == [["root/pools/"]]
+    assert [request.query["prefix"] for request in proxy.listings] == [["base/pools/"]]
 
 
 def test_what_others_write_and_remove_is_seen_at_once(bucket: str, s3_server: S3Server) -> None:
@@ -128,7 +128,7 @@ def test_a_store_that_keeps_failing_is_out_of_reach(proxy: Proxy, bucket: str, m
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
     store = Store(f"{bucket}/base")
     proxy.fault = lambda _: "broken"
-    with pytest.raises(StoreOutOfReachError, match=r"root/x\.json at http.*internal error.*run again"):
+    with pytest.raises(StoreOutOfReachError, match=r"base/x\.json at http.*internal error.*run again"):
         store.read_json("x.json")
     with pytest.raises(StoreOutOfReachError):
         _write(store)
