@@ -92,7 +92,7 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     if not summary["funnel"]["curated"]:
         console.print("The set is empty: see which step of the funnel loses the pairs.", style="yellow")
     console.print(Text(f"set:    {short(summary['curated'])}"))
-    console.print(Text(f"report: {short(summary['report'])}"))
+    console.print(Text(f"report: {short(summary['report_page'])}"))
     command = f"metaclip rebalance {summary['pool']} --storage {summary['storage']} --t {_another(summary['t'])}"
     console.print(Text(f"next:   {command}    (another t; reads no page again)"))
 

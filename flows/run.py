@@ -1,5 +1,6 @@
 """What a flow run has done so far: its outputs by stage, and the summary made of them."""
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,12 +12,15 @@ from prefect.states import Completed
 from metaclip.config import Config, format_t
 from metaclip.manifest import Reference
 from metaclip.record import write_record
+from metaclip.report.inputs import SetParts
 from metaclip.stages.curate import CuratedSetJob
-from metaclip.stages.report import REPORT, ReportJob
+from metaclip.stages.report import PAGE, REPORT, ReportJob
 from metaclip.store import Store
 from tasks.checkpoint import Done, run_all
 from tasks.curate import curate_part, curate_set
+from tasks.curve import curve
 from tasks.report import publish, report
+from tasks.survey import survey
 
 SINGLE = ("metadata", "source", "partition", "count", "report")
 """Stages with one output for the whole pool; the record names it without a list."""
@@ -75,7 +79,12 @@ class Run:
         (metadata,), (counts,) = self.outputs("metadata"), self.outputs("count")
         extracted, matched, unique = self.outputs("extract"), self.outputs("match"), self.outputs("dedup")
         t = self.config.balance.threshold
-        job = ReportJob(metadata, extracted, matched, unique, counts, self._curated, t)
+        balanced = self.outputs("balance")
+        curves = self.do(curve, *((part, counts) for part in balanced))
+        pool = self.do(survey, *((part, math.inf) for part in balanced))
+        chosen = pool if math.isinf(t) else self.do(survey, *((part, t) for part in balanced))
+        parts = SetParts(metadata, extracted, matched, unique, counts, balanced, curves, pool, chosen, self._curated)
+        job = ReportJob(parts, t, self.config.card)
         (reported,) = self.do(report, (job,))
         self._report = self.store.output_json(reported.manifest, REPORT)
         stages = {
@@ -84,7 +93,7 @@ class Run:
             if name not in ("curate", *COUNTED)
         }
         write_record(self.store, self.config, stages, format_t(t), [self._curated.manifest])
-        publish(self.config.pool, self.store.address(f"{reported.folder}/{REPORT}"), self._report)
+        publish(self.config.pool, self.store.address(f"{reported.folder}/{PAGE}"), self._report)
 
     def summary(self) -> dict[str, Any]:
         """Return what was done, as JSON values.
@@ -105,7 +114,9 @@ class Run:
         if self._curated is not None:
             summary["curated"] = self.store.address(self._curated.folder)
         if self._report is not None:
-            summary["report"] = self.store.address(f"{self.outputs('report')[-1].folder}/{REPORT}")
+            folder = self.outputs("report")[-1].folder
+            summary["report"] = self.store.address(f"{folder}/{REPORT}")
+            summary["report_page"] = self.store.address(f"{folder}/{PAGE}")
             summary["funnel"] = self._report["funnel"]
             summary["entries"] = self._report["entries"]
             summary["top_entries"] = self._report["top_entries"][:10]

@@ -10,6 +10,7 @@ from metaclip.stages.base import Job
 from metaclip.stages.build import BuildJob
 from metaclip.stages.count import CountJob
 from metaclip.stages.curate import CuratedSetJob
+from metaclip.stages.curve import CurveJob
 from metaclip.stages.dedup import DedupJob
 from metaclip.stages.extract import ExtractJob
 from metaclip.stages.match import MatchJob
@@ -17,12 +18,13 @@ from metaclip.stages.metadata import MetadataJob
 from metaclip.stages.partition import PartitionJob
 from metaclip.stages.report import ReportJob
 from metaclip.stages.source import ListingJob
+from metaclip.stages.survey import SurveyJob
 from metaclip.status import pool_status
 from metaclip.store import Store
 
 STAGES: tuple[type[Job], ...] = (
     *(ListingJob, MetadataJob, BuildJob, ExtractJob, MatchJob, PartitionJob, DedupJob, CountJob, BalanceJob),
-    *(CuratedSetJob, ReportJob),
+    *(CuratedSetJob, CurveJob, SurveyJob, ReportJob),
 )
 """The jobs whose outputs a pool's record names."""
 

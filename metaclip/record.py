@@ -43,6 +43,7 @@ def read_record(store: Store, pool: str) -> dict[str, Any]:
     Raises:
         ConfigError: if the store has no finished run of that pool; the message names those it has.
     """
+    store.reach()
     record = store.read_json(record_address(pool))
     if record is None:
         known = ", ".join(store.names("pools")) or "none"

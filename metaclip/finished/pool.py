@@ -1,7 +1,8 @@
 """A finished pool, opened by its record: its configuration, and where its outputs are."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -10,12 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from metaclip.config import Config, parse_config
 from metaclip.errors import ConfigError
-from metaclip.manifest import Reference
+from metaclip.manifest import Manifest, Reference
 from metaclip.record import read_record
 from metaclip.stages.count import read_counts
+from metaclip.stages.extract import PAIRS
 from metaclip.stages.metadata import read_entries
 from metaclip.store import Store
 
@@ -69,6 +72,25 @@ class FinishedPool:
         """The entries, of `schemas.ENTRY`."""
         return read_entries(self.store, self.one("metadata"))
 
+    def manifests(self, stage: str) -> list[Manifest]:
+        """Read the manifests of all outputs of a stage.
+
+        Raises:
+            StoreError: if one of them is missing.
+        """
+        with ThreadPoolExecutor(THREADS) as threads:
+            return list(threads.map(self.store.manifest, self.stages[stage]))
+
+    @cached_property
+    def balanced(self) -> list[Manifest]:
+        """The manifests of the balanced partitions."""
+        return self.manifests("balance")
+
+    @property
+    def pairs(self) -> int:
+        """Pairs with a matched entry, each once."""
+        return sum(manifest.rows for manifest in self.balanced)
+
     def t(self, t: float | None) -> float:
         """Return t, or the pool's own where none is given.
 
@@ -85,6 +107,39 @@ class FinishedPool:
 def reference(address: str) -> Reference:
     """Return a reference by the address of a manifest, without reading it."""
     return Reference(address, PurePosixPath(address).parent.name, 0)
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """Some columns of one row group of an output's pairs."""
+
+    file: pq.ParquetFile
+    number: int
+    columns: tuple[str, ...]
+
+    def read(self, columns: Sequence[str] = ()) -> pa.Table:
+        """Read its columns, or others."""
+        return self.file.read_row_group(self.number, columns=list(columns or self.columns))
+
+    def bounds(self, column: str) -> tuple[Any, Any] | None:
+        """Return the smallest and largest value of a flat column, where the file states them."""
+        stated = self.file.metadata.row_group(self.number)
+        statistics = stated.column(self.file.schema_arrow.get_field_index(column)).statistics
+        return (statistics.min, statistics.max) if statistics is not None and statistics.has_min_max else None
+
+    @property
+    def bytes(self) -> int:
+        """What its columns take up in the file."""
+        stated = self.file.metadata.row_group(self.number)
+        parts = [stated.column(number) for number in range(stated.num_columns)]
+        return sum(part.total_compressed_size for part in parts if part.path_in_schema.split(".")[0] in self.columns)
+
+
+def row_groups(store: Store, output: Reference, *columns: str) -> Iterator[RowGroup]:
+    """Go through an output's pairs by row group; nothing but the footer is read before it is asked for."""
+    file = store.open_parquet(output, PAIRS)
+    for number in range(file.num_row_groups):
+        yield RowGroup(file, number, columns)
 
 
 def entry_rows(pool: FinishedPool, entry_ids: Sequence[int], t: float) -> list[dict[str, Any]]:
