@@ -12,6 +12,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 
 from flows.curate import curate
 from flows.display import show_summary
+from flows.scale_out import part_of
 from metaclip.config import Config, parse_config
 from metaclip.demo import ENTRIES
 from metaclip.errors import MetaclipError
@@ -206,3 +207,12 @@ def test_latest_without_a_list_of_crawls_names_the_way_out(site: Site, tmp_path:
     site.files["/collinfo.json"] = b"<html>Sorry</html>"
     with pytest.raises(MetaclipError, match=r"collinfo\.json: not a list of crawls"):
         curate(configure(site, tmp_path / "pool"))
+
+
+def test_runs_on_other_workers_get_an_equal_part_of_the_downloads(site: Site, tmp_path: Path) -> None:
+    execution = {"deployment": "match-shards/match-shards", "runs_at_once": 3}
+    config = configure(site, tmp_path / "pool", execution=execution, source={"max_downloads": 8})
+    part = parse_config(part_of(config))
+    assert part.source.max_downloads == 2
+    assert part.execution.deployment is None
+    assert "processes" not in part.execution.model_fields_set
