@@ -5,7 +5,6 @@ every row group. So a size needs one row group of each partition at most, whatev
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
@@ -13,12 +12,11 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from metaclip.errors import ConfigError
+from metaclip.files import side_by_side
 from metaclip.manifest import Reference
 from metaclip.schemas import BALANCED
 from metaclip.stages.extract import PAIRS
 from metaclip.store import Store
-
-THREADS = 16
 
 
 class StoredSizeCurve:
@@ -33,14 +31,12 @@ class StoredSizeCurve:
     """
 
     def __init__(self, store: Store, partitions: Sequence[Reference]) -> None:
-        with ThreadPoolExecutor(THREADS) as threads:
-            self._parts = list(threads.map(lambda reference: _Partition(store, reference), partitions))
+        self._parts = side_by_side(lambda reference: _Partition(store, reference), partitions)
         self.total = sum(part.total for part in self._parts)
 
     def pairs(self, t: float) -> int:
         """Return the number of pairs with min_t <= t."""
-        with ThreadPoolExecutor(THREADS) as threads:
-            return sum(threads.map(lambda part: part.pairs(t), self._parts))
+        return sum(side_by_side(lambda part: part.pairs(t), self._parts))
 
     def t(self, pairs: int) -> float:
         """Return the smallest t that keeps at least so many pairs.
@@ -57,8 +53,7 @@ class StoredSizeCurve:
         high = float(bounds[np.searchsorted(surely, pairs)])
         too_low = int(np.searchsorted(at_most, pairs)) - 1
         low = float(bounds[too_low]) if too_low >= 0 else -np.inf
-        with ThreadPoolExecutor(THREADS) as threads:
-            between = np.concatenate(list(threads.map(lambda part: part.between(low, high), self._parts)))
+        between = np.concatenate(side_by_side(lambda part: part.between(low, high), self._parts))
         wanted = pairs - self.pairs(low) - 1
         return float(np.partition(between, wanted)[wanted])
 
