@@ -1,14 +1,18 @@
 """From the images of a page to image-text pairs: the rules that WARC and WAT share."""
 
+import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from metaclip.config import Extract
 from metaclip.image_columns import ImageColumns
 from metaclip.pair_batch import PairBatch as PairBatch  # readers take it from here
 from metaclip.pair_columns import image_pairs
 from metaclip.urls import Base, Fault, page_base, resolve
+
+_LOGGER = logging.getLogger(__name__)
 
 BATCH_PAIRS = 8192
 """A batch is handed on once it holds so many pairs; a page is never split."""
@@ -32,6 +36,21 @@ def clean_text(text: str) -> str:
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
+
+
+@contextmanager
+def one_page(page_url: str, statistics: Counter[str]) -> Iterator[None]:
+    """Let whatever goes wrong within cost one page: it is counted by exception and logged."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        reason = "dropped.page.error_" + type(error).__name__
+        # The first of a kind is worth a line; the count says how many there were.
+        level = logging.DEBUG if statistics[reason] else logging.WARNING
+        statistics[reason] += 1
+        _LOGGER.log(level, "%s: page skipped: %s", page_url, error, exc_info=True)
 
 
 class PairCollector:
@@ -84,14 +103,26 @@ class PairCollector:
         self._add(batch, 1, seen, kept, faults)
 
     def add_pages(self, page_urls: Sequence[str], base_hrefs: Sequence[str | None], images: ImageColumns) -> None:
-        """Add the pairs of pages whose images are in columns, as `add_page` does for each."""
-        bases = [page_base(page_url, base_href) for page_url, base_href in zip(page_urls, base_hrefs, strict=True)]
+        """Add the pairs of pages whose images are in columns, as `add_page` does for each.
+
+        A page at which something unforeseen is raised costs only itself (see `one_page`).
+        """
+        try:
+            bases = [page_base(page_url, base_href) for page_url, base_href in zip(page_urls, base_hrefs, strict=True)]
+            cleaned = [clean_text(page_url) for page_url in page_urls]
+            found = image_pairs(cleaned, bases, images, self._text_keys, self._lazy_attributes, self._address)
+        except MemoryError:
+            raise
+        except Exception as error:
+            _LOGGER.warning("%d pages are looked at one by one: %s", len(page_urls), error, exc_info=True)
+            for page, (page_url, base_href) in enumerate(zip(page_urls, base_hrefs, strict=True)):
+                with one_page(page_url, self.statistics):
+                    self.add_page(page_url, base_href, images.attributes(page))
+            return
         pages = sum(isinstance(base, Base) for base in bases)
         if pages < len(bases):
             self.statistics["dropped.page.no_address"] += len(bases) - pages
         if pages:
-            cleaned = [clean_text(page_url) for page_url in page_urls]
-            found = image_pairs(cleaned, bases, images, self._text_keys, self._lazy_attributes, self._address)
             self._add(found.batch, pages, found.images, found.images_kept, found.faults)
 
     def _add(self, batch: PairBatch, pages: int, images: int, images_kept: int, faults: Mapping[str, int]) -> None:
