@@ -98,7 +98,7 @@ def show_entry(found: dict[str, Any]) -> None:
     )
     _line(console, "p", f"{found['keep_probability']:.6f} at t = {found['t']}")
     share = found["curated"] / found["count"]
-    _line(console, "curated", f"{found['curated']:,} ({share:.2%}) at t = {found['t']}; by {found['curated_told_by']}")
+    _line(console, "curated", f"{found['curated']:,} ({share:.2%}) at t = {found['t']}: {found['curated_told_by']}")
     for sample in found["samples"]:
         console.print()
         _line(console, "text", sample["text"])
