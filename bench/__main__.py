@@ -2,7 +2,7 @@
 
 import json
 
-from bench import balance, language, matching, metadata, pipeline
+from bench import balance, language, matching, metadata, pipeline, rebalance
 
-for script in (matching, language, balance, metadata, pipeline):
+for script in (matching, language, balance, metadata, pipeline, rebalance):
     print(json.dumps({script.__name__: script.measure()}, indent=1), flush=True)

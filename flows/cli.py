@@ -1,22 +1,20 @@
 """The command `metaclip`."""
 
 import json
-import logging
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-from pydantic import TypeAdapter, ValidationError
 
-from flows import display, display_metadata, display_status
+from flows import cli_export, display, display_metadata, display_status, inspect_pool, operate
+from flows.command import Json, Storage
+from flows.command import errors as _errors
+from flows.command import prefect as _prefect
+from flows.command import threshold as _threshold
 from metaclip import __version__
-from metaclip.config import Threshold, load_config, parse_t
-from metaclip.errors import ConfigError, MetaclipError
+from metaclip.config import load_config
+from metaclip.errors import ConfigError
 from metaclip.metadata.show import describe, find_entry, require
 from metaclip.plan import check, metadata_plan
 from metaclip.record import read_record
@@ -34,13 +32,21 @@ app = typer.Typer(
 
 metadata = typer.Typer(help="The list of entries: build it from its sources, look at it.", no_args_is_help=True)
 app.add_typer(metadata, name="metadata")
+for command in (
+    inspect_pool.plan,
+    inspect_pool.explain,
+    inspect_pool.entry,
+    inspect_pool.trace,
+    cli_export.export,
+    operate.gc,
+    operate.doctor,
+):
+    app.command()(command)
 
 ConfigPath = Annotated[Path, typer.Argument(help="A YAML configuration, such as configs/demo.yaml.")]
 Override = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field, such as balance.t=50.")
 ]
-Storage = Annotated[str, typer.Option(help="Root of the store: a folder, or an address such as s3://bucket/prefix.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON on standard output, for machines.")]
 
 
 class Stage(StrEnum):
@@ -175,58 +181,8 @@ def show_list(
             display_metadata.show_entry(described)
 
 
-def _threshold(t: str | None) -> Any:
-    """Return what a flow takes for t; it judges the range."""
-    if t is None:
-        return None
-    try:
-        return TypeAdapter(Threshold).validate_python(parse_t(t))
-    except ValueError as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
-        raise ConfigError(f"--t {t}: {reason}") from error
-
-
 def _show(summary: dict[str, Any], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(summary, ensure_ascii=False, indent=1))
     else:
         display.show_summary(summary)
-
-
-@contextmanager
-def _prefect(as_json: bool) -> Iterator[None]:
-    """Have a Prefect API, quiet logs, and progress on the terminal."""
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
-    from flows.local_server import prefect_api
-    from tasks.progress import watcher
-
-    with display.progress(quiet=as_json) as watch, prefect_api():
-        token = watcher.set(watch)
-        try:
-            yield
-        finally:
-            watcher.reset(token)
-
-
-@contextmanager
-def _errors(as_json: bool) -> Iterator[None]:
-    """End with the code that an error stands for; what was raised on purpose needs no traceback."""
-    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
-    try:
-        yield
-    except MetaclipError as error:
-        _fail(error, error.exit_code, as_json)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; run the same command again to go on from here", err=True)
-        raise typer.Exit(130) from None
-
-
-def _fail(error: MetaclipError, code: int, as_json: bool) -> NoReturn:
-    if as_json:
-        typer.echo(json.dumps({"error": type(error).__name__, "message": str(error)}, ensure_ascii=False))
-    typer.echo(f"error: {error}", err=True)
-    raise typer.Exit(code) from error
-
-
-from flows import inspect_pool  # noqa: E402, F401  (commands in a module of their own, which needs what stands above)

@@ -60,6 +60,9 @@ def progress(*, quiet: bool) -> "Iterator[Watcher]":
 def show_summary(summary: dict[str, Any], console: Console | None = None) -> None:
     """Print a run's summary: stages, funnel, top entries, and where the results are."""
     console = console or Console(soft_wrap=True)
+    if summary.get("nothing_new"):
+        console.print(Text(summary["message"]))
+        return
     stages = Table("stage", title=f"pool {summary['pool']}, t = {summary['t']}: {summary['seconds']:.1f} s")
     for name in ("tasks", "cached", "seconds", "MB read", "MB/s"):
         stages.add_column(name, justify="right")
@@ -91,7 +94,7 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     if not summary["funnel"]["curated"]:
         console.print("The set is empty: see which step of the funnel loses the pairs.", style="yellow")
     console.print(Text(f"set:    {short(summary['curated'])}"))
-    console.print(Text(f"report: {short(summary['report'])}"))
+    console.print(Text(f"report: {short(summary['report_page'])}"))
     command = f"metaclip rebalance {summary['pool']} --storage {summary['storage']} --t {_another(summary['t'])}"
     console.print(Text(f"next:   {command}    (another t; reads no page again)"))
 

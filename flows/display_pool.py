@@ -117,7 +117,7 @@ def show_trace(found: dict[str, Any]) -> None:
     _line(console, "language", f"{found['lang']}, score {found['lang_score']:.3f}")
     for copy in found["copies"]:
         state = (
-            "" if "stayed" not in copy or copy["stayed"] else "; a repeat, left out when the pool was brought together"
+            "" if "stayed" not in copy or copy["stayed"] else "; a repeat, left out when shards were brought together"
         )
         console.print(plain(f"shard {copy['shard']}: {copy['text_key']} on {copy['page_url']}{state}"))
         for file in copy["files"]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from flows import display_pool, terminal
-from flows.cli import Json, Storage, _errors, _threshold, app
+from flows.command import Json, Storage, errors, threshold
 from metaclip.finished.entry import describe_entry
 from metaclip.finished.explain import explain_text
 from metaclip.finished.sizes import plan_sizes
@@ -15,7 +15,6 @@ Pool = Annotated[str, typer.Argument(help="Name of a finished pool.")]
 T = Annotated[str | None, typer.Option(help="Take this t instead of the pool's own; inf keeps all.")]
 
 
-@app.command()
 def plan(
     pool: Pool,
     storage: Storage,
@@ -32,13 +31,12 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Tell how many pairs any t keeps, exactly, and which t gives a size or a tail."""
-    with _errors(as_json):
-        ts = [float(_threshold(one)) for one in t or []]
+    with errors(as_json):
+        ts = [float(threshold(one)) for one in t or []]
         found = plan_sizes(storage, pool, ts, target_pairs or [], tail_share or [], expected)
         _show(found, as_json, display_pool.show_plan)
 
 
-@app.command()
 def explain(
     pool: Pool,
     text: Annotated[str, typer.Argument(help="The text, as it stands on a page.")],
@@ -47,11 +45,10 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Tell what a pool makes of a text: spacing, language, entries, keep probability, near misses."""
-    with _errors(as_json):
+    with errors(as_json):
         _show(explain_text(storage, pool, text, _t(t)), as_json, display_pool.show_explanation)
 
 
-@app.command()
 def entry(
     pool: Pool,
     storage: Storage,
@@ -62,12 +59,11 @@ def entry(
     as_json: Json = False,
 ) -> None:
     """Tell how often an entry matches, what balancing leaves of it, and some of its texts."""
-    with _errors(as_json):
+    with errors(as_json):
         found = describe_entry(storage, pool, spelling, entry_id, _t(t), samples)
         _show(found, as_json, display_pool.show_entry)
 
 
-@app.command()
 def trace(
     pool: Pool,
     uid: Annotated[str, typer.Argument(help="32 hex digits, as the column `uid` of a set has it.")],
@@ -75,12 +71,12 @@ def trace(
     as_json: Json = False,
 ) -> None:
     """Tell where a pair came from, what became of it, and why."""
-    with _errors(as_json):
+    with errors(as_json):
         _show(trace_pair(storage, pool, uid), as_json, display_pool.show_trace)
 
 
 def _t(t: str | None) -> float | None:
-    return None if t is None else float(_threshold(t))
+    return None if t is None else float(threshold(t))
 
 
 def _show(found: dict[str, Any], as_json: bool, show: Any) -> None:

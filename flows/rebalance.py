@@ -16,7 +16,7 @@ from metaclip.stages.count import read_counts
 from metaclip.store import Store
 from tasks.balance import balance
 from tasks.progress import reporting
-from tasks.workers import workers
+from tasks.workers import workers_for
 
 
 def _run_name() -> str:
@@ -63,7 +63,7 @@ def rebalance(
     record = read_record(store, pool)
     run = Run(_changed(record["config"], storage, t, seed, processes))
     run.recall(record["stages"], "metadata", "source", "extract", "match", "partition", "dedup", "count")
-    with reporting(run.config), workers(run.config.execution.processes):
+    with reporting(run.config), workers_for(run.config):
         (counts,) = run.outputs("count")
         balanced = run.do(balance, *((part, counts) for part in run.outputs("dedup")))
         if target_pairs is not None:

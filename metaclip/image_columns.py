@@ -22,12 +22,12 @@ class ImageColumns:
 
     def attributes(self, page: int) -> list[dict[str, str]]:
         """Return the attributes of a page's images as text; bytes that are not UTF-8 become U+FFFD."""
-        data = self.data.tobytes()
-        return [
-            {
-                name: data[start:end].decode("utf-8", "replace")
-                for name, (start, end) in zip(ATTRIBUTES, image, strict=True)
-                if start >= 0
-            }
-            for image in self.spans[self.pages[page] : self.pages[page + 1]].tolist()
-        ]
+        return [self.image(image) for image in range(self.pages[page], self.pages[page + 1])]
+
+    def image(self, image: int) -> dict[str, str]:
+        """Return the attributes of one image as text, by its place in `spans`."""
+        return {
+            name: self.data[start:end].tobytes().decode("utf-8", "replace")
+            for name, (start, end) in zip(ATTRIBUTES, self.spans[image].tolist(), strict=True)
+            if start >= 0
+        }

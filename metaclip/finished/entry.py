@@ -140,7 +140,7 @@ class _EntryReader:
     def samples(self, wanted: int, t: float) -> list[dict[str, Any]]:
         """Return the pairs with the smallest uids that hold the entry."""
         found: list[dict[str, Any]] = []
-        for partition in self._pool.all("dedup"):
+        for partition in self._pool.partitions:
             if len(found) == wanted:
                 break
             here = np.zeros(len(self._pool.counts), np.uint64)

@@ -109,9 +109,9 @@ class CuratePartJob(Job):
         """Read the prefix with min_t <= t and write it in files of at most `rows_per_file` rows."""
         tally = Tally()
         counts: Counter[str] = Counter()
-        tables = tally.counting(_prefix(store.open_parquet(self.balanced, PAIRS), self.t, counts))
+        tables = tally.counting(balanced_prefix(store.open_parquet(self.balanced, PAIRS), self.t, counts))
         curated = 0
-        for number, file_tables in enumerate(_cut(tables, self.rows_per_file)):
+        for number, file_tables in enumerate(cut(tables, self.rows_per_file)):
             name = f"part-{self.number:05d}-{number:05d}.parquet"
             curated += output.parquet(name, CURATED, (to_curated(table) for table in file_tables))
         tally.write(output, f"part-{self.number:05d}{_TALLY}")
@@ -125,14 +125,20 @@ def add_set_tallies(total: npt.NDArray[np.uint64], store: Store, curated: Refere
             add_tally(total, store, curated, file.name)
 
 
-def _prefix(pairs: pq.ParquetFile, t: float, counts: Counter[str]) -> Iterator[pa.Table]:
+def balanced_prefix(
+    pairs: pq.ParquetFile, t: float, counts: Counter[str], columns: list[str] | None = None
+) -> Iterator[pa.Table]:
+    """Yield the rows of a balanced file with min_t <= t; what lies behind them is not read.
+
+    Adds `bytes_read` to `counts`. `columns` are all by default, and must hold `min_t`.
+    """
     for group in range(pairs.num_row_groups):
         column = pairs.metadata.row_group(group).column(pairs.schema_arrow.get_field_index("min_t"))
         # `entry_ids` is one nested column in Arrow and in Parquet alike, so the indices agree.
         if column.statistics is not None and column.statistics.min > t:
             return
-        table = pairs.read_row_group(group)
-        counts["bytes_read"] += group_bytes(pairs, group)
+        table = pairs.read_row_group(group, columns=columns)
+        counts["bytes_read"] += group_bytes(pairs, group, columns)
         rows = int(np.searchsorted(table.column("min_t").to_numpy(), t, side="right"))
         if rows:
             yield table.slice(0, rows)
@@ -140,7 +146,7 @@ def _prefix(pairs: pq.ParquetFile, t: float, counts: Counter[str]) -> Iterator[p
             return
 
 
-def _cut(tables: Iterator[pa.Table], rows_per_file: int) -> Iterator[Iterator[pa.Table]]:
+def cut(tables: Iterator[pa.Table], rows_per_file: int) -> Iterator[Iterator[pa.Table]]:
     """Cut a stream of tables into streams of at most `rows_per_file` rows."""
     rest: list[pa.Table] = []
 

@@ -1,0 +1,66 @@
+"""What the subcommands of `metaclip` share: options, errors as exit codes, a Prefect API."""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, NoReturn
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from flows import display
+from metaclip.config import Threshold, parse_t
+from metaclip.errors import ConfigError, MetaclipError
+
+Storage = Annotated[str, typer.Option(help="Root of the store: a folder, or an address such as s3://bucket/prefix.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON on standard output, for machines.")]
+
+
+def threshold(t: str | None) -> Any:
+    """Return what a flow takes for t; it judges the range."""
+    if t is None:
+        return None
+    try:
+        return TypeAdapter(Threshold).validate_python(parse_t(t))
+    except ValueError as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise ConfigError(f"--t {t}: {reason}") from error
+
+
+@contextmanager
+def prefect(as_json: bool) -> Iterator[None]:
+    """Have a Prefect API, quiet logs, and progress on the terminal."""
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    from flows.local_server import prefect_api
+    from tasks.progress import watcher
+
+    with display.progress(quiet=as_json) as watch, prefect_api():
+        token = watcher.set(watch)
+        try:
+            yield
+        finally:
+            watcher.reset(token)
+
+
+@contextmanager
+def errors(as_json: bool) -> Iterator[None]:
+    """End with the code that an error stands for; what was raised on purpose needs no traceback."""
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
+    try:
+        yield
+    except MetaclipError as error:
+        _fail(error, error.exit_code, as_json)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; run the same command again to go on from here", err=True)
+        raise typer.Exit(130) from None
+
+
+def _fail(error: MetaclipError, code: int, as_json: bool) -> NoReturn:
+    if as_json:
+        typer.echo(json.dumps({"error": type(error).__name__, "message": str(error)}, ensure_ascii=False))
+    typer.echo(f"error: {error}", err=True)
+    raise typer.Exit(code) from error

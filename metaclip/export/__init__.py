@@ -1,0 +1,1 @@
+"""A balanced set in the forms that other tools read, at any fsspec address."""

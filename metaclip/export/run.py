@@ -1,0 +1,161 @@
+"""Export a pool's set for any t: which pairs, in which form, where to."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import metaclip
+from metaclip.config import format_t
+from metaclip.errors import ConfigError
+from metaclip.export.formats import (
+    Form,
+    Written,
+    write_datacomp,
+    write_img2dataset,
+    write_jsonl,
+    write_metaclip,
+)
+from metaclip.export.selection import Selection, Texts
+from metaclip.manifest import Reference
+from metaclip.record import read_record
+from metaclip.stages.extract import PAIRS
+from metaclip.store import Store
+from metaclip.target import Target, identity_of
+
+EXPORT = "export.json"
+VERSION = 1
+"""Raised when an export's files would change."""
+MOST_ROWS = 1_000_000
+"""img2dataset reads an input file whole."""
+THREADS = 4
+"""Partitions at once: Parquet is read and written outside of the interpreter's lock."""
+
+Format = Literal["img2dataset", "datacomp", "metaclip", "jsonl"]
+_FORMS: dict[str, Form] = {"img2dataset": write_img2dataset, "metaclip": write_metaclip, "jsonl": write_jsonl}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to export.
+
+    Raises:
+        ConfigError: naming the value that cannot be.
+    """
+
+    t: float
+    format: str = "img2dataset"
+    rows_per_file: int = MOST_ROWS
+    texts_per_image: Texts = "all"
+
+    def __post_init__(self) -> None:
+        if not self.t > 0:
+            raise ConfigError(f"t {self.t:g}: must be above 0, or inf for every matched pair")
+        if self.format not in get_args(Format):
+            raise ConfigError(f"format {self.format!r}: not one of {', '.join(get_args(Format))}")
+        if self.texts_per_image not in get_args(Texts):
+            raise ConfigError(f"texts per image {self.texts_per_image!r}: not one of {', '.join(get_args(Texts))}")
+        most = MOST_ROWS if self.format == "img2dataset" else math.inf
+        if not 1 <= self.rows_per_file <= most:
+            raise ConfigError(
+                f"rows per file {self.rows_per_file:,}: must be at least 1"
+                + (f" and at most {MOST_ROWS:,}, for img2dataset reads a file whole" if most < math.inf else "")
+            )
+
+
+def export_pool(
+    storage: str, pool: str, to: str, wanted: Wanted, watch: Callable[[int, int], None] | None = None
+) -> dict[str, Any]:
+    """Export a finished pool to a folder at any fsspec address; return `export.json` with `written`.
+
+    Files are named by partition and have the same bytes each time. `export.json` comes last; a
+    killed export goes on when it is asked for again, and one that stands is not written again
+    (`written` is then false). `watch` is told of partitions finished and in all.
+
+    Raises:
+        ConfigError: an unknown pool, or a folder that holds anything else.
+        StoreError: a partition that is missing, or a folder that cannot be written.
+    """
+    store = Store(storage)
+    record = read_record(store, pool)
+    stages = record["stages"]
+    balanced = [_reference(store, address) for address in stages["balance"]]
+    content: dict[str, Any] = {
+        "version": VERSION,
+        "pool": pool,
+        "t": format_t(wanted.t),
+        "seed": record["config"]["balance"]["seed"],
+        "format": wanted.format,
+        "texts_per_image": wanted.texts_per_image,
+        # One file holds all uids, however large.
+        "rows_per_file": None if wanted.format == "datacomp" else wanted.rows_per_file,
+        "stages": {
+            "metadata": _reference(store, stages["metadata"]).key,
+            "count": _reference(store, stages["count"]).key,
+            "balance": [reference.key for reference in balanced],
+        },
+    }
+    target = Target(to, EXPORT, identity_of(content))
+    if found := target.find():
+        return {**found, "written": False}
+    target.begin()
+    selections = (
+        Selection(store.open_parquet(reference, PAIRS), wanted.t, wanted.texts_per_image) for reference in balanced
+    )
+    told = _Told(watch, len(balanced))
+    if wanted.format == "datacomp":
+        written = write_datacomp(target, told.passing(selections))
+    else:
+        written = _write_parts(target, wanted, store, balanced, told)
+    described = target.finish(
+        {**content, "code_version": metaclip.__version__, "pairs": written.pairs, "images": written.images},
+        written.files,
+    )
+    return {**described, "written": True}
+
+
+def _write_parts(target: Target, wanted: Wanted, store: Store, balanced: list[Reference], told: "_Told") -> Written:
+    form = _FORMS[wanted.format]
+
+    def write(number: int) -> Written:
+        selection = Selection(store.open_parquet(balanced[number], PAIRS), wanted.t, wanted.texts_per_image)
+        part = form(target, number, selection, wanted.rows_per_file)
+        told()
+        return part
+
+    whole = Written([])
+    with ThreadPoolExecutor(THREADS) as threads:
+        try:
+            for part in threads.map(write, range(len(balanced))):
+                whole.files += part.files
+                whole.pairs += part.pairs
+                whole.images += part.images
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+    return whole
+
+
+class _Told:
+    """Tells how many partitions are done."""
+
+    def __init__(self, watch: Callable[[int, int], None] | None, total: int) -> None:
+        self._watch = watch
+        self._total = total
+        self._passed = 0
+
+    def __call__(self) -> None:
+        self._passed += 1
+        if self._watch is not None:
+            self._watch(self._passed, self._total)
+
+    def passing(self, selections: Iterable[Selection]) -> Iterator[Selection]:
+        for selection in selections:
+            yield selection
+            self()
+
+
+def _reference(store: Store, address: str) -> Reference:
+    manifest = store.manifest(address)
+    return Reference(address, manifest.key, manifest.rows)

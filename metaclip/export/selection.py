@@ -1,0 +1,74 @@
+"""Which pairs of a balanced partition an export holds: those with min_t <= t, all or one for each image."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from metaclip.stages.curate import balanced_prefix
+
+Texts = Literal["all", "one"]
+
+
+def first_of_each(images: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Return bool[n], true where an image's `uid_hi` stands for the first time."""
+    first = np.zeros(len(images), np.bool_)
+    first[np.unique(images, return_index=True)[1]] = True
+    return first
+
+
+class Selection:
+    """The pairs of one balanced partition at one t, in the order of (min_t, uid).
+
+    With `texts="one"` the pair of each image that comes first stays: the one kept at the smallest t,
+    of equal ones the one with the smaller `uid_lo`. Its image is in the set for t exactly where the
+    whole set has the image, and the text stays the same for every larger t. A text with a rare entry
+    goes before texts of head entries but for rare luck of the latter's draws.
+
+    Args:
+        pairs: a balanced partition.
+        t: positive, infinity included.
+        texts: which texts of an image.
+    """
+
+    def __init__(self, pairs: pq.ParquetFile, t: float, texts: Texts) -> None:
+        self._pairs = pairs
+        self._t = t
+        self._texts = texts
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Yield the pairs as tables of `schemas.BALANCED`; one row group is in memory at a time."""
+        chosen = first_of_each(self.halves()[0]) if self._texts == "one" else None
+        start = 0
+        for table in balanced_prefix(self._pairs, self._t, Counter()):
+            end = start + table.num_rows
+            yield table if chosen is None else table.take(pa.array(np.flatnonzero(chosen[start:end])))
+            start = end
+
+    def halves(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+        """Return `uid_hi` and `uid_lo` of all pairs with min_t <= t, whatever `texts` says; uint64[n] each."""
+        columns = ["uid_hi", "uid_lo", "min_t"]
+        tables = list(balanced_prefix(self._pairs, self._t, Counter(), columns))
+        if not tables:
+            return np.zeros(0, np.uint64), np.zeros(0, np.uint64)
+        table = pa.concat_tables(tables)
+        return table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy()
+
+    def uids(self) -> npt.NDArray[np.void]:
+        """Return the uids of the pairs as a sorted array of dtype `u8,u8`, DataComp's form."""
+        high, low = self.halves()
+        if self._texts == "one":
+            chosen = first_of_each(high)
+            high, low = high[chosen], low[chosen]
+        order = np.lexsort((low, high))
+        uids = np.empty(len(order), UIDS)
+        uids["f0"], uids["f1"] = high[order], low[order]
+        return uids
+
+
+UIDS = np.dtype("<u8,<u8")
+"""A uid as its two halves: DataComp's `u8,u8`, whatever the machine."""
