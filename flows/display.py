@@ -27,6 +27,7 @@ STEPS = {
     "kept_by_language": "kept by language",
     "matched": "with a matched entry",
     "unique": "unique over the pool",
+    "survived": "survived",
     "curated": "curated",
 }
 
@@ -76,8 +77,12 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     funnel = Table("step", title="funnel")
     funnel.add_column("count", justify="right")
     for step, title in STEPS.items():
+        if step == "survived" and step not in summary["funnel"]:
+            continue
         funnel.add_row(title, f"{summary['funnel'][step]:,}")
     console.print(funnel)
+    if unknown := sum(count for name, count in summary.get("survivors", {}).items() if name.startswith("unknown_")):
+        console.print(f"{unknown:,} survivors are unknown to the pool.", style="yellow")
     top = Table("entry", title=f"top entries before and after balancing at t = {summary['t']}")
     for name in ("matches", "curated", "share kept"):
         top.add_column(name, justify="right")

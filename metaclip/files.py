@@ -54,6 +54,12 @@ def side_by_side(ask: Callable[[_T], _U], things: Iterable[_T]) -> list[_U]:
         return list(threads.map(ask, things))
 
 
+def side_by_side_in_turn(ask: Callable[[_T], _U], things: Sequence[_T]) -> Iterator[_U]:
+    """Ask as `side_by_side` does about so many things that not all answers should be held at once."""
+    for start in range(0, len(things), THREADS):
+        yield from side_by_side(ask, things[start : start + THREADS])
+
+
 class StoredObject(NamedTuple):
     """A file as a listing tells of it; `path` is relative to the root."""
 
