@@ -11,6 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
+from flows.terminal import plain
+
 if TYPE_CHECKING:  # importing it brings Prefect, which takes two seconds
     from tasks.progress import Watcher
 
@@ -87,7 +89,7 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     for entry in summary["top_entries"]:
         share = entry["curated"] / entry["count"]
         # An entry is text from a list, not markup.
-        top.add_row(Text(entry["entry"]), f"{entry['count']:,}", f"{entry['curated']:,}", f"{share:.1%}")
+        top.add_row(plain(entry["entry"]), f"{entry['count']:,}", f"{entry['curated']:,}", f"{share:.1%}")
     console.print(top)
     entries = summary["entries"]
     console.print(

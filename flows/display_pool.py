@@ -98,7 +98,7 @@ def show_entry(found: dict[str, Any]) -> None:
     )
     _line(console, "p", f"{found['keep_probability']:.6f} at t = {found['t']}")
     share = found["curated"] / found["count"]
-    _line(console, "curated", f"{found['curated']:,} ({share:.2%}) at t = {found['t']}; by {found['curated_told_by']}")
+    _line(console, "curated", f"{found['curated']:,} ({share:.2%}) at t = {found['t']}: {found['curated_told_by']}")
     for sample in found["samples"]:
         console.print()
         _line(console, "text", sample["text"])
@@ -117,7 +117,7 @@ def show_trace(found: dict[str, Any]) -> None:
     _line(console, "language", f"{found['lang']}, score {found['lang_score']:.3f}")
     for copy in found["copies"]:
         state = (
-            "" if "stayed" not in copy or copy["stayed"] else "; a repeat, left out when the pool was brought together"
+            "" if "stayed" not in copy or copy["stayed"] else "; a repeat, left out when shards were brought together"
         )
         console.print(plain(f"shard {copy['shard']}: {copy['text_key']} on {copy['page_url']}{state}"))
         for file in copy["files"]:

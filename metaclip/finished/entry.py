@@ -113,16 +113,16 @@ class _EntryReader:
     def curated(self, t: float, count: int) -> tuple[int, str]:
         """Return in how many pairs of the set for t the entry is, exactly, and what told it."""
         if count <= t:
-            return count, "the entry is in the tail, which is kept whole"
+            return count, "in the tail, which is kept whole"
         found = self._pool.sets.get(format_t(t))
         if found is not None:
             total = np.zeros(len(self._pool.counts), np.uint64)
             add_set_tallies(total, self._pool.store, found)
-            return int(total[self._entry_id]), "the set's own counts"
+            return int(total[self._entry_id]), "from the counts of the set"
         with ThreadPoolExecutor(READERS) as threads:
             parts = list(threads.map(lambda part: self._count(part, t), self._pool.all("balance")))
         self.bytes_read += sum(size for _, size in parts)
-        return sum(found for found, _ in parts), "the entry ids of all pairs up to t"
+        return sum(found for found, _ in parts), "counted in the pairs up to t"
 
     def _count(self, balanced: Reference, t: float) -> tuple[int, int]:
         """Count one partition's pairs up to t with the entry; return bytes read beside it."""
@@ -140,7 +140,7 @@ class _EntryReader:
     def samples(self, wanted: int, t: float) -> list[dict[str, Any]]:
         """Return the pairs with the smallest uids that hold the entry."""
         found: list[dict[str, Any]] = []
-        for partition in self._pool.all("dedup"):
+        for partition in self._pool.partitions:
             if len(found) == wanted:
                 break
             here = np.zeros(len(self._pool.counts), np.uint64)

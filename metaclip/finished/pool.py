@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -14,16 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip.config import Config, parse_config
-from metaclip.errors import ConfigError
+from metaclip.errors import ConfigError, StoreError
+from metaclip.files import side_by_side
 from metaclip.manifest import Manifest, Reference
 from metaclip.record import read_record
 from metaclip.stages.count import read_counts
 from metaclip.stages.extract import PAIRS
 from metaclip.stages.metadata import read_entries
 from metaclip.store import Store
-
-THREADS = 16
-"""An object store answers so many questions side by side."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +55,16 @@ class FinishedPool:
         return [reference(address) for address in self.stages[stage]]
 
     @property
+    def survivors(self) -> bool:
+        """Whether this is what survived of another pool, counted and balanced again."""
+        return "survive" in self.stages
+
+    @property
+    def partitions(self) -> list[Reference]:
+        """The pairs that were counted and balanced, sorted by uid, in the order of the balanced partitions."""
+        return self.all("survive" if self.survivors else "dedup")
+
+    @property
     def sets(self) -> dict[str, Reference]:
         """The sets that were cut, by t as people write it, ascending."""
         return {t: reference(addresses[0]) for t, addresses in self.stages["curate"].items()}
@@ -78,8 +85,7 @@ class FinishedPool:
         Raises:
             StoreError: if one of them is missing.
         """
-        with ThreadPoolExecutor(THREADS) as threads:
-            return list(threads.map(self.store.manifest, self.stages[stage]))
+        return side_by_side(self.store.manifest, self.stages[stage])
 
     @cached_property
     def balanced(self) -> list[Manifest]:
@@ -114,12 +120,23 @@ class RowGroup:
     """Some columns of one row group of an output's pairs."""
 
     file: pq.ParquetFile
+    address: str
     number: int
     columns: tuple[str, ...]
 
     def read(self, columns: Sequence[str] = ()) -> pa.Table:
-        """Read its columns, or others."""
-        return self.file.read_row_group(self.number, columns=list(columns or self.columns))
+        """Read its columns, or others.
+
+        Raises:
+            StoreError: if they are damaged.
+        """
+        try:
+            return self.file.read_row_group(self.number, columns=list(columns or self.columns))
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(
+                f"{self.address}: row group {self.number} cannot be read: {error}; delete the file and run the pool"
+                " again, which remakes it"
+            ) from error
 
     def bounds(self, column: str) -> tuple[Any, Any] | None:
         """Return the smallest and largest value of a flat column, where the file states them."""
@@ -139,7 +156,7 @@ def row_groups(store: Store, output: Reference, *columns: str) -> Iterator[RowGr
     """Go through an output's pairs by row group; nothing but the footer is read before it is asked for."""
     file = store.open_parquet(output, PAIRS)
     for number in range(file.num_row_groups):
-        yield RowGroup(file, number, columns)
+        yield RowGroup(file, store.address(f"{output.folder}/{PAIRS}"), number, columns)
 
 
 def entry_rows(pool: FinishedPool, entry_ids: Sequence[int], t: float) -> list[dict[str, Any]]:

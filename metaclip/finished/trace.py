@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,8 @@ from metaclip.balance import draws, min_t
 from metaclip.config import format_t
 from metaclip.csr import csr
 from metaclip.errors import ConfigError, InputError, StoreError
-from metaclip.finished.pool import THREADS, FinishedPool, entry_rows, pair_probability, row_groups
+from metaclip.files import side_by_side
+from metaclip.finished.pool import FinishedPool, entry_rows, pair_probability, row_groups
 from metaclip.manifest import Reference
 from metaclip.schemas import MATCHED, PAIR
 from metaclip.stages.metadata import open_matcher
@@ -67,6 +67,9 @@ def trace_pair(storage: str, name: str, uid: str) -> dict[str, Any]:
         return {**found, **_unmatched(pool, first)}
     for copy in found["copies"]:
         copy["stayed"] = all(copy[key] == unique[key] for key in ("page_url", "text_key"))
+    if pool.survivors and not _find(pool, [pool.partitions[partition]], MATCHED.names, high, low):
+        why = "it is not among the survivors that this pool was made of"
+        return {**found, "ended": "dedup", "reason": "no_survivor", "why": why}
     return {**found, **_balanced(pool, partition, unique, high, low)}
 
 
@@ -86,8 +89,7 @@ def _find(
                     return row
         return None
 
-    with ThreadPoolExecutor(THREADS) as threads:
-        return {number: row for number, row in enumerate(threads.map(find, outputs)) if row is not None}
+    return {number: row for number, row in enumerate(side_by_side(find, outputs)) if row is not None}
 
 
 def _row(table: pa.Table, high: int, low: int) -> dict[str, Any] | None:

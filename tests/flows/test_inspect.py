@@ -7,12 +7,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
 from flows.cli import app
+from flows.rebalance import rebalance
 from metaclip.balance import keep_probability
 from metaclip.csr import csr
 from metaclip.errors import StoreError
@@ -280,7 +282,7 @@ def test_trace_tells_why_a_pair_went_no_further(pool: FinishedPool, pairs: Any) 
             found = run_json(pool, "trace", f"{row['uid_hi']:016X}{row['uid_lo']:016X}")
             assert found["ended"] == "extract"
             assert (found["reason"] == "language") == (row["lang"] != "en")
-            assert (row["lang"] in found["why"]) == (row["lang"] != "en")
+            assert (f"told as {row['lang']} with" in found["why"]) == (row["lang"] != "en")
             reasons[found["reason"]] += 1
     assert set(reasons) == {"language", "no_match"}
 
@@ -304,3 +306,61 @@ def test_pairs_that_do_not_fit_counts_or_seed_are_told(pool: FinishedPool, tmp_p
     (sample,) = describe_entry(str(root), "small", "photo", samples=1)["samples"]
     with pytest.raises(StoreError, match="run the pool again"):
         trace_pair(str(root), "small", sample["uid"])
+
+
+def test_all_of_it_from_an_object_store(pool: FinishedPool, bucket: str) -> None:
+    remote = Store(f"{bucket}/pool")
+    fs, path = fsspec.core.url_to_fs(remote.root)
+    fs.put(f"{pool.store.root}/", f"{path}/", recursive=True)
+    (sample,) = run_json(pool, "entry", "photo", "--samples", "1")["samples"]
+    for command in (
+        ["plan", "--t", "33", "--t", "5", "--target-pairs", "700", "--expected"],
+        ["explain", "a photo of the (dog)"],
+        ["entry", "photo", "--t", "33"],
+        ["trace", sample["uid"]],
+    ):
+        here, there = run_json(pool, *command), run_json(FinishedPool.open(remote.root, "small"), *command)
+        for found in (here, there):
+            found.pop("storage", None)
+            for size in found.get("sizes", []):
+                size["set"] = size["set"] is not None
+        assert there == here
+
+
+def test_a_damaged_row_group_is_told(pool: FinishedPool, tmp_path: Path) -> None:
+    root = tmp_path / "pool"
+    shutil.copytree(pool.store.root, root)
+    (path,) = root.glob("balance-v1/*/pairs.parquet")
+    content = bytearray(path.read_bytes())
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    for number in range(group.num_columns):
+        column = group.column(number)
+        start = column.dictionary_page_offset or column.data_page_offset
+        content[start : start + column.total_compressed_size] = b"\xff" * column.total_compressed_size
+    path.write_bytes(content)
+    copy = FinishedPool.open(str(root), "small")
+    for command in (["plan", "--t", "33"], ["plan", "--t", "33", "--expected"], ["entry", "photo", "--t", "33"]):
+        done = run(copy, *command)
+        assert done.exit_code == 4, (command, done.output)
+        assert "cannot be read" in done.output
+        assert "run the pool again" in done.output
+
+
+def test_a_pool_of_survivors(pool: FinishedPool, pairs: Any, tmp_path: Path, prefect_server: str) -> None:
+    root = tmp_path / "pool"
+    shutil.copytree(pool.store.root, root)
+    uids = [f"{row['uid_hi']:016x}{row['uid_lo']:016x}" for row in pairs.select(["uid_hi", "uid_lo"]).to_pylist()]
+    (tmp_path / "uids.txt").write_text("\n".join(uids[::2]) + "\n")
+    summary = rebalance("small", str(root), t=5, survivors=[str(tmp_path / "uids.txt")], processes=2)
+    (told,) = plan_sizes(str(root), "small-survivors", [5])["sizes"]
+    assert told["pairs"] == summary["funnel"]["curated"]
+    found = describe_entry(str(root), "small-survivors", "photo", t=5, samples=3)
+    of_it = [
+        uid for uid, ids in zip(uids, pairs.column("entry_ids").to_pylist(), strict=True) if found["entry_id"] in ids
+    ]
+    survived = sorted(set(of_it) & set(uids[::2]))
+    assert found["count"] == len(survived) < len(of_it)
+    assert [sample["uid"] for sample in found["samples"]] == survived[:3]
+    assert trace_pair(str(root), "small-survivors", uids[0])["reason"] in ("curated", "balanced")
+    lost = trace_pair(str(root), "small-survivors", uids[1])
+    assert (lost["ended"], lost["reason"]) == ("dedup", "no_survivor")
