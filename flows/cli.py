@@ -34,6 +34,7 @@ app = typer.Typer(
 metadata = typer.Typer(help="The list of entries: build it from its sources, look at it.", no_args_is_help=True)
 app.add_typer(metadata, name="metadata")
 app.command()(cli_export.export)
+app.command()(cli_export.images)
 
 ConfigPath = Annotated[Path, typer.Argument(help="A YAML configuration, such as configs/demo.yaml.")]
 Override = Annotated[

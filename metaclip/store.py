@@ -204,6 +204,11 @@ class Store:
         with suppress(FileNotFoundError):
             self._fs.rm_file(self.path(relative))
 
+    def remove_folder(self, relative: str) -> None:
+        """Remove a folder with all that it holds, if it is there."""
+        with suppress(FileNotFoundError):
+            self._fs.rm(self.path(relative), recursive=True)
+
     def read_bytes(self, reference: Reference, name: str) -> bytes:
         """Read one file of an output whole.
 
