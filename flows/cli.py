@@ -39,6 +39,7 @@ for command in (
     inspect_pool.entry,
     inspect_pool.trace,
     cli_export.export,
+    cli_export.images,
     operate.gc,
     operate.doctor,
 ):

@@ -195,6 +195,73 @@ def keep_probability(
     return _Rows(entry_counts, offsets, entry_ids).checked(_keep_probability, float(t))
 
 
+class KeepProbability:
+    """The probability that Algorithm 1 keeps a pair, for pairs that come while a model trains.
+
+    Args:
+        entry_counts: uint64[n_entries], over the whole pool. An entry without a match there counts
+            as matched once: the pair at hand has it.
+        t: positive; `inf` gives ones.
+
+    Raises:
+        ValueError: where t is not positive.
+        TypeError: where counts are no integers.
+    """
+
+    def __init__(self, entry_counts: npt.NDArray[np.uint64], t: float) -> None:
+        if not t > 0:
+            raise ValueError(f"t must be above 0, got {t}")
+        counts = np.asarray(entry_counts)
+        if counts.dtype.kind not in "ui":
+            raise TypeError(f"entry counts must be integers, got {counts.dtype}")
+        self.t = float(t)
+        self._counts: npt.NDArray[np.uint64] = np.maximum(counts, 1).astype(np.uint64)
+
+    def __call__(self, offsets: npt.NDArray[np.int64], entry_ids: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
+        """Return the probability of each pair, float64[n]; 0 for a pair without an entry.
+
+        Args:
+            offsets: int64[n + 1]; pair i has entry_ids[offsets[i] : offsets[i + 1]].
+            entry_ids: uint32[m].
+
+        Raises:
+            ValueError: where an id is of no entry.
+        """
+        matched = np.diff(offsets) > 0
+        probability = np.zeros(len(matched))
+        probability[matched] = keep_probability(self._counts, *_without_empty(offsets, entry_ids), self.t)
+        return probability
+
+    def keeps(
+        self,
+        offsets: npt.NDArray[np.int64],
+        entry_ids: npt.NDArray[np.uint32],
+        draws: npt.NDArray[np.float64],
+    ) -> npt.NDArray[np.bool_]:
+        """Return whether each pair is kept for its draw, bool[n]: exactly where its `min_t` is at most t.
+
+        Args:
+            offsets: int64[n + 1].
+            entry_ids: uint32[m], in ascending order within a pair.
+            draws: float64[n], of `draws`.
+
+        Raises:
+            ValueError: where an id is of no entry, or a draw out of range.
+        """
+        matched = np.diff(offsets) > 0
+        kept = np.zeros(len(matched), np.bool_)
+        thresholds = min_t(self._counts, *_without_empty(offsets, entry_ids), draws[matched])
+        kept[matched] = thresholds <= self.t
+        return kept
+
+
+def _without_empty(
+    offsets: npt.NDArray[np.int64], entry_ids: npt.NDArray[np.uint32]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+    """Leave out pairs without an entry, which have no ids to leave out."""
+    return np.append(offsets[:-1][np.diff(offsets) > 0], offsets[-1]), entry_ids
+
+
 class _Rows:
     """The arrays of a set of pairs, checked once, in the form that the kernels take."""
 

@@ -59,7 +59,7 @@ def checkpointed(stage: str) -> Callable[[Callable[..., Job]], Task[..., Any]]:
             # No tags: Prefect asks its server for a slot of each tag's concurrency limit, 2 s a time;
             # runs are found by the task's name.
             persist_result=False,  # results are references to the store, which alone says what stands
-            retry_condition_fn=_worth_retrying,
+            retry_condition_fn=worth_retrying,
             retry_delay_seconds=RETRY_DELAYS_SECONDS,
         )
 
@@ -90,6 +90,7 @@ def run_one(one: Task[..., Any], config: Config, *arguments: Any) -> Done:
     return run_all(one, config, [arguments])[0]
 
 
-def _worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+def worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Say whether a task failed of something that may pass."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, TransportError | WorkerLostError | StoreOutOfReachError)
