@@ -23,6 +23,7 @@ from metaclip.report.settings import Card
 SourceKind = Literal["auto", "warc", "wat", "pairs", "webdataset"]
 TextKey = Literal["alt", "title", "data-image-title"]
 LazyAttribute = Literal["data-src", "data-original", "srcset"]
+HtmlParser = Literal["scanner", "tree"]
 
 
 def parse_t(value: object) -> object:
@@ -120,6 +121,9 @@ class Extract(Model):
     """Take no pairs from pages whose robots meta tag or X-Robots-Tag says noai or noimageai."""
     max_page_bytes: int = Field(default=16 << 20, ge=1024)
     """Pages larger than this after decoding are dropped and counted."""
+    html_parser: HtmlParser = "scanner"
+    """How images are found in a page: `scanner` reads its tags, `tree` builds the whole tree, which takes
+    several times as long and gives the same pairs. No result and no key depends on it."""
     max_failed_files: float = Field(default=0.01, ge=0, le=1)
     """The share of files that may fail for good before the stage fails."""
     language_model: str | None = None

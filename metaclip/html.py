@@ -1,4 +1,8 @@
-"""What a page's markup says about its images: the only module that knows an HTML parser."""
+"""What a page's markup says about its images, by the tree that an HTML parser builds.
+
+`metaclip.html_scan` finds the same without a tree; this is its definition, and takes the pages that
+it cannot do.
+"""
 
 import re
 from dataclasses import dataclass
@@ -41,8 +45,7 @@ def parse_page(html: bytes) -> Page:
     Raises:
         PageError: `too_complex`, for a page whose tree would take some ten seconds or more to build.
     """
-    if len(html) > _SMALL and _is_too_complex(html):
-        raise PageError("too_complex")
+    check_complexity(html)
     # One walk over the tree for all three costs half of three walks.
     base: str | None = None
     robots: list[str] = []
@@ -72,6 +75,16 @@ _NOT_NESTED = frozenset(
     b"area base br col embed hr img image input link meta param source track wbr"
     b" p li dd dt tr td th thead tbody tfoot option optgroup rt rp".split()
 )
+
+
+def check_complexity(html: bytes) -> None:
+    """Refuse pages whose tree would take some ten seconds or more to build.
+
+    Raises:
+        PageError: `too_complex`
+    """
+    if len(html) > _SMALL and _is_too_complex(html):
+        raise PageError("too_complex")
 
 
 def _is_too_complex(html: bytes) -> bool:

@@ -55,7 +55,7 @@ class ExtractJob(Job):
 
     def config(self) -> Mapping[str, Any]:
         """Return what shapes a shard's pairs: rules, model, kinds and columns."""
-        config = self.settings.model_dump(mode="json", exclude={"max_failed_files", "language_model"})
+        config = self.settings.model_dump(mode="json", exclude={"max_failed_files", "language_model", "html_parser"})
         config["language_model"] = self.model_fingerprint
         config["kinds"] = [file.kind for file in self.files]
         if any(file.kind == "pairs" for file in self.files):

@@ -1,6 +1,8 @@
 import gzip
 import logging
+import math
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,9 @@ import pytest
 from metaclip import warc
 from metaclip.config import Extract
 from metaclip.errors import UnreadableFileError
-from metaclip.images import BATCH_PAIRS, PairCollector
-from metaclip.warc import add_response, read_warc
+from metaclip.html import Page
+from metaclip.images import PairCollector
+from metaclip.warc import add_pages, read_response, read_warc
 from tests.shared import shared_data
 
 TYPES = ("request", "response", "metadata")
@@ -25,7 +28,8 @@ def response(body: bytes | str, *headers: str) -> bytes:
 def pairs(block: bytes, page_url: str = PAGE, **settings: object) -> tuple[list[tuple[str, str]], Counter[str]]:
     configuration = Extract.model_validate(settings)
     collector = PairCollector(configuration, Counter())
-    add_response(page_url, block, configuration, collector)
+    if page := read_response(page_url, block, configuration, collector.statistics):
+        add_pages([page], configuration, collector)
     batch = collector.take()
     return (list(zip(batch.urls, batch.texts, strict=True)) if batch else []), collector.statistics
 
@@ -104,18 +108,22 @@ def test_opt_out_is_a_setting() -> None:
     assert pairs(block, respect_opt_out=False)[0] == [("http://x.org/p/a", "b")]
 
 
-def test_an_unforeseen_failure_costs_one_page(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
-) -> None:
-    parse = warc.parse_page
-
-    def fail_for_some(html: bytes):
+def fail_for_poison(function: Callable[[bytes], Page]) -> Callable[[bytes], Page]:
+    def fail(html: bytes) -> Page:
         if b"poison" in html:
             raise ZeroDivisionError("poison")
-        return parse(html)
+        return function(html)
 
-    monkeypatch.setattr(warc, "parse_page", fail_for_some)
-    good, bad = response("<img src=a alt=b>"), response("<img src=poison alt=b>")
+    return fail
+
+
+@pytest.mark.parametrize("function", ["parse_page", "check_complexity"])
+def test_an_unforeseen_failure_costs_one_page(
+    function: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(warc, function, fail_for_poison(getattr(warc, function)))
+    # A frameset is parsed, whatever the setting.
+    good, bad = response("<img src=a alt=b>"), response("<frameset><frame src=poison></frameset>")
     path = write_warc(tmp_path / "x.warc.gz", [(PAGE, good), (PAGE, bad), (PAGE, bad), (PAGE, good)])
     statistics: Counter[str] = Counter()
     with caplog.at_level(logging.WARNING):
@@ -126,28 +134,69 @@ def test_an_unforeseen_failure_costs_one_page(
     assert [PAGE in record.message for record in caplog.records] == [True]
 
 
+def test_pages_that_could_not_be_scanned_are_parsed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(pages: list[bytes]) -> None:
+        raise ZeroDivisionError("scanner")
+
+    monkeypatch.setattr(warc, "scan_pages", fail)
+    found, statistics = pairs(response("<img src=a.jpg alt=b>"))
+    assert found == [("http://x.org/p/a.jpg", "b")]
+    assert statistics == {"responses": 1, "pages": 1, "images": 1, "images_kept": 1, "texts": 1}
+    assert [record.message for record in caplog.records] == ["1 pages are not scanned but parsed: scanner"]
+
+
 @pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
 def test_what_must_not_be_held_back(error: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(html: bytes) -> None:
+    def fail(*arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr(warc, "parse_page", fail)
-    with pytest.raises(error):
-        pairs(response("<p>"))
+    for function in ("html_page", "scan_pages", "parse_page"):
+        with monkeypatch.context() as patch:
+            patch.setattr(warc, function, fail)
+            with pytest.raises(error):
+                pairs(response("<frameset>"))
 
 
 def test_read_warc_takes_responses_in_order_and_in_batches(tmp_path: Path) -> None:
-    html = "".join(f"<img src={i}.jpg alt='text {i}'>" for i in range(1000))
+    html = "".join(f"<img src={i}.jpg alt='text {i}'>" for i in range(1000)) + " " * 100_000
     count = 20
     path = write_warc(tmp_path / "x.warc.gz", [(f"http://x.org/{n}/", response(html)) for n in range(count)])
     statistics: Counter[str] = Counter()
     batches = list(read_warc(path, Extract(), statistics))
-    assert [len(batch) for batch in batches] == [9000, 9000, 2000]
-    assert BATCH_PAIRS < 9000
+    # So many pages are scanned together: a megabyte of them.
+    together = math.ceil((1 << 20) / len(html))
+    assert [len(batch) for batch in batches] == [1000 * n for n in (2 * together, 20 - 2 * together)]
     urls = [url for batch in batches for url in batch.urls]
     assert urls == [f"http://x.org/{n}/{i}.jpg" for n in range(count) for i in range(1000)]
     assert statistics["pages"] == statistics["responses"] == statistics["records.response"] == count
     assert statistics["texts"] == len(urls)
+
+
+def columns(path: Path, settings: Extract) -> tuple[list[list[object]], Counter[str]]:
+    statistics: Counter[str] = Counter()
+    lists: list[list[object]] = [[], [], [], []]
+    try:
+        for batch in read_warc(str(path), settings, statistics):
+            for column, part in zip(lists, (batch.urls, batch.texts, batch.text_keys, batch.page_urls), strict=True):
+                column += list(part)
+    except UnreadableFileError as error:
+        statistics[error.reason] += 1
+    return lists, statistics
+
+
+def test_both_parsers_give_the_same_pairs_in_the_same_order_and_count_alike() -> None:
+    paths = [*sorted(shared_data("crawl", "warc").iterdir())[:2], *sorted(shared_data("wild").iterdir())]
+    texts = 0
+    for path in paths:
+        # Nothing is gained by parsing the one gigantic page of the wild files.
+        scanned, parsed = (
+            columns(path, Extract(html_parser=parser, max_page_bytes=4 << 20)) for parser in ("scanner", "tree")
+        )
+        assert scanned == parsed, path
+        texts += scanned[1]["texts"]
+    assert texts > 8000
 
 
 def test_real_pages_add_up() -> None:
