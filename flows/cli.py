@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import cli_export, display, display_metadata, display_status
+from flows import cli_export, display, display_metadata, display_status, inspect_pool, operate
 from flows.command import Json, Storage
 from flows.command import errors as _errors
 from flows.command import prefect as _prefect
@@ -33,8 +33,17 @@ app = typer.Typer(
 
 metadata = typer.Typer(help="The list of entries: build it from its sources, look at it.", no_args_is_help=True)
 app.add_typer(metadata, name="metadata")
-app.command()(cli_export.export)
-app.command()(cli_export.images)
+for command in (
+    inspect_pool.plan,
+    inspect_pool.explain,
+    inspect_pool.entry,
+    inspect_pool.trace,
+    cli_export.export,
+    cli_export.images,
+    operate.gc,
+    operate.doctor,
+):
+    app.command()(command)
 
 ConfigPath = Annotated[Path, typer.Argument(help="A YAML configuration, such as configs/demo.yaml.")]
 Override = Annotated[

@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from prefect import flow
+from prefect.client.schemas.objects import State
 
 from flows.match import match_all_shards
 from flows.metadata import metadata_stage
 from flows.run import Run
 from flows.runner import task_runner
 from metaclip.config import Config
-from metaclip.plan import check
+from metaclip.latest import nothing_new
+from metaclip.plan import check, resolve
+from metaclip.record import begin_crawls
 from metaclip.stages.partition import read_members
 from metaclip.stages.source import ListingJob
 from tasks.balance import balance
@@ -19,13 +22,13 @@ from tasks.dedup import dedup
 from tasks.partition import partition
 from tasks.progress import reporting
 from tasks.source import freeze_listing
-from tasks.workers import workers
+from tasks.workers import workers_for
 
 Stage = Literal["metadata", "extract", "match", "dedup", "count", "balance", "curate", "report"]
 
 
 @flow(name="curate", flow_run_name="{config.pool}", task_runner=task_runner())
-def curate(config: Config, until: Stage = "report") -> dict[str, Any]:
+def curate(config: Config, until: Stage = "report") -> dict[str, Any] | State[dict[str, Any]]:
     """Curate a pool: every output is found in the store or computed.
 
     Args:
@@ -33,11 +36,16 @@ def curate(config: Config, until: Stage = "report") -> dict[str, Any]:
         until: The last stage to do.
 
     Returns:
-        The summary of the run, see `flows.run.Run.summary`.
+        The summary of the run, see `flows.run.Run.summary`. A run of `source.crawl: latest` that
+        finds no newer crawl than the pool has, and nothing else to do, ends in a state `Nothing new`.
     """
+    asked, config = config, resolve(config)
     listing = check(config)
     run = Run(config)
-    with reporting(config), workers(config.execution.processes):
+    if nothing_new(asked, config, listing):
+        return run.nothing_new()
+    begin_crawls(run.store, config.pool, config.source.crawl)
+    with reporting(config), workers_for(config):
         for stage in _stages(run, config, listing, until):
             if stage == until:
                 break

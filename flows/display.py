@@ -4,14 +4,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from tasks.progress import Watcher
+from flows.terminal import plain
+
+if TYPE_CHECKING:  # importing it brings Prefect, which takes two seconds
+    from tasks.progress import Watcher
 
 STEPS = {
     "files": "files",
@@ -30,7 +33,7 @@ STEPS = {
 
 
 @contextmanager
-def progress(*, quiet: bool) -> Iterator[Watcher]:
+def progress(*, quiet: bool) -> "Iterator[Watcher]":
     """Show a bar for each stage on standard error; `quiet` shows none."""
     console = Console(stderr=True)
     with Progress(
@@ -58,6 +61,9 @@ def progress(*, quiet: bool) -> Iterator[Watcher]:
 def show_summary(summary: dict[str, Any], console: Console | None = None) -> None:
     """Print a run's summary: stages, funnel, top entries, and where the results are."""
     console = console or Console(soft_wrap=True)
+    if summary.get("nothing_new"):
+        console.print(Text(summary["message"]))
+        return
     stages = Table("stage", title=f"pool {summary['pool']}, t = {summary['t']}: {summary['seconds']:.1f} s")
     for name in ("tasks", "cached", "seconds", "MB read", "MB/s"):
         stages.add_column(name, justify="right")
@@ -83,7 +89,7 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     for entry in summary["top_entries"]:
         share = entry["curated"] / entry["count"]
         # An entry is text from a list, not markup.
-        top.add_row(Text(entry["entry"]), f"{entry['count']:,}", f"{entry['curated']:,}", f"{share:.1%}")
+        top.add_row(plain(entry["entry"]), f"{entry['count']:,}", f"{entry['curated']:,}", f"{share:.1%}")
     console.print(top)
     entries = summary["entries"]
     console.print(
@@ -93,7 +99,7 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     if not summary["funnel"]["curated"]:
         console.print("The set is empty: see which step of the funnel loses the pairs.", style="yellow")
     console.print(Text(f"set:    {short(summary['curated'])}"))
-    console.print(Text(f"report: {short(summary['report'])}"))
+    console.print(Text(f"report: {short(summary['report_page'])}"))
     command = f"metaclip rebalance {summary['pool']} --storage {summary['storage']} --t {_another(summary['t'])}"
     console.print(Text(f"next:   {command}    (another t; reads no page again)"))
 

@@ -12,7 +12,7 @@ from metaclip.store import Store
 from tasks.checkpoint import Done, run_all, run_one
 from tasks.metadata import count_ngrams, count_titles, publish_metadata, write_metadata
 from tasks.progress import reporting
-from tasks.workers import workers
+from tasks.workers import workers_for
 
 
 @flow(name="build-metadata", flow_run_name="{config.pool} metadata", task_runner=task_runner())
@@ -26,7 +26,7 @@ def build_metadata(config: Config) -> dict[str, Any]:
     started = time.monotonic()
     store = Store(config.storage)
     store.check()
-    with reporting(config), workers(config.execution.processes):
+    with reporting(config), workers_for(config):
         done = metadata_stage(config)
     (*_, listed) = done
     manifest = store.manifest(listed.reference.manifest)

@@ -23,7 +23,7 @@ from tasks.balance import balance
 from tasks.count import count
 from tasks.progress import reporting
 from tasks.survive import read_survivors, survive
-from tasks.workers import workers
+from tasks.workers import workers_for
 
 
 def _run_name() -> str:
@@ -91,7 +91,7 @@ def rebalance(
             seed = (record["config"]["balance"]["seed"] + 1) % 2**63
     run = Run(_changed(record["config"], storage, t, seed, processes), origin)
     run.recall(stages, "metadata", "source", "extract", "match", "partition", "dedup")
-    with reporting(run.config), workers(run.config.execution.processes):
+    with reporting(run.config), workers_for(run.config):
         partitions = run.recorded(stages, "survive" if "survive" in stages else "dedup")
         if survivors:
             partitions = _survivors(run, tuple(files), partitions)

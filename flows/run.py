@@ -1,24 +1,33 @@
 """What a flow run has done so far: its outputs by stage, and the summary made of them."""
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from prefect import Task
+from prefect import Task, get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from metaclip.config import Config, format_t
 from metaclip.manifest import Reference
 from metaclip.record import write_record
+from metaclip.report.inputs import SetParts
 from metaclip.stages.curate import CuratedSetJob
-from metaclip.stages.report import REPORT, ReportJob
+from metaclip.stages.report import PAGE, REPORT, ReportJob
 from metaclip.store import Store
 from tasks.checkpoint import Done, run_all
 from tasks.curate import curate_part, curate_set
+from tasks.curve import curve
 from tasks.report import publish, report
+from tasks.survey import survey
 
 SINGLE = ("metadata", "source", "partition", "survivors", "count", "report")
 """Stages with one output for the whole pool; the record names it without a list."""
 
+
+NOTHING_NEW = "Nothing new"
+"""The name of the state that such a run ends in."""
 
 COUNTED = ("ngrams", "titles")
 """Stages that the metadata is built of; the finished pool needs them no longer."""
@@ -77,8 +86,14 @@ class Run:
         (metadata,), (counts,) = self.outputs("metadata"), self.outputs("count")
         extracted, matched, unique = self.outputs("extract"), self.outputs("match"), self.outputs("dedup")
         t = self.config.balance.threshold
-        survived = self.outputs("survive")
-        job = ReportJob(metadata, extracted, matched, unique, counts, self._curated, t, survived)
+        balanced, survived = self.outputs("balance"), self.outputs("survive")
+        curves = self.do(curve, *((part, counts) for part in balanced))
+        pool = self.do(survey, *((part, math.inf) for part in balanced))
+        chosen = pool if math.isinf(t) else self.do(survey, *((part, t) for part in balanced))
+        parts = SetParts(
+            metadata, extracted, matched, unique, counts, balanced, curves, pool, chosen, self._curated, survived
+        )
+        job = ReportJob(parts, t, self.config.card)
         (reported,) = self.do(report, (job,))
         self._report = self.store.output_json(reported.manifest, REPORT)
         stages = {
@@ -87,13 +102,14 @@ class Run:
             if name not in ("curate", *COUNTED)
         }
         write_record(self.store, self.config, stages, format_t(t), [self._curated.manifest], self.survivors_of)
-        publish(self.config.pool, self.store.address(f"{reported.folder}/{REPORT}"), self._report)
+        publish(self.config.pool, self.store.address(f"{reported.folder}/{PAGE}"), self._report)
 
     def summary(self) -> dict[str, Any]:
         """Return what was done, as JSON values.
 
         `stages` has for each stage its tasks, how many were found in the store (`cached`), and for
-        the others the seconds of worker time, MB read and MB read a second.
+        the others the seconds of worker time, MB read and MB read a second. `crawls` has the names
+        of the crawls where the source has any.
         """
         summary: dict[str, Any] = {
             "pool": self.config.pool,
@@ -102,16 +118,29 @@ class Run:
             "seconds": round(time.monotonic() - self._started, 3),
             "stages": [self._stage_summary(name, done) for name, done in self._done.items()],
         }
+        if self.config.source.crawl:
+            summary["crawls"] = self.config.source.crawl
         if self._curated is not None:
             summary["curated"] = self.store.address(self._curated.folder)
         if self._report is not None:
-            summary["report"] = self.store.address(f"{self.outputs('report')[-1].folder}/{REPORT}")
+            folder = self.outputs("report")[-1].folder
+            summary["report"] = self.store.address(f"{folder}/{REPORT}")
+            summary["report_page"] = self.store.address(f"{folder}/{PAGE}")
             summary["funnel"] = self._report["funnel"]
             summary["entries"] = self._report["entries"]
             if "survivors" in self._report:
                 summary["survivors"] = self._report["survivors"]
             summary["top_entries"] = self._report["top_entries"][:10]
         return summary
+
+    def nothing_new(self) -> State[dict[str, Any]]:
+        """Return the state of a run that has nothing to do: the newest crawl is part of the pool."""
+        message = (
+            f"nothing new: pool {self.config.pool} has {', '.join(self.config.source.crawl)}, and all of it stands"
+        )
+        get_run_logger().info(message)
+        summary = self.summary() | {"nothing_new": True, "message": message}
+        return Completed(name=NOTHING_NEW, message=message, data=summary)
 
     def _stage_summary(self, name: str, done: list[Done]) -> dict[str, Any]:
         computed = [one for one in done if not one.cached]

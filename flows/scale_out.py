@@ -10,7 +10,7 @@ one live on, write the same bytes.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import httpx
@@ -169,8 +169,7 @@ class _Supervisor:
         started = run_deployment(
             self._config.execution.deployment,
             parameters={
-                # What was left to its default, such as the number of processes, is the worker's to choose.
-                "config": self._config.model_dump(mode="json", exclude_unset=True),
+                "config": part_of(self._config),
                 "shards": self._shards,
                 "first": first,
                 "last": last,
@@ -264,6 +263,15 @@ class _Supervisor:
                     total.cached += standing
             stages[stage] = total
         self._progress.replace(stages)
+
+
+def part_of(config: Config) -> dict[str, Any]:
+    """Return the configuration of one run on a worker, with its part of the downloads."""
+    # What was left to its default, such as the number of processes, is the worker's to choose.
+    part = config.model_dump(mode="json", exclude_unset=True)
+    part["source"]["max_downloads"] = config.source.max_downloads // config.execution.runs_at_once
+    part["execution"].pop("deployment", None)  # it starts no runs of its own
+    return part
 
 
 def _add(total: StageState, part: StageState) -> None:

@@ -18,6 +18,7 @@ from metaclip.config_base import Model
 from metaclip.errors import ConfigError
 from metaclip.language import LABELS
 from metaclip.metadata.settings import Metadata
+from metaclip.report.settings import Card
 
 SourceKind = Literal["auto", "warc", "wat", "pairs", "webdataset"]
 TextKey = Literal["alt", "title", "data-image-title"]
@@ -214,6 +215,7 @@ class Config(Model):
     dedup: Dedup = Dedup()
     balance: Balance = Balance()
     curate: Curate = Curate()
+    card: Card = Card()
     execution: Execution = Field(default_factory=Execution)
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""From `source.paths` to shards: listings, lists of paths, kinds and fingerprints of files.
+"""From `source.paths` and `source.crawl` to shards: listings, lists of paths, kinds and fingerprints of files.
 
 A listing is settled before any work, so that what is missing or unknown is refused at once.
 """
@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Literal, cast
 
 from metaclip.config import Source
-from metaclip.errors import InputError
-from metaclip.streams import call_store, filesystem, identify, open_stream, scheme
+from metaclip.crawls import COMMON_CRAWL, missing_crawl, paths_list
+from metaclip.errors import InputError, UnreadableFileError
+from metaclip.streams import call_store, filesystem, identify, read_whole, scheme
 
 logger = logging.getLogger(__name__)
 
 Kind = Literal["warc", "wat", "pairs", "webdataset"]
-
-COMMON_CRAWL = "https://data.commoncrawl.org/"
 
 _KINDS: list[tuple[re.Pattern[str], Kind]] = [
     (re.compile(r"\.wat(\.gz|\.zst)?$"), "wat"),
@@ -58,23 +57,28 @@ class _Listed:
 
 
 def list_shards(source: Source) -> list[list[SourceFile]]:
-    """List a source's files, grouped into shards of `files_per_shard` within each entry of `paths`.
+    """List a source's files, grouped into shards of `files_per_shard` within each path and each crawl.
 
     Folders and globs are sorted, lists stay as written, a file listed twice is used once, and
-    `source.limit` counts over the whole listing. Local paths become absolute. A fingerprint is the
+    `source.limit` counts over all of `paths`, and for each crawl. Local paths become absolute. A fingerprint is the
     path for crawl files (Common Crawl never rewrites one), size and content for others.
 
     Raises:
         InputError: naming what is missing, empty, or of a kind that its name does not tell.
+        ConfigError: a crawl that there is none of; the message names those that are near.
         TransportError: a list or a store that is out of reach for now.
     """
     shards: list[list[SourceFile]] = []
     seen: set[str] = set()
     repeats = 0
     room = source.limit
-    for entry in source.paths:
+    entries = [(_files_of(path, _expand(path.strip(), source), source), False) for path in source.paths]
+    entries += [(_files_of(crawl, _expand_crawl(crawl, source), source), True) for crawl in source.crawl]
+    for found, is_crawl in entries:
+        if is_crawl:
+            room = source.limit  # a new crawl must not depend on how many files older ones gave
         files: list[tuple[_Listed, Kind]] = []
-        for listed, kind in _files_of(entry, source):
+        for listed, kind in found:
             if room is not None and len(files) >= room:
                 break
             if listed.path in seen:
@@ -98,10 +102,10 @@ def kind_of(name: str) -> Kind | None:
     return next((kind for pattern, kind in _KINDS if pattern.search(name)), None)
 
 
-def _files_of(entry: str, source: Source) -> Iterator[tuple[_Listed, Kind]]:
+def _files_of(entry: str, expanded: Iterator[_Listed], source: Source) -> Iterator[tuple[_Listed, Kind]]:
     """Yield an entry's files with their kinds, those that are no data left out and counted."""
     skipped = used = 0
-    for listed in _expand(entry.strip(), source):
+    for listed in expanded:
         name = listed.path.rsplit("/", 1)[-1]
         named = kind_of(listed.path)
         if not listed.sought and (_NO_DATA.search(name.lower()) or _other_kind(named, source)):
@@ -143,6 +147,15 @@ def _expand(entry: str, source: Source) -> Iterator[_Listed]:
         yield from _expand_store(entry)
     else:
         yield from _expand_local(_absolute(entry.removeprefix("file://") if scheme(entry) else entry))
+
+
+def _expand_crawl(crawl: str, source: Source) -> Iterator[_Listed]:
+    base = source.base or COMMON_CRAWL
+    location = paths_list(crawl, source.kind, base)
+    try:
+        yield from _read_list(location if scheme(location) else _absolute(location), base)
+    except UnreadableFileError as error:
+        raise missing_crawl(crawl, source.kind, source.base, error) from error
 
 
 def _absolute(path: str) -> str:
@@ -187,8 +200,7 @@ def _expand_store(address: str) -> Iterator[_Listed]:
 
 def _read_list(location: str, base: str | None) -> Iterator[_Listed]:
     """Read a list of paths, one a line, as Common Crawl publishes them."""
-    with open_stream(location) as stream:
-        content = stream.read()
+    content = read_whole(location)
     try:
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)

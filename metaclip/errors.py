@@ -48,10 +48,26 @@ class TransportError(InputError):
     """A file that could not be fetched now but may be later: the task is retried."""
 
 
+class ChangedFileError(TransportError):
+    """A file that was replaced by another while it was read: read it again from its start."""
+
+    def __init__(self, path: str, detail: str) -> None:
+        super().__init__(f"{path}: changed while it was read: {detail}")
+        self.path = path
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type["ChangedFileError"], tuple[str, str]]:
+        return type(self), (self.path, self.detail)
+
+
 class StoreError(MetaclipError):
     """An output of an earlier stage that is missing, short or altered, or a store out of reach."""
 
     exit_code = 4
+
+
+class StoreOutOfReachError(StoreError):
+    """A store that gave no answer now but may give one later: the task is retried."""
 
 
 class StageError(MetaclipError):

@@ -142,10 +142,15 @@ def write_parquet(sink: HashingFile, schema: pa.Schema, tables: Iterator[pa.Tabl
     return rows
 
 
-def group_bytes(file: pq.ParquetFile, group: int) -> int:
-    """Return the bytes that a row group takes up in its file."""
+def group_bytes(file: pq.ParquetFile, group: int, columns: Sequence[str] | None = None) -> int:
+    """Return the bytes that a row group takes up in its file, or some of its columns do."""
     stated = file.metadata.row_group(group)
-    return sum(stated.column(column).total_compressed_size for column in range(stated.num_columns))
+    chunks = [stated.column(number) for number in range(stated.num_columns)]
+    return sum(
+        chunk.total_compressed_size
+        for chunk in chunks
+        if columns is None or chunk.path_in_schema.partition(".")[0] in columns
+    )
 
 
 def _write_group(writer: pq.ParquetWriter, table: pa.Table) -> None:

@@ -1,22 +1,25 @@
 """From a configuration to the jobs of its first stages, with every mistake found before any work."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
-from metaclip.config import Config
+from metaclip.client import Client, current_client, downloading
+from metaclip.config import LATEST, Config
 from metaclip.crawl import SourceFile, list_shards
+from metaclip.crawls import resolve_crawls
 from metaclip.entries import fingerprint
 from metaclip.errors import StageError
+from metaclip.files import side_by_side
 from metaclip.language import find_model, model_fingerprint
 from metaclip.manifest import Reference
 from metaclip.metadata.dump import can_be_split, is_dump
 from metaclip.metadata.inputs import list_inputs
 from metaclip.metadata.titles import pageview_addresses
 from metaclip.metadata.wordnet import wordnet_fingerprint
+from metaclip.record import begun_crawls, record_address
 from metaclip.stages.base import Job
 from metaclip.stages.build import BuildJob
 from metaclip.stages.extract import ExtractJob
@@ -29,8 +32,23 @@ from metaclip.store import Store
 
 J = TypeVar("J", bound=Job)
 
-FIND_THREADS = 16
-"""Manifests looked for at once."""
+
+def resolve(config: Config) -> Config:
+    """Replace `latest` in `source.crawl` by names.
+
+    Raises:
+        InputError, TransportError: the newest crawl cannot be told.
+    """
+    if LATEST not in config.source.crawl:
+        return config
+    store = Store(config.storage)
+    with downloading(_client(config)):
+        return resolve_crawls(config, store.read_json(record_address(config.pool)), begun_crawls(store, config.pool))
+
+
+def _client(config: Config) -> Client:
+    """Return this process's client in the name that the configuration gives."""
+    return replace(current_client(), contact=config.source.contact)
 
 
 def check(config: Config) -> ListingJob:
@@ -41,9 +59,11 @@ def check(config: Config) -> ListingJob:
         InputError: if a source path is missing or holds nothing usable.
         StoreError: if the store cannot be used.
     """
-    metadata_plan(config)
-    find_model(config.extract.language_model)
-    listing = ListingJob(tuple(tuple(shard) for shard in list_shards(config.source)))
+    config = resolve(config)
+    with downloading(_client(config)):
+        metadata_plan(config)
+        find_model(config.extract.language_model)
+        listing = ListingJob(tuple(tuple(shard) for shard in list_shards(config.source)))
     Store(config.storage).check()
     return listing
 
@@ -162,8 +182,7 @@ def find_shards(
         job = MatchJob(extracted, metadata, config.match)
         return ShardOutputs(extracted, job.find(store, config.execution.verify))
 
-    with ThreadPoolExecutor(FIND_THREADS) as threads:
-        return list(threads.map(find, shards))
+    return side_by_side(find, shards)
 
 
 def check_failed_files(store: Store, extracted: Sequence[Reference], limit: float, files: int | None = None) -> None:
@@ -175,8 +194,7 @@ def check_failed_files(store: Store, extracted: Sequence[Reference], limit: floa
     Raises:
         StageError: naming the first of them.
     """
-    with ThreadPoolExecutor(FIND_THREADS) as threads:
-        read = list(threads.map(lambda one: store.manifest(one.manifest).statistics, extracted))
+    read = side_by_side(lambda one: store.manifest(one.manifest).statistics, extracted)
     failed = [file for statistics in read for file in statistics["failed_files"]]
     if files is None:
         files = sum(statistics["counts"]["files"] for statistics in read)

@@ -50,11 +50,31 @@ def read_record(store: Store, pool: str) -> dict[str, Any]:
     Raises:
         ConfigError: if the store has no finished run of that pool; the message names those it has.
     """
+    store.reach()
     record = store.read_json(record_address(pool))
     if record is None:
         known = ", ".join(store.names("pools")) or "none"
         raise ConfigError(f"no finished pool {pool!r} in {store.root}; there: {known}. Run `metaclip run` first")
     return dict(record)
+
+
+def begun_crawls(store: Store, pool: str) -> list[str]:
+    """Return the crawls that runs of a pool have begun with, finished or not."""
+    begun = store.read_json(_begun_address(pool)) or {}
+    return list(begun.get("crawls", []))
+
+
+def begin_crawls(store: Store, pool: str, crawls: Sequence[str]) -> None:
+    """Remember that a run begins with these crawls, so that a later one goes on with them.
+
+    A run that is cut off writes no record; by the next one `latest` may be another crawl.
+    """
+    if crawls and list(crawls) != begun_crawls(store, pool):
+        store.write_json(_begun_address(pool), {"pool": pool, "crawls": list(crawls)})
+
+
+def _begun_address(pool: str) -> str:
+    return f"crawls/{pool}.json"
 
 
 def survivors_name(store: Store, pool: str, name: str | None) -> str:

@@ -54,6 +54,24 @@ CURATED = pa.schema(
 )
 """`curate`: img2dataset's `url` and `caption`, with what a data card needs beside them."""
 
+CURVE = pa.schema(
+    [
+        pa.field("group", pa.uint32()),
+        pa.field("step", pa.uint32(), nullable=False),
+        pa.field("count", pa.uint64(), nullable=False),
+    ]
+)
+"""`curve`: where `group` is null the pairs whose min_t is of that step of t, else their matches of
+that group of entries (`report/grid.py`)."""
+
+HOST_COUNT = pa.schema([pa.field("host", pa.string(), nullable=False), pa.field("pairs", pa.uint64(), nullable=False)])
+"""`survey`: hosts of image addresses, by falling number of pairs."""
+
+SET_COUNT = ENTRY.append(pa.field("count", pa.uint64(), nullable=False)).append(
+    pa.field("curated_count", pa.uint64(), nullable=False)
+)
+"""`report`: each entry with its matches in the pool and in the set."""
+
 TEXT_COUNT = pa.schema([pa.field("text", pa.string(), nullable=False), pa.field("count", pa.uint64(), nullable=False)])
 """`ngrams` and `titles`: words, or titles, by code point, with how often they were met."""
 

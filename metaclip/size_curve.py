@@ -5,20 +5,19 @@ every row group. So a size needs one row group of each partition at most, whatev
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metaclip.errors import ConfigError
+from metaclip.errors import ConfigError, StoreError
+from metaclip.files import side_by_side
 from metaclip.manifest import Reference
 from metaclip.schemas import BALANCED
 from metaclip.stages.extract import PAIRS
 from metaclip.store import Store
-
-THREADS = 16
 
 
 class StoredSizeCurve:
@@ -29,18 +28,16 @@ class StoredSizeCurve:
         partitions: outputs of the balance stage.
 
     Raises:
-        StoreError: if one of them is missing.
+        StoreError: if one of them is missing, or damaged where it is read.
     """
 
     def __init__(self, store: Store, partitions: Sequence[Reference]) -> None:
-        with ThreadPoolExecutor(THREADS) as threads:
-            self._parts = list(threads.map(lambda reference: _Partition(store, reference), partitions))
+        self._parts = side_by_side(lambda reference: _Partition(store, reference), partitions)
         self.total = sum(part.total for part in self._parts)
 
     def pairs(self, t: float) -> int:
         """Return the number of pairs with min_t <= t."""
-        with ThreadPoolExecutor(THREADS) as threads:
-            return sum(threads.map(lambda part: part.pairs(t), self._parts))
+        return sum(side_by_side(lambda part: part.pairs(t), self._parts))
 
     def t(self, pairs: int) -> float:
         """Return the smallest t that keeps at least so many pairs.
@@ -57,8 +54,7 @@ class StoredSizeCurve:
         high = float(bounds[np.searchsorted(surely, pairs)])
         too_low = int(np.searchsorted(at_most, pairs)) - 1
         low = float(bounds[too_low]) if too_low >= 0 else -np.inf
-        with ThreadPoolExecutor(THREADS) as threads:
-            between = np.concatenate(list(threads.map(lambda part: part.between(low, high), self._parts)))
+        between = np.concatenate(side_by_side(lambda part: part.between(low, high), self._parts))
         wanted = pairs - self.pairs(low) - 1
         return float(np.partition(between, wanted)[wanted])
 
@@ -67,6 +63,7 @@ class _Partition:
     """The footer of one balanced file, and the row groups that were asked for."""
 
     def __init__(self, store: Store, reference: Reference) -> None:
+        self._address = store.address(f"{reference.folder}/{PAIRS}")
         self._file: pq.ParquetFile = store.open_parquet(reference, PAIRS)
         metadata = self._file.metadata
         column = BALANCED.get_field_index("min_t")
@@ -100,7 +97,13 @@ class _Partition:
         return values[(values > low) & (values <= high)]
 
     def _read(self, group: int) -> npt.NDArray[np.float64]:
-        column = self._file.read_row_group(group, columns=["min_t"]).column("min_t")
+        try:
+            column = self._file.read_row_group(group, columns=["min_t"]).column("min_t")
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(
+                f"{self._address}: row group {group} cannot be read: {error}; delete the file and run the pool again,"
+                " which remakes it"
+            ) from error
         return np.asarray(column.to_numpy(), np.float64)
 
 

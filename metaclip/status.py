@@ -1,15 +1,14 @@
 """What a pool consists of, whether all of it stands, and what its runs are doing; from the store alone."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from metaclip.files import side_by_side
 from metaclip.manifest import Manifest
 from metaclip.record import read_record, record_address
 from metaclip.runs import RunState, runs_of
 from metaclip.store import Store, Verify
 
-THREADS = 16
 RUNS = 5
 """Runs that ended are told of up to this number."""
 
@@ -26,6 +25,7 @@ def pool_status(storage: str, pool: str, verify: Verify = "size") -> dict[str, A
         ConfigError: if the store knows no pool of that name.
     """
     store = Store(storage)
+    store.reach()
     runs = runs_of(store, pool)
     # A pool that has runs may have no record yet; one that has neither is unknown.
     finished = store.read_json(record_address(pool)) is not None or not runs
@@ -54,8 +54,7 @@ def pool_status(storage: str, pool: str, verify: Verify = "size") -> dict[str, A
 
 
 def _find(store: Store, addresses: Sequence[str], verify: Verify) -> list[Manifest | None]:
-    with ThreadPoolExecutor(THREADS) as threads:
-        return list(threads.map(lambda address: store.find(address, verify), addresses))
+    return side_by_side(lambda address: store.find(address, verify), addresses)
 
 
 def _runs(runs: Sequence[RunState]) -> list[dict[str, Any]]:

@@ -5,22 +5,24 @@ raised after a few attempts; what will not (missing, forbidden) is an `Unreadabl
 """
 
 import io
-import os
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar
 
 import aiohttp
 import botocore.exceptions  # type: ignore[import-untyped]
-import fsspec
 
-from metaclip.download import Backoff, head, open_url
-from metaclip.errors import InputError, TransportError, UnreadableFileError
+from metaclip.client import Client
+from metaclip.download import head, open_url
+from metaclip.errors import ChangedFileError, InputError, TransportError, UnreadableFileError
+from metaclip.object_store import connect, is_s3
+from metaclip.resume import Answer, Fault, ResumingStream
+from metaclip.s3_stream import NO_CREDENTIALS, S3Stream, s3_error
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -41,10 +43,11 @@ def scheme(path: str) -> str:
     return found[1].lower() if found else ""
 
 
-def open_stream(path: str, offset: int = 0, backoff: Backoff | None = None) -> BinaryIO:
+def open_stream(path: str, offset: int = 0, client: Client | None = None) -> BinaryIO:
     """Open a file for sequential reading from a byte offset.
 
-    http(s) is streamed and goes on by a Range request where the connection drops.
+    What is remote is streamed, by the client of this process if none is given, and goes on from the
+    byte reached where the connection drops.
 
     Raises:
         UnreadableFileError: missing or forbidden, for good (on opening, or later for http).
@@ -53,10 +56,10 @@ def open_stream(path: str, offset: int = 0, backoff: Backoff | None = None) -> B
     """
     kind = scheme(path)
     if kind in ("http", "https"):
-        return open_url(path, offset, backoff)
+        return open_url(path, offset, client)
     if kind in ("", "file"):
         return _open_local(path.removeprefix("file://") if kind else path, offset)
-    return _open_store(path, offset)
+    return _open_store(path, offset, client)
 
 
 def _open_local(path: str, offset: int) -> BinaryIO:
@@ -74,11 +77,9 @@ def _open_local(path: str, offset: int) -> BinaryIO:
     return stream
 
 
-def _open_store(path: str, offset: int) -> BinaryIO:
-    raw = call_store(path, lambda: filesystem(path).open(path, "rb", cache_type="readahead"))
-    stream = _StoreStream(path, raw)
-    if offset:
-        stream.seek(offset)
+def _open_store(path: str, offset: int, client: Client | None) -> BinaryIO:
+    stream = (S3Stream if is_s3(path) else _StoreStream)(path, offset, client)
+    stream.start()
     return io.BufferedReader(stream, buffer_size=256 << 10)
 
 
@@ -89,7 +90,7 @@ def filesystem(path: str) -> Any:
         InputError: no library for it is installed.
     """
     try:
-        return fsspec.url_to_fs(path)[0]
+        return connect(path)[0]
     except ImportError as error:
         raise InputError(f"{path}: {error}; install that library to read {scheme(path)}:// addresses") from error
     except ValueError as error:
@@ -104,69 +105,84 @@ def call_store(path: str, call: Callable[[], _T]) -> _T:
         raise UnreadableFileError(path, "not_found", "the store has no such object") from error
     except PermissionError as error:
         raise UnreadableFileError(path, "forbidden", f"the store refuses access: {error}") from error
-    except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
-        raise InputError(
-            f"{path}: {error}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,"
-            " or FSSPEC_S3_ANON=true for a bucket that is open to all"
-        ) from error
+    except NO_CREDENTIALS as error:
+        raise s3_error(path, error) from error
     except _STORE_FAULTS as error:
         raise TransportError(f"{path}: {type(error).__name__}: {error}") from error
 
 
-class _StoreStream(io.RawIOBase):
-    """A raw view of an fsspec file whose reads fail with this project's errors."""
+class _StoreStream(ResumingStream):
+    """The bytes of an object of any other store that fsspec knows."""
 
-    def __init__(self, path: str, file: Any) -> None:
-        super().__init__()
-        self._path = path
-        self._file = file
+    def ask(self, start: int, version: str | None) -> Answer | None:
+        def opened() -> tuple[Any, Identity | None]:
+            store = filesystem(self.address)
+            file = store.open(self.address, "rb", cache_type="readahead")
+            file.seek(start)
+            return file, _identity(store.info(self.address))
 
-    def readable(self) -> bool:
-        return True
+        try:
+            file, identity = call_store(self.address, opened)
+        except TransportError as error:
+            raise Fault(str(error)) from error
 
-    def seekable(self) -> bool:
-        return True
+        def read(count: int) -> bytes:
+            try:
+                return bytes(call_store(self.address, lambda: file.read(count)))
+            except TransportError as error:
+                raise Fault(str(error)) from error
 
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return cast(int, call_store(self._path, lambda: self._file.seek(offset, whence)))
-
-    def tell(self) -> int:
-        return cast(int, self._file.tell())
-
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        view = memoryview(buffer)
-        data = call_store(self._path, lambda: self._file.read(len(view)))
-        view[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        if not self.closed:
-            self._file.close()
-        super().close()
+        size = identity.bytes if identity is not None else None
+        return Answer(read, file.close, start, size, identity.tag if identity is not None else None)
 
 
-def identify(path: str, backoff: Backoff | None = None) -> Identity:
+def read_whole(path: str, client: Client | None = None) -> bytes:
+    """Read a small file, such as a list of paths, anew if it changes meanwhile.
+
+    Raises:
+        UnreadableFileError, TransportError, InputError: as `open_stream`.
+    """
+    for _ in range(2):
+        try:
+            with open_stream(path, 0, client) as stream:
+                return stream.read()
+        except ChangedFileError as error:
+            logger.info("%s", error)
+    with open_stream(path, 0, client) as stream:
+        return stream.read()
+
+
+def identify(path: str, client: Client | None = None) -> Identity:
     """Return what tells this version of a remote object from others: its ETag, else its date and size.
 
     Raises:
         InputError: the server gives neither.
         TransportError, UnreadableFileError: as `open_stream`.
     """
+    found = None
     if scheme(path) in ("http", "https"):
-        headers = head(path, backoff)
+        headers = head(path, client)
         length = headers.get("Content-Length") or ""
-        tag, date, size = headers.get("ETag"), headers.get("Last-Modified"), int(length) if length.isdigit() else None
+        size = int(length) if length.isdigit() else None
+        tag, date = headers.get("ETag"), headers.get("Last-Modified")
+        if tag or (date and size is not None):
+            found = Identity(str(tag or date).strip('"'), size)
     else:
-        info: dict[str, Any] = call_store(path, lambda: filesystem(path).info(path))
-        lower = {name.lower().replace("_", ""): value for name, value in info.items()}
-        tag = next((lower[name] for name in ("etag", "md5hash", "contentmd5") if lower.get(name)), None)
-        date = next((lower[name] for name in ("lastmodified", "updated", "mtime", "created") if lower.get(name)), None)
-        size = info.get("size")
+        found = _identity(call_store(path, lambda: filesystem(path).info(path)))
+    if found is None:
+        raise InputError(
+            f"{path}: its server states neither an ETag nor a date with a size, so a changed file could not be"
+            " told from the old one; copy the file to a local folder or an object store and name that"
+        )
+    return found
+
+
+def _identity(info: dict[str, Any]) -> Identity | None:
+    """Find the ETag, else the date and size, in what a store tells of an object."""
+    lower = {name.lower().replace("_", ""): value for name, value in info.items()}
+    tag = next((lower[name] for name in ("etag", "md5hash", "contentmd5") if lower.get(name)), None)
+    date = next((lower[name] for name in ("lastmodified", "updated", "mtime", "created") if lower.get(name)), None)
+    size = info.get("size")
     if tag:
         return Identity(str(tag).strip('"'), size)
-    if date and size is not None:
-        return Identity(str(date), size)
-    raise InputError(
-        f"{path}: its server states neither an ETag nor a date with a size, so a changed file could not be"
-        " told from the old one; copy the file to a local folder or an object store and name that"
-    )
+    return Identity(str(date), size) if date and size is not None else None

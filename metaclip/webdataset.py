@@ -8,8 +8,8 @@ from typing import Any, BinaryIO
 
 from metaclip.config import Extract
 from metaclip.errors import UnreadableFileError
-from metaclip.images import PairBatch
 from metaclip.members import Break, read_members
+from metaclip.pair_batch import PairBatch
 from metaclip.pairs import PAGE_COLUMNS, TEXT_COLUMNS, URL_COLUMNS, SampleCollector, parse_json
 from metaclip.streams import open_stream
 

@@ -12,7 +12,7 @@ from prefect.runtime import task_run
 from prefect.states import Completed
 
 from metaclip.config import Config
-from metaclip.errors import TransportError, WorkerLostError
+from metaclip.errors import StoreOutOfReachError, TransportError, WorkerLostError
 from metaclip.manifest import Reference
 from metaclip.stages.base import Job
 from metaclip.store import Store
@@ -48,7 +48,7 @@ def checkpointed(stage: str) -> Callable[[Callable[..., Job]], Task[..., Any]]:
             reference = job.find(Store(config.storage), config.execution.verify)
             if reference is not None:
                 return Completed(name=CACHED, message=job.label, data=Done(stage, reference, True, 0.0))
-            reference, seconds = run_in_worker(config.execution.processes, config.storage, job)
+            reference, seconds = run_in_worker(config, job)
             get_run_logger().info("%s %s: %s rows in %.1f s", stage, job.label, f"{reference.rows:,}", seconds)
             return Done(stage, reference, False, seconds)
 
@@ -93,4 +93,4 @@ def run_one(one: Task[..., Any], config: Config, *arguments: Any) -> Done:
 def worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """Say whether a task failed of something that may pass."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, TransportError | WorkerLostError)
+    return isinstance(error, TransportError | WorkerLostError | StoreOutOfReachError)

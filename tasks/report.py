@@ -14,7 +14,7 @@ from tasks.checkpoint import checkpointed
 
 @checkpointed("report")
 def report(config: Config, job: ReportJob) -> ReportJob:
-    """Write `report.json`."""
+    """Write the report, its parts as files, and the data card."""
     return job
 
 

@@ -16,9 +16,12 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import wait
 
+from metaclip.client import DOWNLOADS, Client, downloading, set_client
+from metaclip.config import Config, Source
 from metaclip.errors import WorkerLostError
 from metaclip.manifest import Reference
 from metaclip.stages.base import Job, run_job
@@ -26,12 +29,33 @@ from metaclip.store import Store
 
 logger = logging.getLogger(__name__)
 
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+@dataclass(frozen=True)
+class Downloads:
+    """How the processes of a run download: so many at once over all of them, and in whose name."""
+
+    at_once: int = DOWNLOADS
+    contact: str | None = None
+
+    @classmethod
+    def of(cls, source: Source) -> "Downloads":
+        """Return what a source's settings say."""
+        return cls(source.max_downloads, source.contact)
+
+    def client(self) -> Client:
+        """Return a client with slots that new processes share."""
+        return Client(_SPAWN.BoundedSemaphore(self.at_once), self.contact)
+
 
 class Workers:
     """A pool of processes that is made anew when one of them is lost."""
 
-    def __init__(self, processes: int) -> None:
+    def __init__(self, processes: int, downloads: Downloads) -> None:
         self.processes = processes
+        self.downloads = downloads
+        self.client = downloads.client()
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
 
@@ -51,6 +75,7 @@ class Workers:
             with self._lock:
                 if self._pool is pool:
                     self._pool = None
+                    self.client = self.downloads.client()  # a lost process may have held slots
             pool.shutdown(wait=False)
             raise WorkerLostError(
                 f"{job.STAGE} {job.label}: a worker process died (killed, or out of memory). If it happens again, set"
@@ -60,9 +85,7 @@ class Workers:
     def _started(self) -> ProcessPoolExecutor:
         with self._lock:
             if self._pool is None:
-                self._pool = ProcessPoolExecutor(
-                    self.processes, multiprocessing.get_context("spawn"), initializer=_begin
-                )
+                self._pool = ProcessPoolExecutor(self.processes, _SPAWN, initializer=_begin, initargs=(self.client,))
                 with _hidden_main():
                     # Processes start as jobs come in; start them all while the main module is hidden.
                     for future in [self._pool.submit(time.sleep, 0.05) for _ in range(self.processes)]:
@@ -88,8 +111,9 @@ def _hidden_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _begin() -> None:
-    """End this process when its parent dies, even of SIGKILL: nobody would take its results."""
+def _begin(client: Client) -> None:
+    """Download with the run's client, and end when the parent dies, even of SIGKILL: nobody would take results."""
+    set_client(client)
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -106,31 +130,44 @@ def _timed(root: str, job: Job) -> tuple[Reference, float]:
     return reference, time.monotonic() - started
 
 
-_pools: dict[int, Workers] = {}
-_users: Counter[int] = Counter()
+_Shape = tuple[int, Downloads]
+
+_pools: dict[_Shape, Workers] = {}
+_users: Counter[_Shape] = Counter()
 _guard = threading.Lock()
 
 
 @contextmanager
-def workers(processes: int) -> Iterator[None]:
-    """Have worker processes while a flow runs; a flow within it that wants as many shares them."""
+def workers(processes: int, downloads: Downloads = Downloads()) -> Iterator[None]:
+    """Have worker processes while a flow runs; a flow within it that wants the same shares them.
+
+    This process downloads with the same slots meanwhile.
+    """
+    shape = (processes, downloads)
     with _guard:
-        if processes not in _pools:
-            _pools[processes] = Workers(processes)
-        _users[processes] += 1
+        if shape not in _pools:
+            _pools[shape] = Workers(processes, downloads)
+        _users[shape] += 1
+        client = _pools[shape].client
     try:
-        yield
+        with downloading(client):
+            yield
     finally:
         with _guard:
-            _users[processes] -= 1
-            ended = _pools.pop(processes) if not _users[processes] else None
+            _users[shape] -= 1
+            ended = _pools.pop(shape) if not _users[shape] else None
         if ended is not None:
             ended.close()
 
 
-def run_in_worker(processes: int, root: str, job: Job) -> tuple[Reference, float]:
+def workers_for(config: Config) -> AbstractContextManager[None]:
+    """Have the worker processes that a configuration asks for."""
+    return workers(config.execution.processes, Downloads.of(config.source))
+
+
+def run_in_worker(config: Config, job: Job) -> tuple[Reference, float]:
     """Compute a job in one of the running flow's worker processes."""
-    pool = _pools.get(processes)
+    pool = _pools.get((config.execution.processes, Downloads.of(config.source)))
     if pool is None:
-        raise RuntimeError(f"no workers: run tasks inside `with workers({processes})`")
-    return pool.run(root, job)
+        raise RuntimeError("no workers: run tasks inside `with workers_for(config)`")
+    return pool.run(config.storage, job)

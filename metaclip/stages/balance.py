@@ -13,6 +13,7 @@ from metaclip.manifest import Reference
 from metaclip.output import OutputWriter
 from metaclip.schemas import BALANCED
 from metaclip.scratch import ScratchTable
+from metaclip.size_statistics import SizeStatistics, t_ladder
 from metaclip.stages.base import Job
 from metaclip.stages.count import read_counts
 from metaclip.stages.extract import PAIRS
@@ -44,11 +45,13 @@ class BalanceJob(Job):
         pairs = store.open_parquet(self.partition, PAIRS)
         scratch = ScratchTable(BALANCED)
         keys = []
+        sizes = SizeStatistics(counts, t_ladder(int(counts.max(initial=0))))
         for group in range(pairs.num_row_groups):
             table = pairs.read_row_group(group)
             high, low = table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy()
             offsets, entry_ids = csr(table.column("entry_ids"))
             thresholds = min_t(counts, offsets, entry_ids, draws(high, low, self.seed))
+            sizes.add(offsets, entry_ids, thresholds)
             scratch.append(table.append_column("min_t", pa.array(thresholds)).cast(BALANCED))
             keys.append((thresholds, high, low))
         order = np.zeros(0, np.int64)
@@ -60,4 +63,5 @@ class BalanceJob(Job):
         return {
             "counts": {"pairs": rows, "bytes_read": read},
             "largest_min_t": float(thresholds[order[-1]]) if rows else 0.0,
+            "sizes": sizes.to_json(),
         }

@@ -138,7 +138,7 @@ def balanced_prefix(
         if column.statistics is not None and column.statistics.min > t:
             return
         table = pairs.read_row_group(group, columns=columns)
-        counts["bytes_read"] += group_bytes(pairs, group)
+        counts["bytes_read"] += group_bytes(pairs, group, columns)
         rows = int(np.searchsorted(table.column("min_t").to_numpy(), t, side="right"))
         if rows:
             yield table.slice(0, rows)

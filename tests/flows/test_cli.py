@@ -81,15 +81,35 @@ def test_hash_seed_does_not_show(configure: Callable[..., Path], tmp_path: Path,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", STAGES)
-def test_killed_in_a_stage_and_started_again(
-    configure: Callable[..., Path], tmp_path: Path, prefect_server: str, whole: dict[str, bytes], stage: str
+def test_killed_in_every_stage_and_started_again(
+    configure: Callable[..., Path], tmp_path: Path, prefect_server: str, whole: dict[str, bytes]
 ) -> None:
-    config = configure(dedup__rows_per_partition=700)
+    config, root = configure(dedup__rows_per_partition=700), tmp_path / "pool"
+    standing: dict[str, tuple[int, int]] = {}
+    for stage in STAGES:
+        _kill_in(stage, config, root)
+        # The record comes a moment after the report, the last stage.
+        assert stage == "report" or not (root / "pools").exists()
+        found = _manifests(root)
+        assert {name: found[name] for name in standing} == standing, f"something was done again before {stage}"
+        standing = found
+
+    done = _run("run", config, "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert data_files(summary["curated"]) == whole
+    after = _manifests(root)
+    assert {name: after[name] for name in standing} == standing, "something that stood was done again"
+    computed = sum(found["tasks"] - found["cached"] for found in summary["stages"])
+    assert computed == len(after) - len(standing)
+    assert [name for name in stage_files(root) if name.endswith(".tmp")] == []
+
+
+def _kill_in(stage: str, config: Path, root: Path) -> None:
+    """Run the command and kill it when the first file of the stage is there, finished or not."""
     command = subprocess.Popen([*METACLIP, "run", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    root = tmp_path / "pool"
     process = psutil.Process(command.pid)
-    while not any(root.glob(f"{stage}-v*/*/*")):  # the first file of the stage, finished or not
+    while not any(root.glob(f"{stage}-v*/*/*")):
         assert command.poll() is None, f"ended before {stage}"
         time.sleep(0.001)
     children = process.children(recursive=True)
@@ -97,22 +117,10 @@ def test_killed_in_a_stage_and_started_again(
     command.wait()
     _, alive = psutil.wait_procs(children, timeout=10)
     assert alive == [], "worker processes outlived the command"
-    # The record comes a moment after the report, the last stage.
-    assert stage == "report" or not (root / "pools").exists()
 
-    standing = {name: stamp for name, stamp in stage_files(root).items() if name.endswith("manifest.json")}
-    done = _run("run", config, "--json")
-    assert done.returncode == 0, done.stderr
-    summary = json.loads(done.stdout)
-    assert data_files(summary["curated"]) == whole
-    after = stage_files(root)
-    assert {name: after[name] for name in standing} == standing, "something that stood was done again"
-    computed = sum(found["tasks"] - found["cached"] for found in summary["stages"])
-    assert computed == sum(1 for name in after if name.endswith("manifest.json") and name not in standing)
-    leftovers = [
-        name for name in after if name.endswith(".tmp") and Path(name).parent in {Path(n).parent for n in standing}
-    ]
-    assert leftovers == []
+
+def _manifests(root: Path) -> dict[str, tuple[int, int]]:
+    return {name: stamp for name, stamp in stage_files(root).items() if name.endswith("manifest.json")}
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,10 @@ from tests.conftest import MakeConfig, config_tree, data_files, stage_files
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
-STAGES = ["metadata", "source", "extract", "match", "partition", "dedup", "count", "balance", "curate", "report"]
+STAGES = [
+    *("metadata", "source", "extract", "match", "partition", "dedup", "count", "balance", "curate"),
+    *("curve", "survey", "report"),
+]
 
 
 def _computed(summary: dict[str, Any]) -> set[str]:
@@ -124,7 +127,7 @@ def test_a_second_run_computes_nothing(finished: MakeConfig) -> None:
 def test_another_t_redoes_only_curate_and_is_nested(finished: MakeConfig) -> None:
     small = curate(finished())
     large = curate(finished(balance__t=50))
-    assert _computed(large) == {"curate", "report"}
+    assert _computed(large) == {"curate", "survey", "report"}
     kept = set(_curated(small).column("uid").to_pylist())
     assert kept < set(_curated(large).column("uid").to_pylist())
     assert sorted(_record(finished())["stages"]["curate"]) == ["20", "50"]
@@ -202,10 +205,10 @@ def test_rebalance_starts_from_the_finished_pool(finished: MakeConfig) -> None:
     with pytest.raises(ConfigError, match=r"no finished pool 'other' .* there: small"):
         rebalance("other", config.storage, 50)
     summary = rebalance("small", config.storage, 50)
-    assert _computed(summary) == {"curate", "report"}
+    assert _computed(summary) == {"curate", "survey", "report"}
     assert _computed(curate(finished(balance__t=50))) == set()
     other = rebalance("small", config.storage, 50, seed=3)
-    assert _computed(other) == {"balance", "curate", "report"}
+    assert _computed(other) == {"balance", "curate", "curve", "survey", "report"}
     assert data_files(other["curated"]) != data_files(summary["curated"])
 
 

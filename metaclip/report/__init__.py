@@ -1,0 +1,1 @@
+"""What people read about a set: its report with plots, and its data card."""

@@ -1,0 +1,124 @@
+"""What a report is made from: outputs of all stages of a pool, and what their manifests say."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from metaclip.manifest import Reference
+from metaclip.store import Store
+
+FUNNEL = ("files", "failed_files", "bytes_read", "records", "pages", "images", "texts", "pairs")
+"""Steps that the extract stage counts; `pairs` is texts without repeats within a shard."""
+
+SURVIVORS = ("uids", "images", "unknown_uids", "unknown_images")
+"""What the survive stage counts of the lists: what they named, and what of it the pool does not know."""
+
+_CRAWL = re.compile(r"crawl-data/(CC-MAIN-[0-9-]+)/")
+
+
+@dataclass(frozen=True)
+class SetParts:
+    """The outputs that make up a pool and one set of it."""
+
+    metadata: Reference
+    extracted: tuple[Reference, ...]
+    matched: tuple[Reference, ...]
+    unique: tuple[Reference, ...]
+    counts: Reference
+    balanced: tuple[Reference, ...]
+    curves: tuple[Reference, ...]
+    pool_surveys: tuple[Reference, ...]
+    set_surveys: tuple[Reference, ...]
+    curated: Reference
+    survived: tuple[Reference, ...] = ()
+    """Outputs of the survive stage, where the pool is the survivors of another."""
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of all of them."""
+        shards = (self.extracted, self.matched)
+        partitions = (self.unique, self.survived, self.curves, self.pool_surveys, self.set_surveys)
+        single = [self.metadata.key, self.counts.key, self.curated.key]
+        return [*single, *(part.key for parts in (*shards, *partitions) for part in parts)]
+
+
+@dataclass
+class Extracted:
+    """What the extract stage counted over all shards."""
+
+    counts: Counter[str]
+    languages: Counter[str]
+    failed: list[dict[str, str]]
+    kinds: Counter[str]
+    crawls: Counter[str]
+    settings: dict[str, Any]
+
+    @classmethod
+    def read(cls, store: Store, shards: tuple[Reference, ...]) -> "Extracted":
+        """Add up the manifests' statistics, a shard at a time."""
+        found = cls(Counter(), Counter(), [], Counter(), Counter(), {})
+        for shard in shards:
+            manifest = store.manifest(shard.manifest)
+            statistics = manifest.statistics
+            found.counts.update(statistics["counts"])
+            found.languages.update(statistics["languages"])
+            found.failed += statistics["failed_files"]
+            found.kinds.update(manifest.config["kinds"])
+            found.crawls.update(match[1] for path in statistics["file_bytes"] if (match := _CRAWL.search(path)))
+            found.settings = {name: manifest.config[name] for name in ("text_keys", "respect_opt_out")}
+        return found
+
+
+def sum_counts(store: Store, parts: tuple[Reference, ...]) -> Counter[str]:
+    """Add up what outputs counted."""
+    total: Counter[str] = Counter()
+    for part in parts:
+        total.update(store.manifest(part.manifest).statistics["counts"])
+    return total
+
+
+def funnel(
+    extracted: Extracted,
+    matched: Counter[str],
+    unique: Counter[str],
+    survived: Counter[str] | None,
+    curated: int,
+) -> dict[str, Any]:
+    """Return how many are left after each step, and how many each step drops, by reason.
+
+    `survived` is what the survive stage counted, where the pool is the survivors of another.
+    """
+    balanced = unique["unique"] if survived is None else survived["survived"]
+    dropped = Counter({name: count for name, count in extracted.counts.items() if name.startswith("dropped.")})
+    dropped["dropped.pair.language"] = matched["pairs"] - matched["kept_by_language"]
+    dropped["dropped.pair.no_match"] = matched["kept_by_language"] - matched["matched"]
+    dropped["dropped.pair.repeat_in_pool"] = unique["dropped.pair.repeat"]
+    dropped["dropped.pair.not_survived"] = unique["unique"] - balanced
+    dropped["dropped.pair.balanced"] = balanced - curated
+    return {
+        "funnel": {
+            **{name: extracted.counts[name] for name in FUNNEL},
+            "kept_by_language": matched["kept_by_language"],
+            "matched": matched["matched"],
+            "unique": unique["unique"],
+            **({} if survived is None else {"survived": balanced}),
+            "curated": curated,
+        },
+        "dropped": {name.removeprefix("dropped."): count for name, count in sorted(dropped.items()) if count},
+        "languages": by_count(extracted.languages),
+        "failed_files": extracted.failed,
+        **({} if survived is None else {"survivors": {name: survived[name] for name in SURVIVORS}}),
+        "duplicates": {
+            "texts": extracted.counts["texts"],
+            "repeats_in_shards": extracted.counts["dropped.pair.repeat"],
+            "matched": matched["matched"],
+            "repeats_over_the_pool": unique["dropped.pair.repeat"],
+            "unique": unique["unique"],
+        },
+    }
+
+
+def by_count(counts: Counter[str]) -> dict[str, int]:
+    """Return counts, largest first, of equal ones by name."""
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -1,0 +1,127 @@
+"""The page of a report: one HTML file that needs no network, whatever texts the web put into it.
+
+Every value is escaped by the template engine. Beyond that the page forbids itself all that it does
+not hold (Content-Security-Policy): only its own script runs, known by its hash.
+"""
+
+import base64
+import hashlib
+import unicodedata
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from metaclip.report.figures import Figures
+from metaclip.report.plots import HEIGHT, WIDTH, Plot
+
+TOP_IN_PAGE = 50
+STEPS = {
+    "files": "files",
+    "failed_files": "files that could not be read",
+    "bytes_read": "bytes read",
+    "records": "records",
+    "pages": "pages",
+    "images": "images",
+    "texts": "texts with an image address",
+    "pairs": "without repeats in a shard",
+    "kept_by_language": "kept by language",
+    "matched": "with a matched entry",
+    "unique": "unique over the pool",
+    "survived": "survived",
+    "curated": "in the set",
+}
+_COMPARED = ("texts", "pairs", "kept_by_language", "matched", "unique", "survived", "curated")
+"""Steps that count pairs, whose bars can be compared."""
+
+
+def page(figures: Figures, plots: dict[str, Plot], title: str) -> str:
+    """Return the page."""
+    script = _resource("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    content = figures.content
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            c=content,
+            title=title,
+            funnel=_funnel_rows(content["funnel"]),
+            plots={name: Markup(plot.svg) for name, plot in plots.items()},  # drawn here, from numbers alone
+            slider=_slider(figures, plots["size_curve"]),
+            top=content["top_entries"][:TOP_IN_PAGE],
+            script=Markup(script),
+            style=Markup(_resource("report.css")),
+            script_hash=digest,
+            width=WIDTH * 72,
+            height=HEIGHT * 72,
+        )
+    )
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """Return the template engine: everything is escaped, and a missing value is an error."""
+    found = Environment(
+        loader=PackageLoader("metaclip.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    found.filters |= {"n": whole, "share": share, "visible": visible}
+    return found
+
+
+def whole(number: int) -> str:
+    """Write a whole number with separators."""
+    return f"{number:,}"
+
+
+def share(part: float | None, whole: float = 1) -> str:
+    """Write a part of a whole in percent; a part of nothing is a dash."""
+    return "–" if part is None or not whole else f"{part / whole:.1%}"
+
+
+def visible(text: str) -> str:
+    """Put U+FFFD for control characters, which no page may hold, and for what turns text around."""
+    return "".join(
+        "\ufffd" if unicodedata.category(letter) in ("Cc", "Cs") or letter in _TURNING else letter for letter in text
+    )
+
+
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def _resource(name: str) -> str:
+    return (resources.files("metaclip.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _funnel_rows(funnel: dict[str, int]) -> list[dict[str, Any]]:
+    largest = max((funnel.get(step, 0) for step in _COMPARED), default=0) or 1
+    return [
+        {
+            "name": name,
+            "count": funnel[step],
+            "bar": round(100 * funnel[step] / largest, 1) if step in _COMPARED else None,
+        }
+        for step, name in STEPS.items()
+        if step in funnel  # only survivors of another pool have all
+    ]
+
+
+def _slider(figures: Figures, plot: Plot) -> dict[str, Any]:
+    """Return what the script reads: a list by step for each figure, and for each top entry."""
+    curve = figures.content["curve"]
+    groups = len(figures.curves.groups)
+    top = min(TOP_IN_PAGE, len(figures.content["top_entries"]))
+    return {
+        "step": figures.step,
+        **{name: curve[name] for name in ("t", "pairs", "matches", "head", "tail_share")},
+        "points": plot.points,
+        # The largest entries are a group each, the very largest last.
+        "top": [figures.curves.matches[groups - 1 - rank].tolist() for rank in range(top)],
+    }

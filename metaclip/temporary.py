@@ -1,0 +1,48 @@
+"""Names of files that are still being written, and what killed writers leave of them."""
+
+import os
+import re
+import socket
+import tempfile
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from metaclip.errors import StoreError
+
+_NAME = re.compile(r"\.(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{32}\.tmp$")
+
+
+def temporary_beside(target: Path) -> Path:
+    """Return a name in a file's folder that says who writes it."""
+    # Starts with a dot so that tools that read the folder pass it by.
+    return target.parent / f".{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}.tmp"
+
+
+def is_temporary(name: str) -> bool:
+    """Tell whether a file's name is one of these."""
+    return _NAME.search(name) is not None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files whose writer, a process of this machine, was killed."""
+    for path in folder.glob(".*.tmp"):
+        match = _NAME.search(path.name)
+        if match and match["host"] == socket.gethostname() and not psutil.pid_exists(int(match["pid"])):
+            with suppress(FileNotFoundError):
+                path.unlink()
+
+
+def own_folder(purpose: str) -> Path:
+    """Return this user's folder for a purpose in the system's folder for temporary files (`TMPDIR`).
+
+    Raises:
+        StoreError: if someone else made it.
+    """
+    folder = Path(tempfile.gettempdir()) / f"metaclip-{purpose}-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise StoreError(f"{folder}: belongs to another user; set TMPDIR to a folder of your own")
+    return folder
