@@ -199,7 +199,7 @@ def download_file(to: str, file: ExportedFile, settings: ImageSettings, effort: 
         )
     reasons.pop("success", None)
     if counts["successes"] < effort.min_success * file.rows:
-        store.remove_all([each.path for each in store.files(file.key)])
+        store.remove_all([found.path for found in store.files(file.key)])
         raise StageError(
             f"{file.path}: {counts['successes']:,} of {file.rows:,} images came through, fewer than min success ="
             f" {effort.min_success:g}; most frequent: {dict(reasons.most_common(3))}. Is the network there? Run again,"

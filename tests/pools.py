@@ -1,4 +1,4 @@
-"""A finished pool of several partitions, made by the stages themselves without a flow."""
+"""A finished pool of several partitions, made by the stages themselves without a flow or a report."""
 
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from metaclip.stages.curate import CuratedSetJob
 from metaclip.stages.dedup import DedupJob
 from metaclip.stages.match import MatchJob
 from metaclip.stages.partition import PartitionJob, read_members
-from metaclip.stages.report import ReportJob
 from metaclip.store import Store
 from tests.conftest import config_tree
 
@@ -35,7 +34,6 @@ def make_pool(crawl: Path, root: Path, rows_per_partition: int = 1200) -> Config
     for part in whole.parts():
         part.run(store)
     curated = whole.run(store)
-    report = ReportJob(metadata, tuple(extracted), tuple(matched), unique, counts, curated, whole.t).run(store)
 
     def addresses(references: list[Reference] | tuple[Reference, ...]) -> list[str]:
         return [reference.manifest for reference in references]
@@ -49,7 +47,6 @@ def make_pool(crawl: Path, root: Path, rows_per_partition: int = 1200) -> Config
         "dedup": addresses(unique),
         "count": counts.manifest,
         "balance": addresses(balanced),
-        "report": report.manifest,
     }
     write_record(store, config, stages, format_t(whole.t), [curated.manifest])
     return config

@@ -170,7 +170,8 @@ def test_a_network_that_is_down_loses_nothing(site: Site, tmp_path: Path) -> Non
     finally:
         site.files = images
     # Nothing is left that would make the next run pass these images by.
-    assert [path.name for path in (tmp_path / "images").rglob("*")] == ["images.settings.json"]
+    left = [path.name for path in (tmp_path / "images").rglob("*") if path.is_file()]
+    assert left == ["images.settings.json"]
 
 
 def test_what_cannot_be_downloaded_is_told(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
