@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import cli_export, display, display_metadata, display_status, inspect_pool
+from flows import cli_export, cli_report, display, display_metadata, display_status, inspect_pool
 from flows.command import Json, Storage
 from flows.command import errors as _errors
 from flows.command import prefect as _prefect
@@ -32,7 +32,7 @@ app = typer.Typer(
 
 metadata = typer.Typer(help="The list of entries: build it from its sources, look at it.", no_args_is_help=True)
 app.add_typer(metadata, name="metadata")
-for command in (cli_export.export, inspect_pool.plan):
+for command in (cli_report.report, cli_export.export, inspect_pool.plan):
     app.command()(command)
 
 ConfigPath = Annotated[Path, typer.Argument(help="A YAML configuration, such as configs/demo.yaml.")]
