@@ -1,6 +1,7 @@
 # Everything on a fresh machine with Python 3.11 to 3.13: `make demo`, `make test`.
 PYTHON ?= python3
 VENV ?= .venv
+WORKERS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.dev-installed
@@ -29,12 +30,15 @@ demo: $(STAMP)  ## Write a small crawl and curate it, end to end.
 	$(BIN)/python -m metaclip.demo
 	$(BIN)/metaclip run configs/demo.yaml
 
+# Files of tests side by side, in the order of the folders: those that take longest come first.
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 test: $(DEV_STAMP)  ## Run all tests, each time under another hash seed.
 	@seed=$${PYTHONHASHSEED:-$$($(BIN)/python -c 'import secrets; print(secrets.randbelow(2**32))')}; \
-	echo "PYTHONHASHSEED=$$seed"; PYTHONHASHSEED=$$seed $(BIN)/python -m pytest $(PYTEST_ARGS)
+	echo "PYTHONHASHSEED=$$seed"; PYTHONHASHSEED=$$seed $(PYTEST) $(PYTEST_ARGS)
 
 quick: $(DEV_STAMP)  ## Run the tests that take seconds.
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
 lint: $(DEV_STAMP)  ## Check style and types.
 	$(BIN)/ruff check .

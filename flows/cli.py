@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import cli_export, cli_report, display, display_metadata, display_status, inspect_pool
+from flows import cli_export, cli_report, display, display_metadata, display_status, inspect_pool, operate
 from flows.command import Json, Storage
 from flows.command import errors as _errors
 from flows.command import prefect as _prefect
@@ -17,9 +17,10 @@ from metaclip.config import load_config
 from metaclip.errors import ConfigError
 from metaclip.metadata.show import describe, find_entry, require
 from metaclip.plan import check, metadata_plan
-from metaclip.record import read_record
+from metaclip.record import read_record, survivors_name
 from metaclip.status import pool_status
 from metaclip.store import Store
+from metaclip.survivors import survivor_files
 
 app = typer.Typer(
     help="CLIP data curation with the MetaCLIP algorithm: from web pages to a balanced set of image-text pairs.",
@@ -32,7 +33,16 @@ app = typer.Typer(
 
 metadata = typer.Typer(help="The list of entries: build it from its sources, look at it.", no_args_is_help=True)
 app.add_typer(metadata, name="metadata")
-for command in (cli_report.report, cli_export.export, inspect_pool.plan):
+for command in (
+    inspect_pool.plan,
+    inspect_pool.explain,
+    inspect_pool.entry,
+    inspect_pool.trace,
+    cli_report.report,
+    cli_export.export,
+    operate.gc,
+    operate.doctor,
+):
     app.command()(command)
 
 ConfigPath = Annotated[Path, typer.Argument(help="A YAML configuration, such as configs/demo.yaml.")]
@@ -98,10 +108,17 @@ def rebalance(
     tail_share: Annotated[
         float | None, typer.Option(help="Instead of t: the share of matches that entries with at most t of them hold.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the draws; default: the pool's own.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the draws; default: the pool's (survivors: +1).")] = None,
+    survivors: Annotated[
+        list[str] | None,
+        typer.Option(help="Only what these name: img2dataset's output, or lists of uids or addresses. Repeatable."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--as", help="Name of the survivors' pool; default: POOL-survivors.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Curate a finished pool at another t, at once."""
+    """Curate a finished pool at another t, at once, or count and balance its survivors."""
     with _errors(as_json):
         given = [option for option in (t, target_pairs, tail_share) if option is not None]
         if len(given) != 1:
@@ -109,11 +126,19 @@ def rebalance(
         if tail_share is not None and not 0 < tail_share <= 1:
             raise ConfigError(f"--tail-share {tail_share}: must be above 0 and at most 1")
         threshold = _threshold(t)
-        read_record(Store(storage), pool)  # before the seconds that Prefect takes to start
+        # All before the seconds that Prefect takes to start.
+        read_record(Store(storage), pool)
+        if survivors:
+            survivor_files(survivors)
+            survivors_name(Store(storage), pool, name)
+        elif name:
+            raise ConfigError("--as names the survivors' pool: give --survivors too")
         with _prefect(as_json):
             from flows.rebalance import rebalance as flow
 
-            summary = flow(pool, storage, threshold, target_pairs, tail_share, seed)
+            summary = flow(
+                pool, storage, threshold, target_pairs, tail_share, seed, survivors=survivors, survivors_name=name
+            )
         _show(summary, as_json)
 
 

@@ -11,6 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
+from flows.terminal import plain
+
 if TYPE_CHECKING:  # importing it brings Prefect, which takes two seconds
     from tasks.progress import Watcher
 
@@ -25,6 +27,7 @@ STEPS = {
     "kept_by_language": "kept by language",
     "matched": "with a matched entry",
     "unique": "unique over the pool",
+    "survived": "survived",
     "curated": "curated",
 }
 
@@ -74,15 +77,19 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     funnel = Table("step", title="funnel")
     funnel.add_column("count", justify="right")
     for step, title in STEPS.items():
+        if step == "survived" and step not in summary["funnel"]:
+            continue
         funnel.add_row(title, f"{summary['funnel'][step]:,}")
     console.print(funnel)
+    if unknown := sum(count for name, count in summary.get("survivors", {}).items() if name.startswith("unknown_")):
+        console.print(f"{unknown:,} survivors are unknown to the pool.", style="yellow")
     top = Table("entry", title=f"top entries before and after balancing at t = {summary['t']}")
     for name in ("matches", "curated", "share kept"):
         top.add_column(name, justify="right")
     for entry in summary["top_entries"]:
         share = entry["curated"] / entry["count"]
         # An entry is text from a list, not markup.
-        top.add_row(Text(entry["entry"]), f"{entry['count']:,}", f"{entry['curated']:,}", f"{share:.1%}")
+        top.add_row(plain(entry["entry"]), f"{entry['count']:,}", f"{entry['curated']:,}", f"{share:.1%}")
     console.print(top)
     entries = summary["entries"]
     console.print(

@@ -6,6 +6,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.terminal import visible
+
 
 def show_build(summary: dict[str, Any], console: Console | None = None) -> None:
     """Print what each source gave, what was dropped and why, beside the paper's Table 1."""
@@ -63,4 +65,4 @@ def show_entry(row: dict[str, Any], console: Console | None = None) -> None:
 def _describe(row: dict[str, Any]) -> str:
     score = row.get("score")
     shown = "" if score is None else f"  ({score:,.4f}".rstrip("0").rstrip(".") + ")"
-    return f"{row['entry_id']}  {row['entry']}{shown}"
+    return f"{row['entry_id']}  {visible(row['entry'])}{shown}"

@@ -6,7 +6,10 @@ import typer
 
 from flows import display_pool, terminal
 from flows.command import Json, Storage, errors, threshold
+from metaclip.finished.entry import describe_entry
+from metaclip.finished.explain import explain_text
 from metaclip.finished.sizes import plan_sizes
+from metaclip.finished.trace import trace_pair
 
 Pool = Annotated[str, typer.Argument(help="Name of a finished pool.")]
 T = Annotated[str | None, typer.Option(help="Take this t instead of the pool's own; inf keeps all.")]
@@ -32,6 +35,48 @@ def plan(
         ts = [float(threshold(one)) for one in t or []]
         found = plan_sizes(storage, pool, ts, target_pairs or [], tail_share or [], expected)
         _show(found, as_json, display_pool.show_plan)
+
+
+def explain(
+    pool: Pool,
+    text: Annotated[str, typer.Argument(help="The text, as it stands on a page.")],
+    storage: Storage,
+    t: T = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what a pool makes of a text: spacing, language, entries, keep probability, near misses."""
+    with errors(as_json):
+        _show(explain_text(storage, pool, text, _t(t)), as_json, display_pool.show_explanation)
+
+
+def entry(
+    pool: Pool,
+    storage: Storage,
+    spelling: Annotated[str | None, typer.Argument(metavar="[ENTRY]", help="The entry, as the list spells it.")] = None,
+    entry_id: Annotated[int | None, typer.Option("--id", help="Instead of the spelling: the entry's id.")] = None,
+    t: T = None,
+    samples: Annotated[int, typer.Option(min=0, help="Texts to show.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """Tell how often an entry matches, what balancing leaves of it, and some of its texts."""
+    with errors(as_json):
+        found = describe_entry(storage, pool, spelling, entry_id, _t(t), samples)
+        _show(found, as_json, display_pool.show_entry)
+
+
+def trace(
+    pool: Pool,
+    uid: Annotated[str, typer.Argument(help="32 hex digits, as the column `uid` of a set has it.")],
+    storage: Storage,
+    as_json: Json = False,
+) -> None:
+    """Tell where a pair came from, what became of it, and why."""
+    with errors(as_json):
+        _show(trace_pair(storage, pool, uid), as_json, display_pool.show_trace)
+
+
+def _t(t: str | None) -> float | None:
+    return None if t is None else float(threshold(t))
 
 
 def _show(found: dict[str, Any], as_json: bool, show: Any) -> None:

@@ -1,4 +1,4 @@
-"""Another t or seed for a finished pool: nothing before balancing is done again."""
+"""Another t or seed for a finished pool, or its survivors: nothing before balancing is done again."""
 
 from typing import Annotated, Any
 
@@ -10,17 +10,26 @@ from flows.run import Run
 from flows.runner import task_runner
 from metaclip.config import Config, Threshold, format_t, parse_config
 from metaclip.errors import ConfigError
+from metaclip.manifest import Reference
+from metaclip.metadata.inputs import InputFile
 from metaclip.record import read_record
+from metaclip.record import survivors_name as name_of_survivors
 from metaclip.size_curve import StoredSizeCurve, tail_t
 from metaclip.stages.count import read_counts
+from metaclip.stages.survive import SurvivorsJob, check_survived, survive_jobs
 from metaclip.store import Store
+from metaclip.survivors import survivor_files
 from tasks.balance import balance
+from tasks.count import count
 from tasks.progress import reporting
+from tasks.survive import read_survivors, survive
 from tasks.workers import workers_for
 
 
 def _run_name() -> str:
     wanted = flow_run.parameters
+    if wanted.get("survivors"):
+        return f"{wanted['pool']} survivors"
     if wanted.get("t") is not None:
         return f"{wanted['pool']} t={format_t(wanted['t'])}"
     for name in ("target_pairs", "tail_share"):
@@ -38,8 +47,10 @@ def rebalance(
     tail_share: Annotated[float, Field(gt=0, le=1)] | None = None,
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None,
     processes: Annotated[int, Field(ge=1)] | None = None,
+    survivors: list[str] | None = None,
+    survivors_name: str | None = None,
 ) -> dict[str, Any]:
-    """Curate a finished pool at another t. Give one of t, target_pairs and tail_share.
+    """Curate a finished pool at another t, or what survived of it. Give one of t, target_pairs and tail_share.
 
     Args:
         pool: Name of the pool.
@@ -48,24 +59,47 @@ def rebalance(
         target_pairs: Instead of t: the size of the set; the smallest t that reaches it is taken.
         tail_share: Instead of t: the share of all matches, such as 0.06, that entries with at most t
             matches hold; the smallest such t is taken.
-        seed: Seed of the draws; empty for the pool's own, with which sets of growing t are nested.
+        seed: Seed of the draws; empty for the pool's own, with which sets of growing t are nested, and with
+            survivors for the one after it, whose draws do not depend on those that chose them.
         processes: Worker processes; empty for one for each core.
+        survivors: Files, folders or globs that name what came through a download or a filter:
+            img2dataset's output (Parquet with `status`, or tar shards), or lists of uids or image
+            addresses (Parquet, JSON Lines, text, npy of dtype u8,u8). Counting starts from these pairs
+            alone, and the result becomes a pool of its own. Empty for the whole pool.
+        survivors_name: Name of that pool; empty for `<pool>-survivors`.
 
     Returns:
         The summary of the run, see `flows.run.Run.summary`.
 
     Raises:
         ConfigError: if the store has no finished pool of that name, or not one of the three is given.
+        InputError: if the survivors cannot be read, or none of them is of this pool.
     """
     if sum(wanted is not None for wanted in (t, target_pairs, tail_share)) != 1:
         raise ConfigError("rebalance: give exactly one of t, target_pairs and tail_share")
+    if survivors_name and not survivors:
+        raise ConfigError("rebalance: survivors_name names the survivors' pool, but no survivors are given")
     store = Store(storage)
     record = read_record(store, pool)
-    run = Run(_changed(record["config"], storage, t, seed, processes))
-    run.recall(record["stages"], "metadata", "source", "extract", "match", "partition", "dedup", "count")
+    stages, origin = record["stages"], record.get("survivors_of")
+    if survivors:
+        origin, files = pool, survivor_files(survivors)
+        record["config"]["pool"] = name_of_survivors(store, pool, survivors_name)
+        if seed is None:
+            # What was downloaded was often chosen by the pool's draws already, and low ones stayed. Balancing by
+            # them again would keep too much.
+            seed = (record["config"]["balance"]["seed"] + 1) % 2**63
+    run = Run(_changed(record["config"], storage, t, seed, processes), origin)
+    run.recall(stages, "metadata", "source", "extract", "match", "partition", "dedup")
     with reporting(run.config), workers_for(run.config):
-        (counts,) = run.outputs("count")
-        balanced = run.do(balance, *((part, counts) for part in run.outputs("dedup")))
+        partitions = run.recorded(stages, "survive" if "survive" in stages else "dedup")
+        if survivors:
+            partitions = _survivors(run, tuple(files), partitions)
+            (counts,) = run.do(count, (partitions, run.outputs("metadata")[0]))
+        else:
+            run.recall(stages, *(name for name in ("survivors", "survive") if name in stages), "count")
+            (counts,) = run.outputs("count")
+        balanced = run.do(balance, *((part, counts) for part in partitions))
         if target_pairs is not None:
             t = StoredSizeCurve(store, balanced).t(target_pairs)
         elif tail_share is not None:
@@ -74,6 +108,14 @@ def rebalance(
         run.curate(balanced)
         run.report()
     return run.summary()
+
+
+def _survivors(run: Run, files: tuple[InputFile, ...], partitions: tuple[Reference, ...]) -> tuple[Reference, ...]:
+    """Keep of each partition what the lists name."""
+    (listed,) = run.do(read_survivors, (SurvivorsJob(files, len(partitions)),))
+    survived = run.do(survive, *((job,) for job in survive_jobs(run.store, listed, partitions)))
+    check_survived(run.store, survived)
+    return survived
 
 
 def _changed(

@@ -21,7 +21,7 @@ from tasks.curve import curve
 from tasks.report import publish, report
 from tasks.survey import survey
 
-SINGLE = ("metadata", "source", "partition", "count", "report")
+SINGLE = ("metadata", "source", "partition", "survivors", "count", "report")
 """Stages with one output for the whole pool; the record names it without a list."""
 
 
@@ -35,8 +35,9 @@ COUNTED = ("ngrams", "titles")
 class Run:
     """Runs tasks and remembers what they handed on."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, survivors_of: str | None = None) -> None:
         self.config = config
+        self.survivors_of = survivors_of
         self.store = Store(config.storage)
         self._started = time.monotonic()
         self._done: dict[str, list[Done]] = {}
@@ -57,10 +58,16 @@ class Run:
     def recall(self, stages: Mapping[str, Any], *names: str) -> None:
         """Remember outputs of an earlier run by the pool's record."""
         for name in names:
-            manifests = [stages[name]] if name in SINGLE else stages[name]
-            for address in manifests:
-                manifest = self.store.manifest(address)
-                self.add([Done(name, Reference(address, manifest.key, manifest.rows), True, 0.0)])
+            self.add(Done(name, reference, True, 0.0) for reference in self.recorded(stages, name))
+
+    def recorded(self, stages: Mapping[str, Any], name: str) -> tuple[Reference, ...]:
+        """Return the outputs of a stage that a pool's record names."""
+        addresses = [stages[name]] if name in SINGLE else stages[name]
+        manifests = [self.store.manifest(address) for address in addresses]
+        return tuple(
+            Reference(address, manifest.key, manifest.rows)
+            for address, manifest in zip(addresses, manifests, strict=True)
+        )
 
     def outputs(self, stage: str) -> tuple[Reference, ...]:
         """Return the outputs of a stage in the order of its tasks."""
@@ -77,16 +84,17 @@ class Run:
         assert self._curated is not None
         (metadata,), (counts,) = self.outputs("metadata"), self.outputs("count")
         extracted, matched, unique = (self.outputs(stage) for stage in ("extract", "match", "dedup"))
-        t, balanced = self.config.balance.threshold, self.outputs("balance")
-        self.make(
-            PlannedReport.of(metadata, extracted, matched, unique, counts, balanced, self._curated, t, self.config.card)
+        t, balanced, survived = self.config.balance.threshold, self.outputs("balance"), self.outputs("survive")
+        planned = PlannedReport.of(
+            metadata, extracted, matched, unique, survived, counts, balanced, self._curated, t, self.config.card
         )
+        self.make(planned)
         stages = {
             name: done[0].reference.manifest if name in SINGLE else [one.reference.manifest for one in done]
             for name, done in self._done.items()
             if name not in ("curate", *COUNTED)
         }
-        write_record(self.store, self.config, stages, format_t(t), [self._curated.manifest])
+        write_record(self.store, self.config, stages, format_t(t), [self._curated.manifest], self.survivors_of)
 
     def make(self, planned: PlannedReport) -> None:
         """Make a report and show it in the run."""
@@ -121,6 +129,8 @@ class Run:
             summary["report_page"] = self.store.address(f"{folder}/{PAGE}")
             summary["funnel"] = self._report["funnel"]
             summary["entries"] = self._report["entries"]
+            if "survivors" in self._report:
+                summary["survivors"] = self._report["survivors"]
             summary["top_entries"] = self._report["top_entries"][:10]
         return summary
 

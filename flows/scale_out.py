@@ -169,7 +169,7 @@ class _Supervisor:
         started = run_deployment(
             self._config.execution.deployment,
             parameters={
-                "config": _part(self._config),
+                "config": part_of(self._config),
                 "shards": self._shards,
                 "first": first,
                 "last": last,
@@ -265,7 +265,7 @@ class _Supervisor:
         self._progress.replace(stages)
 
 
-def _part(config: Config) -> dict[str, Any]:
+def part_of(config: Config) -> dict[str, Any]:
     """Return the configuration of one run on a worker, with its part of the downloads."""
     # What was left to its default, such as the number of processes, is the worker's to choose.
     part = config.model_dump(mode="json", exclude_unset=True)

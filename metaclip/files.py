@@ -8,14 +8,25 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeVar, cast
 
 from metaclip.errors import StoreError, StoreOutOfReachError
-from metaclip.object_store import StoreFile, connect, explain, explained, is_s3
-from metaclip.temporary import own_folder, remove_leftovers, temporary_beside
+from metaclip.object_store import (
+    KEYS_A_REQUEST,
+    StoreFile,
+    connect,
+    explain,
+    explained,
+    is_s3,
+    listing_pages,
+    object_size,
+    remove_objects,
+    unfinished_uploads,
+)
+from metaclip.temporary import is_temporary, own_folder, remove_leftovers, temporary_beside
 
 MARKER = "layout.json"
 THREADS = 32
@@ -26,7 +37,6 @@ PART_BYTES = 16 << 20
 
 PARTS_AT_ONCE = 4
 
-_KEYS_A_REQUEST = 1000
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +52,12 @@ def side_by_side(ask: Callable[[_T], _U], things: Iterable[_T]) -> list[_U]:
     """
     with ThreadPoolExecutor(THREADS) as threads:
         return list(threads.map(ask, things))
+
+
+def side_by_side_in_turn(ask: Callable[[_T], _U], things: Sequence[_T]) -> Iterator[_U]:
+    """Ask as `side_by_side` does about so many things that not all answers should be held at once."""
+    for start in range(0, len(things), THREADS):
+        yield from side_by_side(ask, things[start : start + THREADS])
 
 
 class StoredObject(NamedTuple):
@@ -124,8 +140,7 @@ class Files:
 
     def listing(self) -> list[str]:
         """Return the names directly under the root; those of temporary files left out."""
-        names = {name for name, _ in self._listed("")}
-        return sorted(name for name in names if not (name.startswith(".") and name.endswith(".tmp")))
+        return sorted(name for name, _ in self._listed("") if not is_temporary(name))
 
     def _listed(self, folder: str) -> list[tuple[str, bool]]:
         """Return name and whether it is a folder of each thing directly in a folder, which need not exist."""
@@ -141,28 +156,18 @@ class Files:
 
     def _listed_objects(self, path: str) -> list[tuple[str, bool]]:
         found: list[tuple[str, bool]] = []
-        for prefix, page in self._pages(path, Delimiter="/"):
+        for prefix, page in listing_pages(self._fs, path, Delimiter="/"):
             found += [(each["Prefix"][len(prefix) : -1], True) for each in page.get("CommonPrefixes", [])]
             found += [(each["Key"][len(prefix) :], False) for each in page.get("Contents", [])]
         return found
-
-    def _pages(self, path: str, **how: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the prefix and the pages of a listing; s3fs would list the folder above an empty one."""
-        bucket, key, _ = self._fs.split_path(path.rstrip("/"))
-        prefix = f"{key}/" if key else ""
-        more: dict[str, str] = {}
-        while True:
-            page = self._fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, **how, **more)
-            yield prefix, page
-            if not page.get("IsTruncated"):
-                return
-            more = {"ContinuationToken": page["NextContinuationToken"]}
 
     def files(self, folder: str) -> list[StoredObject]:
         """Return all files under a folder, by path; hidden and temporary ones too."""
         with explained(self.address(folder)):
             if is_s3(self.root):
-                objects = [each for _, page in self._pages(self.path(folder)) for each in page.get("Contents", [])]
+                objects = [
+                    each for _, page in listing_pages(self._fs, self.path(folder)) for each in page.get("Contents", [])
+                ]
                 start = len(self._fs.split_path(self.path("x"))[1]) - 1
                 return sorted(StoredObject(each["Key"][start:], each["Size"], each["LastModified"]) for each in objects)
             found = self._fs.find(self.path(folder), detail=True)
@@ -227,30 +232,51 @@ class Files:
             remove_leftovers(target.parent)
         return temporary_beside(target)
 
-    def remove(self, paths: Sequence[str]) -> None:
+    def remove(self, relative: str) -> None:
+        """Remove a file if it is there."""
+        self.remove_all([relative])
+
+    def remove_all(self, paths: Sequence[str]) -> None:
         """Remove files, given relative to the root; those that are gone already do not matter.
 
         Raises:
             StoreError: naming the first that cannot be removed.
         """
-        for start in range(0, len(paths), _KEYS_A_REQUEST):
-            some = paths[start : start + _KEYS_A_REQUEST]
-            with explained(self.address(some[0])):
-                if is_s3(self.root):
-                    self._remove_objects(some)
-                    continue
-                for relative in some:
-                    try:
-                        self._fs.rm_file(self.path(relative))
-                    except FileNotFoundError:
-                        logger.info("%s: gone already", self.address(relative))
+        if is_s3(self.root):
+            for start in range(0, len(paths), KEYS_A_REQUEST):
+                some = paths[start : start + KEYS_A_REQUEST]
+                with explained(self.address(some[0])):
+                    remove_objects(self._fs, [self.path(relative) for relative in some])
+            return
+        for relative in paths:
+            with explained(self.address(relative)), suppress(FileNotFoundError):
+                self._fs.rm_file(self.path(relative))
 
-    def _remove_objects(self, paths: Sequence[str]) -> None:
-        bucket = self._fs.split_path(self._base)[0]
-        keys = [{"Key": self._fs.split_path(self.path(relative))[1]} for relative in paths]
-        answer = self._fs.call_s3("delete_objects", Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
-        for fault in answer.get("Errors", []):
-            raise StoreError(f"s3://{bucket}/{fault['Key']}: cannot be removed: {fault['Code']}: {fault['Message']}")
+    def unfinished_uploads(self, before: datetime) -> list[dict[str, Any]]:
+        """Return uploads in parts that were begun before a time and never ended; nobody sees them, but they cost."""
+        if not is_s3(self.root):
+            return []
+        with explained(self.root):
+            return [each for each in unfinished_uploads(self._fs, self.path("")) if each["Initiated"] < before]
+
+    def abort_uploads(self, uploads: Sequence[Mapping[str, Any]]) -> None:
+        """Give up uploads that `unfinished_uploads` told of."""
+        for upload in uploads:
+            bucket = self._fs.split_path(self.path(""))[0]
+            with explained(f"s3://{bucket}/{upload['Key']}"), suppress(FileNotFoundError):
+                names = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
+                self._fs.call_s3("abort_multipart_upload", Bucket=bucket, **names)
+
+    def remove_empty_folders(self, folders: Iterable[str], before: datetime) -> None:
+        """Remove these folders and those within that hold nothing and have not changed since a time."""
+        if not self.is_local:
+            return
+        for top in folders:
+            for path, _, _ in os.walk(self.path(top), topdown=False):
+                folder = Path(path)
+                with explained(path), suppress(FileNotFoundError):
+                    if folder.stat().st_mtime <= before.timestamp() and not any(folder.iterdir()):
+                        folder.rmdir()
 
     def open(self, relative: str, **how: Any) -> StoreFile:
         """Open a file for reading.
@@ -293,16 +319,14 @@ class Files:
         """
         with explained(self.address(relative)):
             if is_s3(self.root):
-                # s3fs would list what is under the name where there is no such object.
-                bucket, key, _ = self._fs.split_path(self.path(relative))
-                return cast(int, self._fs.call_s3("head_object", Bucket=bucket, Key=key)["ContentLength"])
+                return object_size(self._fs, self.path(relative))
             return cast(int, self._fs.info(self.path(relative))["size"])
 
     def has(self, relative: str, size: int) -> bool:
-        """Say whether a file is there with that size."""
+        """Tell whether a file is there with that size."""
         try:
             return self.size(relative) == size
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
 

@@ -47,7 +47,7 @@ def parse_page(html: bytes) -> Page:
     base: str | None = None
     robots: list[str] = []
     images: list[Attributes] = []
-    for node in LexborHTMLParser(html).css("img,base,meta[name],meta[http-equiv]"):
+    for node in LexborHTMLParser(html).css("img,base,meta"):
         attributes = node.attributes
         tag = node.tag
         if tag == "img":

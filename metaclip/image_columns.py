@@ -1,5 +1,6 @@
 """The images of many pages in columns: what scanners of HTML and WAT hand to the rules of extraction."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,14 +21,23 @@ class ImageColumns:
     pages: npt.NDArray[np.int64]
     """int64[pages + 1]: the images of page p are `spans[pages[p]:pages[p + 1]]`."""
 
+    def select(self, pages: Sequence[int]) -> "ImageColumns":
+        """Return the images of some pages, given in ascending order."""
+        starts, ends = self.pages[np.asarray(pages, np.int64)], self.pages[np.asarray(pages, np.int64) + 1]
+        bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(ends - starts)])
+        if len(pages) and ends[-1] - starts[0] == bounds[-1]:
+            return ImageColumns(self.data, self.spans[starts[0] : ends[-1]], bounds)
+        rows = np.arange(bounds[-1]) + np.repeat(starts - bounds[:-1], ends - starts)
+        return ImageColumns(self.data, self.spans[rows], bounds)
+
     def attributes(self, page: int) -> list[dict[str, str]]:
         """Return the attributes of a page's images as text; bytes that are not UTF-8 become U+FFFD."""
-        data = self.data.tobytes()
-        return [
-            {
-                name: data[start:end].decode("utf-8", "replace")
-                for name, (start, end) in zip(ATTRIBUTES, image, strict=True)
-                if start >= 0
-            }
-            for image in self.spans[self.pages[page] : self.pages[page + 1]].tolist()
-        ]
+        return [self.image(image) for image in range(self.pages[page], self.pages[page + 1])]
+
+    def image(self, image: int) -> dict[str, str]:
+        """Return the attributes of one image as text, by its place in `spans`."""
+        return {
+            name: self.data[start:end].tobytes().decode("utf-8", "replace")
+            for name, (start, end) in zip(ATTRIBUTES, self.spans[image].tolist(), strict=True)
+            if start >= 0
+        }

@@ -1,36 +1,24 @@
 """From the images of a page to image-text pairs: the rules that WARC and WAT share."""
 
+import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from metaclip.config import Extract
 from metaclip.image_columns import ImageColumns
+from metaclip.pair_batch import PairBatch as PairBatch  # readers take it from here
+from metaclip.pair_columns import image_pairs
 from metaclip.urls import Base, Fault, page_base, resolve
+
+_LOGGER = logging.getLogger(__name__)
 
 BATCH_PAIRS = 8192
 """A batch is handed on once it holds so many pairs; a page is never split."""
 
 Attributes = Mapping[str, str | None]
 """An `<img>`'s attributes by lower-case name; None or "" where the value is empty."""
-
-
-@dataclass(slots=True)
-class PairBatch:
-    """Image-text pairs, column by column; all lists have one length."""
-
-    urls: list[str] = field(default_factory=list)
-    """Absolute http(s) address of the image, as `urls.resolve` gives it."""
-    texts: list[str] = field(default_factory=list)
-    """As `clean_text` gives it, never empty."""
-    text_keys: list[str] = field(default_factory=list)
-    """The attribute that the text stood in."""
-    page_urls: list[str] = field(default_factory=list)
-    """The page's address as the record gives it."""
-
-    def __len__(self) -> int:
-        return len(self.urls)
 
 
 def clean_text(text: str) -> str:
@@ -50,6 +38,21 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
 
 
+@contextmanager
+def one_page(page_url: str, statistics: Counter[str]) -> Iterator[None]:
+    """Let whatever goes wrong within cost one page: it is counted by exception and logged."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        reason = "dropped.page.error_" + type(error).__name__
+        # The first of a kind is worth a line; the count says how many there were.
+        level = logging.DEBUG if statistics[reason] else logging.WARNING
+        statistics[reason] += 1
+        _LOGGER.log(level, "%s: page skipped: %s", page_url, error, exc_info=True)
+
+
 class PairCollector:
     """Gathers the pairs of pages into batches and counts what becomes of their images."""
 
@@ -57,13 +60,15 @@ class PairCollector:
         self.statistics = statistics
         self._text_keys = tuple(settings.text_keys)
         self._lazy_attributes = tuple(settings.lazy_attributes)
-        self._batch = PairBatch()
+        self._batches: list[PairBatch] = []
+        self._pairs = 0
 
     def add_page(self, page_url: str, base_href: str | None, images: Iterable[Attributes]) -> None:
         """Add the pairs of one page, all of them or, where anything is raised, none.
 
         Counts the page under `pages`, or under `dropped.page.no_address` where the page has no http(s)
-        address that references could be resolved against.
+        address that references could be resolved against. `add_pages` is faster by far; this is the
+        definition that it has to equal, and takes any attribute's value.
         """
         base = page_base(page_url, base_href)
         if isinstance(base, Fault):
@@ -72,7 +77,7 @@ class PairCollector:
         urls: list[str] = []
         texts: list[str] = []
         keys: list[str] = []
-        faults: list[str] = []
+        faults: Counter[str] = Counter()
         seen = kept = 0
         for attributes in images:
             seen += 1
@@ -85,33 +90,52 @@ class PairCollector:
             count = len(texts) - found
             # Three images in ten have no text; they need no address either.
             if not count:
-                faults.append("no_text")
+                faults["no_text"] += 1
                 continue
             address = self._address(attributes, base)
             if isinstance(address, Fault):
-                faults.append(address.value)
+                faults[address.value] += 1
                 del texts[found:], keys[found:]
                 continue
             kept += 1
             urls.extend([address] * count)
-        page_url = clean_text(page_url)
-        batch = self._batch
-        batch.urls += urls
-        batch.texts += texts
-        batch.text_keys += keys
-        batch.page_urls += [page_url] * len(urls)
-        statistics = self.statistics
-        statistics["pages"] += 1
-        statistics["images"] += seen
-        statistics["images_kept"] += kept
-        statistics["texts"] += len(texts)
-        for reason in faults:
-            statistics["dropped.image." + reason] += 1
+        batch = PairBatch.from_lists(urls, texts, keys, [clean_text(page_url)] * len(urls))
+        self._add(batch, 1, seen, kept, faults)
 
     def add_pages(self, page_urls: Sequence[str], base_hrefs: Sequence[str | None], images: ImageColumns) -> None:
-        """Add the pairs of pages whose images are in columns, as `add_page` does for each."""
-        for page, (page_url, base_href) in enumerate(zip(page_urls, base_hrefs, strict=True)):
-            self.add_page(page_url, base_href, images.attributes(page))
+        """Add the pairs of pages whose images are in columns, as `add_page` does for each.
+
+        A page at which something unforeseen is raised costs only itself (see `one_page`).
+        """
+        try:
+            bases = [page_base(page_url, base_href) for page_url, base_href in zip(page_urls, base_hrefs, strict=True)]
+            cleaned = [clean_text(page_url) for page_url in page_urls]
+            found = image_pairs(cleaned, bases, images, self._text_keys, self._lazy_attributes, self._address)
+        except MemoryError:
+            raise
+        except Exception as error:
+            _LOGGER.warning("%d pages are looked at one by one: %s", len(page_urls), error, exc_info=True)
+            for page, (page_url, base_href) in enumerate(zip(page_urls, base_hrefs, strict=True)):
+                with one_page(page_url, self.statistics):
+                    self.add_page(page_url, base_href, images.attributes(page))
+            return
+        pages = sum(isinstance(base, Base) for base in bases)
+        if pages < len(bases):
+            self.statistics["dropped.page.no_address"] += len(bases) - pages
+        if pages:
+            self._add(found.batch, pages, found.images, found.images_kept, found.faults)
+
+    def _add(self, batch: PairBatch, pages: int, images: int, images_kept: int, faults: Mapping[str, int]) -> None:
+        statistics = self.statistics
+        statistics["pages"] += pages
+        statistics["images"] += images
+        statistics["images_kept"] += images_kept
+        statistics["texts"] += len(batch)
+        for reason, count in faults.items():
+            statistics["dropped.image." + reason] += count
+        if len(batch):
+            self._batches.append(batch)
+            self._pairs += len(batch)
 
     def _address(self, attributes: Attributes, base: Base) -> str | Fault:
         address = resolve(attributes.get("src") or "", base)
@@ -129,12 +153,12 @@ class PairCollector:
 
     def take_full(self) -> PairBatch | None:
         """Hand over the batch if it is full."""
-        return self.take() if len(self._batch) >= BATCH_PAIRS else None
+        return self.take() if self._pairs >= BATCH_PAIRS else None
 
     def take(self) -> PairBatch | None:
         """Hand over what there is, or None if there is nothing."""
-        batch, self._batch = self._batch, PairBatch()
-        return batch if len(batch) else None
+        batches, self._batches, self._pairs = self._batches, [], 0
+        return PairBatch.concatenate(batches) if batches else None
 
 
 _SRCSET_URL = re.compile(r"[\s,]*([^\s,]\S*)")

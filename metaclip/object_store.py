@@ -5,7 +5,7 @@ Credentials, endpoint and region come from the environment alone (`AWS_*`), neve
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, cast
@@ -22,6 +22,7 @@ double and are drawn at random up to 20 s (botocore's `adaptive` mode, which als
 requests of the process while the store says SlowDown). `AWS_MAX_ATTEMPTS`, `AWS_RETRY_MODE` win."""
 
 CONNECTIONS = 64
+KEYS_A_REQUEST = 1000
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
 
@@ -66,7 +67,7 @@ def connect(address: str, *, patient: bool = True) -> tuple[Any, str]:
         filesystem, path = fsspec.core.url_to_fs(address)
         return filesystem, str(path)
     environment = tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
-    filesystem = _connect_s3("versionId=" in address, patient, environment, os.getpid())
+    filesystem = _connect_s3(patient, environment, os.getpid())
     return filesystem, cast(str, filesystem._strip_protocol(address))
 
 
@@ -76,7 +77,7 @@ def is_s3(address: str) -> bool:
 
 
 @lru_cache(maxsize=16)
-def _connect_s3(version_aware: bool, patient: bool, environment: tuple[tuple[str, str], ...], _process: int) -> Any:
+def _connect_s3(patient: bool, environment: tuple[tuple[str, str], ...], _process: int) -> Any:
     # fsspec would keep one connection for each thread, and take old credentials for new ones.
     given = dict(environment)
     retries: dict[str, Any] = {}
@@ -90,7 +91,6 @@ def _connect_s3(version_aware: bool, patient: bool, environment: tuple[tuple[str
     return fsspec.filesystem(
         "s3",
         skip_instance_cache=True,
-        version_aware=version_aware,
         # A cached listing would hide what other workers wrote meanwhile.
         use_listings_cache=False,
         config_kwargs={
@@ -155,6 +155,55 @@ def _endpoint() -> str:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
+
+
+def listing_pages(filesystem: Any, path: str, **how: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the prefix and the pages of a folder's listing; s3fs would list the folder above an empty one."""
+    bucket, key, _ = filesystem.split_path(path.rstrip("/"))
+    prefix = f"{key}/" if key else ""
+    more: dict[str, str] = {}
+    while True:
+        page = filesystem.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, **how, **more)
+        yield prefix, page
+        if not page.get("IsTruncated"):
+            return
+        more = {"ContinuationToken": page["NextContinuationToken"]}
+
+
+def object_size(filesystem: Any, path: str) -> int:
+    """Return an object's bytes; s3fs would list what is under the name where there is no such object.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    bucket, key, _ = filesystem.split_path(path)
+    return cast(int, filesystem.call_s3("head_object", Bucket=bucket, Key=key)["ContentLength"])
+
+
+def remove_objects(filesystem: Any, paths: Sequence[str]) -> None:
+    """Remove up to `KEYS_A_REQUEST` objects of one bucket; s3fs would not tell which could not be removed.
+
+    Raises:
+        StoreError: naming the first that is still there.
+    """
+    bucket = filesystem.split_path(paths[0])[0]
+    keys = [{"Key": filesystem.split_path(path)[1]} for path in paths]
+    answer = filesystem.call_s3("delete_objects", Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+    for fault in answer.get("Errors", []):
+        raise StoreError(f"s3://{bucket}/{fault['Key']}: cannot be removed: {fault['Code']}: {fault['Message']}")
+
+
+def unfinished_uploads(filesystem: Any, path: str) -> list[dict[str, Any]]:
+    """Return what uploads in parts were begun under a folder and not ended: `Key`, `UploadId`, `Initiated`."""
+    bucket, key, _ = filesystem.split_path(path.rstrip("/"))
+    found: list[dict[str, Any]] = []
+    more: dict[str, str] = {}
+    while True:
+        page = filesystem.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=f"{key}/" if key else "", **more)
+        found += page.get("Uploads", [])
+        if not page.get("IsTruncated"):
+            return found
+        more = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
 
 class StoreFile(io.RawIOBase):

@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 
 from metaclip.config import Extract, TextKey
 from metaclip.errors import InputError, UnreadableFileError
-from metaclip.images import BATCH_PAIRS, PairBatch, clean_text
+from metaclip.images import BATCH_PAIRS, clean_text
 from metaclip.members import Break, Event, read_members
+from metaclip.pair_batch import PairBatch
 from metaclip.streams import open_stream, scheme
 from metaclip.urls import Base, Fault, page_base, resolve
 
@@ -45,7 +46,7 @@ class SampleCollector:
     def __init__(self, settings: Extract, statistics: Counter[str]) -> None:
         self.statistics = statistics
         self._not_wanted = _HTML_KEYS.difference(settings.text_keys)
-        self._batch = PairBatch()
+        self._rows: list[tuple[str, str, str, str]] = []
 
     def add(self, url: object, texts: Iterable[tuple[str, object]], page_url: object = None) -> None:
         """Add one sample; `texts` are (text key, text). Whatever is no string counts as missing."""
@@ -67,23 +68,18 @@ class SampleCollector:
         if isinstance(address, str):
             statistics["images_kept"] += 1
             statistics["texts"] += len(found)
-            batch = self._batch
-            for key, text in found:
-                batch.urls.append(address)
-                batch.texts.append(text)
-                batch.text_keys.append(key)
-                batch.page_urls.append(page)
+            self._rows += [(address, text, key, page) for key, text in found]
         else:
             statistics["dropped.image." + address.value] += 1
 
     def take_full(self) -> PairBatch | None:
         """Hand over the batch if it is full."""
-        return self.take() if len(self._batch) >= BATCH_PAIRS else None
+        return self.take() if len(self._rows) >= BATCH_PAIRS else None
 
     def take(self) -> PairBatch | None:
         """Hand over what there is, or None if there is nothing."""
-        batch, self._batch = self._batch, PairBatch()
-        return batch if len(batch) else None
+        rows, self._rows = self._rows, []
+        return PairBatch.from_lists(*zip(*rows, strict=True)) if rows else None
 
 
 def _address(url: object, page: str) -> str | Fault:

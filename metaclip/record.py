@@ -14,11 +14,17 @@ def record_address(pool: str) -> str:
 
 
 def write_record(
-    store: Store, config: Config, stages: Mapping[str, str | Sequence[str]], t: str, curated: Sequence[str]
+    store: Store,
+    config: Config,
+    stages: Mapping[str, str | Sequence[str]],
+    t: str,
+    curated: Sequence[str],
+    survivors_of: str | None = None,
 ) -> None:
     """Replace a pool's record as a whole.
 
     Sets of other t stay named as long as they were cut from the same balanced partitions.
+    `survivors_of` names the pool that this one is the survivors of.
     """
     before = store.read_json(record_address(config.pool)) or {}
     sets: dict[str, list[str]] = {}
@@ -31,6 +37,7 @@ def write_record(
     sets[t] = list(curated)
     record = {
         "pool": config.pool,
+        **({} if survivors_of is None else {"survivors_of": survivors_of}),
         "config": config.model_dump(mode="json"),
         "stages": {**stages, "curate": dict(sorted(sets.items(), key=lambda item: float(item[0])))},
     }
@@ -43,6 +50,7 @@ def read_record(store: Store, pool: str) -> dict[str, Any]:
     Raises:
         ConfigError: if the store has no finished run of that pool; the message names those it has.
     """
+    store.reach()
     record = store.read_json(record_address(pool))
     if record is None:
         known = ", ".join(store.names("pools")) or "none"
@@ -67,3 +75,18 @@ def begin_crawls(store: Store, pool: str, crawls: Sequence[str]) -> None:
 
 def _begun_address(pool: str) -> str:
     return f"crawls/{pool}.json"
+
+
+def survivors_name(store: Store, pool: str, name: str | None) -> str:
+    """Return the name of the record of a pool's survivors: `<pool>-survivors`, or the one given.
+
+    Raises:
+        ConfigError: a name that another pool has.
+    """
+    name = name or f"{pool}-survivors"
+    there = store.read_json(record_address(name))
+    if name == pool or (there is not None and there.get("survivors_of") != pool):
+        raise ConfigError(
+            f"{name!r} is another pool in {store.root}; name the survivors of {pool!r} differently (--as)"
+        )
+    return name

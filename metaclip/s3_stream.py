@@ -4,6 +4,8 @@ A whole object by one request is what Common Crawl recommends: only requests are
 transfers that go on.
 """
 
+import os
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
@@ -22,19 +24,27 @@ _REFUSED = (401, 403)
 _PASSING = (408, 409, 425, 429)
 
 
-def s3_filesystem(address: str, client: Client | None = None) -> Any:
+def s3_filesystem(client: Client | None = None) -> Any:
     """Return the file system for inputs: it names this client, and leaves repeating to it."""
     client = client or current_client()
-    settings = dict(fsspec.config.conf.get("s3", {}).get("config_kwargs", {}))
-    timeout = client.backoff.timeout
-    settings = {
-        "connect_timeout": timeout,
-        "read_timeout": timeout,
-        "retries": {"total_max_attempts": 1},
-        **settings,
-        "user_agent_extra": client.user_agent,
-    }
-    store = fsspec.url_to_fs(address, config_kwargs=settings)[0]
+    environment = tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
+    return _connect(client.user_agent, client.backoff.timeout, environment, os.getpid())
+
+
+@lru_cache(maxsize=4)
+def _connect(user_agent: str, timeout: float, _environment: tuple[tuple[str, str], ...], _process: int) -> Any:
+    # fsspec would keep one connection for each thread, and take old credentials for new ones.
+    store = fsspec.filesystem(
+        "s3",
+        skip_instance_cache=True,
+        use_listings_cache=False,
+        config_kwargs={
+            "connect_timeout": timeout,
+            "read_timeout": timeout,
+            "retries": {"mode": "standard", "total_max_attempts": 1},
+            "user_agent_extra": user_agent,
+        },
+    )
     store.retries = 1
     return store
 
@@ -44,7 +54,7 @@ class S3Stream(ResumingStream):
 
     def ask(self, start: int, version: str | None) -> Answer | None:
         """Get the object from a byte on."""
-        store = s3_filesystem(self.address, self.client)
+        store = s3_filesystem(self.client)
         bucket, key, _ = store.split_path(self.address)
         wanted = {"IfMatch": version} if version is not None else {}
         if start:

@@ -9,9 +9,10 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metaclip.errors import ConfigError
+from metaclip.errors import ConfigError, StoreError
 from metaclip.files import side_by_side
 from metaclip.manifest import Reference
 from metaclip.schemas import BALANCED
@@ -27,7 +28,7 @@ class StoredSizeCurve:
         partitions: outputs of the balance stage.
 
     Raises:
-        StoreError: if one of them is missing.
+        StoreError: if one of them is missing, or damaged where it is read.
     """
 
     def __init__(self, store: Store, partitions: Sequence[Reference]) -> None:
@@ -62,6 +63,7 @@ class _Partition:
     """The footer of one balanced file, and the row groups that were asked for."""
 
     def __init__(self, store: Store, reference: Reference) -> None:
+        self._address = store.address(f"{reference.folder}/{PAIRS}")
         self._file: pq.ParquetFile = store.open_parquet(reference, PAIRS)
         metadata = self._file.metadata
         column = BALANCED.get_field_index("min_t")
@@ -95,7 +97,13 @@ class _Partition:
         return values[(values > low) & (values <= high)]
 
     def _read(self, group: int) -> npt.NDArray[np.float64]:
-        column = self._file.read_row_group(group, columns=["min_t"]).column("min_t")
+        try:
+            column = self._file.read_row_group(group, columns=["min_t"]).column("min_t")
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(
+                f"{self._address}: row group {group} cannot be read: {error}; delete the file and run the pool again,"
+                " which remakes it"
+            ) from error
         return np.asarray(column.to_numpy(), np.float64)
 
 

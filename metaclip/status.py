@@ -25,6 +25,7 @@ def pool_status(storage: str, pool: str, verify: Verify = "size") -> dict[str, A
         ConfigError: if the store knows no pool of that name.
     """
     store = Store(storage)
+    store.reach()
     runs = runs_of(store, pool)
     # A pool that has runs may have no record yet; one that has neither is unknown.
     finished = store.read_json(record_address(pool)) is not None or not runs

@@ -18,9 +18,9 @@ import botocore.exceptions  # type: ignore[import-untyped]
 from metaclip.client import Client
 from metaclip.download import head, open_url
 from metaclip.errors import ChangedFileError, InputError, TransportError, UnreadableFileError
-from metaclip.object_store import connect
+from metaclip.object_store import connect, is_s3
 from metaclip.resume import Answer, Fault, ResumingStream
-from metaclip.s3_stream import NO_CREDENTIALS, S3Stream, s3_error, s3_filesystem
+from metaclip.s3_stream import NO_CREDENTIALS, S3Stream, s3_error
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def _open_local(path: str, offset: int) -> BinaryIO:
 
 
 def _open_store(path: str, offset: int, client: Client | None) -> BinaryIO:
-    stream = (S3Stream if scheme(path) in ("s3", "s3a") else _StoreStream)(path, offset, client)
+    stream = (S3Stream if is_s3(path) else _StoreStream)(path, offset, client)
     stream.start()
     return io.BufferedReader(stream, buffer_size=256 << 10)
 
@@ -90,7 +90,7 @@ def filesystem(path: str) -> Any:
         InputError: no library for it is installed.
     """
     try:
-        return s3_filesystem(path) if scheme(path) in ("s3", "s3a") else connect(path)[0]
+        return connect(path)[0]
     except ImportError as error:
         raise InputError(f"{path}: {error}; install that library to read {scheme(path)}:// addresses") from error
     except ValueError as error:

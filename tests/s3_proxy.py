@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
-Fault = Literal["slow down", "broken", "reset"]
+Fault = Literal["slow down", "broken", "reset", "cut"]
 
 _ANSWERS = {
     "slow down": (503, "SlowDown", "Please reduce your request rate."),
@@ -67,7 +67,7 @@ def counting(server: str) -> Iterator[Proxy]:
                 self.close_connection = True
                 self.connection.close()
                 return
-            if fault is not None:
+            if fault is not None and fault != "cut":
                 status, code, message = _ANSWERS[fault]
                 content = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
                 self.send(status, [("Content-Type", "application/xml")], content)
@@ -81,13 +81,19 @@ def counting(server: str) -> Iterator[Proxy]:
             connection.endheaders(body or None)
             response = connection.getresponse()
             content = response.read()
-            self.send(response.status, response.getheaders(), content)
+            # Cut: half of what the headers promise.
+            self.send(
+                response.status, response.getheaders(), content[: len(content) // 2] if fault else content, len(content)
+            )
 
         do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer  # noqa: N815
 
-        def send(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
+        def send(
+            self, status: int, headers: list[tuple[str, str]], content: bytes, promised: int | None = None
+        ) -> None:
             self.send_response_only(status)
-            length = str(len(content))
+            length = str(len(content) if promised is None else promised)
+            self.close_connection = promised is not None and promised > len(content)
             for name, value in headers:
                 if name.lower() == "content-length":
                     length = value

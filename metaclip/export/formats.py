@@ -13,13 +13,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from metaclip.errors import StoreError
-from metaclip.export.selection import UIDS, Selection
+from metaclip.export.selection import Selection
 from metaclip.manifest import StoredFile
 from metaclip.output import HashingFile, write_parquet
 from metaclip.schemas import BALANCED, CURATED
 from metaclip.scratch import ScratchTable
 from metaclip.stages.curate import cut, to_curated
 from metaclip.target import Target
+from metaclip.uids import UIDS
 
 LINES_AT_ONCE = 16_384
 

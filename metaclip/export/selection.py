@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip.stages.curate import balanced_prefix
+from metaclip.uids import UIDS
 
 Texts = Literal["all", "one"]
 
@@ -68,7 +69,3 @@ class Selection:
         uids = np.empty(len(order), UIDS)
         uids["f0"], uids["f1"] = high[order], low[order]
         return uids
-
-
-UIDS = np.dtype("<u8,<u8")
-"""A uid as its two halves: DataComp's `u8,u8`, whatever the machine."""

@@ -1,7 +1,7 @@
 """A finished pool, opened by its record: its configuration, and where its outputs are."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from metaclip.config import Config, parse_config
-from metaclip.errors import ConfigError
-from metaclip.manifest import Reference
+from metaclip.errors import ConfigError, StoreError
+from metaclip.files import side_by_side
+from metaclip.manifest import Manifest, Reference
 from metaclip.record import read_record
 from metaclip.stages.count import read_counts
+from metaclip.stages.extract import PAIRS
 from metaclip.stages.metadata import read_entries
 from metaclip.store import Store
-
-THREADS = 16
-"""An object store answers so many questions side by side."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,16 @@ class FinishedPool:
         return [reference(address) for address in self.stages[stage]]
 
     @property
+    def survivors(self) -> bool:
+        """Whether this is what survived of another pool, counted and balanced again."""
+        return "survive" in self.stages
+
+    @property
+    def partitions(self) -> list[Reference]:
+        """The pairs that were counted and balanced, sorted by uid, in the order of the balanced partitions."""
+        return self.all("survive" if self.survivors else "dedup")
+
+    @property
     def sets(self) -> dict[str, Reference]:
         """The sets that were cut, by t as people write it, ascending."""
         return {t: reference(addresses[0]) for t, addresses in self.stages["curate"].items()}
@@ -68,6 +78,24 @@ class FinishedPool:
     def entries(self) -> pa.Table:
         """The entries, of `schemas.ENTRY`."""
         return read_entries(self.store, self.one("metadata"))
+
+    def manifests(self, stage: str) -> list[Manifest]:
+        """Read the manifests of all outputs of a stage.
+
+        Raises:
+            StoreError: if one of them is missing.
+        """
+        return side_by_side(self.store.manifest, self.stages[stage])
+
+    @cached_property
+    def balanced(self) -> list[Manifest]:
+        """The manifests of the balanced partitions."""
+        return self.manifests("balance")
+
+    @property
+    def pairs(self) -> int:
+        """Pairs with a matched entry, each once."""
+        return sum(manifest.rows for manifest in self.balanced)
 
     def t(self, t: float | None) -> float:
         """Return t, or the pool's own where none is given.
@@ -85,6 +113,50 @@ class FinishedPool:
 def reference(address: str) -> Reference:
     """Return a reference by the address of a manifest, without reading it."""
     return Reference(address, PurePosixPath(address).parent.name, 0)
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """Some columns of one row group of an output's pairs."""
+
+    file: pq.ParquetFile
+    address: str
+    number: int
+    columns: tuple[str, ...]
+
+    def read(self, columns: Sequence[str] = ()) -> pa.Table:
+        """Read its columns, or others.
+
+        Raises:
+            StoreError: if they are damaged.
+        """
+        try:
+            return self.file.read_row_group(self.number, columns=list(columns or self.columns))
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(
+                f"{self.address}: row group {self.number} cannot be read: {error}; delete the file and run the pool"
+                " again, which remakes it"
+            ) from error
+
+    def bounds(self, column: str) -> tuple[Any, Any] | None:
+        """Return the smallest and largest value of a flat column, where the file states them."""
+        stated = self.file.metadata.row_group(self.number)
+        statistics = stated.column(self.file.schema_arrow.get_field_index(column)).statistics
+        return (statistics.min, statistics.max) if statistics is not None and statistics.has_min_max else None
+
+    @property
+    def bytes(self) -> int:
+        """What its columns take up in the file."""
+        stated = self.file.metadata.row_group(self.number)
+        parts = [stated.column(number) for number in range(stated.num_columns)]
+        return sum(part.total_compressed_size for part in parts if part.path_in_schema.split(".")[0] in self.columns)
+
+
+def row_groups(store: Store, output: Reference, *columns: str) -> Iterator[RowGroup]:
+    """Go through an output's pairs by row group; nothing but the footer is read before it is asked for."""
+    file = store.open_parquet(output, PAIRS)
+    for number in range(file.num_row_groups):
+        yield RowGroup(file, store.address(f"{output.folder}/{PAIRS}"), number, columns)
 
 
 def entry_rows(pool: FinishedPool, entry_ids: Sequence[int], t: float) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """How large the set of a finished pool is at any t, and which t gives a size or a tail."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,16 +9,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from metaclip.config import format_t
 from metaclip.csr import csr
-from metaclip.finished.pool import THREADS, FinishedPool
-from metaclip.manifest import Manifest, Reference
+from metaclip.finished.pool import FinishedPool, row_groups
+from metaclip.manifest import Reference
 from metaclip.size_curve import StoredSizeCurve, tail_t
 from metaclip.size_statistics import SizeStatistics, merged, t_ladder
-from metaclip.stages.extract import PAIRS
-from metaclip.store import Store
 
 READERS = 4
 """Partitions whose entry ids are read side by side."""
@@ -70,7 +67,7 @@ def plan_sizes(
         "storage": storage,
         "t": format_t(pool.config.balance.t),
         "seed": pool.config.balance.seed,
-        "pairs": sizes.total,
+        "pairs": pool.pairs,
         "entries": len(pool.counts),
         "entries_with_matches": int(np.count_nonzero(pool.counts)),
         "matches": int(pool.counts.sum()),
@@ -92,19 +89,10 @@ class _Sizes:
         return StoredSizeCurve(self.pool.store, self.pool.all("balance"))
 
     @cached_property
-    def _manifests(self) -> list[Manifest]:
-        with ThreadPoolExecutor(THREADS) as threads:
-            return list(threads.map(self.pool.store.manifest, self.pool.stages["balance"]))
-
-    @cached_property
     def _stated(self) -> dict[float, dict[str, Any]]:
         """What the manifests state by t; nothing where one of them was written before they did."""
-        found = [manifest.statistics.get("sizes") for manifest in self._manifests]
+        found = [manifest.statistics.get("sizes") for manifest in self.pool.balanced]
         return merged(sizes for sizes in found if sizes) if all(found) else {}
-
-    @property
-    def total(self) -> int:
-        return sum(manifest.rows for manifest in self._manifests)
 
     @cached_property
     def _ascending(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
@@ -121,7 +109,7 @@ class _Sizes:
         return {
             "t": format_t(t),
             "pairs": pairs,
-            "share": _share(pairs, self.total),
+            "share": _share(pairs, self.pool.pairs),
             "head_entries": head,
             "tail_share": _share(of_tail, matches),
             "capped_matches": round(of_tail + (head * t if head else 0), 3),
@@ -129,7 +117,7 @@ class _Sizes:
 
     def _pairs(self, t: float) -> int:
         if math.isinf(t):
-            return self.total
+            return self.pool.pairs
         return int(self._stated[t]["pairs"]) if t in self._stated else self.curve.pairs(t)
 
     def expectations(self, ladder: Sequence[float], read: bool) -> dict[float, dict[str, Any]]:
@@ -138,7 +126,7 @@ class _Sizes:
         found: dict[float, dict[str, Any]] = {}
         for t in ladder:
             if t >= largest:
-                found[t] = {"expected": float(self.total), "tail_pairs": self.total}
+                found[t] = {"expected": float(self.pool.pairs), "tail_pairs": self.pool.pairs}
             elif t in self._stated:
                 found[t] = {name: self._stated[t][name] for name in ("expected", "tail_pairs")}
             else:
@@ -155,25 +143,15 @@ class _Sizes:
     def _count(self, partition: Reference, ladder: Sequence[float]) -> dict[str, Any]:
         """Count one partition's pairs for a ladder of t from the column of their entry ids."""
         statistics, read = SizeStatistics(self.pool.counts, ladder), 0
-        for table, size in read_columns(self.pool.store, partition, ["entry_ids"]):
-            statistics.add(*csr(table.column("entry_ids")))
-            read += size
+        for group in row_groups(self.pool.store, partition, "entry_ids"):
+            statistics.add(*csr(group.read().column("entry_ids")))
+            read += group.bytes
         return {**statistics.to_json(), "bytes": read}
 
     def address(self, t: float) -> str | None:
         """Return where the set of a t lies, if it was cut."""
         found = self.pool.sets.get(format_t(t))
         return self.pool.store.address(found.folder) if found else None
-
-
-def read_columns(store: Store, output: Reference, columns: Sequence[str]) -> Iterator[tuple[pa.Table, int]]:
-    """Yield some columns of an output's pairs by row group, and the bytes that they take up in the file."""
-    file = store.open_parquet(output, PAIRS)
-    for group in range(file.num_row_groups):
-        stated = file.metadata.row_group(group)
-        parts = [stated.column(number) for number in range(stated.num_columns)]
-        size = sum(part.total_compressed_size for part in parts if part.path_in_schema.split(".")[0] in columns)
-        yield file.read_row_group(group, columns=list(columns)), size
 
 
 def _share(part: int, whole: int) -> float | None:

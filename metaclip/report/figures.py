@@ -51,6 +51,7 @@ def figures(store: Store, parts: SetParts, t: float) -> Figures:
     extracted = Extracted.read(store, parts.extracted)
     matched = sum_counts(store, parts.matched)
     unique = sum_counts(store, parts.unique)
+    survived = sum_counts(store, parts.survived) if parts.survived else None
     curated = store.manifest(parts.curated.manifest).statistics["counts"]["curated"]
     before = read_counts(store, parts.counts)
     after = np.zeros_like(before)
@@ -60,7 +61,7 @@ def figures(store: Store, parts: SetParts, t: float) -> Figures:
     pool, chosen = read_surveys(store, parts.pool_surveys), read_surveys(store, parts.set_surveys)
     content = {
         "t": format_t(t),
-        **funnel(extracted, matched, unique, curated),
+        **funnel(extracted, matched, unique, survived, curated),
         "entries": _entries(before, after, t),
         "top_entries": _top_entries(entries, curves, t),
         "entry_sources": _entry_sources(entries),

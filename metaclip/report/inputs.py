@@ -11,6 +11,9 @@ from metaclip.store import Store
 FUNNEL = ("files", "failed_files", "bytes_read", "records", "pages", "images", "texts", "pairs")
 """Steps that the extract stage counts; `pairs` is texts without repeats within a shard."""
 
+SURVIVORS = ("uids", "images", "unknown_uids", "unknown_images")
+"""What the survive stage counts of the lists: what they named, and what of it the pool does not know."""
+
 _CRAWL = re.compile(r"crawl-data/(CC-MAIN-[0-9-]+)/")
 
 
@@ -28,13 +31,16 @@ class SetParts:
     pool_surveys: tuple[Reference, ...]
     set_surveys: tuple[Reference, ...]
     curated: Reference
+    survived: tuple[Reference, ...] = ()
+    """Outputs of the survive stage, where the pool is the survivors of another."""
 
     @property
     def keys(self) -> list[str]:
         """The keys of all of them."""
-        many = (self.extracted, self.matched, self.unique, self.curves, self.pool_surveys, self.set_surveys)
+        shards = (self.extracted, self.matched)
+        partitions = (self.unique, self.survived, self.curves, self.pool_surveys, self.set_surveys)
         single = [self.metadata.key, self.counts.key, self.curated.key]
-        return [*single, *(part.key for parts in many for part in parts)]
+        return [*single, *(part.key for parts in (*shards, *partitions) for part in parts)]
 
 
 @dataclass
@@ -72,24 +78,37 @@ def sum_counts(store: Store, parts: tuple[Reference, ...]) -> Counter[str]:
     return total
 
 
-def funnel(extracted: Extracted, matched: Counter[str], unique: Counter[str], curated: int) -> dict[str, Any]:
-    """Return how many are left after each step, and how many each step drops, by reason."""
+def funnel(
+    extracted: Extracted,
+    matched: Counter[str],
+    unique: Counter[str],
+    survived: Counter[str] | None,
+    curated: int,
+) -> dict[str, Any]:
+    """Return how many are left after each step, and how many each step drops, by reason.
+
+    `survived` is what the survive stage counted, where the pool is the survivors of another.
+    """
+    balanced = unique["unique"] if survived is None else survived["survived"]
     dropped = Counter({name: count for name, count in extracted.counts.items() if name.startswith("dropped.")})
     dropped["dropped.pair.language"] = matched["pairs"] - matched["kept_by_language"]
     dropped["dropped.pair.no_match"] = matched["kept_by_language"] - matched["matched"]
     dropped["dropped.pair.repeat_in_pool"] = unique["dropped.pair.repeat"]
-    dropped["dropped.pair.balanced"] = unique["unique"] - curated
+    dropped["dropped.pair.not_survived"] = unique["unique"] - balanced
+    dropped["dropped.pair.balanced"] = balanced - curated
     return {
         "funnel": {
             **{name: extracted.counts[name] for name in FUNNEL},
             "kept_by_language": matched["kept_by_language"],
             "matched": matched["matched"],
             "unique": unique["unique"],
+            **({} if survived is None else {"survived": balanced}),
             "curated": curated,
         },
         "dropped": {name.removeprefix("dropped."): count for name, count in sorted(dropped.items()) if count},
         "languages": by_count(extracted.languages),
         "failed_files": extracted.failed,
+        **({} if survived is None else {"survivors": {name: survived[name] for name in SURVIVORS}}),
         "duplicates": {
             "texts": extracted.counts["texts"],
             "repeats_in_shards": extracted.counts["dropped.pair.repeat"],

@@ -30,9 +30,10 @@ STEPS = {
     "kept_by_language": "kept by language",
     "matched": "with a matched entry",
     "unique": "unique over the pool",
+    "survived": "survived",
     "curated": "in the set",
 }
-_COMPARED = ("texts", "pairs", "kept_by_language", "matched", "unique", "curated")
+_COMPARED = ("texts", "pairs", "kept_by_language", "matched", "unique", "survived", "curated")
 """Steps that count pairs, whose bars can be compared."""
 
 
@@ -100,7 +101,7 @@ def _resource(name: str) -> str:
 
 
 def _funnel_rows(funnel: dict[str, int]) -> list[dict[str, Any]]:
-    largest = max((funnel[step] for step in _COMPARED), default=0) or 1
+    largest = max((funnel.get(step, 0) for step in _COMPARED), default=0) or 1
     return [
         {
             "name": name,
@@ -108,6 +109,7 @@ def _funnel_rows(funnel: dict[str, int]) -> list[dict[str, Any]]:
             "bar": round(100 * funnel[step] / largest, 1) if step in _COMPARED else None,
         }
         for step, name in STEPS.items()
+        if step in funnel  # only survivors of another pool have all
     ]
 
 

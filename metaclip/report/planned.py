@@ -31,13 +31,17 @@ class PlannedReport:
         extracted: Sequence[Reference],
         matched: Sequence[Reference],
         unique: Sequence[Reference],
+        survived: Sequence[Reference],
         counts: Reference,
         balanced: Sequence[Reference],
         curated: Reference,
         t: float,
         card: Card,
     ) -> "PlannedReport":
-        """Plan the report of the set that was cut from these balanced partitions at t."""
+        """Plan the report of the set that was cut from these balanced partitions at t.
+
+        `survived` is empty where the pool is not the survivors of another.
+        """
         curves = tuple(CurveJob(part, counts) for part in balanced)
         of_pool = tuple(SurveyJob(part, math.inf) for part in balanced)
         of_set = tuple(SurveyJob(part, t) for part in balanced)
@@ -52,6 +56,7 @@ class PlannedReport:
             pool_surveys=_outputs(of_pool),
             set_surveys=_outputs(of_set),
             curated=curated,
+            survived=tuple(survived),
         )
         return cls(curves, of_pool if of_pool == of_set else of_pool + of_set, ReportJob(parts, t, card))
 
@@ -72,7 +77,10 @@ class PlannedReport:
             )
         extracted, matched, unique, balanced = map(pool.all, ("extract", "match", "dedup", "balance"))
         metadata, counts = map(pool.one, ("metadata", "count"))
-        return cls.of(metadata, extracted, matched, unique, counts, balanced, curated, chosen, pool.config.card)
+        survived = pool.all("survive") if pool.survivors else []
+        return cls.of(
+            metadata, extracted, matched, unique, survived, counts, balanced, curated, chosen, pool.config.card
+        )
 
 
 def _outputs(jobs: Sequence[Job]) -> tuple[Reference, ...]:

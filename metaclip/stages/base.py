@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
-from metaclip.manifest import MANIFEST, Reference, stage_key
+from metaclip.manifest import MANIFEST, Manifest, Reference, stage_key
 from metaclip.output import OutputWriter
 from metaclip.store import Store, Verify
 
@@ -59,13 +59,16 @@ class Job(ABC):
 
     def find(self, store: Store, verify: Verify = "size") -> Reference | None:
         """Return the output if it stands whole, else None."""
+        found = self.found(store, verify)
+        return None if found is None else Reference(self.manifest, self.key, found.rows)
+
+    def found(self, store: Store, verify: Verify) -> Manifest | None:
+        """Return the manifest of the output if it stands whole, else None."""
         found = store.find(self.manifest, verify)
-        if found is None:
-            return None
-        if found.key != self.key or found.stage != self.STAGE:
+        if found is not None and (found.key != self.key or found.stage != self.STAGE):
             logger.warning("%s: the manifest is of another output; it is made again", store.address(self.manifest))
             return None
-        return Reference(self.manifest, self.key, found.rows)
+        return found
 
     def run(self, store: Store) -> Reference:
         """Compute the output and make it exist, whether or not it stands."""

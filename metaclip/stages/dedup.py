@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip.csr import Tally
+from metaclip.files import side_by_side_in_turn
 from metaclip.manifest import Reference
 from metaclip.output import OutputWriter, group_bytes
 from metaclip.schemas import MATCHED
@@ -57,8 +58,9 @@ class DedupJob(Job):
         members, _ = read_members(store, self.members)
         pairs = UniquePairs(MATCHED)
         counts: Counter[str] = Counter()
-        for member in members:
-            for table in self._read(store.open_parquet(member, PAIRS), counts):
+        # A store takes its time to answer; what is read of a file is read one after the other.
+        for file in side_by_side_in_turn(lambda member: store.open_parquet(member, PAIRS), members):
+            for table in self._read(file, counts):
                 pairs.append(table)
         order = pairs.order()
         tally = Tally()

@@ -13,19 +13,19 @@ import pyarrow as pa
 from metaclip.config import Extract
 from metaclip.crawl import SourceFile
 from metaclip.errors import InputError, UnreadableFileError
-from metaclip.images import PairBatch
 from metaclip.language import LanguageIdentifier
-from metaclip.manifest import Reference
+from metaclip.manifest import Manifest
 from metaclip.output import OutputWriter
+from metaclip.pair_batch import PairBatch
 from metaclip.pairs import read_pairs
 from metaclip.schemas import PAIR
 from metaclip.stages.base import Job
 from metaclip.store import Store, Verify
 from metaclip.unique import UniquePairs
-from metaclip.urls import uids
 from metaclip.warc import read_warc
 from metaclip.wat import read_wat
 from metaclip.webdataset import read_webdataset
+from metaclip.xxh3 import uid_columns
 
 PAIRS = "pairs.parquet"
 
@@ -66,15 +66,15 @@ class ExtractJob(Job):
         """Return the files' fingerprints."""
         return [file.fingerprint for file in self.files]
 
-    def find(self, store: Store, verify: Verify = "size") -> Reference | None:
-        """Return the output if it stands.
+    def found(self, store: Store, verify: Verify) -> Manifest | None:
+        """Return the manifest of the output if it stands.
 
         Raises:
             InputError: if a crawl file, known by its path alone, was replaced by another since.
         """
-        reference = super().find(store, verify)
-        if reference is not None:
-            sizes = store.manifest(reference.manifest).statistics["file_bytes"]
+        found = super().found(store, verify)
+        if found is not None:
+            sizes = found.statistics["file_bytes"]
             for file in self.files:
                 before = sizes.get(file.path)
                 if None not in (before, file.bytes) and before != file.bytes:
@@ -83,7 +83,7 @@ class ExtractJob(Job):
                         f" files are known by their path: give the new file another name, or delete"
                         f" {store.address(self.folder)} to extract it again"
                     )
-        return reference
+        return found
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
         """Read the files one after the other; a file that cannot be read is listed, the rest goes on."""
@@ -132,20 +132,8 @@ def load_identifier(model: str) -> LanguageIdentifier:
 
 
 def _tabulate(batch: PairBatch, identifier: LanguageIdentifier, languages: Counter[str]) -> pa.Table:
-    texts = pa.array(batch.texts, pa.string())
-    labels, scores = identifier.identify_array(texts)
+    labels, scores = identifier.identify_array(batch.table.column("text"))
     languages.update({count["values"]: count["counts"] for count in labels.value_counts().to_pylist()})
-    high, low = uids(batch.urls, batch.texts)
-    return pa.table(
-        [
-            pa.array(high),
-            pa.array(low),
-            pa.array(batch.urls, pa.string()),
-            texts,
-            pa.array(batch.text_keys, pa.string()),
-            pa.array(batch.page_urls, pa.string()),
-            labels.cast(pa.string()),
-            pa.array(scores),
-        ],
-        schema=PAIR,
-    )
+    high, low = uid_columns(batch.table.column("url"), batch.table.column("text"))
+    columns = [high, low, *batch.table.columns, labels.cast(pa.string()), pa.array(scores)]
+    return pa.table(columns, schema=PAIR)

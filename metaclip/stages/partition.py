@@ -3,8 +3,10 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
+from metaclip.files import side_by_side_in_turn
 from metaclip.manifest import Reference
 from metaclip.output import OutputWriter
 from metaclip.sketch import DistinctSketch
@@ -39,17 +41,19 @@ class PartitionJob(Job):
         pool was cut into shards.
         """
         members = sorted({reference.manifest for reference in self.matched if reference.rows})
-        sketch = DistinctSketch.merged(store.manifest(member).statistics["sketch"] for member in members)
+        sketch = DistinctSketch.merged(
+            side_by_side_in_turn(lambda member: str(store.manifest(member).statistics["sketch"]), members)
+        )
         partitions = max(1, math.ceil(sketch.estimate / self.rows_per_partition))
         output.json(MEMBERS, {"members": members, "partitions": partitions}, len(members))
         return {"members": len(members), "partitions": partitions, "estimated_pairs": round(sketch.estimate)}
 
 
 def read_members(store: Store, partition: Reference) -> tuple[list[Reference], int]:
-    """Return the matched shards that hold rows, and the number of partitions."""
+    """Return the matched shards that hold rows (how many is left out), and the number of partitions.
+
+    Nothing is read of the shards themselves: every partition asks, and there may be many thousands.
+    """
     found = store.output_json(partition.manifest, MEMBERS)
-    members = []
-    for address in found["members"]:
-        manifest = store.manifest(address)
-        members.append(Reference(address, manifest.key, manifest.rows))
+    members = [Reference(address, PurePosixPath(address).parent.name, 0) for address in found["members"]]
     return members, found["partitions"]

@@ -2,8 +2,9 @@
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -18,12 +19,36 @@ class Site:
     files: dict[str, bytes] = field(default_factory=dict)
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)  # given first, one a request
     cut_after: int | None = None  # bytes of a body after which the connection drops
+    stalls: list[int] = field(default_factory=list)  # bytes of the coming bodies after which nothing more comes
+    pause: float = 0.0  # seconds between the pieces of a body
+    piece: int = 64 << 10
+    pages: list[bytes] = field(default_factory=list)  # given with status 200 instead of what was asked for
+    refused: set[str] = field(default_factory=set)  # paths answered with 403
+    failing: dict[str, list[tuple[int, dict[str, str]]]] = field(default_factory=dict)  # `answers` of one path
+    file_tags: dict[str, list[str]] = field(default_factory=dict)  # `tags` of one path
+    strict: bool = True  # hold to If-Range
     tag: str | None = '"v1"'
     tags: list[str] = field(default_factory=list)  # of the coming answers, before `tag`
     ranges: bool = True
     length: bool = True
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    open_bodies: int = 0
+    most_open_bodies: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    ending: threading.Event = field(default_factory=threading.Event)
     held: dict[str, threading.Event] = field(default_factory=dict)  # paths that wait for an answer
+
+    @contextmanager
+    def one_more_body(self) -> Iterator[None]:
+        """Count a body that is on its way."""
+        with self.lock:
+            self.open_bodies += 1
+            self.most_open_bodies = max(self.most_open_bodies, self.open_bodies)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.open_bodies -= 1
 
     def hold(self, path: str) -> Callable[[], None]:
         """Keep who asks for a path waiting until what is returned is called."""
@@ -46,13 +71,25 @@ def serve() -> Iterator[Site]:
             site.requests.append((self.path, dict(self.headers)))
             if self.path in site.held:
                 site.held[self.path].wait(HOLD_SECONDS)
-            if site.answers:
-                status, headers = site.answers.pop(0)
+            answers = site.failing.get(self.path) or site.answers
+            if answers:
+                status, headers = answers.pop(0)
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
+                return
+            if site.pages:
+                page = site.pages.pop(0)
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html")
+                self.send_header("Content-Length", str(len(page)))
+                self.end_headers()
+                self.wfile.write(page)
+                return
+            if self.path in site.refused:
+                self.send_error(403)
                 return
             content = site.files.get(self.path)
             if content is None:
@@ -60,6 +97,11 @@ def serve() -> Iterator[Site]:
                 return
             asked = re.match(r"bytes=(\d+)-", self.headers.get("Range") or "")
             start = int(asked[1]) if asked and site.ranges else 0
+            tags = site.file_tags.get(self.path) or site.tags
+            tag = tags.pop(0) if tags else site.tag
+            condition = self.headers.get("If-Range")
+            if site.strict and condition is not None and condition != tag:
+                start = 0
             if start and start >= len(content):
                 self.send_error(416)
                 return
@@ -68,15 +110,28 @@ def serve() -> Iterator[Site]:
                 self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
             if site.length:
                 self.send_header("Content-Length", str(len(content) - start))
-            tag = site.tags.pop(0) if site.tags else site.tag
             if tag:
                 self.send_header("ETag", tag)
             self.end_headers()
             if with_body:
-                body = content[start:]
-                self.wfile.write(body if site.cut_after is None else body[: site.cut_after])
-                self.wfile.flush()
                 self.close_connection = True
+                with suppress(ConnectionError):  # a client may hang up
+                    self._give(content[start:][: site.cut_after])
+
+        def _give(self, body: bytes) -> None:
+            stall = site.stalls.pop(0) if site.stalls else None
+            body = body[:stall]
+            step = site.piece if site.pause else len(body) or 1
+            with site.one_more_body():
+                for place in range(0, len(body) - step, step):
+                    self.wfile.write(body[place : place + step])
+                    self.wfile.flush()
+                    time.sleep(site.pause)
+            # With the last piece the client may be done before this thread goes on.
+            self.wfile.write(body[len(body) - 1 - (len(body) - 1) % step :])
+            self.wfile.flush()
+            if stall is not None:
+                site.ending.wait(HOLD_SECONDS)
 
         def log_message(self, *arguments: object) -> None:
             """Keep test output clean."""
@@ -88,6 +143,7 @@ def serve() -> Iterator[Site]:
     try:
         yield site
     finally:
+        site.ending.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -1,14 +1,23 @@
+import email.utils
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from metaclip import __version__
 from metaclip.client import Backoff, Client
 from metaclip.download import head, open_url
-from metaclip.errors import TransportError, UnreadableFileError
+from metaclip.errors import ChangedFileError, TransportError, UnreadableFileError
+from metaclip.streams import read_whole
 from tests.metaclip.servers import Site, serve
 
 ATTEMPTS = 3
 QUICK = Client(backoff=Backoff(ATTEMPTS, first_pause=0.01, shortest_pause=0, longest_pause=0.05, timeout=5))
+IMPATIENT = replace(QUICK, backoff=replace(QUICK.backoff, timeout=0.4))
 CONTENT = bytes(range(256)) * 4000
 
 
@@ -80,16 +89,111 @@ def test_a_connection_that_always_drops_is_given_up(site: Site) -> None:
     assert len(site.requests) == ATTEMPTS
 
 
-def test_a_file_that_changes_while_it_is_read_is_not_mixed(site: Site) -> None:
-    site.cut_after = 100
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_file_that_changes_while_it_is_read_is_not_mixed(site: Site, strict: bool, ranges: bool) -> None:
+    site.cut_after, site.strict, site.ranges = 100, strict, ranges
     site.tags = ['"v1"', '"v2"']
-    with pytest.raises(TransportError, match="changed while it was read"):
+    with pytest.raises(ChangedFileError, match="changed while it was read"):
         read(site)
+    assert ("If-Range", '"v1"') in site.requests[1][1].items()
+
+
+def test_a_small_file_that_changes_is_read_again_from_its_start(site: Site) -> None:
+    site.stalls = [100]
+    site.tags = ['"v1"', '"v2"']
+    assert read_whole(f"{site.address}/a", replace(QUICK, backoff=replace(QUICK.backoff, timeout=0.2))) == CONTENT
+    assert "Range" not in site.requests[2][1]
+
+
+@pytest.mark.parametrize("tag", [None, 'W/"v1"'])
+def test_without_a_name_for_the_version_what_came_is_compared(site: Site, tag: str | None) -> None:
+    site.tag = tag
+    site.stalls = [300_000]
+    with open_url(f"{site.address}/a", 0, IMPATIENT) as stream:
+        assert stream.read() == CONTENT
+    assert "If-Range" not in site.requests[1][1]
+    assert ("Range" in site.requests[1][1]) == (tag is not None)  # a weak tag still tells versions apart
+
+
+@pytest.mark.parametrize("other", [CONTENT[:-1] + b"x", b"x" + CONTENT[1:], CONTENT[:1000], CONTENT + b"x"])
+def test_other_bytes_under_no_name_are_told(site: Site, other: bytes) -> None:
+    site.tag = None
+    site.stalls = [300_000]
+    with open_url(f"{site.address}/a", 0, IMPATIENT) as stream:
+        got = stream.read(1000)
+        assert got == CONTENT[:1000]
+        site.files["/a"] = other
+        if other[:300_000] == CONTENT[:300_000] and len(other) == len(CONTENT):
+            assert stream.read() == other[1000:]  # not one byte that was handed on differs
+        else:
+            with pytest.raises(ChangedFileError):
+                stream.read()
+
+
+def test_an_error_page_in_the_middle_is_not_taken_for_the_rest(site: Site) -> None:
+    site.stalls = [300_000]
+    with open_url(f"{site.address}/a", 0, IMPATIENT) as stream:
+        stream.read(1000)
+        site.pages = [b"<html>Please log in</html>"]
+        with pytest.raises(ChangedFileError):
+            stream.read()
+
+
+def test_a_file_that_became_shorter_is_told(site: Site) -> None:
+    site.stalls = [300_000]
+    with open_url(f"{site.address}/a", 0, IMPATIENT) as stream:
+        stream.read(1000)
+        site.files["/a"] = CONTENT[:200_000]
+        with pytest.raises(ChangedFileError):
+            stream.read()
+
+
+def test_a_stalled_transfer_is_cut_and_goes_on_where_it_stopped(site: Site) -> None:
+    site.stalls = [300_000, 300_000]
+    with open_url(f"{site.address}/a", 0, IMPATIENT) as stream:
+        assert stream.read() == CONTENT
+    assert [headers.get("Range") for _, headers in site.requests] == [None, "bytes=300000-", "bytes=600000-"]
+
+
+def test_a_slow_transfer_may_take_longer_than_the_timeout(site: Site) -> None:
+    site.pause, site.piece = 0.1, 100_000
+    started = time.monotonic()
+    with open_url(f"{site.address}/a", 0, IMPATIENT) as stream:
+        assert stream.read() == CONTENT
+    assert time.monotonic() - started > IMPATIENT.backoff.timeout
+    assert len(site.requests) == 1
+
+
+def test_a_server_that_never_answers_is_given_up(site: Site) -> None:
+    site.hold("/a")
+    started = time.monotonic()
+    with pytest.raises(TransportError, match=r"timed out.*given up after 3 attempts"):
+        open_url(f"{site.address}/a", 0, IMPATIENT)
+    site.held["/a"].set()
+    assert time.monotonic() - started < 10
 
 
 def test_a_body_without_stated_length_ends_with_the_connection(site: Site) -> None:
     site.length = False
     assert read(site) == CONTENT
+
+
+def test_a_storm_of_answers_that_it_is_busy_is_outlasted(site: Site) -> None:
+    site.answers = [(503, {})] * 9
+    with open_url(f"{site.address}/a", 0, replace(QUICK, backoff=replace(QUICK.backoff, attempts=10))) as stream:
+        assert stream.read() == CONTENT
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_a_pause_that_the_server_asks_for_is_kept(site: Site, form: str) -> None:
+    asked = (
+        "2" if form == "seconds" else email.utils.format_datetime(datetime.now(UTC) + timedelta(seconds=3), usegmt=True)
+    )
+    site.answers = [(429, {"Retry-After": asked})]
+    started = time.monotonic()
+    assert read(site) == CONTENT
+    assert 1.5 < time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -160,3 +264,43 @@ def test_headers_are_asked_for_with_the_same_patience(site: Site) -> None:
         head(f"{site.address}/a", QUICK)
     with pytest.raises(UnreadableFileError):
         head(f"{site.address}/missing", QUICK)
+
+
+def test_the_client_names_who_runs_it(site: Site) -> None:
+    with open_url(f"{site.address}/a", 0, replace(QUICK, contact="crawling@example.org")) as stream:
+        stream.read()
+    assert site.requests[0][1]["User-Agent"] == f"metaclip-pipeline/{__version__} (+crawling@example.org)"
+
+
+def test_no_more_downloads_at_once_than_there_are_slots(site: Site) -> None:
+    site.pause, site.piece = 0.02, 200_000
+    client = replace(QUICK, slots=threading.BoundedSemaphore(2))
+
+    def fetch(_number: int) -> bool:
+        with open_url(f"{site.address}/a", 0, client) as stream:
+            return stream.read() == CONTENT
+
+    with ThreadPoolExecutor(6) as threads:
+        assert all(threads.map(fetch, range(12)))
+    assert site.most_open_bodies == 2
+
+
+@pytest.mark.parametrize("fault", ["cut", "gone", "busy", "changed"])
+def test_a_download_that_fails_gives_its_slot_back(site: Site, fault: str) -> None:
+    slots = threading.BoundedSemaphore(1)
+    client = replace(QUICK, slots=slots)
+    match fault:
+        case "cut":
+            site.cut_after = 0
+        case "gone":
+            del site.files["/a"]
+        case "busy":
+            site.answers = [(503, {})] * ATTEMPTS
+        case "changed":
+            site.cut_after, site.tags = 100, ['"v1"', '"v2"']
+    with pytest.raises((TransportError, UnreadableFileError)), open_url(f"{site.address}/a", 0, client) as stream:
+        stream.read()
+    assert slots.acquire(timeout=1)
+    slots.release()
+    with pytest.raises(ValueError, match="released too many times"):
+        slots.release()

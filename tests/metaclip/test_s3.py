@@ -54,13 +54,13 @@ def test_roundtrip_under_a_prefix_with_any_name(bucket: str) -> None:
     assert store.names("pools") == ["größe"]
     assert store.folders() == ["demo-v1", "pools"]
     assert [each.path for each in store.files("demo-v1")] == [f"{reference.folder}/a.parquet", reference.manifest]
-    store.remove([reference.manifest, f"{reference.folder}/a.parquet", "demo-v1/never-there"])
+    store.remove_all([reference.manifest, f"{reference.folder}/a.parquet", "demo-v1/never-there"])
     assert store.files("demo-v1") == []
     assert store.find(reference.manifest) is None
 
 
 def test_one_request_for_a_manifest_and_for_each_file_and_no_listing(proxy: Proxy, bucket: str) -> None:
-    store = Store(f"{bucket}/root")
+    store = Store(f"{bucket}/base")
     standing = side_by_side(lambda number: _write(store, name=str(number)), range(40))
     assert (proxy.count("PUT"), len(proxy.requests)) == (80, 80)
     proxy.requests.clear()
@@ -73,18 +73,18 @@ def test_one_request_for_a_manifest_and_for_each_file_and_no_listing(proxy: Prox
     assert (proxy.count("GET"), len(proxy.requests)) == (41, 41)
     assert proxy.listings == []
     store.names("pools")
-    assert [request.query["prefix"] for request in proxy.listings] == [["root/pools/"]]
+    assert [request.query["prefix"] for request in proxy.listings] == [["base/pools/"]]
 
 
 def test_what_others_write_and_remove_is_seen_at_once(bucket: str, s3_server: S3Server) -> None:
-    store, other = Store(f"{bucket}/root"), s3_server.client()
+    store, other = Store(f"{bucket}/base"), s3_server.client()
     assert store.names("pools") == []
     assert store.read_json("pools/a.json") is None
-    other.pipe_file(f"{bucket}/root/pools/a.json", b"1")
+    other.pipe_file(f"{bucket}/base/pools/a.json", b"1")
     assert store.names("pools") == ["a"]
     assert store.read_json("pools/a.json") == 1
     reference = _write(store)
-    other.rm_file(f"{bucket}/root/{reference.folder}/a.parquet")
+    other.rm_file(f"{bucket}/base/{reference.folder}/a.parquet")
     assert store.find(reference.manifest) is None
 
 
@@ -116,7 +116,7 @@ def test_failing_requests_are_tried_again(
         return fault
 
     proxy.fault = once
-    store = Store(f"{bucket}/root")
+    store = Store(f"{bucket}/base")
     store.check()
     reference = _write(store)
     assert store.find(reference.manifest, "full") is not None
@@ -126,9 +126,9 @@ def test_failing_requests_are_tried_again(
 
 def test_a_store_that_keeps_failing_is_out_of_reach(proxy: Proxy, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
-    store = Store(f"{bucket}/root")
+    store = Store(f"{bucket}/base")
     proxy.fault = lambda _: "broken"
-    with pytest.raises(StoreOutOfReachError, match=r"root/x\.json at http.*internal error.*run again"):
+    with pytest.raises(StoreOutOfReachError, match=r"base/x\.json at http.*internal error.*run again"):
         store.read_json("x.json")
     with pytest.raises(StoreOutOfReachError):
         _write(store)
@@ -139,7 +139,7 @@ def test_a_file_that_vanishes_while_it_is_read(bucket: str) -> None:
     store = Store(bucket)
     reference = _write(store, rows=200_000)
     file = store.open_parquet(reference, "a.parquet")
-    store.remove([f"{reference.folder}/a.parquet"])
+    store.remove(f"{reference.folder}/a.parquet")
     with pytest.raises(StoreError, match=r"a\.parquet"):
         file.read()
 
@@ -150,8 +150,8 @@ def test_a_file_that_vanishes_while_it_is_read(bucket: str) -> None:
         ({"AWS_SECRET_ACCESS_KEY": "wrong"}, None, "check AWS_SECRET_ACCESS_KEY"),
         ({"AWS_ACCESS_KEY_ID": "wrong"}, None, "check AWS_ACCESS_KEY_ID"),
         ({"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}, None, "no credentials; set AWS_ACCESS_KEY_ID"),
-        ({}, "s3://no-such-bucket/root", "the bucket does not exist; create it"),
-        ({}, "s3://B@d_name/root", "no name of a bucket"),
+        ({}, "s3://no-such-bucket/base", "the bucket does not exist; create it"),
+        ({}, "s3://B@d_name/base", "no name of a bucket"),
         ({}, "s3://", "no name of a bucket"),
         ({"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:{free}"}, None, "check AWS_ENDPOINT_URL_S3 and the network"),
         ({"AWS_ENDPOINT_URL_S3": "127.0.0.1:8333"}, None, "check AWS_ENDPOINT_URL_S3"),
@@ -166,7 +166,7 @@ def test_mistakes_are_named_at_once_in_one_line(
         else:
             monkeypatch.setenv(name, value.format(free=free_ports(1)[0]))
     started = time.monotonic()
-    root = root or f"{bucket}/root"
+    root = root or f"{bucket}/base"
     with pytest.raises(StoreError) as caught:
         Store(root).check()
     text = str(caught.value)

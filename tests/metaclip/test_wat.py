@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from metaclip import wat
 from metaclip.config import Extract
 from metaclip.images import PairCollector
-from metaclip.wat import add_metadata, read_wat, unescape
+from metaclip.wat import add_metadata, add_records, read_wat, unescape
 from tests.metaclip.test_warc import PAGE, assert_sums, write_warc
 from tests.shared import shared_data
 
@@ -33,11 +33,16 @@ def record(links: Any = (), head: Any = None, headers: Any = None, kind: str = "
 
 
 def pairs(body: Any, page_url: str = PAGE, **settings: object) -> tuple[list[tuple[str, str]], Counter[str]]:
+    """Read one record, both ways."""
     configuration = Extract.model_validate(settings)
-    collector = PairCollector(configuration, Counter())
+    collector, scanned = (PairCollector(configuration, Counter()) for _ in range(2))
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     add_metadata(page_url, raw, configuration, collector)
-    batch = collector.take()
+    add_records([(page_url, raw)], configuration, scanned)
+    assert dict(scanned.statistics) == dict(collector.statistics)
+    batch, other = collector.take(), scanned.take()
+    assert (batch is None) == (other is None)
+    assert batch is None or batch.table.equals(other.table)
     return (list(zip(batch.urls, batch.texts, strict=True)) if batch else []), collector.statistics
 
 

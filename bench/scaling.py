@@ -1,0 +1,86 @@
+"""Measure cost against size: 1, 4 and 16 files of a made-up crawl: `python -m bench.scaling`.
+
+Each size is run by a process of its own, so that its peak of memory is its own; first for nothing, on
+one file. Seconds are of computing (CPU), for each MB of gzipped input: level where cost is linear.
+"""
+
+import json
+import multiprocessing
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from bench.make_crawl import make_crawl
+from bench.stages import STAGES, configure, entry_list, make_metadata, run_stages
+from bench.timing import peak_memory_mb, spread, table
+from metaclip.manifest import Reference
+
+KINDS = ("wat", "warc")
+SIZES = (1, 4, 16)
+PAGES_PER_FILE = 500
+REPEATS = 3
+
+
+def measure(
+    repeats: int = REPEATS, pages_per_file: int = PAGES_PER_FILE, kinds: Sequence[str] = KINDS
+) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        made = make_crawl(folder / "crawl", SIZES[-1] * pages_per_file, pages_per_file=pages_per_file)
+        metadata = make_metadata(configure(made.wat_files[:1], folder / "pool"))
+        files = {"wat": made.wat_files, "warc": made.warc_files}
+        results = {
+            kind: {str(size): _size(files[kind][:size], folder / "pool", metadata, repeats) for size in SIZES}
+            for kind in kinds
+        }
+    for sizes in results.values():
+        first = sizes["1"]["all_stages_cpu_seconds_per_mb"]["median"]
+        for figures in sizes.values():
+            figures["to_1"] = round(figures["all_stages_cpu_seconds_per_mb"]["median"] / first, 3)
+    return {"entries": entry_list().name, "pages_per_file": pages_per_file, **results}
+
+
+def show(result: dict[str, Any]) -> str:
+    """Return the figures as text."""
+    text = ""
+    for kind in (kind for kind in KINDS if kind in result):
+        rows = [
+            [size]
+            + [one[name] for name in ("gzipped_mb", "pairs")]
+            + [*one["all_stages_cpu_seconds_per_mb"].values()]
+            + [one[name] for name in ("to_1", "peak_memory_mb")]
+            for size, one in result[kind].items()
+        ]
+        columns = ("files", "gzipped MB", "pairs", "CPU s/MB", "lowest", "highest", "to 1 file", "peak MB")
+        text += table(f"{kind}: cost against size, all stages in one process", columns, rows)
+    return text
+
+
+def _size(files: list[Path], pool: Path, metadata: Reference, repeats: int) -> dict[str, Any]:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        return process.submit(_run, files, pool, metadata, repeats).result()
+
+
+def _run(files: list[Path], pool: Path, metadata: Reference, repeats: int) -> dict[str, Any]:
+    run_stages(configure(files[:1], pool), metadata)
+    megabytes = sum(path.stat().st_size for path in files) / 1e6
+    runs = [run_stages(configure(files, pool), metadata) for _ in range(repeats)]
+    seconds = [sum(clock.cpu for clock in run.clocks.values()) / megabytes for run in runs]
+    stages = {stage: spread([run.clocks[stage].cpu / megabytes for run in runs]) for stage in STAGES}
+    return {
+        "gzipped_mb": round(megabytes, 2),
+        "pairs": runs[0].pairs,
+        "all_stages_cpu_seconds_per_mb": spread(seconds),
+        "stages_cpu_seconds_per_mb": {stage: figures["median"] for stage, figures in stages.items()},
+        "peak_memory_mb": peak_memory_mb(),
+    }
+
+
+if __name__ == "__main__":
+    measured = measure()
+    sys.stderr.write(show(measured))
+    json.dump(measured, sys.stdout, indent=1)
+    sys.stdout.write("\n")

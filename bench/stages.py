@@ -1,0 +1,83 @@
+"""The stages of a pool, one after the other in this process, each timed: for `bench.pipeline` and `bench.scaling`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.timing import SHARED, Clock
+from metaclip.config import Config, parse_config
+from metaclip.demo import ENTRIES
+from metaclip.manifest import Reference
+from metaclip.plan import extract_job, list_shards, metadata_plan
+from metaclip.stages.balance import BalanceJob
+from metaclip.stages.count import CountJob
+from metaclip.stages.curate import CuratedSetJob
+from metaclip.stages.dedup import DedupJob
+from metaclip.stages.match import MatchJob
+from metaclip.stages.partition import PartitionJob
+from metaclip.store import Store
+
+STAGES = ("extract", "match", "partition", "dedup", "count", "balance", "curate")
+
+
+def entry_list() -> Path:
+    """Half a million entries where the shared data is, else the ten thousand that are shipped."""
+    return SHARED / "metadata" / "standin_500k.json.gz" if SHARED.exists() else ENTRIES
+
+
+def configure(files: Sequence[Path], storage: Path) -> Config:
+    return parse_config(
+        {
+            "pool": "bench",
+            "storage": str(storage),
+            "source": {"paths": [str(path) for path in files]},
+            "metadata": {"entries": str(entry_list())},
+            "extract": {"max_failed_files": 1},
+            "balance": {"t": 20},
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What one run of all stages took and gave."""
+
+    clocks: dict[str, Clock]
+    pairs: int
+    unique: int
+    curated: int
+
+
+def run_stages(config: Config, metadata: Reference) -> Pool:
+    """Compute every stage after the metadata, whether or not its output stands."""
+    store, clocks = Store(config.storage), dict[str, Clock]()
+
+    def timed(stage: str, work: Callable[[], Any]) -> Any:
+        start = Clock.now()
+        result = work()
+        clocks[stage] = start.since()
+        return result
+
+    shards = [extract_job(config, tuple(shard)) for shard in list_shards(config.source)]
+    extracted = timed("extract", lambda: [job.run(store) for job in shards])
+    matched = timed("match", lambda: [MatchJob(one, metadata, config.match).run(store) for one in extracted])
+    members = timed("partition", lambda: PartitionJob(tuple(matched), config.dedup.rows_per_partition).run(store))
+    unique = timed("dedup", lambda: DedupJob(members, 0, 1).run(store))
+    counts = timed("count", lambda: CountJob((unique,), metadata).run(store))
+    balanced = timed("balance", lambda: BalanceJob(unique, counts, 0).run(store))
+    whole = CuratedSetJob((balanced,), config.balance.threshold, config.curate.rows_per_file)
+    curated = timed("curate", lambda: whole.parts()[0].run(store))
+    return Pool(clocks, sum(one.rows for one in extracted), unique.rows, curated.rows)
+
+
+def run_shard(storage: str, files: Sequence[Path], shard: int, metadata: Reference) -> int:
+    """Extract and match one shard, as a worker process does; return the pairs that matched."""
+    config, store = configure(files, Path(storage)), Store(storage)
+    extracted = extract_job(config, tuple(list_shards(config.source)[shard])).run(store)
+    return MatchJob(extracted, metadata, config.match).run(store).rows
+
+
+def make_metadata(config: Config) -> Reference:
+    """Make the list of entries ready to match."""
+    return metadata_plan(config).job.run(Store(config.storage))

@@ -1,0 +1,625 @@
+"""The scanner's kernel: images, base and robots meta tags of pages, found by tokens alone.
+
+It follows the tokenization stage of the HTML standard (section 13.2.5), and as much of the tree
+construction (13.2.6, scripting off) as decides which tags become elements: text that only looks like
+tags, templates, which cell of which table is open, SVG and MathML. Where only a tree tells whether
+or where an element stands, the page is flagged and left to the tree builder: images, bases and meta
+tags in a table but outside its cells (they move before the table), HTML inside SVG and MathML,
+framesets, column groups in templates, `<selectedcontent>` (which copies an option), and nesting
+beyond MOST_TABLES or MOST_FOREIGN.
+
+Values are spans of the page's bytes; `metaclip.html_values` decodes them.
+"""
+
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from metaclip.jit import kernel
+
+LANES = 32
+"""Bytes looked at together; so many may be read beyond the end of a page, and a few more."""
+PADDING = LANES + 16
+MOST_TABLES = 64
+MOST_FOREIGN = 64
+IMAGE_SLOTS = 7
+META_SLOTS = 3
+
+_CHECKED = bool(numba.config.BOUNDSCHECK)  # type: ignore[attr-defined]  # raw loads then go by the array too
+_LANES = ir.VectorType(ir.IntType(8), LANES)
+_WORD = ir.IntType(64)
+
+
+def _address(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    array = context.make_array(signature.args[0])(context, builder, arguments[0])
+    return builder.gep(array.data, [arguments[1]])
+
+
+def _lanes(builder: Any, address: Any) -> Any:
+    lanes = builder.load(builder.bitcast(address, _LANES.as_pointer()))
+    lanes.align = 1
+    return lanes
+
+
+def _all(value: int) -> Any:
+    return ir.Constant(_LANES, [value] * LANES)
+
+
+def _bits(builder: Any, truths: Any) -> Any:
+    return builder.zext(builder.bitcast(truths, ir.IntType(LANES)), _WORD)
+
+
+def _raw_byte(_typing: Any, data: Any, position: Any) -> Any:
+    """Read one byte as int64; numpy's own indexing would look for negative positions."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.zext(builder.load(_address(context, builder, signature, arguments)), _WORD)
+
+    return types.int64(data, position), generate
+
+
+def _raw_word(_typing: Any, data: Any, position: Any) -> Any:
+    """Read eight bytes at any position as uint64, the first in the lowest bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word = builder.load(builder.bitcast(_address(context, builder, signature, arguments), _WORD.as_pointer()))
+        word.align = 1
+        return word
+
+    return types.uint64(data, position), generate
+
+
+def _raw_equal(_typing: Any, data: Any, position: Any, byte: Any) -> Any:  # noqa: ARG001
+    """Compare LANES bytes with one; bit i of the result, a uint64, is for byte position + i."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        lanes = _lanes(builder, _address(context, builder, signature, arguments))
+        one = builder.insert_element(_all(0), builder.trunc(arguments[2], ir.IntType(8)), ir.Constant(_WORD, 0))
+        same = builder.shuffle_vector(one, _all(0), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+        return _bits(builder, builder.icmp_unsigned("==", lanes, same))
+
+    return types.uint64(data, position, types.int64), generate
+
+
+def _raw_low_or(_typing: Any, data: Any, position: Any, first: Any, second: Any, third: Any) -> Any:  # noqa: ARG001
+    """Find, of LANES bytes, those up to 0x20 and those equal to one of three; bits as `_raw_equal`'s."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        lanes = _lanes(builder, _address(context, builder, signature, arguments))
+        found = builder.icmp_unsigned("<=", lanes, _all(0x20))
+        for argument in arguments[2:]:
+            one = builder.insert_element(_all(0), builder.trunc(argument, ir.IntType(8)), ir.Constant(_WORD, 0))
+            same = builder.shuffle_vector(one, _all(0), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+            found = builder.or_(found, builder.icmp_unsigned("==", lanes, same))
+        return _bits(builder, found)
+
+    return types.uint64(data, position, types.int64, types.int64, types.int64), generate
+
+
+def _trailing_zeros(_typing: Any, _word: Any) -> Any:
+    """Count the zero bits below the lowest one of a uint64 that is not zero."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), generate
+
+
+_byte_at: Any = intrinsic(_raw_byte)
+_word_at: Any = intrinsic(_raw_word)
+_equal_at: Any = intrinsic(_raw_equal)
+_low_or_at: Any = intrinsic(_raw_low_or)
+_first: Any = intrinsic(_trailing_zeros)
+
+
+def _key(name: str) -> np.uint64:
+    """Return the first eight bytes of a name in lower case as one word, as `_name_key` does."""
+    return np.uint64(int.from_bytes(name.encode()[:8], "little"))
+
+
+# What a tag means to the scanner. All from _BREAKOUT on end SVG and
+# MathML, at least where they start; attributes count for those from _IMG on.
+_OTHER, _RAW, _SCRIPT, _PLAINTEXT, _TEMPLATE, _SVG, _MATH = range(7)
+_TD, _TH, _CAPTION, _TBODY, _THEAD, _TFOOT, _TR, _COLUMN = range(10, 18)
+_BREAKOUT, _TABLE, _ODD, _IMG, _BASE, _META = range(20, 26)
+_NAMES = {
+    _RAW: "style xmp iframe noembed noframes title textarea",
+    _SCRIPT: "script",
+    _PLAINTEXT: "plaintext",
+    _TEMPLATE: "template",
+    _SVG: "svg",
+    _MATH: "math",
+    _TD: "td",
+    _TH: "th",
+    _CAPTION: "caption",
+    _TBODY: "tbody",
+    _THEAD: "thead",
+    _TFOOT: "tfoot",
+    _TR: "tr",
+    _COLUMN: "col colgroup",
+    # HTML standard, 13.2.6.5
+    _BREAKOUT: "b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i li listing"
+    " menu nobr ol p pre ruby s small span strong strike sub sup tt u ul var font",
+    _IMG: "img image",
+    _BASE: "base",
+    _META: "meta",
+    _TABLE: "table",
+    _ODD: "frameset foreignobject annotation-xml selectedcontent",
+}
+# A hash table without collisions: FACTOR was searched for. Names beyond eight bytes are told apart by
+# these and their length, which is exact for plaintext (checked where it counts) and careful for others.
+_FACTOR, _SHIFT = np.uint64(0xBF9CC545635518F7), np.uint64(55)
+_KEYS = np.zeros(1 << 9, np.uint64)
+_CODES = np.zeros(1 << 9, np.int16)  # length * 32 + code
+for _code, _names in _NAMES.items():
+    for _name in _names.split():
+        _slot = (int(_key(_name)) * int(_FACTOR) & (1 << 64) - 1) >> int(_SHIFT)
+        if _KEYS[_slot]:
+            raise AssertionError(f"{_name}: two names in one slot; another factor is needed")
+        _KEYS[_slot], _CODES[_slot] = _key(_name), len(_name) * 32 + _code
+
+_LOWER = np.uint64(0x2020202020202020)
+_MASK = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)
+_SCRIPT_KEY, _IMAGE_KEY, _TITLE_KEY, _DESC_KEY = _key("script"), _key("image"), _key("title"), _key("desc")
+_MI, _MO, _MN, _MS, _MTEXT = _key("mi"), _key("mo"), _key("mn"), _key("ms"), _key("mtext")
+_SRC, _ALT, _DATA_SRC, _SRCSET = _key("src"), _key("alt"), _key("data-src"), _key("srcset")
+_DATA_IMA, _GE_TITLE, _DATA_ORI, _ORIGINAL = _key("data-ima"), _key("ge-title"), _key("data-ori"), _key("original")
+_HREF, _NAME, _CONTENT, _HTTP_EQU, _TP_EQUIV = map(_key, ("href", "name", "content", "http-equ", "tp-equiv"))
+_CDATA = np.uint64(int.from_bytes(b"<![CDATA", "little"))
+
+_TAB, _VT, _CR, _SPACE, _BANG, _QUOTE, _APOSTROPHE, _DASH = map(ord, "\t\v\r !\"'-")
+_SLASH, _LESS, _IS, _MORE, _ASK, _OPEN, _CLOSE, _T = map(ord, "/<=>?[]t")
+_ZERO = np.uint64(0)
+
+
+@kernel
+def _byte(data: Any, p: Any) -> Any:
+    if _CHECKED:
+        data[p]
+    return _byte_at(data, p)
+
+
+@kernel
+def _word(data: Any, p: Any) -> Any:
+    if _CHECKED:
+        data[p + 7]
+    return _word_at(data, p)
+
+
+@kernel
+def _equal(data: Any, p: Any, byte: Any) -> Any:
+    if _CHECKED:
+        data[p + LANES - 1]
+    return _equal_at(data, p, byte)
+
+
+@kernel
+def _low_or(data: Any, p: Any, first: Any, second: Any, third: Any) -> Any:
+    if _CHECKED:
+        data[p + LANES - 1]
+    return _low_or_at(data, p, first, second, third)
+
+
+@kernel
+def _is_blank(byte: Any) -> Any:
+    return byte == _SPACE or (_TAB <= byte <= _CR and byte != _VT)
+
+
+@kernel
+def _is_letter(byte: Any) -> Any:
+    return 97 <= (byte | 0x20) <= 122
+
+
+@kernel
+def _find(data: Any, p: Any, end: Any, byte: Any) -> Any:
+    """Return where a byte comes next, or the end."""
+    while p < end:
+        bits = _equal(data, p, byte)
+        if bits != _ZERO:
+            return min(p + _first(bits), end)
+        p += LANES
+    return end
+
+
+@kernel
+def _stop(data: Any, p: Any, end: Any, first: Any, second: Any, third: Any) -> Any:
+    """Return where white space or one of three bytes comes next, or the end."""
+    while p < end:
+        bits = _low_or(data, p, first, second, third)
+        if bits == _ZERO:
+            p += LANES
+            continue
+        p += _first(bits)
+        byte = _byte(data, p)
+        if byte > _SPACE or _is_blank(byte):
+            return min(p, end)
+        p += 1
+    return end
+
+
+@kernel
+def _comment_end(data: Any, p: Any, end: Any) -> Any:
+    """Return where a comment is over whose `<!--` ends before p."""
+    if p < end and _byte(data, p) == _MORE:
+        return p + 1
+    if p + 1 < end and _byte(data, p) == _DASH and _byte(data, p + 1) == _MORE:
+        return p + 2
+    while p < end:
+        bits = _equal(data, p, _DASH) & _equal(data, p + 1, _DASH)
+        bits &= _equal(data, p + 2, _MORE) | _equal(data, p + 2, _BANG)
+        while bits != _ZERO:
+            q = p + _first(bits) + 2
+            if q < end and _byte(data, q) == _MORE:
+                return q + 1
+            if q + 1 < end and _byte(data, q + 1) == _MORE:
+                return q + 2
+            bits &= bits - np.uint64(1)
+        p += LANES
+    return end
+
+
+@kernel
+def _cdata_end(data: Any, p: Any, end: Any) -> Any:
+    while p < end:
+        p = _find(data, p, end, _CLOSE)
+        if p + 2 < end and _byte(data, p + 1) == _CLOSE and _byte(data, p + 2) == _MORE:
+            return p + 3
+        p += 1
+    return end
+
+
+@kernel
+def _is_named(data: Any, p: Any, end: Any, key: Any, length: Any) -> Any:
+    """Tell whether the tag name at p is this one, and complete."""
+    q = p + length
+    if q >= end or ((_word(data, p) | _LOWER) & _MASK[length]) != key:
+        return False
+    byte = _byte(data, q)
+    return byte in (_MORE, _SLASH) or _is_blank(byte)
+
+
+@kernel
+def _raw_end(data: Any, p: Any, end: Any, key: Any, length: Any) -> Any:
+    """Return where the name ends in the end tag that closes an element of raw text, or the end."""
+    while p < end:
+        p = _find(data, p, end, _LESS)
+        if p + 1 < end and _byte(data, p + 1) == _SLASH and _is_named(data, p + 2, end, key, length):
+            return p + 2 + length
+        p += 1
+    return end
+
+
+@kernel
+def _script_end(data: Any, p: Any, end: Any) -> Any:
+    """Return where the name ends in the end tag that closes a script, or the end.
+
+    `<!--` escapes a script: in it, `<script` must be ended before `</script>` ends the whole.
+    """
+    level = 0  # 1 escaped, 2 double escaped
+    while p < end:
+        bits = _equal(data, p, _LESS)
+        if level:
+            bits |= _equal(data, p, _DASH) & _equal(data, p + 1, _DASH) & _equal(data, p + 2, _MORE)
+        if bits == _ZERO:
+            p += LANES
+            continue
+        p += _first(bits)
+        if p + 2 >= end:
+            break
+        byte, following = _byte(data, p), _byte(data, p + 1)
+        if byte == _DASH:
+            level = 0
+            p += 3
+        elif following == _SLASH:
+            if _is_named(data, p + 2, end, _SCRIPT_KEY, 6):
+                if level < 2:
+                    return p + 8
+                level = 1
+            p += 2
+        elif level == 0 and following == _BANG:
+            if p + 3 < end and _byte(data, p + 2) == _DASH and _byte(data, p + 3) == _DASH:
+                level = 1
+            p += 2  # the dashes may be those of the closing `-->` too
+        else:
+            if level == 1 and _is_named(data, p + 1, end, _SCRIPT_KEY, 6):
+                level = 2
+            p += 1
+    return end
+
+
+@kernel
+def _slot_of(data: Any, p: Any, length: Any, code: Any) -> Any:
+    """Return where an attribute of an image, base or meta tag is kept, or -1."""
+    key = (_word(data, p) | _LOWER) & _MASK[min(length, 8)]
+    if code == _IMG:
+        if length == 3:
+            return 0 if key == _SRC else 1 if key == _ALT else -1
+        if length == 5:
+            return 2 if key == _TITLE_KEY else -1
+        if length == 6:
+            return 6 if key == _SRCSET else -1
+        if length == 8:
+            return 4 if key == _DATA_SRC else -1
+        if length == 13 and key == _DATA_ORI and (_word(data, p + 5) | _LOWER) == _ORIGINAL:
+            return 5
+        if length == 16 and key == _DATA_IMA and (_word(data, p + 8) | _LOWER) == _GE_TITLE:
+            return 3
+        return -1
+    if code == _BASE:
+        return 0 if length == 4 and key == _HREF else -1
+    if length == 4:
+        return 0 if key == _NAME else -1
+    if length == 7:
+        return 2 if key == _CONTENT else -1
+    return 1 if length == 10 and key == _HTTP_EQU and (_word(data, p + 2) | _LOWER) == _TP_EQUIV else -1
+
+
+@kernel
+def _attributes(data: Any, p: Any, end: Any, code: Any, found: Any) -> Any:
+    """Read a tag from the end of its name on.
+
+    Return where the tag is over, or -1 if the page ends first, and whether it closes itself. Spans of the
+    attributes that count for `code` go to `found`: -1 where missing, start -2 where there is no value.
+    """
+    keep = code >= _IMG
+    if keep:
+        found[:] = -1
+    while True:
+        slash = False
+        byte = _byte(data, p)
+        while byte == _SLASH or _is_blank(byte):
+            slash = byte == _SLASH
+            p += 1
+            byte = _byte(data, p)
+            if p >= end:
+                return -1, False
+        if p >= end:
+            return -1, False
+        if byte == _MORE:
+            return p + 1, slash
+        name = p
+        # An equals sign may begin a name.
+        p = _stop(data, p + 1, end, _SLASH, _MORE, _IS)
+        length = p - name
+        byte = _byte(data, p)
+        while p < end and _is_blank(byte):
+            p += 1
+            byte = _byte(data, p)
+        if p >= end:
+            return -1, False
+        start = stop = -2
+        if byte == _IS:
+            p += 1
+            byte = _byte(data, p)
+            while p < end and _is_blank(byte):
+                p += 1
+                byte = _byte(data, p)
+            if (byte == _QUOTE) | (byte == _APOSTROPHE):
+                start = p + 1
+                stop = _find(data, start, end, byte)
+                p = stop + 1
+            elif byte != _MORE:
+                start = p
+                p = stop = _stop(data, p, end, _MORE, _MORE, _MORE)
+            if p >= end:
+                return -1, False
+        if keep:
+            slot = _slot_of(data, name, length, code)
+            if slot >= 0 and found[slot, 0] == -1:
+                found[slot, 0] = start
+                found[slot, 1] = stop
+
+
+@kernel
+def _opened(key: Any, math: Any) -> Any:
+    """Tell whether HTML may stand in this element of SVG or MathML."""
+    if math:
+        return key in (_MI, _MO, _MN, _MS, _MTEXT)
+    return key in (_TITLE_KEY, _DESC_KEY)
+
+
+@kernel
+def _close(data: Any, name: Any, length: Any, names: Any, lengths: Any, depth: Any) -> Any:
+    """Return how many elements of SVG or MathML an end tag leaves open, or -1 if it closes none."""
+    while depth > 0:
+        depth -= 1
+        if lengths[depth] == length:
+            same = True
+            for i in range(length):
+                byte, other = _byte(data, name + i), _byte(data, names[depth] + i)
+                if byte != other and not (_is_letter(byte) and _is_letter(other) and (byte ^ other) == 0x20):
+                    same = False
+                    break
+            if same:
+                return depth
+    return -1
+
+
+@kernel
+def _change_table(code: Any, closing: Any, cells: Any, sections: Any, tables: Any) -> Any:
+    """Follow a tag of tables; return how many tables are then open.
+
+    `cells` holds, for each open table, _TD, _TH or _CAPTION while such a one is open, else 0;
+    `sections` the open _TBODY, _THEAD or _TFOOT, else 0.
+    """
+    top = tables - 1
+    if code == _TABLE:
+        if closing:
+            return max(top, 0)
+        # A table right inside a table ends it.
+        if tables and not cells[top]:
+            tables = top
+        if tables < MOST_TABLES:
+            cells[tables] = sections[tables] = 0
+        return tables + 1
+    if tables == 0:
+        return tables
+    cell = cells[top]
+    if not closing:
+        if code in (_CAPTION, _COLUMN):
+            sections[top] = 0
+        elif code in (_TBODY, _THEAD, _TFOOT):
+            sections[top] = code
+        elif not sections[top]:
+            sections[top] = _TBODY
+        cells[top] = code if code <= _CAPTION else 0
+    elif code <= _CAPTION:
+        if cell == code:
+            cells[top] = 0
+    elif cell != _CAPTION:
+        if code == _TR:
+            cells[top] = 0
+        elif code == sections[top]:
+            cells[top] = sections[top] = 0
+    return tables
+
+
+@kernel
+def scan(data: Any, bounds: Any, page: Any, image: Any, meta: Any, results: Any) -> Any:
+    """Scan pages from `page` on until all are done or `spans` or `metas` might not hold the next one.
+
+    Takes `data`, uint8, with PADDING bytes after the last page; `bounds`, int64[pages, 2]; how many
+    images and meta tags there are already; and `results`, which are filled:
+
+    spans: int64[n, IMAGE_SLOTS, 2], of each image, in the order of `image_columns.ATTRIBUTES`
+    image_ends: int64[pages], how many images there are up to the end of each page
+    metas: int64[m, META_SLOTS, 2], name, http-equiv and content of meta tags that have one of the first two
+    meta_ends: int64[pages]
+    bases: int64[pages, 2], of the first `href` with a value of a base, else -1
+    flags: bool[pages], whether only a tree builder gets the page right
+
+    Return the pages, images and meta tags that are done.
+    """
+    spans, image_ends, metas, meta_ends, bases, flags = results
+    found = np.empty((IMAGE_SLOTS, 2), np.int64)
+    cells = np.zeros(MOST_TABLES, np.int64)
+    sections = np.zeros(MOST_TABLES, np.int64)
+    names = np.empty(MOST_FOREIGN, np.int64)
+    lengths = np.empty(MOST_FOREIGN, np.int64)
+    while page < bounds.shape[0]:
+        p, end = bounds[page, 0], bounds[page, 1]
+        images, meta_tags = image, meta
+        tables = templates = foreign = 0
+        math = opened = flagged = False
+        bases[page, 0] = bases[page, 1] = -1
+        while True:
+            p = _find(data, p, end, _LESS)
+            if p + 1 >= end:
+                break
+            byte = _byte(data, p + 1)
+            closing = byte == _SLASH
+            name = p + 1
+            if closing:
+                name += 1
+                byte = _byte(data, name)
+            if not _is_letter(byte) or name >= end:
+                if byte == _BANG and not closing:
+                    if p + 3 < end and _byte(data, p + 2) == _DASH and _byte(data, p + 3) == _DASH:
+                        p = _comment_end(data, p + 4, end)
+                    elif foreign and p + 8 < end and _word(data, p) == _CDATA and _byte(data, p + 8) == _OPEN:
+                        p = _cdata_end(data, p + 9, end)
+                    else:
+                        p = _find(data, p + 2, end, _MORE) + 1
+                elif closing or byte == _ASK:
+                    p = _find(data, name, end, _MORE) + 1
+                else:
+                    p += 1
+                continue
+            p = _stop(data, name, end, _SLASH, _MORE, _MORE)
+            if p >= end:
+                break
+            length = p - name
+            key = (_word(data, name) | _LOWER) & _MASK[min(length, 8)]
+            slot = np.int64((key * _FACTOR) >> _SHIFT)
+            code = _OTHER
+            if _KEYS[slot] == key and _CODES[slot] >> 5 == length:
+                code = _CODES[slot] & 31
+            slash = False
+            if _byte(data, p) == _MORE and (closing or code < _IMG):
+                p += 1
+            else:
+                p, slash = _attributes(data, p, end, _OTHER if closing else code, found)
+                if p < 0:
+                    break
+            if foreign:
+                if closing:
+                    foreign = _close(data, name, length, names, lengths, foreign)
+                    flagged = foreign < 0
+                    opened = False
+                elif opened or foreign == MOST_FOREIGN or (code >= _BREAKOUT and key != _IMAGE_KEY):
+                    flagged = True
+                elif not slash:
+                    names[foreign], lengths[foreign] = name, length
+                    foreign += 1
+                    opened = _opened(key, math)
+                if flagged:
+                    break
+                continue
+            if (code == _OTHER) | (code == _BREAKOUT):
+                continue
+            if code == _TEMPLATE:
+                templates = max(templates - 1, 0) if closing else templates + 1
+            elif (_TD <= code <= _COLUMN) or code == _TABLE:
+                if templates:
+                    # A column group ignores text areas and the like, so that tags may stand in them.
+                    flagged = code == _COLUMN and not closing
+                else:
+                    tables = _change_table(code, closing, cells, sections, tables)
+                    flagged = tables > MOST_TABLES
+            elif closing:
+                continue
+            elif code in (_RAW, _SCRIPT):
+                p = _script_end(data, p, end) if code == _SCRIPT else _raw_end(data, p, end, key, length)
+                if p >= end:
+                    break
+                p, slash = _attributes(data, p, end, _OTHER, found)
+                if p < 0:
+                    break
+            elif code == _PLAINTEXT:
+                if _byte(data, name + 8) | 0x20 == _T:
+                    break
+            elif code in (_SVG, _MATH):
+                if not slash:
+                    names[0], lengths[0] = name, length
+                    foreign = 1
+                    math = code == _MATH
+                    opened = False
+            elif code == _ODD:
+                flagged = True
+            elif templates:
+                continue
+            elif tables and not cells[tables - 1]:
+                flagged = True
+            elif code == _IMG:
+                if image == spans.shape[0]:
+                    return page, images, meta_tags
+                for i in range(IMAGE_SLOTS):
+                    start = found[i, 0]
+                    # Without a value is as good as an empty one.
+                    spans[image, i, 0] = start if start != -2 else name
+                    spans[image, i, 1] = found[i, 1] if start != -2 else name
+                image += 1
+            elif code == _BASE:
+                if bases[page, 0] < 0 and found[0, 0] >= 0:
+                    bases[page, 0], bases[page, 1] = found[0, 0], found[0, 1]
+            elif found[0, 0] != -1 or found[1, 0] != -1:
+                if meta == metas.shape[0]:
+                    return page, images, meta_tags
+                for i in range(META_SLOTS):
+                    start = found[i, 0]
+                    metas[meta, i, 0] = start if start != -2 else name
+                    metas[meta, i, 1] = found[i, 1] if start != -2 else name
+                meta += 1
+            if flagged:
+                break
+        if flagged:
+            image, meta = images, meta_tags
+            bases[page, 0] = bases[page, 1] = -1
+        flags[page] = flagged
+        image_ends[page], meta_ends[page] = image, meta
+        page += 1
+    return page, image, meta

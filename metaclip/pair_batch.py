@@ -1,0 +1,61 @@
+"""Image-text pairs in Arrow columns, as readers hand them on."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from metaclip.schemas import PAIR
+
+COLUMNS = pa.schema([PAIR.field(name) for name in ("url", "text", "text_key", "page_url")])
+"""What a reader knows of a pair."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairBatch:
+    """Image-text pairs; the properties give columns as lists, which is slow."""
+
+    table: pa.Table = field(default_factory=COLUMNS.empty_table)
+    """Columns as in COLUMNS: the image's absolute http(s) address as `urls.resolve` gives it; the text as
+    `clean_text` gives it, never empty; the attribute that it stood in; the page's address as the record
+    gives it."""
+
+    @classmethod
+    def from_lists(
+        cls, urls: Sequence[str], texts: Sequence[str], text_keys: Sequence[str], page_urls: Sequence[str]
+    ) -> "PairBatch":
+        """Make a batch of lists of one length."""
+        columns = (urls, texts, text_keys, page_urls)
+        return cls(pa.table([pa.array(column, pa.string()) for column in columns], schema=COLUMNS))
+
+    @classmethod
+    def concatenate(cls, batches: Iterable["PairBatch"]) -> "PairBatch":
+        """Put batches one behind the other, in one piece as far as an Arrow string column can hold it."""
+        return cls(pa.concat_tables([batch.table for batch in batches]).combine_chunks())
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @property
+    def urls(self) -> list[str]:
+        """Addresses of images."""
+        return self._list("url")
+
+    @property
+    def texts(self) -> list[str]:
+        """Texts."""
+        return self._list("text")
+
+    @property
+    def text_keys(self) -> list[str]:
+        """Attributes that the texts stood in."""
+        return self._list("text_key")
+
+    @property
+    def page_urls(self) -> list[str]:
+        """Addresses of pages."""
+        return self._list("page_url")
+
+    def _list(self, name: str) -> list[str]:
+        values: list[str] = self.table.column(name).to_pylist()
+        return values

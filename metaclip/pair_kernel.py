@@ -1,0 +1,372 @@
+"""Images to pairs as kernels: texts cleaned, plain addresses resolved, columns filled.
+
+`images.clean_text` and `urls.resolve` say what is right; here it is done for many pages at once.
+References that are not plain are marked ODD and left to `urls.resolve`.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from metaclip.jit import kernel
+
+# What an image's address is made of: a part of its page's base, and a span of the data.
+ABSOLUTE, ROOTED, RELATIVE, SAME_SCHEME = 0, 1, 2, 3
+ODD = 4
+"""To be resolved elsewhere; then ABSOLUTE or DROPPED."""
+DROPPED = 5
+EMPTY, DATA = 6, 7
+NO_TEXT = 8
+
+# Bits of the table of characters that `urls.CHARACTERS` holds.
+PATH, QUERY, HOST, HOST_END, NAME, FIRST = 1, 2, 4, 8, 16, 32
+
+_SLASH, _DOT, _PERCENT, _MARK, _COLON = ord("/"), ord("."), ord("%"), ord("?"), ord(":")
+_BLANK = np.zeros(256, np.bool_)
+_BLANK[[*range(0x09, 0x0E), *range(0x1C, 0x21)]] = True
+_SECURE = np.frombuffer(b"https://", np.uint8)
+_DATA = np.frombuffer(b"data:", np.uint8)
+
+
+class Rules(NamedTuple):
+    """What of an image is looked at; attributes by their place in `image_columns.ATTRIBUTES`."""
+
+    text_keys: npt.NDArray[np.int64]
+    """Those whose texts are taken."""
+    lazy: npt.NDArray[np.int64]
+    """Those that stand in for `src`."""
+    characters: npt.NDArray[np.uint8]
+    """`urls.CHARACTERS`."""
+
+
+class Found(NamedTuple):
+    """Rows (an image and one of its texts) and the images that they belong to."""
+
+    text_data: npt.NDArray[np.uint8]
+    """uint8: the rows' texts end to end; room for three bytes for each byte of the attributes."""
+    text_ends: npt.NDArray[np.int64]
+    """int64[rows]: where in `text_data` a row's text ends."""
+    row_keys: npt.NDArray[np.uint8]
+    """uint8[rows]: the text's place in the text keys."""
+    row_images: npt.NDArray[np.int64]
+    """int64[rows]: a number into the images below."""
+    pages: npt.NDArray[np.int64]
+    """int64[images]: an image's page."""
+    places: npt.NDArray[np.int64]
+    """int64[images]: an image's place in the columns."""
+    forms: npt.NDArray[np.uint8]
+    """uint8[images]: what its address is made of."""
+    starts: npt.NDArray[np.int64]
+    """int64[images]: where its reference starts."""
+    ends: npt.NDArray[np.int64]
+    """int64[images]: where its reference ends."""
+    is_extra: npt.NDArray[np.bool_]
+    """bool[images]: whether its address was ODD and lies in `extra`."""
+    extra: npt.NDArray[np.uint8]
+    """uint8: addresses that were resolved elsewhere."""
+
+
+class Columns(NamedTuple):
+    """The columns of pairs: addresses and texts end to end, text keys and pages by number."""
+
+    urls: npt.NDArray[np.uint8]
+    texts: npt.NDArray[np.uint8]
+    keys: npt.NDArray[np.uint8]
+    pages: npt.NDArray[np.int64]
+
+
+@kernel
+def _continues(data: Any, at: Any, end: Any) -> Any:
+    return at < end and (data[at] & 0xC0) == 0x80
+
+
+@kernel
+def _sequence(data: Any, at: Any, end: Any) -> Any:
+    """Return the length of the UTF-8 sequence beyond ASCII at `at`, negative where it is none.
+
+    One that breaks off or goes wrong is as long as the part that could have become one (Unicode 15,
+    section 3.9, table 3-8), as Python has it.
+    """
+    first = data[at]
+    if first < 0xC2 or first > 0xF4:
+        return -1
+    if first < 0xE0:
+        return 2 if _continues(data, at + 1, end) else -1
+    low, high = 0x80, 0xBF
+    if first == 0xE0:
+        low = 0xA0
+    elif first == 0xED:
+        high = 0x9F
+    elif first == 0xF0:
+        low = 0x90
+    elif first == 0xF4:
+        high = 0x8F
+    if at + 1 >= end or data[at + 1] < low or data[at + 1] > high:
+        return -1
+    if not _continues(data, at + 2, end):
+        return -2
+    if first < 0xF0:
+        return 3
+    return 4 if _continues(data, at + 3, end) else -3
+
+
+@kernel
+def _is_wide_blank(data: Any, at: Any, length: Any) -> Any:
+    """Tell whether a valid sequence is white space, as `str.isspace` has it."""
+    first, second = data[at], data[at + 1]
+    if length == 2:
+        return first == 0xC2 and (second == 0x85 or second == 0xA0)
+    if length != 3:
+        return False
+    third = data[at + 2]
+    if first == 0xE2:
+        if second == 0x80:
+            return third <= 0x8A or third == 0xA8 or third == 0xA9 or third == 0xAF
+        return second == 0x81 and third == 0x9F
+    if first == 0xE1:
+        return second == 0x9A and third == 0x80
+    return first == 0xE3 and second == 0x80 and third == 0x80
+
+
+@kernel
+def clean(data: Any, at: Any, end: Any, out: Any, begin: Any) -> Any:
+    """Write data[at:end] as `images.clean_text` gives it to `out` from `begin` on; return where it ends.
+
+    `out` has room for three bytes for each of them.
+    """
+    position, gap = begin, False
+    while at < end:
+        byte = data[at]
+        if byte < 0x80:
+            at += 1
+            if _BLANK[byte]:
+                gap = position > begin
+                continue
+            if gap:
+                out[position] = 0x20
+                position += 1
+                gap = False
+            if byte:
+                out[position] = byte
+                position += 1
+                continue
+            length = np.int64(0)
+        else:
+            length = np.int64(_sequence(data, at, end))
+            if length > 0 and _is_wide_blank(data, at, length):
+                at += length
+                gap = position > begin
+                continue
+            if gap:
+                out[position] = 0x20
+                position += 1
+                gap = False
+        if length > 0:
+            for k in range(length):
+                out[position + k] = data[at + k]
+            position += length
+            at += length
+        else:
+            out[position], out[position + 1], out[position + 2] = 0xEF, 0xBF, 0xBD
+            position += 3
+            at -= length
+    return position
+
+
+@kernel
+def _is_path(data: Any, at: Any, end: Any, first_part: Any, characters: Any) -> Any:
+    """Tell whether the rest is path and query in normal form, without segments that may be dots.
+
+    In the first part of a relative reference, up to its first slash, a colon would end a scheme.
+    """
+    while at < end:
+        byte = data[at]
+        if byte == _MARK:
+            at += 1
+            while at < end:
+                if not characters[data[at]] & QUERY:
+                    return False
+                at += 1
+            return True
+        if not characters[byte] & PATH or (first_part and byte == _COLON):
+            return False
+        at += 1
+        if byte == _SLASH:
+            first_part = False
+            if at < end and data[at] == _DOT:
+                return False
+            if at + 2 < end and data[at] == _PERCENT and data[at + 1] == 0x32 and data[at + 2] | 0x20 == 0x65:
+                return False
+    return True
+
+
+@kernel
+def _is_host_and_path(data: Any, at: Any, end: Any, characters: Any) -> Any:
+    if at >= end or not characters[data[at]] & HOST_END:
+        return False
+    named = False
+    while at < end and characters[data[at]] & HOST:
+        named |= characters[data[at]] & NAME != 0
+        at += 1
+    if not named or at >= end or data[at] != _SLASH or not characters[data[at - 1]] & HOST_END:
+        return False
+    return _is_path(data, at, end, False, characters)
+
+
+@kernel
+def address_form(data: Any, at: Any, end: Any, characters: Any) -> Any:
+    """Tell what the address of the reference data[at:end] is made of, or EMPTY, DATA or ODD."""
+    n = end - at
+    if n <= 0:
+        return EMPTY
+    if data[at] == _SLASH:
+        if n > 1 and data[at + 1] == _SLASH:
+            return SAME_SCHEME if _is_host_and_path(data, at + 2, end, characters) else ODD
+        return ROOTED if _is_path(data, at, end, False, characters) else ODD
+    same = 0
+    while same < min(n, 8) and data[at + same] == _SECURE[same]:
+        same += 1
+    if same == 4 and n > 7 and data[at + 4] == _COLON and data[at + 5] == _SLASH and data[at + 6] == _SLASH:
+        return ABSOLUTE if _is_host_and_path(data, at + 7, end, characters) else ODD
+    if same == 8:
+        return ABSOLUTE if _is_host_and_path(data, at + 8, end, characters) else ODD
+    if n >= 5:
+        same = 0
+        while same < 5 and data[at + same] == _DATA[same]:
+            same += 1
+        if same == 5:
+            return DATA
+    if characters[data[at]] & FIRST and _is_path(data, at, end, True, characters):
+        return RELATIVE
+    return ODD
+
+
+@kernel
+def gather(data: Any, spans: Any, pages: Any, usable: Any, rules: Any, found: Any, faults: Any) -> Any:
+    """Clean the texts of images and look at the addresses of those that have any.
+
+    Args:
+        data: uint8, as in `ImageColumns`.
+        spans: int64[images, attributes, 2], as there.
+        pages: int64[pages + 1], as there.
+        usable: bool[pages], whether a page has an address.
+        rules: a Rules.
+        found: a Found, filled.
+        faults: int64[NO_TEXT + 1], images that are left out by reason: EMPTY, DATA or NO_TEXT; added to.
+
+    Returns:
+        The numbers of images seen, of images found and of rows found.
+    """
+    seen = images = rows = 0
+    position = np.int64(0)
+    for page in range(usable.size):
+        if not usable[page]:
+            continue
+        for image in range(pages[page], pages[page + 1]):
+            seen += 1
+            before, begin = rows, position
+            for k in range(rules.text_keys.size):
+                attribute = rules.text_keys[k]
+                start, end = spans[image, attribute, 0], spans[image, attribute, 1]
+                if start >= end:
+                    continue
+                filled = clean(data, start, end, found.text_data, position)
+                if filled > position:
+                    position = filled
+                    found.text_ends[rows], found.row_keys[rows], found.row_images[rows] = position, k, images
+                    rows += 1
+            if rows == before:
+                faults[NO_TEXT] += 1
+                continue
+            form = address_form(data, spans[image, 0, 0], spans[image, 0, 1], rules.characters)
+            if form in (EMPTY, DATA):
+                stands_in = False
+                for k in range(rules.lazy.size):
+                    stands_in |= spans[image, rules.lazy[k], 1] > spans[image, rules.lazy[k], 0]
+                if not stands_in:
+                    faults[form] += 1
+                    rows, position = before, begin
+                    continue
+                form = ODD
+            found.pages[images], found.places[images], found.forms[images] = page, image, form
+            found.starts[images], found.ends[images] = spans[image, 0, 0], spans[image, 0, 1]
+            images += 1
+    return seen, images, rows
+
+
+@kernel
+def _base_bytes(form: Any, layout: Any, page: Any) -> Any:
+    """Return how much of its page's base an address begins with."""
+    if form == ABSOLUTE:
+        return np.int64(0)
+    part = 1 if form == SAME_SCHEME else 2 if form == ROOTED else 3
+    return layout[page, part] - layout[page, 0]
+
+
+@kernel
+def measure(rows: Any, found: Any, layout: Any, url_offsets: Any, text_offsets: Any) -> Any:
+    """Lay out the columns of the rows whose image has an address.
+
+    Args:
+        rows: how many `gather` found.
+        found: a Found; no form is ODD any more.
+        layout: int64[pages, 4], where in the bytes of bases a page's base starts, and where its scheme, its
+            origin and its folder end.
+        url_offsets: int64[rows + 1], filled.
+        text_offsets: int64[rows + 1], filled.
+
+    Returns:
+        The number of rows that stay.
+    """
+    row, begin = 0, np.int64(0)
+    url_offsets[0] = text_offsets[0] = 0
+    for given in range(rows):
+        image = found.row_images[given]
+        if found.forms[image] != DROPPED:
+            size = found.ends[image] - found.starts[image]
+            size += _base_bytes(found.forms[image], layout, found.pages[image])
+            url_offsets[row + 1] = url_offsets[row] + size
+            text_offsets[row + 1] = text_offsets[row] + found.text_ends[given] - begin
+            row += 1
+        begin = found.text_ends[given]
+    return row
+
+
+@kernel
+def fill(
+    rows: Any, found: Any, layout: Any, bases: Any, data: Any, url_offsets: Any, text_offsets: Any, columns: Any
+) -> None:
+    """Write the columns that `measure` laid out.
+
+    Args:
+        rows: how many `gather` found.
+        found: a Found; no form is ODD any more.
+        layout: int64[pages, 4], as for `measure`.
+        bases: uint8, the bytes of bases.
+        data: uint8, what the spans of references that were not ODD lie in.
+        url_offsets: int64[rows + 1], from `measure`.
+        text_offsets: int64[rows + 1], from `measure`.
+        columns: a Columns, filled.
+    """
+    row, begin = 0, np.int64(0)
+    for given in range(rows):
+        image = found.row_images[given]
+        form = found.forms[image]
+        if form != DROPPED:
+            page = found.pages[image]
+            at = url_offsets[row]
+            size = _base_bytes(form, layout, page)
+            for k in range(size):
+                columns.urls[at + k] = bases[layout[page, 0] + k]
+            at += size
+            source = found.extra if found.is_extra[image] else data
+            start = found.starts[image]
+            for k in range(found.ends[image] - start):
+                columns.urls[at + k] = source[start + k]
+            at = text_offsets[row]
+            for k in range(found.text_ends[given] - begin):
+                columns.texts[at + k] = found.text_data[begin + k]
+            columns.keys[row], columns.pages[row] = found.row_keys[given], page
+            row += 1
+        begin = found.text_ends[given]
