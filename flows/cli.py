@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows import cli_export, display, display_metadata, display_status, inspect_pool, operate
+from flows import cli_export, cli_report, display, display_metadata, display_status, inspect_pool, operate
 from flows.command import Json, Storage
 from flows.command import errors as _errors
 from flows.command import prefect as _prefect
@@ -38,6 +38,7 @@ for command in (
     inspect_pool.explain,
     inspect_pool.entry,
     inspect_pool.trace,
+    cli_report.report,
     cli_export.export,
     cli_export.images,
     operate.gc,

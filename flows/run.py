@@ -1,6 +1,5 @@
 """What a flow run has done so far: its outputs by stage, and the summary made of them."""
 
-import math
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,9 +11,9 @@ from prefect.states import Completed
 from metaclip.config import Config, format_t
 from metaclip.manifest import Reference
 from metaclip.record import write_record
-from metaclip.report.inputs import SetParts
+from metaclip.report.planned import PlannedReport
 from metaclip.stages.curate import CuratedSetJob
-from metaclip.stages.report import PAGE, REPORT, ReportJob
+from metaclip.stages.report import PAGE, REPORT
 from metaclip.store import Store
 from tasks.checkpoint import Done, run_all
 from tasks.curate import curate_part, curate_set
@@ -84,24 +83,26 @@ class Run:
         """Report on the set, and make it part of the pool's record."""
         assert self._curated is not None
         (metadata,), (counts,) = self.outputs("metadata"), self.outputs("count")
-        extracted, matched, unique = self.outputs("extract"), self.outputs("match"), self.outputs("dedup")
-        t = self.config.balance.threshold
-        balanced, survived = self.outputs("balance"), self.outputs("survive")
-        curves = self.do(curve, *((part, counts) for part in balanced))
-        pool = self.do(survey, *((part, math.inf) for part in balanced))
-        chosen = pool if math.isinf(t) else self.do(survey, *((part, t) for part in balanced))
-        parts = SetParts(
-            metadata, extracted, matched, unique, counts, balanced, curves, pool, chosen, self._curated, survived
+        extracted, matched, unique = (self.outputs(stage) for stage in ("extract", "match", "dedup"))
+        t, balanced, survived = self.config.balance.threshold, self.outputs("balance"), self.outputs("survive")
+        planned = PlannedReport.of(
+            metadata, extracted, matched, unique, survived, counts, balanced, self._curated, t, self.config.card
         )
-        job = ReportJob(parts, t, self.config.card)
-        (reported,) = self.do(report, (job,))
-        self._report = self.store.output_json(reported.manifest, REPORT)
+        self.make(planned)
         stages = {
             name: done[0].reference.manifest if name in SINGLE else [one.reference.manifest for one in done]
             for name, done in self._done.items()
             if name not in ("curate", *COUNTED)
         }
         write_record(self.store, self.config, stages, format_t(t), [self._curated.manifest], self.survivors_of)
+
+    def make(self, planned: PlannedReport) -> None:
+        """Make a report and show it in the run."""
+        self.do(curve, *((job,) for job in planned.curves))
+        self.do(survey, *((job,) for job in planned.surveys))
+        (reported,) = self.do(report, (planned.report,))
+        self._curated = planned.report.parts.curated
+        self._report = self.store.output_json(reported.manifest, REPORT)
         publish(self.config.pool, self.store.address(f"{reported.folder}/{PAGE}"), self._report)
 
     def summary(self) -> dict[str, Any]:

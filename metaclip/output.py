@@ -71,6 +71,11 @@ class OutputWriter:
             sink.write(json_bytes(value))
             sink.rows = rows
 
+    def written(self, name: str) -> StoredFile:
+        """Return what is known of a file that was written already."""
+        (found,) = [file for file in self._files if file.name == name]
+        return found
+
     def adopt(self, files: Sequence[StoredFile]) -> None:
         """List files that another manifest of the same folder committed."""
         self._files.extend(files)

@@ -1,11 +1,13 @@
-"""A finished pool of several partitions, made by the stages themselves without a flow or a report."""
+"""A finished pool of several partitions, made by the stages themselves without a flow."""
 
 from pathlib import Path
+from typing import Any
 
 from metaclip.config import Config, format_t, parse_config
 from metaclip.manifest import Reference
 from metaclip.plan import check, extract_job, metadata_plan
 from metaclip.record import write_record
+from metaclip.report.planned import PlannedReport
 from metaclip.stages.balance import BalanceJob
 from metaclip.stages.count import CountJob
 from metaclip.stages.curate import CuratedSetJob
@@ -16,9 +18,9 @@ from metaclip.store import Store
 from tests.conftest import config_tree
 
 
-def make_pool(crawl: Path, root: Path, rows_per_partition: int = 1200) -> Config:
-    """Curate the small crawl at t = 20 under `root`."""
-    config = parse_config(config_tree(crawl, root, dedup__rows_per_partition=rows_per_partition))
+def make_pool(crawl: Path, root: Path, rows_per_partition: int = 1200, **changes: Any) -> Config:
+    """Curate the small crawl, or what `changes` name instead, at t = 20 under `root`."""
+    config = parse_config(config_tree(crawl, root, dedup__rows_per_partition=rows_per_partition, **changes))
     store = Store(config.storage)
     listing = check(config)
     source = listing.run(store)
@@ -34,6 +36,12 @@ def make_pool(crawl: Path, root: Path, rows_per_partition: int = 1200) -> Config
     for part in whole.parts():
         part.run(store)
     curated = whole.run(store)
+    planned = PlannedReport.of(
+        metadata, extracted, matched, unique, (), counts, balanced, curated, whole.t, config.card
+    )
+    curves = [job.run(store) for job in planned.curves]
+    surveys = [job.run(store) for job in planned.surveys]
+    report = planned.report.run(store)
 
     def addresses(references: list[Reference] | tuple[Reference, ...]) -> list[str]:
         return [reference.manifest for reference in references]
@@ -47,6 +55,9 @@ def make_pool(crawl: Path, root: Path, rows_per_partition: int = 1200) -> Config
         "dedup": addresses(unique),
         "count": counts.manifest,
         "balance": addresses(balanced),
+        "curve": addresses(curves),
+        "survey": addresses(surveys),
+        "report": report.manifest,
     }
     write_record(store, config, stages, format_t(whole.t), [curated.manifest])
     return config

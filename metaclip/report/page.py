@@ -122,6 +122,7 @@ def _slider(figures: Figures, plot: Plot) -> dict[str, Any]:
         "step": figures.step,
         **{name: curve[name] for name in ("t", "pairs", "matches", "head", "tail_share")},
         "points": plot.points,
+        "base": plot.base,
         # The largest entries are a group each, the very largest last.
         "top": [figures.curves.matches[groups - 1 - rank].tolist() for rank in range(top)],
     }

@@ -41,6 +41,8 @@ class Plot:
     svg: str
     points: tuple[tuple[float, float], ...] = ()
     """Where the steps of t are in it, in its own units from the upper left."""
+    base: float = 0.0
+    """Where its lower axis is."""
 
 
 def plots(figures: Figures) -> dict[str, Plot]:
@@ -63,7 +65,8 @@ def _cumulative(figures: Figures) -> Plot:
     with _drawing("cumulative") as (figure, axes):
         for label, colour, matches in lines:
             held = np.concatenate([[0], np.cumsum(matches)])
-            axes.plot(groups.bounds, held, label=label, color=colour, linewidth=1.6)
+            # Where little is sampled down the lines lie on each other: the pool's shows below the rest.
+            axes.plot(groups.bounds, held, label=label, color=colour, linewidth=3.2 if colour == _BLACK else 1.4)
         axes.set_xlabel("entries with matches, from tail to head")
         axes.set_ylabel("matches so far")
         axes.set_xlim(0, max(int(groups.bounds[-1]), 1))
@@ -127,7 +130,8 @@ def _size(figures: Figures) -> Plot:
         figure.draw_without_rendering()
         placed = axes.transData.transform(np.column_stack([curve["t"], curve["pairs"]]))
         points = tuple((round(float(x), 2), round(HEIGHT * 72 - float(y), 2)) for x, y in placed)
-        return Plot(_svg(figure, "size"), points)
+        base = round(HEIGHT * 72 - float(axes.transData.transform((1.0, 0.0))[1]), 2)
+        return Plot(_svg(figure, "size"), points, base)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from metaclip.config import format_t
+from metaclip.manifest import Reference, StoredFile
 from metaclip.output import OutputWriter
 from metaclip.report.figures import figures
 from metaclip.report.inputs import SetParts
@@ -16,6 +17,8 @@ from metaclip.store import Store
 REPORT = "report.json"
 PAGE = "report.html"
 ENTRY_COUNTS = "entry_counts.parquet"
+CROISSANT = "croissant.json"
+CARD = "README.md"
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class ReportJob(Job):
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
         """Write `report.json`, the page with its plots, each entry's counts, and the data card."""
         # Drawing takes a second to import, which every command would pay.
+        from metaclip.report.card import data_card
+        from metaclip.report.croissant import croissant
         from metaclip.report.page import page
         from metaclip.report.plots import plots
 
@@ -57,4 +62,13 @@ class ReportJob(Job):
                 sink.write(plot.svg.encode())
         with output.file(PAGE) as sink:
             sink.write(page(found, drawn, self.card.title).encode())
+        files = data_files(store, self.parts.curated)
+        output.json(CROISSANT, croissant(found, self.card, files, output.written(ENTRY_COUNTS)), 0)
+        with output.file(CARD) as sink:
+            sink.write(data_card(found, self.card).encode())
         return {"funnel": found.content["funnel"]}
+
+
+def data_files(store: Store, curated: Reference) -> list[StoredFile]:
+    """Return a set's Parquet files."""
+    return [file for file in store.manifest(curated.manifest).files if file.name.endswith(".parquet")]

@@ -6,7 +6,6 @@
   const name = "http://www.w3.org/2000/svg";
   const line = document.createElementNS(name, "line");
   const dot = document.createElementNS(name, "circle");
-  const base = Math.max.apply(null, d.points.map((p) => p[1]).concat([0]));
   const total = d.pairs[d.pairs.length - 1];
   const number = (value) => value.toLocaleString("en-US");
   const percent = (part, whole) => (whole ? ((100 * part) / whole).toFixed(1) + "%" : "–");
@@ -21,7 +20,7 @@
   function show() {
     const i = Number(slider.value);
     const [x, y] = d.points[i];
-    for (const [key, value] of [["x1", x], ["x2", x], ["y1", y], ["y2", Math.max(base, y)]]) {
+    for (const [key, value] of [["x1", x], ["x2", x], ["y1", y], ["y2", d.base]]) {
       line.setAttribute(key, value);
     }
     dot.setAttribute("cx", x);

@@ -1,0 +1,76 @@
+"""The data card: `README.md` as Hugging Face reads it, https://huggingface.co/docs/hub/datasets-cards."""
+
+import re
+from typing import Any
+
+import yaml
+
+from metaclip.report.croissant import DATA, MEANINGS, PAPER
+from metaclip.report.figures import Figures
+from metaclip.report.page import STEPS, environment, share, visible, whole
+from metaclip.report.settings import Card
+from metaclip.schemas import CURATED, SET_COUNT
+
+TOP_IN_CARD = 25
+HOSTS_IN_CARD = 15
+
+_SIZES = ((1e3, "1K"), (1e4, "10K"), (1e5, "100K"), (1e6, "1M"), (1e7, "10M"), (1e8, "100M"), (1e9, "1B"))
+_SIZES_ABOVE = ((1e10, "10B"), (1e11, "100B"), (1e12, "1T"))
+# Every ASCII character of these may be written behind a backslash (CommonMark 0.31, section 2.4).
+_SPECIAL = re.compile(r"([!-/:-@\[-`{-~])")
+
+
+def data_card(figures: Figures, card: Card) -> str:
+    """Return the card."""
+    content = figures.content
+    # Not HTML: what the web says is escaped for Markdown, by name.
+    template = environment().overlay(autoescape=False)
+    template.filters = {**template.filters, "md": markdown, "n": whole, "share": share}
+    return template.get_template("card.md").render(
+        c=content,
+        card=card,
+        front=yaml.safe_dump(_front_matter(content, card), sort_keys=False, allow_unicode=True),
+        steps=STEPS,
+        columns=[(field.name, str(field.type), MEANINGS[field.name]) for field in CURATED],
+        entry_columns=[(field.name, str(field.type), MEANINGS[field.name]) for field in SET_COUNT],
+        top=content["top_entries"][:TOP_IN_CARD],
+        hosts=content["hosts"]["top"][:HOSTS_IN_CARD],
+        paper=PAPER,
+        data=DATA,
+    )
+
+
+def markdown(text: str) -> str:
+    """Escape text of the web so that Markdown and HTML show it as it is, in a table cell too.
+
+    What breaks a line, and what a reader cannot see, becomes U+FFFD.
+    """
+    return _SPECIAL.sub(r"\\\1", "".join(" " if letter in "\u2028\u2029" else letter for letter in visible(text)))
+
+
+def size_category(pairs: int) -> str:
+    """Return Hugging Face's name for a number of rows, such as `1M<n<10M`."""
+    bounds = [*_SIZES, *_SIZES_ABOVE]
+    for (_, lower), (upper_bound, upper) in zip([(0, "n"), *bounds], bounds, strict=False):
+        if pairs < upper_bound:
+            return f"n<{upper}" if lower == "n" else f"{lower}<n<{upper}"
+    return f"n>{bounds[-1][1]}"
+
+
+def _front_matter(content: dict[str, Any], card: Card) -> dict[str, Any]:
+    pairs = content["funnel"]["curated"]
+    configs: list[dict[str, Any]] = []
+    if pairs:
+        files = [{"split": "train", "path": f"{DATA}/*.parquet"}]
+        configs.append({"config_name": "pairs", "default": True, "data_files": files})
+    counts = [{"split": "train", "path": "entry_counts.parquet"}]
+    configs.append({"config_name": "entry_counts", "data_files": counts})
+    return {
+        "pretty_name": card.title,
+        "license": card.licence,
+        "language": sorted(content["set"]["languages"]),
+        "size_categories": [size_category(pairs)],
+        "task_categories": ["zero-shot-image-classification", "image-to-text"],
+        "tags": ["clip", "metaclip", "image-text"],
+        "configs": configs,
+    }

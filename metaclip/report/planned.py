@@ -1,0 +1,88 @@
+"""The jobs that a report of a set takes, known before any is done."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from metaclip.config import format_t
+from metaclip.errors import ConfigError
+from metaclip.finished.pool import FinishedPool
+from metaclip.manifest import Reference
+from metaclip.report.inputs import SetParts
+from metaclip.report.settings import Card
+from metaclip.stages.base import Job
+from metaclip.stages.curve import CurveJob
+from metaclip.stages.report import ReportJob
+from metaclip.stages.survey import SurveyJob
+
+
+@dataclass(frozen=True)
+class PlannedReport:
+    """What is done by partition, each job once, and then the report."""
+
+    curves: tuple[CurveJob, ...]
+    surveys: tuple[SurveyJob, ...]
+    report: ReportJob
+
+    @classmethod
+    def of(
+        cls,
+        metadata: Reference,
+        extracted: Sequence[Reference],
+        matched: Sequence[Reference],
+        unique: Sequence[Reference],
+        survived: Sequence[Reference],
+        counts: Reference,
+        balanced: Sequence[Reference],
+        curated: Reference,
+        t: float,
+        card: Card,
+    ) -> "PlannedReport":
+        """Plan the report of the set that was cut from these balanced partitions at t.
+
+        `survived` is empty where the pool is not the survivors of another.
+        """
+        curves = tuple(CurveJob(part, counts) for part in balanced)
+        of_pool = tuple(SurveyJob(part, math.inf) for part in balanced)
+        of_set = tuple(SurveyJob(part, t) for part in balanced)
+        parts = SetParts(
+            metadata=metadata,
+            extracted=tuple(extracted),
+            matched=tuple(matched),
+            unique=tuple(unique),
+            counts=counts,
+            balanced=tuple(balanced),
+            curves=_outputs(curves),
+            pool_surveys=_outputs(of_pool),
+            set_surveys=_outputs(of_set),
+            curated=curated,
+            survived=tuple(survived),
+        )
+        return cls(curves, of_pool if of_pool == of_set else of_pool + of_set, ReportJob(parts, t, card))
+
+    @classmethod
+    def of_pool(cls, pool: FinishedPool, t: float | None) -> "PlannedReport":
+        """Plan the report of a finished pool's set at t, or at the pool's own.
+
+        Raises:
+            ConfigError: if no set was cut at that t; the message names those that were.
+        """
+        chosen = pool.t(t)
+        curated = pool.sets.get(format_t(chosen))
+        if curated is None:
+            name, wanted = pool.config.pool, format_t(chosen)
+            raise ConfigError(
+                f"pool {name!r} has no set at t = {wanted}; there: {', '.join(pool.sets)}."
+                f" Cut it first: metaclip rebalance {name} --storage {pool.store.root} --t {wanted}"
+            )
+        extracted, matched, unique, balanced = map(pool.all, ("extract", "match", "dedup", "balance"))
+        metadata, counts = map(pool.one, ("metadata", "count"))
+        survived = pool.all("survive") if pool.survivors else []
+        return cls.of(
+            metadata, extracted, matched, unique, survived, counts, balanced, curated, chosen, pool.config.card
+        )
+
+
+def _outputs(jobs: Sequence[Job]) -> tuple[Reference, ...]:
+    """Return where the outputs of jobs will be; their rows are not known yet."""
+    return tuple(Reference(job.manifest, job.key, 0) for job in jobs)

@@ -1,0 +1,56 @@
+"""A report with its data card as a folder to hand on: alone, or with the set's files in `data`."""
+
+import shutil
+from typing import Any
+
+from metaclip.errors import StoreError
+from metaclip.manifest import Reference, StoredFile
+from metaclip.report.croissant import DATA
+from metaclip.stages.report import data_files
+from metaclip.store import Store
+from metaclip.target import Target, identity_of
+
+PUBLISHED = "published.json"
+_CHUNK = 1 << 20
+
+
+def publish_report(
+    store: Store, report: Reference, curated: Reference, to: str, *, with_set: bool = False
+) -> dict[str, Any]:
+    """Copy a report's files to a folder at any fsspec address, and with `with_set` the set's into `data` there.
+
+    Returns `published.json`, which names every file with its SHA-256 and comes last, with `written`:
+    false where all of it stood already.
+
+    Raises:
+        ConfigError: if the folder holds anything else.
+        StoreError: a file that is missing or altered in the store, or a folder that cannot be written.
+    """
+    wanted = [(report, file, file.name) for file in store.manifest(report.manifest).files]
+    if with_set:
+        wanted += [(curated, file, f"{DATA}/{file.name}") for file in data_files(store, curated)]
+    content = {"report": report.key, "set": curated.key, "with_set": with_set}
+    target = Target(to, PUBLISHED, identity_of(content))
+    if found := target.find():
+        return {**found, "written": False}
+    target.begin()
+    files: list[StoredFile] = []
+    for reference, file, name in wanted:
+        _copy(store, reference, file, target, name, files)
+    return {**target.finish(content, files), "written": True}
+
+
+def _copy(
+    store: Store, reference: Reference, file: StoredFile, target: Target, name: str, files: list[StoredFile]
+) -> None:
+    relative = f"{reference.folder}/{file.name}"
+    try:
+        with store.open(relative) as source, target.file(name, files) as sink:
+            shutil.copyfileobj(source, sink, _CHUNK)
+            sink.rows = file.rows
+            if sink.digest.hexdigest() != file.sha256:  # before it is put in place
+                raise StoreError(
+                    f"{store.address(relative)}: altered since it was written; delete it and run the pool again"
+                )
+    except FileNotFoundError as error:
+        raise StoreError(f"{store.address(relative)}: missing; run the pool again, which remakes it") from error
