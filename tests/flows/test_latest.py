@@ -95,7 +95,7 @@ def test_a_pool_of_the_latest_crawl_grows_and_ends_at_once_when_nothing_is_new(
     # Another t is something to do, though no crawl is new.
     other = curate(configure(site, root, balance={"t": 50}))
     assert "nothing_new" not in other
-    assert {name for name, tasks in computed(other).items() if tasks} == {"curate", "report"}
+    assert {name for name, tasks in computed(other).items() if tasks} == {"curate", "survey", "report"}
 
     # So is an output that is gone.
     assert curate(configure(site, root, balance={"t": 50}))["nothing_new"]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,13 @@ from metaclip import doctor
 from metaclip.status import pool_status
 from tests.conftest import config_tree
 from tests.s3 import free_ports
+
+
+@pytest.fixture
+def no_prefect_api() -> Iterator[None]:
+    """Hide the server that other tests may have started."""
+    with temporary_settings(restore_defaults={PREFECT_API_URL}):
+        yield
 
 
 def _metaclip(*arguments: str | Path) -> Result:
@@ -57,7 +65,7 @@ def test_gc_refuses_what_it_cannot_read(tmp_path: Path) -> None:
     assert _metaclip("gc", "--storage", tmp_path, "--grace", "soon").exit_code == 2
 
 
-def test_doctor_finds_nothing_wrong(crawl: Path, tmp_path: Path) -> None:
+def test_doctor_finds_nothing_wrong(crawl: Path, tmp_path: Path, no_prefect_api: None) -> None:
     config = tmp_path / "c.yaml"
     config.write_text(yaml.safe_dump(config_tree(crawl, tmp_path / "pool")))
     result = _metaclip("doctor", config, "--json")
@@ -91,7 +99,9 @@ def test_doctor_on_s3(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"execution__deployment": "a/b"}, 2, "set PREFECT_API_URL"),
     ],
 )
-def test_doctor_names_what_is_wrong(crawl: Path, tmp_path: Path, changes: Any, code: int, message: str) -> None:
+def test_doctor_names_what_is_wrong(
+    crawl: Path, tmp_path: Path, no_prefect_api: None, changes: Any, code: int, message: str
+) -> None:
     config = tmp_path / "c.yaml"
     config.write_text(yaml.safe_dump(config_tree(crawl, tmp_path / "pool", **changes)))
     result = _metaclip("doctor", config)

@@ -94,7 +94,7 @@ def test_the_same_files_as_in_a_folder_after_a_kill_with_a_new_t_and_no_listing(
     other = _run("rebalance", "small", "--storage", root, "--t", "50", "--json")
     assert other.returncode == 0, other.stderr
     computed = {stage["stage"] for stage in json.loads(other.stdout)["stages"] if stage["cached"] < stage["tasks"]}
-    assert computed == {"curate", "report"}
+    assert computed == {"curate", "survey", "report"}
     status = _run("status", "small", "--storage", root, "--full", "--json")
     assert status.returncode == 0
     assert sorted(json.loads(status.stdout)["sets"]) == ["20", "50"]
