@@ -6,6 +6,7 @@ what all of that says of English Wikipedia. Without the shared data, the dump is
 """
 
 import bz2
+import gzip
 import importlib
 import itertools
 import json
@@ -35,6 +36,7 @@ from metaclip.metadata.ngrams import NgramCounter
 from metaclip.metadata.runs import Merge, Run
 from metaclip.metadata.select import Corpus
 from metaclip.metadata.settings import Metadata
+from metaclip.metadata.titles import read_views
 from metaclip.metadata.wikitext import strip_markup
 from metaclip.output import write_parquet
 from metaclip.schemas import PAIR_COUNT, TEXT_COUNT
@@ -280,6 +282,22 @@ def memory(sizes: tuple[int, ...] = (4, 16, 64), budget_mb: int = 64) -> list[di
     ]
 
 
+def pageviews(lines: int = 1_000_000) -> dict[str, float]:
+    """Return MB a second of one core for an hourly file of made-up titles."""
+    rng = np.random.default_rng(0)
+    domains = np.array(["en", "en.m", "de", "fr", "ja.m", "commons.m", "ru", "es", "zh", "aa"])[
+        rng.integers(10, size=lines)
+    ]
+    views = rng.pareto(1, lines).astype(int) + 1
+    made = zip(domains.tolist(), rng.integers(1_000_000, size=lines).tolist(), views.tolist(), strict=True)
+    text = "".join(f"{domain} Title_{title}_of_a_page {number} 0\n" for domain, title, number in made).encode()
+    with tempfile.TemporaryDirectory(prefix="metaclip-") as folder:
+        path = Path(folder) / "pageviews-20240101-000000.gz"
+        path.write_bytes(gzip.compress(text, 6))
+        (taken,) = _core_seconds(lambda: read_views(str(path), ["en"], 50, Counter()))
+        return {"gzip_mb_per_second": path.stat().st_size / taken / 1e6, "text_mb_per_second": len(text) / taken / 1e6}
+
+
 def write_part(folder: str, number: int, texts: int) -> None:
     """Count made-up text and write the counts as a task of a dump does."""
     rng = np.random.default_rng(number)
@@ -333,6 +351,7 @@ def measure() -> dict[str, Any]:
         "data": "shared" if real else "made up (the shared data is not here)",
         "one_core": steps(dump),
         "alternatives": alternatives(dump),
+        "pageviews": pageviews(),
         "processes": scaled,
         "memory_at_a_budget_of_64_mb": grown,
         "merging": merged,

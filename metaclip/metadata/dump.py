@@ -72,7 +72,7 @@ def _unescape(path: str, content: bytes) -> str:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: an article is not UTF-8 ({error}); dumps always are: fetch it again") from error
-    if "&#" in text.replace("&amp;", ""):
+    if "&#" in text:
         return html.unescape(text)
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")
 
