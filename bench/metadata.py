@@ -13,33 +13,26 @@ import json
 import math
 import multiprocessing
 import re
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import mwparserfromhell
 import numpy as np
-import psutil
-import pyarrow.parquet as pq
 
-from bench.timing import SHARED, Clock, timed
+from bench.metadata_growth import memory, merging
+from bench.timing import SHARED, timed
 from metaclip.metadata.bzip2 import read_blocks
 from metaclip.metadata.dump import read_articles
 from metaclip.metadata.ngrams import NgramCounter
-from metaclip.metadata.runs import Merge, Run
-from metaclip.metadata.select import Corpus
+from metaclip.metadata.runs import Merge
 from metaclip.metadata.settings import Metadata
 from metaclip.metadata.titles import read_views
 from metaclip.metadata.wikitext import strip_markup
-from metaclip.output import write_parquet
-from metaclip.schemas import PAIR_COUNT, TEXT_COUNT
 from metaclip.stages.base import run_job
 from metaclip.stages.ngrams import NgramsJob
 
@@ -50,18 +43,6 @@ ENWIKI_WORDS = 4e9
 _LONG_WORD = re.compile(rb"[a-z]{7,}")
 _KEPT = frozenset((b"redirect", b"wikitext", b"mediawiki", b"revision", b"references", b"category"))
 
-PEAK = """
-import sys
-from bench.metadata import count_synthetic
-count_synthetic(int(sys.argv[1]), int(sys.argv[2]))
-"""
-
-MERGE = """
-import sys
-from bench.metadata import merge_parts
-merge_parts(sys.argv[1])
-"""
-
 
 def real_or_made_up() -> tuple[Path, bool]:
     found = sorted((SHARED / "wikipedia").glob("*.bz2"))
@@ -69,7 +50,8 @@ def real_or_made_up() -> tuple[Path, bool]:
         return found[0], True
     rng = np.random.default_rng(0)
     words = np.array([f"w{i}" for i in range(50_000)])
-    articles = [" ".join(words[_ranks(rng, 4000)]) for _ in range(100)]
+    ranks = np.minimum(rng.pareto(0.9, (100, 4000)) * 3, 49_999).astype(int)
+    articles = [" ".join(words[row]) for row in ranks]
     pages = "".join(f"<page><ns>0</ns><revision><text>{text}</text></revision></page>\n" for text in articles)
     path = Path(tempfile.mkdtemp(prefix="metaclip-")) / "made-up.xml.bz2"
     path.write_bytes(bz2.compress(f"<mediawiki>\n{pages}</mediawiki>\n".encode()))
@@ -142,8 +124,9 @@ def _xml_bytes(dump: Path) -> int:
 
 
 def _core_seconds(*work: Callable[[], Any]) -> list[float]:
-    """Return the least seconds of computing of each; others may use the machine meanwhile."""
-    return [min(timed(call).cpu for _ in range(3)) for call in work]
+    """Return the least seconds of computing of each; they take turns, as others may use the machine meanwhile."""
+    rounds = [[timed(call).cpu for call in work] for _ in range(3)]
+    return [min(taken) for taken in zip(*rounds, strict=True)]
 
 
 def scaling(dump: Path) -> dict[str, Any]:
@@ -220,68 +203,6 @@ def projected(scaled: dict[str, Any], grown: dict[str, Any], merged: dict[str, A
     }
 
 
-def _ranks(rng: np.random.Generator, number: int) -> Any:
-    return np.minimum(rng.pareto(0.9, number) * 3, 49_999).astype(int)
-
-
-def _text(rng: np.random.Generator) -> str:
-    """Make up 250,000 words, among which new ones never end."""
-    ranks = np.minimum(rng.pareto(0.45, 250_000) * 50, 4e9).astype(np.int64)
-    return " ".join(np.char.mod("w%x", ranks).tolist())
-
-
-def _peak_bytes() -> int:
-    """Return the most that this process ever had in memory (Linux; getrusage tells of its parent too)."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found is not None
-    return int(found[1]) * 1024
-
-
-def count_synthetic(million_words: int, budget_mb: int) -> None:
-    """Count made-up text whose words and pairs never end; print seconds, peak memory and sizes."""
-    rng = np.random.default_rng(0)
-    counter = NgramCounter(budget_mb << 20)
-    counter.add("a b")
-    base = psutil.Process().memory_info().rss
-    made, size = 0.0, 0
-    start = time.perf_counter()
-    for _ in range(million_words * 4):
-        begin = time.perf_counter()
-        text = _text(rng)
-        made += time.perf_counter() - begin
-        counter.add(text)
-        size += len(text)
-    counted = time.perf_counter() - start - made
-    begin = time.perf_counter()
-    merge = Merge(counter.runs())
-    words = sum(len(part.counts) for part in merge.texts())
-    pairs = sum(len(part.counts) for part in merge.pairs())
-    result = {
-        "million_words": million_words,
-        "distinct_words": words,
-        "distinct_pairs": pairs,
-        "spills": counter.spills,
-        "count_seconds": counted,
-        "merge_seconds": time.perf_counter() - begin,
-        "text_mb": size / 1e6,
-        "start_mb": base / 1e6,
-        "peak_mb": _peak_bytes() / 1e6,
-    }
-    print(json.dumps(result))
-
-
-def memory(sizes: tuple[int, ...] = (4, 16, 64), budget_mb: int = 64) -> list[dict[str, Any]]:
-    """Return peak memory and time of growing input, each in a process of its own."""
-    return [
-        json.loads(
-            subprocess.run(
-                [sys.executable, "-c", PEAK, str(size), str(budget_mb)], capture_output=True, text=True, check=True
-            ).stdout
-        )
-        for size in sizes
-    ]
-
-
 def pageviews(lines: int = 1_000_000) -> dict[str, float]:
     """Return MB a second of one core for an hourly file of made-up titles."""
     rng = np.random.default_rng(0)
@@ -296,52 +217,6 @@ def pageviews(lines: int = 1_000_000) -> dict[str, float]:
         path.write_bytes(gzip.compress(text, 6))
         (taken,) = _core_seconds(lambda: read_views(str(path), ["en"], 50, Counter()))
         return {"gzip_mb_per_second": path.stat().st_size / taken / 1e6, "text_mb_per_second": len(text) / taken / 1e6}
-
-
-def write_part(folder: str, number: int, texts: int) -> None:
-    """Count made-up text and write the counts as a task of a dump does."""
-    rng = np.random.default_rng(number)
-    counter = NgramCounter(64 << 20)
-    for _ in range(texts):
-        counter.add(_text(rng))
-    merge = Merge(counter.runs())
-    for name, schema, parts in (("words", TEXT_COUNT, merge.texts()), ("pairs", PAIR_COUNT, merge.pairs())):
-        with Path(folder, f"{name}{number}.parquet").open("wb") as sink:
-            write_parquet(sink, schema, (part.table() for part in parts))
-
-
-def merge_parts(folder: str) -> None:
-    """Merge what `write_part` wrote into ranked words and pairs, as the build does; print time and peak memory."""
-    base = psutil.Process().memory_info().rss
-    files = [(path, path.with_name(path.name.replace("words", "pairs"))) for path in Path(folder).glob("words*")]
-    rows = sum(pq.ParquetFile(path).metadata.num_rows for pair in files for path in pair)
-    start = Clock.now()
-    corpus = Corpus([Run(partial(pq.ParquetFile, words), partial(pq.ParquetFile, pairs)) for words, pairs in files])
-    corpus.most_counted(100, 300_000)
-    corpus.most_associated(10, 2, 400_000)
-    taken = start.since()
-    result = {
-        "parts": len(files),
-        "million_rows": rows / 1e6,
-        "distinct_words": len(corpus.counts),
-        "seconds": taken.wall,
-        "rows_per_second_of_one_core": rows / taken.cpu,
-        "start_mb": base / 1e6,
-        "peak_mb": _peak_bytes() / 1e6,
-    }
-    print(json.dumps(result))
-
-
-def merging(sizes: tuple[tuple[int, int], ...] = ((16, 2), (60, 2), (60, 6))) -> list[dict[str, Any]]:
-    """Return time and peak memory of merging so many parts of so many texts, each in a process of its own."""
-    found = []
-    for parts, texts in sizes:
-        with tempfile.TemporaryDirectory(prefix="metaclip-") as folder:
-            with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-                list(pool.map(write_part, [folder] * parts, range(parts), [texts] * parts))
-            command = [sys.executable, "-c", MERGE, folder]
-            found.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
-    return found
 
 
 def measure() -> dict[str, Any]:
