@@ -133,6 +133,7 @@ class BuildJob(Job):
             "unmatchable": len(unmatchable),
             "sources": {row["source"]: row["entries"] for row in found.table},
             "table": found.table,
+            "read": report["read"],
         }
 
 
