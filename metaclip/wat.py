@@ -99,7 +99,7 @@ def add_records(records: RecordBatch, settings: Extract, collector: PairCollecto
     urls: list[str] = []
     for number in np.flatnonzero(scanned.kinds != PASSED_OVER).tolist():
         page_url = records.url(number)
-        if scanned.kinds[number] == PAGE and page_url:
+        if scanned.kinds[number] == PAGE:
             collector.statistics["responses"] += 1
             if not _is_refused(page_url, scanned, number, settings, collector.statistics):
                 pages.append(number)

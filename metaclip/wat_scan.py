@@ -12,6 +12,7 @@ from metaclip.references import unescape
 from metaclip.utf8 import encode
 from metaclip.wat_kernel import BASE, CONTENT_TYPE, DIRECTIVES, MOST_DIRECTIVES, Scan, scan_records
 
+_LETTER = np.array([chr(byte).isalpha() and byte < 128 for byte in range(256)])
 # `{"path":"IMG@/src"},` at the least
 _LEAST_IMAGE_BYTES = 20
 _ROBOTS, _ROBOTS_BOUNDS = encode(sorted(ROBOTS_NAMES), "names")
@@ -59,7 +60,10 @@ def scan(batch: RecordBatch) -> ScannedRecords:
         spans=np.empty((most_images, len(ATTRIBUTES), 2), np.int64),
         references=np.empty((4 * most_images, 2), np.int64),
     )
-    images, references = scan_records(data, np.ascontiguousarray(batch.blocks), _ROBOTS, _ROBOTS_BOUNDS, found)
+    # Where an address begins oddly, it may be none.
+    addressed = (batch.addresses[:, 1] > batch.addresses[:, 0]) & _LETTER[data[batch.addresses[:, 0]]]
+    bounds = np.ascontiguousarray(batch.blocks)
+    images, references = scan_records(data, bounds, addressed, _ROBOTS, _ROBOTS_BOUNDS, found)
     data = _unescape(data, found.spans, found.references[:references])
     return ScannedRecords(found.kinds, ImageColumns(data, found.spans[:images], found.images), found.strings)
 
