@@ -32,7 +32,7 @@ class BuildJob(Job):
     """Build one list from counted sources."""
 
     STAGE: ClassVar[str] = "metadata"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     settings: Metadata
     wordnet_fingerprint: str | None
