@@ -3,10 +3,10 @@
 What shows no running text is taken out first, innermost pieces first: comments, templates, tables,
 footnotes, formulas and the like, files, categories and links between languages. Plain links become
 their labels. What is left of the markup, emphasis, headings, lists, addresses and entities, ends with its
-line, and mwparserfromhell takes it out, line by line. Nearly all lines hold no markup, list marks, paired
-emphasis or named entities alone; those do without the parser, to the same result. That is over ten times as
-fast as the library on whole articles, and keeps captions and cells of tables, which are no sentences, out
-of the counts.
+line, and mwparserfromhell takes it out, line by line. Nearly all lines hold a heading, list marks, paired
+emphasis and named entities at most; those do without the parser, to the same result. That is over ten
+times as fast as the library on whole articles, and keeps captions and cells of tables, which are no
+sentences, out of the counts.
 """
 
 import re
