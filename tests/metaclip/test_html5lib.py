@@ -103,7 +103,7 @@ def test_attributes_are_those_that_the_tests_expect() -> None:
             left += 1
         else:
             assert page[2] == [{"alt": value}], html
-    assert left < 0.02 * len(cases)
+    assert left < 0.05 * len(cases)  # zero bytes, and `&NotEqualTilde;`, which grows
 
 
 def test_inputs_of_the_tree_construction_tests() -> None:
