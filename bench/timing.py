@@ -74,6 +74,26 @@ def rate_table(title: str, figures: Mapping[str, Mapping[str, float]], ours: str
     return table(title, ("", "median", "lowest", "highest", f"{ours} is faster by"), rows)
 
 
+def by_size(sizes: Sequence[int], prepare: Callable[[int], Callable[[], Any]], repeats: int = 3) -> dict[str, Any]:
+    """Return seconds of computing by size, for each of the size, and relative to the smallest: 1 is linear."""
+    result: dict[str, Any] = {}
+    for size in sizes:
+        clocks = in_turn({"work": prepare(size)}, repeats)["work"]
+        seconds = statistics.median(clock.cpu for clock in clocks)
+        first = next(iter(result.values()), {"for_each": seconds / size})["for_each"]
+        result[str(size)] = {"seconds": seconds, "for_each": seconds / size, "to_smallest": seconds / size / first}
+    return result
+
+
+def size_table(title: str, figures: Mapping[str, Mapping[str, float]]) -> str:
+    """Return what `by_size` gives as text."""
+    rows = [
+        [f"{int(size):,}", f"{one['seconds']:.4f}", f"{1e6 * one['for_each']:.3f}", f"{one['to_smallest']:.2f}"]
+        for size, one in figures.items()
+    ]
+    return table(title, ("size", "seconds", "µs for each", "to the smallest"), rows)
+
+
 def report(measure: Callable[[], Any], show: Callable[[Any], str]) -> None:
     """Measure, then print the table to standard error and JSON to standard output."""
     measured = measure()
