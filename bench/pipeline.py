@@ -81,8 +81,10 @@ def _measure_kind(files: list[Path], folder: Path, repeats: int) -> dict[str, An
     return {
         "gzipped_mb": round(megabytes, 3),
         "pairs": pools[0].pairs,
+        "matched": pools[0].matched,
         "unique": pools[0].unique,
         "curated": pools[0].curated,
+        "stored_bytes": pools[0].stored_bytes,
         "seconds_per_mb": _seconds_per_mb(clocks, megabytes),
         "yardsticks_seconds_per_mb": _seconds_per_mb({"zlib": zlib, "isal": isal}, megabytes),
         "processes_mb_per_second": processes,

@@ -36,8 +36,8 @@ LADDER = (20.0, 200.0, 2000.0, float("inf"))
 def measure() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _write_pairs(folder / "pairs.parquet")
-        store, balanced = _balanced(_config(folder))
+        write_pairs(folder / "pairs.parquet")
+        store, balanced = _balanced(folder)
         sets = [_measure_t(store, balanced, t, folder) for t in LADDER]
         return {"pairs": balanced.rows, "sets": sets, "peak_memory_mb": peak_memory_mb()}
 
@@ -56,12 +56,19 @@ def show(result: dict[str, Any]) -> str:
     return table(title, columns, rows) + f"peak memory {result['peak_memory_mb']} MB\n"
 
 
-def _balanced(config: Config) -> tuple[Store, Reference]:
-    """Do all that comes before a t, in one partition."""
+def extracted(folder: Path) -> tuple[Store, Reference, Reference, Config]:
+    """Return the store with one extracted shard of the pairs in `folder`, the shard and the metadata."""
+    config = _config(folder)
     store = Store(config.storage)
     metadata = metadata_plan(config).job.run(store)
     (shard,) = list_shards(config.source)
-    matched = MatchJob(extract_job(config, tuple(shard)).run(store), metadata, config.match).run(store)
+    return store, extract_job(config, tuple(shard)).run(store), metadata, config
+
+
+def _balanced(folder: Path) -> tuple[Store, Reference]:
+    """Do all that comes before a t, in one partition."""
+    store, shard, metadata, config = extracted(folder)
+    matched = MatchJob(shard, metadata, config.match).run(store)
     unique = DedupJob(PartitionJob((matched,), PAIRS).run(store), 0, 1).run(store)
     return store, BalanceJob(unique, CountJob((unique,), metadata).run(store), 0).run(store)
 
@@ -105,7 +112,7 @@ def _plain(file: pq.ParquetFile, t: float, target: Path) -> int:
     return rows
 
 
-def _write_pairs(path: Path) -> None:
+def write_pairs(path: Path) -> None:
     """Write captions whose words follow Zipf's law, as words of captions do."""
     rng = np.random.default_rng(0)
     words = np.array([entry for entry in load_entries(str(ENTRIES)).entries if " " not in entry])
