@@ -9,10 +9,7 @@ import json
 import sys
 import time
 
-SCRIPTS = (
-    *("metadata", "extraction", "language", "matching", "dedup", "balance", "rebalance"),
-    *("pipeline", "scaling"),
-)
+SCRIPTS = ("extraction", "language", "matching", "dedup", "balance", "rebalance", "pipeline", "scaling")
 
 for name in sys.argv[1:] or SCRIPTS:
     script = importlib.import_module(f"bench.{name}")

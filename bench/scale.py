@@ -28,6 +28,7 @@ CRAWL_FILES = 90_000  # of each kind, in a crawl of Common Crawl
 ALL_WAT_FILES = 5_000_000  # of all crawls, as cc2dataset counts them
 FILE_MB = {"wat": 350, "warc": 1_000}  # gzipped
 PUBLISHED_MATCHED = 10_700_000_000  # pairs in the larger pool of MetaCLIP, of about all WAT files
+CC2DATASET = "cc2dataset, extraction alone, cpu"
 ROWS_PER_PARTITION = 4_000_000
 SHARDS_PER_RUN = 200
 PART_MB = 16  # of an upload; below 32 MB there is one
@@ -65,6 +66,7 @@ def measure(measured: dict[str, Any] | None = None, counted: dict[str, Any] | No
     rates = pool_rates()
     return {
         "pool_microseconds_a_pair": rates,
+        "published": {"cc2dataset_core_hours": CC2DATASET_HOURS, "cc2dataset_dollars": CC2DATASET_DOLLARS},
         "shards_cpu_seconds_per_mb": {
             kind: measured[kind]["seconds_per_mb"]["shards, cpu"]["median"] for kind in pipeline.KINDS
         },
@@ -76,7 +78,10 @@ def measure(measured: dict[str, Any] | None = None, counted: dict[str, Any] | No
 def show(result: dict[str, Any]) -> str:
     """Return the figures as text."""
     names = list(next(iter(result["cases"].values())))
-    rows = [[name.replace("_", " "), *(_short(one[name]) for one in result["cases"].values())] for name in names]
+    rows = [
+        [name.replace("_", " "), *(_short(one[name]) if name in one else "" for one in result["cases"].values())]
+        for name in names
+    ]
     text = "".join(f"{number}: {name}\n" for number, name in enumerate(result["cases"], 1))
     return text + table("", ("", *map(str, range(1, len(result["cases"]) + 1))), rows)
 
@@ -118,6 +123,9 @@ def estimate(case: Case, measured: dict[str, Any], rates: dict[str, Any]) -> dic
         "dollars_requests": gets * GET + puts * PUT,
         "dollars_storage_a_month": terabytes * 1000 * GB_MONTH,
     }
+    # What the same work would take on the machine of cc2dataset's figure, by the ratio to it in one run.
+    theirs = measured["yardsticks_seconds_per_mb"].get(CC2DATASET)
+    all_wat_hours = theirs and ALL_WAT_FILES * FILE_MB["wat"] * theirs["median"] / 3600
     return {
         "files": case.files,
         "gzipped_tb_read": megabytes / 1e6,
@@ -129,6 +137,7 @@ def estimate(case: Case, measured: dict[str, Any], rates: dict[str, Any]) -> dic
         "partitions": partitions,
         "core_hours_extract_and_match": shard_hours,
         "core_hours_of_the_pool": pool_hours,
+        **({"hours_on_the_machine_of_cc2dataset": shard_hours * CC2DATASET_HOURS / all_wat_hours} if theirs else {}),
         "terabytes_stored": terabytes,
         "terabytes_that_dedup_reads": rows_read * bytes_of["match"] / 1e12,
         "requests_read": gets,

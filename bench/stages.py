@@ -49,7 +49,7 @@ class Pool:
     unique: int
     curated: int
     stored_bytes: dict[str, int]
-    """Bytes of the data files of each stage that writes rows."""
+    """Bytes of the rows of each stage that writes any."""
 
 
 def run_stages(config: Config, metadata: Reference) -> Pool:
@@ -73,7 +73,12 @@ def run_stages(config: Config, metadata: Reference) -> Pool:
     curated = timed("curate", lambda: whole.parts()[0].run(store))
     written = {"extract": extracted, "match": matched, "dedup": [unique], "balance": [balanced], "curate": [curated]}
     stored = {
-        stage: sum(file.bytes for one in outputs for file in store.manifest(one.manifest).files)
+        stage: sum(
+            file.bytes
+            for one in outputs
+            for file in store.manifest(one.manifest).files
+            if file.name.endswith(".parquet")
+        )
         for stage, outputs in written.items()
     }
     rows = (sum(one.rows for one in outputs) for outputs in (extracted, matched))
