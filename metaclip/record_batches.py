@@ -8,11 +8,11 @@ other files from the start, `archive.read_records` is asked, and gives what was 
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -187,8 +187,11 @@ class _Source(io.RawIOBase):
         super().__init__()
         self.bytes_read = 0
         self._path = path
-        self._stream: BinaryIO = open_stream(path)
-        self._ahead = self._read(len(GZIP_MAGIC))
+        self._stream: Any = open_stream(path)
+        # Whoever can fill memory that is given saves a copy.
+        self._fill: Callable[[Any], int] = getattr(self._stream, "readinto", self._copy)
+        head = bytearray(len(GZIP_MAGIC))
+        self._ahead = bytes(head[: self._filled(head)])
         self.is_gzip = self._ahead == GZIP_MAGIC
 
     def readable(self) -> bool:
@@ -197,19 +200,27 @@ class _Source(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer as far as it goes; 0 at the end."""
-        data = self._ahead or self._read(len(buffer))
-        self._ahead = b""
-        buffer[: len(data)] = data
-        self.bytes_read += len(data)
-        return len(data)
+        size = len(self._ahead)
+        if size:
+            buffer[:size] = self._ahead
+            self._ahead = b""
+        else:
+            size = self._filled(buffer)
+        self.bytes_read += size
+        return size
 
     def close(self) -> None:
         """Close the file."""
         self._stream.close()
         super().close()
 
-    def _read(self, size: int) -> bytes:
+    def _filled(self, buffer: Any) -> int:
         try:
-            return self._stream.read(size)
+            return self._fill(buffer)
         except OSError as error:
             raise TransportError(f"{self._path}: reading failed at byte {self.bytes_read}: {error}") from error
+
+    def _copy(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
