@@ -25,7 +25,7 @@ from metaclip.record_kernel import BLOCK, BLOCK_END, KIND, ODD, URL, URL_END, fi
 from metaclip.streams import open_stream
 from metaclip.utf8 import encode
 
-BATCH_BYTES = 1 << 20
+BATCH_BYTES = 2 << 20
 """About so much is in a batch: a fraction of what caches hold, and many records."""
 
 _MOST_BYTES = 16 << 20  # longer records are left to `read_records`, so that memory stays bounded
