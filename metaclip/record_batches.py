@@ -31,7 +31,7 @@ BATCH_BYTES = 2 << 20
 _MOST_BYTES = 16 << 20  # longer records are left to `read_records`, so that memory stays bounded
 _MOST_RECORDS = 4096
 _READ = 128 << 10
-_DAMAGE = (EOFError, OSError, isal_zlib.error)
+_DAMAGE: tuple[type[Exception], ...] = (EOFError, OSError, isal_zlib.error)  # type: ignore[assignment]
 _PADDING = 64
 
 
@@ -133,7 +133,8 @@ class _PlainFile:
         names, bounds = _names()
         wanted = np.array([kind in self._types for kind in kinds])
         by_kind = np.zeros(len(kinds), np.int64)
-        reader = isal_zlib._GzipReader(source, _READ)
+        # What `igzip.IGzipFile` reads with; that itself would copy everything once more.
+        reader = isal_zlib._GzipReader(source, _READ)  # type: ignore[arg-type]
         data = bytearray(2 * BATCH_BYTES + _PADDING)
         held = 0  # bytes of `data` that are filled
         found = np.empty((_MOST_RECORDS, 5), np.int64)
@@ -171,7 +172,9 @@ class _PlainFile:
                 data[: held - at] = data[at:held]
             held -= at
         self.counts["records"] = int(by_kind.sum())
-        self.counts.update({f"records.{kind}": count for kind, count in zip(kinds, by_kind.tolist(), strict=True) if count})
+        for kind, number in zip(kinds, by_kind.tolist(), strict=True):
+            if number:
+                self.counts[f"records.{kind}"] = number
         self.ended = bool(self.counts["records"])
 
 

@@ -37,7 +37,8 @@ class ScannedRecords:
 
     def has_directives(self, records: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Tell of some records whether they say anything to robots."""
-        return self.strings[records, DIRECTIVES, 0] >= 0
+        there: npt.NDArray[np.bool_] = self.strings[records, DIRECTIVES, 0] >= 0
+        return there
 
     def content_type(self, record: int) -> str:
         """Return the media type that the page's headers state, empty where they state none."""

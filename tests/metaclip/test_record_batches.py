@@ -76,9 +76,7 @@ def test_every_packing_gives_the_same(packing: str, tmp_path: Path) -> None:
     assert len(check(path)) == 6
 
 
-def test_sound_gzip_is_read_without_an_object_for_each_record(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sound_gzip_is_read_without_an_object_for_each_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record_batches, "read_records", None)
     path = tmp_path / "a"
     path.write_bytes(b"".join(gzip.compress(record(i)) for i in range(2 * 4096 + 1)))
