@@ -1,14 +1,14 @@
 """The data card: `README.md` as Hugging Face reads it, https://huggingface.co/docs/hub/datasets-cards."""
 
-import re
 from typing import Any
 
 import yaml
 
 from metaclip.report.croissant import DATA, MEANINGS, PAPER
 from metaclip.report.figures import Figures
-from metaclip.report.page import STEPS, environment, share, visible, whole
+from metaclip.report.page import environment, share, whole
 from metaclip.report.settings import Card
+from metaclip.report.words import STEPS, markdown
 from metaclip.schemas import CURATED, SET_COUNT
 
 TOP_IN_CARD = 25
@@ -16,8 +16,6 @@ HOSTS_IN_CARD = 15
 
 _SIZES = ((1e3, "1K"), (1e4, "10K"), (1e5, "100K"), (1e6, "1M"), (1e7, "10M"), (1e8, "100M"), (1e9, "1B"))
 _SIZES_ABOVE = ((1e10, "10B"), (1e11, "100B"), (1e12, "1T"))
-# Every ASCII character of these may be written behind a backslash (CommonMark 0.31, section 2.4).
-_SPECIAL = re.compile(r"([!-/:-@\[-`{-~])")
 
 
 def data_card(figures: Figures, card: Card) -> str:
@@ -38,14 +36,6 @@ def data_card(figures: Figures, card: Card) -> str:
         paper=PAPER,
         data=DATA,
     )
-
-
-def markdown(text: str) -> str:
-    """Escape text of the web so that Markdown and HTML show it as it is, in a table cell too.
-
-    What breaks a line, and what a reader cannot see, becomes U+FFFD.
-    """
-    return _SPECIAL.sub(r"\\\1", "".join(" " if letter in "\u2028\u2029" else letter for letter in visible(text)))
 
 
 def size_category(pairs: int) -> str:

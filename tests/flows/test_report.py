@@ -8,10 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import html5lib
 import pytest
+from markdown_it import MarkdownIt
 from prefect import get_client
 
+from metaclip.report.words import visible
+from tasks.report import publish
 from tests.conftest import MakeConfig, data_files, stage_files
+from tests.metaclip.test_report import EVIL
 
 
 def _report(storage: Path, *arguments: str | Path) -> tuple[int, Any, str]:
@@ -38,7 +43,7 @@ def test_a_report_is_found_or_made_again_and_copied_with_its_set(pool: Path, tmp
     page = (tmp_path / "card" / "report.html").read_bytes()
     assert page == Path(told["report"]).read_bytes()
     # What a version without reports of this kind left.
-    for stage in ("curve-v1", "survey-v1", "report-v2"):
+    for stage in ("curve-v1", "survey-v1", "report-v3"):
         shutil.rmtree(pool / stage)
     code, told, errors = _report(pool)
     assert code == 0, errors
@@ -64,8 +69,33 @@ def test_mistakes_are_told_with_the_way_out(pool: Path, arguments: list[str], me
 def test_a_run_links_its_page_and_shows_funnel_and_top_entries(finished_pool: Path, prefect_server: str) -> None:
     with get_client(sync_client=True) as client:
         shown = {each.key: each.data for each in client.read_artifacts(limit=200)}
-    assert next(finished_pool.glob("report-v2/*/report.html")).exists()
+    assert next(finished_pool.glob("report-v3/*/report.html")).exists()
     assert "report.html" in shown["small-report"]
-    assert "| curated |" in shown["small-funnel"]
+    assert "| in the set |" in shown["small-funnel"]
     top = json.loads(shown["small-top-entries"])
     assert top[0]["count"] >= top[0]["curated"] > 0
+
+
+def test_entries_in_the_table_of_a_run_are_text_and_no_markup(prefect_server: str) -> None:
+    # Prefect's page takes each cell of a table for Markdown.
+    content = {
+        "t": "20",
+        "funnel": {"files": 1, "curated": 2},
+        "dropped": {"pair.balanced": 3, "page.error_<b>": 1},
+        "top_entries": [{"entry": evil, "count": 1, "curated": 1} for evil in EVIL],
+    }
+    publish("a-hostile", "s3://bucket/a](javascript:alert(1))/report.html", content)
+    with get_client(sync_client=True) as client:
+        shown = {each.key: each.data for each in client.read_artifacts(limit=200)}
+    markdown = MarkdownIt("commonmark").enable("table")
+    for row, evil in zip(json.loads(shown["a-hostile-top-entries"]), EVIL, strict=True):
+        tree = html5lib.parseFragment(markdown.renderInline(row["entry"]), namespaceHTMLElements=False)
+        assert list(tree) == []
+        assert tree.text == visible(evil)
+    tree = html5lib.parseFragment(markdown.render(shown["a-hostile-funnel"]), namespaceHTMLElements=False)
+    assert {each.tag for each in tree.iter()} <= {
+        "DOCUMENT_FRAGMENT",
+        *["h1", "h2", "table", "thead", "tbody", "tr", "th", "td"],
+    }
+    cells = ["".join(each.itertext()) for each in tree.iter("td")]
+    assert cells == ["files", "1", "in the set", "2", "a pair that balancing left out", "3", "page.error_<b>", "1"]

@@ -32,11 +32,11 @@ from playwright.sync_api import Page, sync_playwright
 from metaclip.config import Config
 from metaclip.errors import ConfigError, StoreError
 from metaclip.finished.pool import FinishedPool
-from metaclip.report.card import markdown, size_category
+from metaclip.report.card import size_category
 from metaclip.report.croissant import MEANINGS
-from metaclip.report.page import visible
 from metaclip.report.planned import PlannedReport
 from metaclip.report.publish import publish_report
+from metaclip.report.words import markdown, visible
 from metaclip.schemas import CURATED, SET_COUNT
 from metaclip.store import Store
 from tests.pools import make_pool
