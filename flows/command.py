@@ -46,10 +46,17 @@ def prefect(as_json: bool) -> Iterator[None]:
             watcher.reset(token)
 
 
+def _is_unforeseen(record: logging.LogRecord) -> bool:
+    """Say no to lines of Prefect with the traceback of what was raised on purpose: it comes last, as `error:`."""
+    return not (record.exc_info and isinstance(record.exc_info[1], MetaclipError))
+
+
 @contextmanager
 def errors(as_json: bool) -> Iterator[None]:
     """End with the code that an error stands for; what was raised on purpose needs no traceback."""
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_is_unforeseen)
     try:
         yield
     except MetaclipError as error:
