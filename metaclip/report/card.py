@@ -17,6 +17,11 @@ HOSTS_IN_CARD = 15
 _SIZES = ((1e3, "1K"), (1e4, "10K"), (1e5, "100K"), (1e6, "1M"), (1e7, "10M"), (1e8, "100M"), (1e9, "1B"))
 _SIZES_ABOVE = ((1e10, "10B"), (1e11, "100B"), (1e12, "1T"))
 
+_LICENCES = (
+    "Texts and images belong to their authors. Pages that came through Common Crawl are under its terms of use;"
+    " entries taken from WordNet are under the WordNet licence, those taken from Wikipedia under CC BY-SA 4.0."
+)
+
 
 def data_card(figures: Figures, card: Card) -> str:
     """Return the card."""
@@ -58,6 +63,8 @@ def _front_matter(content: dict[str, Any], card: Card) -> dict[str, Any]:
     return {
         "pretty_name": card.title,
         "license": card.licence,
+        "license_details": _LICENCES,
+        "opt_out_contact": card.contact or "not stated",
         "language": sorted(content["set"]["languages"]),
         "size_categories": [size_category(pairs)],
         "task_categories": ["zero-shot-image-classification", "image-to-text"],

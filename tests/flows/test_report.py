@@ -11,7 +11,7 @@ from typing import Any
 import html5lib
 import pytest
 from markdown_it import MarkdownIt
-from prefect import get_client
+from prefect import flow, get_client
 
 from metaclip.report.words import visible
 from tasks.report import publish
@@ -84,7 +84,7 @@ def test_entries_in_the_table_of_a_run_are_text_and_no_markup(prefect_server: st
         "dropped": {"pair.balanced": 3, "page.error_<b>": 1},
         "top_entries": [{"entry": evil, "count": 1, "curated": 1} for evil in EVIL],
     }
-    publish("a-hostile", "s3://bucket/a](javascript:alert(1))/report.html", content)
+    flow(publish)("a-hostile", "s3://bucket/a](javascript:alert(1))/report.html", content)
     with get_client(sync_client=True) as client:
         shown = {each.key: each.data for each in client.read_artifacts(limit=200)}
     markdown = MarkdownIt("commonmark").enable("table")
