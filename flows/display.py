@@ -80,7 +80,8 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     entries = summary["entries"]
     console.print(
         f"{entries['with_matches']:,} of {entries['entries']:,} entries have matches; {entries['head']:,} have more"
-        f" than t = {summary['t']}."
+        f" than t = {summary['t']}.",
+        highlight=False,
     )
     if not summary["funnel"]["curated"]:
         console.print("The set is empty: see which step of the funnel loses the pairs.", style="yellow")
