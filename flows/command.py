@@ -12,6 +12,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from flows import display
+from flows.terminal import visible
 from metaclip.config import Threshold, parse_t
 from metaclip.errors import ConfigError, MetaclipError
 
@@ -69,5 +70,6 @@ def errors(as_json: bool) -> Iterator[None]:
 def _fail(error: MetaclipError, code: int, as_json: bool) -> NoReturn:
     if as_json:
         typer.echo(json.dumps({"error": type(error).__name__, "message": str(error)}, ensure_ascii=False))
-    typer.echo(f"error: {error}", err=True)
+    # What it names may come from the web or from a file's name.
+    typer.echo("error: " + "\n".join(map(visible, str(error).splitlines())), err=True)
     raise typer.Exit(code) from error

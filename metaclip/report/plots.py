@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.style import context
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogFormatter
 
 from metaclip.config import format_t
 from metaclip.report.figures import Figures
@@ -169,8 +169,10 @@ def _svg(figure: Figure, name: str) -> str:
 
 def _whole_numbers(axes: Axes, which: str) -> None:
     formatter = FuncFormatter(lambda value, _: short_number(value))
-    for axis in which:
-        (axes.xaxis if axis == "x" else axes.yaxis).set_major_formatter(formatter)
+    for axis in (axes.xaxis if name == "x" else axes.yaxis for name in which):
+        axis.set_major_formatter(formatter)
+        if axis.get_scale() == "log":  # where an axis spans less than a decade, its small ticks are labelled too
+            axis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
 
 
 def short_number(value: float) -> str:
