@@ -7,7 +7,7 @@ from typing import Any
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from metaclip.config import Config
-from metaclip.report.words import REASONS, STEPS, markdown
+from metaclip.report.words import STEPS, markdown, reason
 from metaclip.stages.report import ReportJob
 from tasks.artifacts import artifact_key
 from tasks.checkpoint import checkpointed
@@ -24,9 +24,7 @@ def publish(pool: str, address: str, content: Mapping[str, Any]) -> None:
     steps = "\n".join(
         f"| {name} | {content['funnel'][step]:,} |" for step, name in STEPS.items() if step in content["funnel"]
     )
-    dropped = "\n".join(
-        f"| {markdown(REASONS.get(reason, reason))} | {count:,} |" for reason, count in content["dropped"].items()
-    )
+    dropped = "\n".join(f"| {markdown(reason(name))} | {count:,} |" for name, count in content["dropped"].items())
     create_markdown_artifact(
         f"# Pool {markdown(pool)}, t = {content['t']}\n\n| step | count |\n|---|---:|\n{steps}\n\n"
         f"## Left out\n\n| what | count |\n|---|---:|\n{dropped}\n",

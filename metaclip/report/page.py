@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from metaclip.report.figures import Figures
 from metaclip.report.plots import HEIGHT, WIDTH, Plot
-from metaclip.report.words import REASONS, STEPS, visible
+from metaclip.report.words import STEPS, reason, visible
 
 TOP_IN_PAGE = 50
 _COMPARED = ("texts", "pairs", "kept_by_language", "matched", "unique", "survived", "curated")
@@ -34,7 +34,6 @@ def page(figures: Figures, plots: dict[str, Plot], title: str) -> str:
             c=content,
             title=title,
             funnel=_funnel_rows(content["funnel"]),
-            reasons=REASONS,
             plots={name: Markup(plot.svg) for name, plot in plots.items()},  # drawn here, from numbers alone
             slider=_slider(figures, plots["size_curve"]),
             top=content["top_entries"][:TOP_IN_PAGE],
@@ -58,7 +57,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    found.filters |= {"n": whole, "share": share, "visible": visible}
+    found.filters |= {"n": whole, "share": share, "visible": visible, "reason": reason}
     return found
 
 

@@ -22,7 +22,7 @@ STEPS = {
     "curated": "in the set",
 }
 
-REASONS = {
+_REASONS = {
     "image.no_text": "an image without a text",
     "image.no_address": "an image without an address",
     "image.data_address": "an image whose address is a data: placeholder",
@@ -44,11 +44,29 @@ REASONS = {
     "pair.not_survived": "a pair that is not among the survivors",
     "pair.balanced": "a pair that balancing left out",
 }
-"""What the counts of a report say was left out; the others are named in docs/extraction.md."""
+_KINDS = {
+    "record": "a record that cannot be used",
+    "file_part": "a stretch of a file that cannot be read",
+    "file_tail": "the rest of a file that cannot be read",
+    "page.error_": "a page at which something unforeseen was raised",
+    "page": "a page",
+    "image": "an image",
+    "text": "a text",
+    "pair": "a pair",
+}
 
 # Every ASCII character of these may be written behind a backslash (CommonMark 0.31, section 2.4).
 _SPECIAL = re.compile(r"([!-/:-@\[-`{-~])")
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def reason(name: str) -> str:
+    """Say in words what a count of a report, such as `pair.language`, says was left out."""
+    if name in _REASONS:
+        return _REASONS[name]
+    kind = next((kind for kind in _KINDS if name.startswith(kind)), None)
+    detail = name.removeprefix(kind or "").lstrip(".").replace("_", " ")
+    return f"{_KINDS[kind]}: {detail}" if kind else name
 
 
 def visible(text: str) -> str:

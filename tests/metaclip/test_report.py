@@ -37,7 +37,7 @@ from metaclip.report.card import size_category
 from metaclip.report.croissant import MEANINGS
 from metaclip.report.planned import PlannedReport
 from metaclip.report.publish import publish_report
-from metaclip.report.words import markdown, visible
+from metaclip.report.words import markdown, reason, visible
 from metaclip.schemas import CURATED, SET_COUNT
 from metaclip.store import Store
 from tests.pools import make_pool
@@ -302,6 +302,19 @@ def test_the_front_matter_and_the_tables_of_the_card(folder: Path, content: dict
 
 def test_every_column_has_a_meaning() -> None:
     assert {*CURATED.names, *SET_COUNT.names} == set(MEANINGS)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("pair.no_match", "a text that contains no entry"),
+        ("record.bad_json", "a record that cannot be used: bad json"),
+        ("page.error_ValueError", "a page at which something unforeseen was raised: ValueError"),
+        ("nothing.known", "nothing.known"),
+    ],
+)
+def test_reasons_in_words(name: str, words: str) -> None:
+    assert reason(name) == words
 
 
 @given(st.text(max_size=60) | st.sampled_from(EVIL))
