@@ -6,23 +6,18 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import html5lib
 import pytest
 from markdown_it import MarkdownIt
 from prefect import flow, get_client
+from typer.testing import CliRunner
 
+from flows.cli import app
 from metaclip.report.words import visible
 from tasks.report import publish
 from tests.conftest import MakeConfig, data_files, stage_files
 from tests.metaclip.test_report import EVIL
-
-
-def _report(storage: Path, *arguments: str | Path) -> tuple[int, Any, str]:
-    command = [sys.executable, "-m", "flows", "report", "small", "--storage", storage, "--json", *arguments]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=200, env=os.environ)
-    return done.returncode, json.loads(done.stdout), done.stderr
 
 
 @pytest.fixture
@@ -35,8 +30,10 @@ def pool(finished: MakeConfig, tmp_path: Path, prefect_server: str) -> Path:
 def test_a_report_is_found_or_made_again_and_copied_with_its_set(pool: Path, tmp_path: Path) -> None:
     before = stage_files(pool)
     record = (pool / "pools" / "small.json").read_text()
-    code, told, errors = _report(pool, "--to", tmp_path / "card", "--with-set")
-    assert code == 0, errors
+    command = ["report", "small", "--storage", str(pool), "--json", "--to", str(tmp_path / "card"), "--with-set"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
     assert not told["made"]
     assert stage_files(pool) == before
     assert data_files(tmp_path / "card" / "data") == data_files(told["set"])
@@ -45,8 +42,10 @@ def test_a_report_is_found_or_made_again_and_copied_with_its_set(pool: Path, tmp
     # What a version without reports of this kind left.
     for stage in ("curve-v1", "survey-v1", "report-v3"):
         shutil.rmtree(pool / stage)
-    code, told, errors = _report(pool)
-    assert code == 0, errors
+    command = [sys.executable, "-m", "flows", "report", "small", "--storage", str(pool), "--json"]
+    made = subprocess.run(command, capture_output=True, text=True, timeout=200, env=os.environ)
+    assert made.returncode == 0, made.stderr
+    told = json.loads(made.stdout)
     assert told["made"]
     assert Path(told["report"]).read_bytes() == page
     assert (pool / "pools" / "small.json").read_text() == record
@@ -60,10 +59,10 @@ def test_a_report_is_found_or_made_again_and_copied_with_its_set(pool: Path, tmp
         (["--t", "-1"], "--t -1"),
     ],
 )
-def test_mistakes_are_told_with_the_way_out(pool: Path, arguments: list[str], message: str) -> None:
-    code, told, _ = _report(pool, *arguments)
-    assert code == 2
-    assert message in told["message"]
+def test_mistakes_are_told_with_the_way_out(finished_pool: Path, arguments: list[str], message: str) -> None:
+    done = CliRunner().invoke(app, ["report", "small", "--storage", str(finished_pool), "--json", *arguments])
+    assert done.exit_code == 2
+    assert message in json.loads(done.stdout)["message"]
 
 
 def test_a_run_links_its_page_and_shows_funnel_and_top_entries(finished_pool: Path, prefect_server: str) -> None:
