@@ -1,13 +1,17 @@
 """Rebalancing what came through a download or a filter, as a pool of its own."""
 
+import io
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from flows.cli import app
 from flows.rebalance import rebalance
 from metaclip.errors import ConfigError, InputError
 from metaclip.status import pool_status
@@ -72,8 +76,15 @@ def test_mistakes_are_told_and_leave_the_pool_as_it_was(finished: MakeConfig, tm
     before = Path(storage, "pools", "small.json").read_bytes()
     (tmp_path / "list.txt").write_text("0" * 32)
     strangers = [str(tmp_path / "list.txt")]
-    with pytest.raises(InputError, match="none of 1 uids"):
-        rebalance("small", storage, 10, survivors=strangers, processes=2)
+    shown = io.StringIO()
+    terminal = logging.StreamHandler(shown)
+    logging.getLogger().addHandler(terminal)
+    command = ["rebalance", "small", "--storage", storage, "--t", "10", "--survivors", *strangers]
+    done = CliRunner().invoke(app, command)
+    logging.getLogger().removeHandler(terminal)
+    assert done.exit_code == InputError.exit_code
+    assert "error: survivors: none of 1 uids and 0 addresses is of a pair of this pool" in done.output
+    assert "Traceback" not in shown.getvalue()  # Prefect logs one
     with pytest.raises(ConfigError, match="nowhere"):
         rebalance("small", storage, 10, survivors=[str(tmp_path / "nowhere.npy")], processes=2)
     with pytest.raises(ConfigError, match="another pool"):
