@@ -11,7 +11,9 @@ from prefect.settings import PREFECT_API_URL
 from metaclip.config import Config
 from metaclip.doctor import Finding
 
-DEPLOYMENTS = ("curate/curate", "match-shards/match-shards", "rebalance/rebalance", "build-metadata/build-metadata")
+DEPLOYMENTS = tuple(
+    f"{name}/{name}" for name in ("curate", "match-shards", "rebalance", "rebalance-survivors", "build-metadata")
+)
 _CHECK = "prefect"
 
 

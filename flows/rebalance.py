@@ -25,6 +25,10 @@ from tasks.progress import reporting
 from tasks.survive import read_survivors, survive
 from tasks.workers import workers_for
 
+Pairs = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
 
 def _run_name() -> str:
     wanted = flow_run.parameters
@@ -43,14 +47,11 @@ def rebalance(
     pool: str,
     storage: str,
     t: Threshold | None = None,
-    target_pairs: Annotated[int, Field(ge=1)] | None = None,
-    tail_share: Annotated[float, Field(gt=0, le=1)] | None = None,
-    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None,
-    processes: Annotated[int, Field(ge=1)] | None = None,
-    survivors: list[str] | None = None,
-    survivors_name: str | None = None,
+    target_pairs: Pairs | None = None,
+    tail_share: Share | None = None,
+    seed: Seed | None = None,
 ) -> dict[str, Any]:
-    """Curate a finished pool at another t, or what survived of it. Give one of t, target_pairs and tail_share.
+    """Curate a finished pool at another t. Give one of t, target_pairs and tail_share.
 
     Args:
         pool: Name of the pool.
@@ -59,26 +60,67 @@ def rebalance(
         target_pairs: Instead of t: the size of the set; the smallest t that reaches it is taken.
         tail_share: Instead of t: the share of all matches, such as 0.06, that entries with at most t
             matches hold; the smallest such t is taken.
-        seed: Seed of the draws; empty for the pool's own, with which sets of growing t are nested, and with
-            survivors for the one after it, whose draws do not depend on those that chose them.
-        processes: Worker processes; empty for one for each core.
-        survivors: Files, folders or globs that name what came through a download or a filter:
-            img2dataset's output (Parquet with `status`, or tar shards), or lists of uids or image
-            addresses (Parquet, JSON Lines, text, npy of dtype u8,u8). Counting starts from these pairs
-            alone, and the result becomes a pool of its own. Empty for the whole pool.
-        survivors_name: Name of that pool; empty for `<pool>-survivors`.
+        seed: Seed of the draws; empty for the pool's own, with which sets of growing t are nested.
 
     Returns:
         The summary of the run, see `flows.run.Run.summary`.
 
     Raises:
         ConfigError: if the store has no finished pool of that name, or not one of the three is given.
+    """
+    return _rebalance(pool, storage, t, target_pairs, tail_share, seed)
+
+
+@flow(name="rebalance-survivors", flow_run_name=_run_name, task_runner=task_runner())
+def rebalance_survivors(
+    pool: str,
+    storage: str,
+    survivors: Annotated[list[str], Field(min_length=1)],
+    t: Threshold | None = None,
+    target_pairs: Pairs | None = None,
+    tail_share: Share | None = None,
+    seed: Seed | None = None,
+    survivors_name: str | None = None,
+) -> dict[str, Any]:
+    """Curate what survived of a finished pool, as a pool of its own. Give one of t, target_pairs and tail_share.
+
+    Args:
+        pool: Name of the pool.
+        storage: Root of the store that holds it: a folder, or an address such as s3://bucket/prefix.
+        survivors: Files, folders or globs that name what came through a download or a filter:
+            img2dataset's output (Parquet with `status`, or tar shards), or lists of uids or image
+            addresses (Parquet, JSON Lines, text, npy of dtype u8,u8). Counting starts from these pairs
+            alone, and the result becomes a pool of its own.
+        t: Entries with more than t matches are sampled down; `inf` keeps every matched pair.
+        target_pairs: Instead of t: the size of the set; the smallest t that reaches it is taken.
+        tail_share: Instead of t: the share of all matches, such as 0.06, that entries with at most t
+            matches hold; the smallest such t is taken.
+        seed: Seed of the draws; empty for the one after the pool's, whose draws do not depend on those
+            that chose the survivors.
+        survivors_name: Name of the survivors' pool; empty for `<pool>-survivors`.
+
+    Returns:
+        The summary of the run, see `flows.run.Run.summary`.
+
+    Raises:
+        ConfigError: as `rebalance`, or if another pool has that name.
         InputError: if the survivors cannot be read, or none of them is of this pool.
     """
+    return _rebalance(pool, storage, t, target_pairs, tail_share, seed, survivors, survivors_name)
+
+
+def _rebalance(
+    pool: str,
+    storage: str,
+    t: float | str | None,
+    target_pairs: int | None,
+    tail_share: float | None,
+    seed: int | None,
+    survivors: list[str] | None = None,
+    survivors_name: str | None = None,
+) -> dict[str, Any]:
     if sum(wanted is not None for wanted in (t, target_pairs, tail_share)) != 1:
         raise ConfigError("rebalance: give exactly one of t, target_pairs and tail_share")
-    if survivors_name and not survivors:
-        raise ConfigError("rebalance: survivors_name names the survivors' pool, but no survivors are given")
     store = Store(storage)
     record = read_record(store, pool)
     stages, origin = record["stages"], record.get("survivors_of")
@@ -89,7 +131,7 @@ def rebalance(
             # What was downloaded was often chosen by the pool's draws already, and low ones stayed. Balancing by
             # them again would keep too much.
             seed = (record["config"]["balance"]["seed"] + 1) % 2**63
-    run = Run(_changed(record["config"], storage, t, seed, processes), origin)
+    run = Run(_changed(record["config"], storage, t, seed), origin)
     run.recall(stages, "metadata", "source", "extract", "match", "partition", "dedup")
     with reporting(run.config), workers_for(run.config):
         partitions = run.recorded(stages, "survive" if "survive" in stages else "dedup")
@@ -104,7 +146,7 @@ def rebalance(
             t = StoredSizeCurve(store, balanced).t(target_pairs)
         elif tail_share is not None:
             t = tail_t(read_counts(store, counts), tail_share)
-        run.config = _changed(record["config"], storage, t, seed, processes)
+        run.config = _changed(record["config"], storage, t, seed)
         run.curate(balanced)
         run.report()
     return run.summary()
@@ -118,17 +160,13 @@ def _survivors(run: Run, files: tuple[InputFile, ...], partitions: tuple[Referen
     return survived
 
 
-def _changed(
-    tree: dict[str, Any], storage: str, t: float | str | None, seed: int | None, processes: int | None
-) -> Config:
+def _changed(tree: dict[str, Any], storage: str, t: float | str | None, seed: int | None) -> Config:
     """Return the pool's configuration with what this run changes."""
     tree = {**tree, "storage": storage, "balance": dict(tree["balance"])}
     if t is not None:
         tree["balance"]["t"] = t
     if seed is not None:
         tree["balance"]["seed"] = seed
-    tree["execution"] = {
-        **{key: value for key, value in tree["execution"].items() if key != "processes"},
-        **({} if processes is None else {"processes": processes}),
-    }
+    # The number of processes was right for the machine that ran then.
+    tree["execution"] = {key: value for key, value in tree["execution"].items() if key != "processes"}
     return parse_config(tree, "rebalance")

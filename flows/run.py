@@ -8,6 +8,7 @@ from prefect import Task, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from flows.parts import run_in_parts
 from metaclip.config import Config, format_t
 from metaclip.manifest import Reference
 from metaclip.record import write_record
@@ -15,7 +16,7 @@ from metaclip.report.planned import PlannedReport
 from metaclip.stages.curate import CuratedSetJob
 from metaclip.stages.report import PAGE, REPORT
 from metaclip.store import Store
-from tasks.checkpoint import Done, run_all
+from tasks.checkpoint import Done
 from tasks.curate import curate_part, curate_set
 from tasks.curve import curve
 from tasks.report import publish, report
@@ -46,7 +47,7 @@ class Run:
 
     def do(self, task: Task[..., Any], *arguments: tuple[Any, ...]) -> tuple[Reference, ...]:
         """Run a task for each tuple of arguments (once without any, where none is given)."""
-        done = run_all(task, self.config, arguments or [()])
+        done = run_in_parts(task, self.config, arguments or [()])
         self.add(done)
         return tuple(one.reference for one in done)
 

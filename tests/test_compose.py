@@ -45,7 +45,12 @@ def test_deployments_name_flows_and_fit_their_parameters(deployment: dict[str, A
     path, name = deployment["entrypoint"].split(":")
     flow = getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name)
     assert isinstance(flow, Flow)
-    if deployment["name"] in ("curate", "build-metadata"):
+    if deployment["name"] in ("curate", "build-metadata"):  # the others' defaults leave something to be filled in
         flow.validate_parameters(deployment["parameters"])
     assert set(deployment.get("parameters", {})) <= set(flow.parameters.properties)
     assert all(schedule["active"] is False for schedule in deployment.get("schedules", []))
+
+
+def test_the_form_of_rebalance_has_few_fields() -> None:
+    flow = importlib.import_module("flows.rebalance").rebalance
+    assert list(flow.parameters.properties) == ["pool", "storage", "t", "target_pairs", "tail_share", "seed"]
