@@ -104,7 +104,7 @@ class Run:
         (reported,) = self.do(report, (planned.report,))
         self._curated = planned.report.parts.curated
         self._report = self.store.output_json(reported.manifest, REPORT)
-        publish(self.config.pool, self.store.address(f"{reported.folder}/{PAGE}"), self._report)
+        publish(self.config, self.store.address(f"{reported.folder}/{PAGE}"), self._report)
 
     def summary(self) -> dict[str, Any]:
         """Return what was done, as JSON values.

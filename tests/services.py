@@ -125,32 +125,35 @@ class Stack:
         with patch.dict(os.environ, self.s3.environment):
             yield
 
-    def start(self, name: str) -> Service:
-        """Start a service of the file as a process."""
+    def prepare(self, name: str) -> tuple[list[str], dict[str, str], list[str]]:
+        """Return a service's command, variables and health check as they are here."""
         health_port = free_ports(1)[0]
         here = self.substitutes(health_port)
         service = SERVICES[name]
-        environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PREFECT_"))},
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PREFECT_HOME": str(self.home / name),
-            "PREFECT_WORKER_WEBSERVER_PORT": str(health_port),
-            **QUICK,
-            **{key: _here(value, here) for key, value in service.get("environment", {}).items()},
-        }
+        own = {key: _here(value, here) for key, value in service.get("environment", {}).items()}
         command = service["command"]
         command = (
             shlex.split(_here(command, here)) if isinstance(command, str) else [_here(one, here) for one in command]
         )
-        command = [*service.get("entrypoint", []), *command]
+        shell, check = service["healthcheck"]["test"]
+        assert shell == "CMD-SHELL"
+        added = {"PREFECT_HOME": str(self.home / name), "PREFECT_WORKER_WEBSERVER_PORT": str(health_port), **QUICK}
+        return [*service.get("entrypoint", []), *command], added | own, ["sh", "-c", _here(check, here)]
+
+    def start(self, name: str) -> Service:
+        """Start a service of the file as a process."""
+        command, own, check = self.prepare(name)
+        environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PREFECT_"))},
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            **own,
+        }
         log = self.home / f"{name}-{len(self.services)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
             )
-        shell, *check = service["healthcheck"]["test"]
-        assert shell == "CMD-SHELL"
-        started = Service(name, process, log, ["sh", "-c", _here(check[0], here)], environment)
+        started = Service(name, process, log, check, environment)
         self.services.append(started)
         return started
 
