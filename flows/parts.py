@@ -30,6 +30,8 @@ _work: ContextVar[_Work] = ContextVar("work")
 
 def run_in_parts(one: Task[..., Any], config: Config, arguments: Sequence[tuple[Any, ...]]) -> list[Done]:
     """Do as `run_all`, a few hundred tasks to a flow run where there are many."""
+    if not arguments:
+        return []
     if len(arguments) <= DIRECT:
         return run_all(one, config, arguments)
     current_progress().expect(one.name, len(arguments))
