@@ -144,7 +144,9 @@ def rebalancing(services: Stack, pool: dict[str, Any]) -> str:
 def test_rebalance_from_the_form_in_a_browser(
     services: Stack, pool: dict[str, Any], scheduled: str, rebalancing: str
 ) -> None:
-    playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (make dev)")
+    playwright_api = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed (make dev)", exc_type=ImportError
+    )
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
