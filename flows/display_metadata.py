@@ -1,5 +1,6 @@
 """What people see of a list of entries on a terminal."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -7,6 +8,15 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.terminal import visible
+from metaclip.metadata.build import PAPER
+
+FAULTS = {
+    "malformed_lines": "malformed lines",
+    "dropped.not_utf8": "titles that are not UTF-8",
+    "skipped.markup": "articles whose markup was not understood",
+    "too_long": "words that are too long",
+}
+"""Counts of what could not be read, and how people are told."""
 
 
 def show_build(summary: dict[str, Any], console: Console | None = None) -> None:
@@ -22,7 +32,7 @@ def show_build(summary: dict[str, Any], console: Console | None = None) -> None:
     console.print(stages)
     if "table" in summary:
         sources = Table("source", title=f"{summary['entries']:,} entries")
-        for name in ("candidates", "entries", "paper's Table 1", "lowest score"):
+        for name in ("candidates", "entries", "paper's\nTable 1", "lowest\nscore"):
             sources.add_column(name, justify="right")
         sources.add_column("left out")
         for row in summary["table"]:
@@ -30,16 +40,28 @@ def show_build(summary: dict[str, Any], console: Console | None = None) -> None:
             lowest = "" if row["lowest_score"] is None else f"{row['lowest_score']:,.2f}"
             counts = [f"{row[name]:,}" for name in ("candidates", "entries", "paper")]
             sources.add_row(row["source"], *counts, lowest, dropped)
+        sources.add_section()
+        sources.add_row("all", "", f"{summary['entries']:,}", f"{sum(PAPER.values()):,}")
         console.print(sources)
+        for note in _faults(summary.get("read", {})):
+            console.print(note, style="yellow")
         if summary["unmatchable"]:
             console.print(
-                f"{summary['unmatchable']:,} entries can never match under the paper's spacing (see unmatchable.json);"
-                " match.space_entries lets them.",
+                f"entries that can never match under the paper's spacing: {summary['unmatchable']:,} (see"
+                " unmatchable.json); match.space_entries lets them.",
                 style="yellow",
             )
     else:
         console.print(f"{summary['entries']:,} entries, as given")
     console.print(Text(f"list: {summary['folder']}"))
+
+
+def _faults(read: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """Tell what was passed over in the files of each source because it could not be read."""
+    for source, counts in read.items():
+        for reason, told in FAULTS.items():
+            if counts.get(reason):
+                yield f"{source}: left out {counts[reason]:,} {told} (see report.json)"
 
 
 def show_list(found: dict[str, Any], console: Console | None = None) -> None:

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 MAX_RECORD_BYTES = 64 << 20
 
 # WARC 1.1, section 5.5; other types are left to the salvager, as they may be a sign of damage.
-_TYPES = frozenset(("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation"))
+TYPES = frozenset(("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation"))
 # Members without content, at which fastwarc ends.
 _EMPTY_GZIP = gzip.compress(b"", mtime=0)
 _EMPTY_ZSTD = zstandard.ZstdCompressor().compress(b"")
@@ -178,7 +178,7 @@ class _Reading:
         headers = record.headers  # looked up by WarcHeader: ten times as fast as by a string
         length = record.content_length
         kind = (headers.get(WarcHeader.WARC_TYPE) or "").lower()
-        if kind not in _TYPES:
+        if kind not in TYPES:
             return _DOUBT
         # A length that fastwarc cannot read becomes 0.
         if not length and (headers.get(WarcHeader.CONTENT_LENGTH) or "").strip() != "0":
@@ -191,10 +191,10 @@ class _Reading:
             return _DOUBT
         if "\ufffd" in url:
             url = (headers.get_bytes(WarcHeader.WARC_TARGET_URI) or b"").decode("latin-1")
-        return kind, Record(kind, _clean(url), headers, body, self._start), length
+        return kind, Record(kind, clean_address(url), headers, body, self._start), length
 
     def _account(self, kind: str, record: Record | None) -> None:
-        self._by_type[kind if kind in _TYPES else "other"] += 1
+        self._by_type[kind if kind in TYPES else "other"] += 1
         if record is None and kind in self._types:
             self._counts["dropped.record.too_large"] += 1
 
@@ -208,7 +208,7 @@ class _Reading:
                         continue
                     record = None
                     if found.body is not None:
-                        url = _clean(found.headers.get_header("WARC-Target-URI") or "")
+                        url = clean_address(found.headers.get_header("WARC-Target-URI") or "")
                         headers = _WarcioHeaders(found.headers)
                         record = Record(found.type, url, headers, found.body, found.offset)
                     self._account(found.type, record)
@@ -297,7 +297,7 @@ def _is_compressed(head: bytes) -> bool:
     return head.startswith((GZIP_MAGIC, ZSTD_MAGIC)) or is_skippable(head[:4])
 
 
-def _clean(url: str) -> str:
+def clean_address(url: str) -> str:
     # wget 1.19 wrote addresses in angle brackets.
     url = url.strip()
     return url.removeprefix("<").removesuffix(">").strip() if url.startswith("<") else url

@@ -4,14 +4,17 @@
 it cannot do.
 """
 
+import math
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from selectolax.lexbor import LexborHTMLParser
 
 from metaclip.http_message import PageError
 from metaclip.images import Attributes
+from metaclip.jit import kernel
 
 
 @dataclass(slots=True)
@@ -67,6 +70,7 @@ def parse_page(html: bytes) -> Page:
 # came before, at 3 ns a step. A tag takes three bytes or more, an attribute two.
 _MAX_STEPS = 3_000_000_000
 _SMALL = 100_000
+_MANY_TAGS = math.isqrt(_MAX_STEPS)
 _MAX_ATTRIBUTES = 30_000
 _WINDOW = _MAX_ATTRIBUTES
 _TAG = re.compile(rb"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
@@ -87,11 +91,27 @@ def check_complexity(html: bytes) -> None:
         raise PageError("too_complex")
 
 
+@kernel
+def _count_tags(data: Any) -> Any:
+    """Count `<`, in blocks short enough for a byte, which is the form that processors count fastest in."""
+    count, at = 0, 0
+    while at + 128 <= data.size:
+        block = np.uint8(0)
+        for k in range(128):
+            block = np.uint8(block + np.uint8(data[at + k] == np.uint8(0x3C)))
+        count += block
+        at += 128
+    while at < data.size:
+        count += data[at] == np.uint8(0x3C)
+        at += 1
+    return count
+
+
 def _is_too_complex(html: bytes) -> bool:
-    # Three times as fast as bytes.count.
-    tags = int(np.count_nonzero(np.frombuffer(html, np.uint8) == ord("<")))
-    if tags * tags > _MAX_STEPS and tags * _depth(html) > _MAX_STEPS:
-        return True
+    if len(html) > 3 * _MANY_TAGS:
+        tags = _count_tags(np.frombuffer(html, np.uint8))
+        if tags > _MANY_TAGS and tags * _depth(html) > _MAX_STEPS:
+            return True
     # Text files served as HTML may hold one `<word` and no `>`: all words to the end are attributes.
     position = 0
     while position + _WINDOW <= len(html):

@@ -1,34 +1,80 @@
 """Compiling numeric kernels with numba, the same way everywhere."""
 
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
+from numba.core.compiler_lock import global_compiler_lock
+
+try:
+    import fcntl
+except ImportError:  # not on Windows, where each process compiles for itself
+    fcntl = None  # type: ignore[assignment]
 
 _log = logging.getLogger(__name__)
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+_locked: set[Path] = set()
+"""The lock files that this process holds, guarded by numba's compiler lock."""
 
 
 def kernel(function: Kernel) -> Kernel:
     """Compile a function on its first call and keep the machine code on disk for other processes.
 
     The code is kept in `__pycache__`, or in the folder named by NUMBA_CACHE_DIR; where no folder can
-    be written, every process compiles for itself. Floating point stays IEEE: no reassociation, no
-    fused multiply-add; a division by zero gives infinity. The GIL is released.
+    be written, every process compiles for itself. Processes that start together wait for the one
+    that compiles. Floating point stays IEEE: no reassociation, no fused multiply-add; a division by
+    zero gives infinity. The GIL is released.
 
     numba notices a change of the file that a kernel stands in, not of files that it calls into: a
     kernel and those that it calls belong in one file.
     """
     try:
-        return cast(Kernel, njit(cache=True, nogil=True, error_model="numpy")(function))
+        dispatcher: Any = njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError as error:
         # numba's only way to say that no cache folder is writable (read-only image, no home).
         _log.warning("%s is compiled anew in every process: %s", function.__qualname__, error)
         return cast(Kernel, njit(nogil=True, error_model="numpy")(function))
+    compile_or_load = dispatcher.compile
+    lock = Path(dispatcher.stats.cache_path) / f"{function.__module__}.lock"
+
+    def compile_once(signature: Any) -> Any:
+        with _alone(lock):
+            return compile_or_load(signature)
+
+    dispatcher.compile = compile_once
+    return cast(Kernel, dispatcher)
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Hold a file's lock, so that other processes find in the cache what is compiled meanwhile."""
+    # numba's own lock first, everywhere: threads of one process would wait for each other else.
+    with global_compiler_lock:
+        if fcntl is None or lock in _locked:  # a kernel that calls another of its file compiles both
+            yield
+            return
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            _log.debug("%s: no lock, so processes may compile the same: %s", lock, error)
+            yield
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _locked.add(lock)
+            yield
+        finally:
+            _locked.discard(lock)
+            os.close(descriptor)
 
 
 def frozen(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:

@@ -88,7 +88,7 @@ def image_pairs(
     found = _resolve_odd(found, count, images, bases, address, faults)
     kept = count - int(np.count_nonzero(found.forms[:count] == DROPPED))
     url_offsets, text_offsets = np.empty(rows + 1, np.int64), np.empty(rows + 1, np.int64)
-    stay = measure(rows, found, layout, url_offsets, text_offsets)
+    stay = measure(rows, found, layout, base_data, url_offsets, text_offsets)
     columns = Columns(
         np.empty(url_offsets[stay], np.uint8),
         np.empty(text_offsets[stay], np.uint8),
@@ -117,6 +117,7 @@ def _room(images: int, keys: int, text_bytes: int) -> Found:
         forms=np.empty(images, np.uint8),
         starts=np.empty(images, np.int64),
         ends=np.empty(images, np.int64),
+        ups=np.zeros(images, np.int64),
         is_extra=np.zeros(images, np.bool_),
         extra=_NOTHING,
     )

@@ -1,7 +1,8 @@
 """Images to pairs as kernels: texts cleaned, plain addresses resolved, columns filled.
 
 `images.clean_text` and `urls.resolve` say what is right; here it is done for many pages at once.
-References that are not plain are marked ODD and left to `urls.resolve`.
+References that need anything percent-encoded, or are unusual otherwise, are marked ODD and left to
+`urls.resolve`; so are those in a `srcset`.
 """
 
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from metaclip.image_columns import ATTRIBUTES
 from metaclip.jit import kernel
 
 # What an image's address is made of: a part of its page's base, and a span of the data.
@@ -22,7 +24,8 @@ NO_TEXT = 8
 # Bits of the table of characters that `urls.CHARACTERS` holds.
 PATH, QUERY, HOST, HOST_END, NAME, FIRST = 1, 2, 4, 8, 16, 32
 
-_SLASH, _DOT, _PERCENT, _MARK, _COLON = ord("/"), ord("."), ord("%"), ord("?"), ord(":")
+SRCSET = ATTRIBUTES.index("srcset")
+_SLASH, _DOT, _PERCENT, _MARK, _COLON, _HASH = ord("/"), ord("."), ord("%"), ord("?"), ord(":"), ord("#")
 _BLANK = np.zeros(256, np.bool_)
 _BLANK[[*range(0x09, 0x0E), *range(0x1C, 0x21)]] = True
 _SECURE = np.frombuffer(b"https://", np.uint8)
@@ -61,6 +64,8 @@ class Found(NamedTuple):
     """int64[images]: where its reference starts."""
     ends: npt.NDArray[np.int64]
     """int64[images]: where its reference ends."""
+    ups: npt.NDArray[np.int64]
+    """int64[images]: how many folders above that of its page's base a RELATIVE one begins."""
     is_extra: npt.NDArray[np.bool_]
     """bool[images]: whether its address was ODD and lies in `extra`."""
     extra: npt.NDArray[np.uint8]
@@ -243,6 +248,40 @@ def address_form(data: Any, at: Any, end: Any, characters: Any) -> Any:
 
 
 @kernel
+def _trimmed(data: Any, at: Any, end: Any) -> Any:
+    """Return where a reference starts and ends, what is around it and its fragment left out."""
+    while at < end and data[at] <= 0x20:
+        at += 1
+    for k in range(at, end):
+        if data[k] == _HASH:
+            return at, k
+    while at < end and data[end - 1] <= 0x20:
+        end -= 1
+    return at, end
+
+
+@kernel
+def _reference(data: Any, start: Any, stop: Any, characters: Any) -> Any:
+    """Return the form of data[start:stop], where what is to be added to the base starts and ends, folders above it."""
+    at, end = _trimmed(data, start, stop)
+    ups = 0
+    if at < end and data[at] == _DOT:
+        while True:
+            if at + 1 < end and data[at] == _DOT and data[at + 1] == _SLASH:
+                at += 2
+            elif at + 2 < end and data[at] == _DOT and data[at + 1] == _DOT and data[at + 2] == _SLASH:
+                at += 3
+                ups += 1
+            else:
+                break
+        # The rest is a path of which nothing is left to resolve.
+        if at < end and characters[data[at]] & FIRST and _is_path(data, at, end, False, characters):
+            return RELATIVE, at, end, ups
+        return ODD, start, stop, 0
+    return address_form(data, at, end, characters), at, end, 0
+
+
+@kernel
 def gather(data: Any, spans: Any, pages: Any, usable: Any, rules: Any, found: Any, faults: Any) -> Any:
     """Clean the texts of images and look at the addresses of those that have any.
 
@@ -279,33 +318,46 @@ def gather(data: Any, spans: Any, pages: Any, usable: Any, rules: Any, found: An
             if rows == before:
                 faults[NO_TEXT] += 1
                 continue
-            form = address_form(data, spans[image, 0, 0], spans[image, 0, 1], rules.characters)
-            if form in (EMPTY, DATA):
-                stands_in = False
-                for k in range(rules.lazy.size):
-                    stands_in |= spans[image, rules.lazy[k], 1] > spans[image, rules.lazy[k], 0]
-                if not stands_in:
-                    faults[form] += 1
-                    rows, position = before, begin
-                    continue
-                form = ODD
+            form, start, end, ups = _reference(data, spans[image, 0, 0], spans[image, 0, 1], rules.characters)
+            fault = form
+            for k in range(rules.lazy.size):
+                lazy = rules.lazy[k]
+                if (form == EMPTY or form == DATA) and spans[image, lazy, 1] > spans[image, lazy, 0]:
+                    form = ODD
+                    if lazy != SRCSET:
+                        form, start, end, ups = _reference(
+                            data, spans[image, lazy, 0], spans[image, lazy, 1], rules.characters
+                        )
+            if form == EMPTY or form == DATA:
+                faults[fault] += 1
+                rows, position = before, begin
+                continue
             found.pages[images], found.places[images], found.forms[images] = page, image, form
-            found.starts[images], found.ends[images] = spans[image, 0, 0], spans[image, 0, 1]
+            found.starts[images], found.ends[images], found.ups[images] = start, end, ups
             images += 1
     return seen, images, rows
 
 
 @kernel
-def _base_bytes(form: Any, layout: Any, page: Any) -> Any:
+def _base_bytes(found: Any, image: Any, layout: Any, bases: Any) -> Any:
     """Return how much of its page's base an address begins with."""
+    form, page = found.forms[image], found.pages[image]
     if form == ABSOLUTE:
         return np.int64(0)
     part = 1 if form == SAME_SCHEME else 2 if form == ROOTED else 3
-    return layout[page, part] - layout[page, 0]
+    end = layout[page, part]
+    if form == RELATIVE:
+        for _ in range(found.ups[image]):
+            # There is nothing above the first slash after the origin.
+            if end > layout[page, 2] + 1:
+                end -= 1
+                while bases[end - 1] != _SLASH:
+                    end -= 1
+    return end - layout[page, 0]
 
 
 @kernel
-def measure(rows: Any, found: Any, layout: Any, url_offsets: Any, text_offsets: Any) -> Any:
+def measure(rows: Any, found: Any, layout: Any, bases: Any, url_offsets: Any, text_offsets: Any) -> Any:
     """Lay out the columns of the rows whose image has an address.
 
     Args:
@@ -313,6 +365,7 @@ def measure(rows: Any, found: Any, layout: Any, url_offsets: Any, text_offsets: 
         found: a Found; no form is ODD any more.
         layout: int64[pages, 4], where in the bytes of bases a page's base starts, and where its scheme, its
             origin and its folder end.
+        bases: uint8, the bytes of bases.
         url_offsets: int64[rows + 1], filled.
         text_offsets: int64[rows + 1], filled.
 
@@ -325,7 +378,7 @@ def measure(rows: Any, found: Any, layout: Any, url_offsets: Any, text_offsets: 
         image = found.row_images[given]
         if found.forms[image] != DROPPED:
             size = found.ends[image] - found.starts[image]
-            size += _base_bytes(found.forms[image], layout, found.pages[image])
+            size += _base_bytes(found, image, layout, bases)
             url_offsets[row + 1] = url_offsets[row] + size
             text_offsets[row + 1] = text_offsets[row] + found.text_ends[given] - begin
             row += 1
@@ -356,7 +409,7 @@ def fill(
         if form != DROPPED:
             page = found.pages[image]
             at = url_offsets[row]
-            size = _base_bytes(form, layout, page)
+            size = _base_bytes(found, image, layout, bases)
             for k in range(size):
                 columns.urls[at + k] = bases[layout[page, 0] + k]
             at += size

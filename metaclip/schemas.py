@@ -86,3 +86,9 @@ PAIR_COUNT = pa.schema(
 
 BUILT_ENTRY = ENTRY.append(pa.field("score", pa.float64()))
 """`metadata` where it was built from sources: the score within the source, none for WordNet."""
+
+REPEATED = frozenset({"text_key", "page_url", "lang", "source", "count", "curated_count", "group", "first"})
+"""Columns whose values mostly repeat: a dictionary of them is worth its time."""
+
+CLIMBING = frozenset({"entry_id"})
+"""Columns in which each value is a little more than the last: only the differences are stored."""

@@ -5,17 +5,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from metaclip.archive import read_records
 from metaclip.config import Extract
 from metaclip.html import check_complexity, opts_out, parse_page
 from metaclip.html_scan import Scan, scan_pages
 from metaclip.http_message import PageError, html_page, parse_message
 from metaclip.images import PairBatch, PairCollector, one_page
+from metaclip.record_batches import read_batches
 
 _LOGGER = logging.getLogger(__name__)
 _TYPES = frozenset({"response"})
 _MAX_HEAD_BYTES = 1 << 20
-_SCANNED_BYTES = 1 << 20  # pages are scanned once they are so many bytes together
 
 
 class HtmlPage(NamedTuple):
@@ -35,27 +34,24 @@ def read_warc(path: str, settings: Extract, statistics: Counter[str]) -> Iterato
     with it, costs only itself.
 
     Raises:
-        UnreadableFileError, TransportError: as `archive.read_records` does.
+        UnreadableFileError, TransportError: as `record_batches.read_batches` does.
     """
     collector = PairCollector(settings, statistics)
-    pages: list[HtmlPage] = []
-    size = 0
-    for record in read_records(path, _TYPES, statistics, settings.max_page_bytes + _MAX_HEAD_BYTES):
-        if (page := read_response(record.url, record.body, settings, statistics)) is None:
-            continue
-        pages.append(page)
-        size += len(page.html)
-        if size >= _SCANNED_BYTES:
-            add_pages(pages, settings, collector)
-            pages, size = [], 0
-            if batch := collector.take_full():
-                yield batch
-    add_pages(pages, settings, collector)
+    for records in read_batches(path, _TYPES, statistics, settings.max_page_bytes + _MAX_HEAD_BYTES):
+        found = (
+            read_response(records.url(record), records.block(record), settings, statistics)
+            for record in range(len(records))
+        )
+        add_pages([page for page in found if page is not None], settings, collector)
+        if batch := collector.take_full():
+            yield batch
     if batch := collector.take():
         yield batch
 
 
-def read_response(page_url: str, block: bytes, settings: Extract, statistics: Counter[str]) -> HtmlPage | None:
+def read_response(
+    page_url: str, block: bytes | memoryview, settings: Extract, statistics: Counter[str]
+) -> HtmlPage | None:
     """Return the page in a response (HTTP head and body as recorded), or count why there is none."""
     statistics["responses"] += 1
     with one_page(page_url, statistics):

@@ -3,17 +3,17 @@
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from metaclip.archive import read_records
 from metaclip.config import Extract
 from metaclip.html import is_robots_name, opts_out
 from metaclip.http_message import is_html_type
 from metaclip.images import Attributes, PairBatch, PairCollector, one_page
+from metaclip.record_batches import RecordBatch, read_batches
 from metaclip.references import unescape as unescape  # tests and readers take it from here
 from metaclip.wat_kernel import PAGE, PASSED_OVER
 from metaclip.wat_scan import ScannedRecords, scan
@@ -21,8 +21,6 @@ from metaclip.wat_scan import ScannedRecords, scan
 _LOGGER = logging.getLogger(__name__)
 _TYPES = frozenset({"metadata"})
 _IMAGE_PATH = "IMG@/src"
-# As much as is scanned at once; a multiple of a page's metadata, a fraction of what caches hold.
-_SCANNED_BYTES = 1 << 20
 
 
 class _Link(msgspec.Struct, gc=False):
@@ -82,48 +80,40 @@ def read_wat(path: str, settings: Extract, statistics: Counter[str]) -> Iterator
     with it, costs only itself, and a part of the wrong type only that part.
 
     Raises:
-        UnreadableFileError, TransportError: as `archive.read_records` does.
+        UnreadableFileError, TransportError: as `record_batches.read_batches` does.
     """
     collector = PairCollector(settings, statistics)
-    records: list[tuple[str, bytes]] = []
-    size = 0
     # The metadata of a page is rarely larger than the page; a few times as large it may well be.
-    for record in read_records(path, _TYPES, statistics, 4 * settings.max_page_bytes):
-        records.append((record.url, record.body))
-        size += len(record.body)
-        if size >= _SCANNED_BYTES:
-            add_records(records, settings, collector)
-            records, size = [], 0
-            if batch := collector.take_full():
-                yield batch
-    add_records(records, settings, collector)
+    for records in read_batches(path, _TYPES, statistics, 4 * settings.max_page_bytes):
+        add_records(records, settings, collector)
+        if batch := collector.take_full():
+            yield batch
     if batch := collector.take():
         yield batch
 
 
-def add_records(records: Sequence[tuple[str, bytes]], settings: Extract, collector: PairCollector) -> None:
-    """Add the pairs of WAT records, given by page address and body, as `add_metadata` does for each."""
-    scanned = scan([body for _, body in records])
+def add_records(records: RecordBatch, settings: Extract, collector: PairCollector) -> None:
+    """Add the pairs of WAT records as `add_metadata` does for each."""
+    scanned = scan(records)
     pages: list[int] = []
+    urls: list[str] = []
     for number in np.flatnonzero(scanned.kinds != PASSED_OVER).tolist():
-        page_url, body = records[number]
-        if scanned.kinds[number] == PAGE and page_url:
+        page_url = records.url(number)
+        if scanned.kinds[number] == PAGE:
             collector.statistics["responses"] += 1
             if not _is_refused(page_url, scanned, number, settings, collector.statistics):
                 pages.append(number)
+                urls.append(page_url)
             continue
-        _add_scanned(records, scanned, pages, collector)
-        pages = []
-        add_metadata(page_url, body, settings, collector)
-    _add_scanned(records, scanned, pages, collector)
+        _add_scanned(urls, scanned, pages, collector)
+        pages, urls = [], []
+        add_metadata(page_url, bytes(records.block(number)), settings, collector)
+    _add_scanned(urls, scanned, pages, collector)
 
 
-def _add_scanned(
-    records: Sequence[tuple[str, bytes]], scanned: ScannedRecords, pages: list[int], collector: PairCollector
-) -> None:
+def _add_scanned(urls: list[str], scanned: ScannedRecords, pages: list[int], collector: PairCollector) -> None:
     if pages:
-        bases = [scanned.base(page) for page in pages]
-        collector.add_pages([records[page][0] for page in pages], bases, scanned.images.select(pages))
+        collector.add_pages(urls, [scanned.base(page) for page in pages], scanned.images.select(pages))
 
 
 def _is_refused(

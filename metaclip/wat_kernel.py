@@ -1,7 +1,7 @@
 """WAT records scanned as bytes: what extraction needs of them, without an object for anything else.
 
 A record is walked once, validated as JSON (RFC 8259), and the strings of its images stay where they
-are, escapes decoded in place. Only what is in order is taken: a record with anything unusual about
+are; escapes are decoded in place once the record is known to be in order. Only what is in order is taken: a record with anything unusual about
 it (a part of another type than expected, a name twice, an escape in a name, a control character, a
 lone surrogate, deep nesting) is left to `wat.add_metadata`, which says what is right.
 """
@@ -21,7 +21,7 @@ LEFT, PASSED_OVER, PAGE = 0, 1, 2
 BASE, CONTENT_TYPE, DIRECTIVES = 0, 1, 2
 MOST_DIRECTIVES = 8
 PADDING = 32
-"""Zero bytes that have to follow the data; one has to follow each record."""
+"""Bytes of any kind that have to follow the data; a zero byte has to follow each record."""
 
 _DEEPEST = 60
 _QUOTE, _BACKSLASH, _COMMA, _COLON = ord('"'), ord("\\"), ord(","), ord(":")
@@ -355,17 +355,15 @@ def _may_hold_reference(data: Any, start: Any, end: Any) -> Any:
 
 
 @kernel
-def _links(data: Any, at: Any, spans: Any, references: Any, counts: Any) -> Any:
-    """Read a list of links from behind its bracket; return where it ends, or -1."""
-    image, reference = counts[0], counts[1]
+def _links(data: Any, at: Any, spans: Any, image: Any) -> Any:
+    """Read a list of links from behind its bracket; return where it ends, or -1, and the images so far."""
     first_item = True
     while True:
         more, at = _next_item(data, at, first_item)
         if not more:
-            counts[0], counts[1] = image, reference
-            return at
+            return at, image
         if data[at] != _OBJECT:
-            return np.int64(-1)
+            return np.int64(-1), image
         at += 1
         first_item, first, is_image = False, True, False
         seen = np.int64(0)
@@ -390,7 +388,7 @@ def _links(data: Any, at: Any, spans: Any, references: Any, counts: Any) -> Any:
                     break
                 continue
             if seen & which:
-                return np.int64(-1)
+                return np.int64(-1), image
             seen |= which
             start, end, at = _text(data, at)
             if at < 0:
@@ -405,21 +403,16 @@ def _links(data: Any, at: Any, spans: Any, references: Any, counts: Any) -> Any:
                 starts, ends = (starts[0], starts[1], starts[2], start), (ends[0], ends[1], ends[2], end)
             elif start >= 0:
                 if _special(data, start) < end:
-                    return np.int64(-1)
+                    return np.int64(-1), image
                 is_image = _is(data, start, end, _IMAGE)
         if at < 0:
-            return at
+            return at, image
         if not is_image:
             continue
         spans[image] = -1
         if ends[1] > starts[1] or ends[2] > starts[2] or ends[3] > starts[3]:
             for k in range(4):
-                if starts[k] >= 0:
-                    end = _decode(data, starts[k], ends[k])
-                    spans[image, k, 0], spans[image, k, 1] = starts[k], end
-                    if _may_hold_reference(data, starts[k], end):
-                        references[reference, 0], references[reference, 1] = image, k
-                        reference += 1
+                spans[image, k, 0], spans[image, k, 1] = starts[k], ends[k]
         image += 1
 
 
@@ -477,7 +470,7 @@ def _metas(data: Any, at: Any, strings: Any, record: Any, robots: Any, robots_bo
             if directives == MOST_DIRECTIVES:
                 return np.int64(-1), directives
             strings[record, DIRECTIVES + directives, 0] = content
-            strings[record, DIRECTIVES + directives, 1] = _decode(data, content, content_end)
+            strings[record, DIRECTIVES + directives, 1] = content_end
             directives += 1
 
 
@@ -503,11 +496,11 @@ def _headers(data: Any, at: Any, strings: Any, record: Any, directives: Any) -> 
             if is_type:
                 typed = True
                 strings[record, CONTENT_TYPE, 0] = start
-                strings[record, CONTENT_TYPE, 1] = _decode(data, start, end)
+                strings[record, CONTENT_TYPE, 1] = end
             elif is_robots:
                 told = True
                 strings[record, DIRECTIVES + directives, 0] = start
-                strings[record, DIRECTIVES + directives, 1] = _decode(data, start, end)
+                strings[record, DIRECTIVES + directives, 1] = end
                 directives += 1
             continue
         if data[at] != _LIST or is_type or is_robots:
@@ -541,7 +534,7 @@ def _html(data: Any, at: Any, scan: Any, record: Any, robots: Any, robots_bounds
             if seen & 1 or data[at] != _LIST:
                 return np.int64(-1)
             seen |= 1
-            at = _links(data, at + 1, scan.spans, scan.references, counts)
+            at, counts[0] = _links(data, at + 1, scan.spans, counts[0])
         elif _is(data, name, name_end, _HEAD):
             if seen & 2 or data[at] != _OBJECT:
                 return np.int64(-1)
@@ -560,7 +553,7 @@ def _html(data: Any, at: Any, scan: Any, record: Any, robots: Any, robots_bounds
                     start, end, at = _text(data, at)
                     if start >= 0 and at >= 0:
                         scan.strings[record, BASE, 0] = start
-                        scan.strings[record, BASE, 1] = _decode(data, start, end)
+                        scan.strings[record, BASE, 1] = end
                 elif _is(data, name, name_end, _METAS):
                     if parts & 2 or data[at] != _LIST:
                         return np.int64(-1)
@@ -694,13 +687,37 @@ def _record(data: Any, at: Any, scan: Any, record: Any, robots: Any, robots_boun
 
 
 @kernel
-def scan_records(data: Any, bounds: Any, robots: Any, robots_bounds: Any, scan: Any) -> Any:
+def _decode_strings(data: Any, strings: Any) -> None:
+    """Decode what was found beside images in one record, int64[n, 2]."""
+    for k in range(strings.shape[0]):
+        if strings[k, 0] >= 0:
+            strings[k, 1] = _decode(data, strings[k, 0], strings[k, 1])
+
+
+@kernel
+def _decode_images(data: Any, spans: Any, first: Any, last: Any, references: Any, reference: Any) -> Any:
+    """Decode the strings of images first to last - 1; return how many may hold references so far."""
+    for image in range(first, last):
+        for k in range(4):
+            start = spans[image, k, 0]
+            if start >= 0:
+                end = _decode(data, start, spans[image, k, 1])
+                spans[image, k, 1] = end
+                if _may_hold_reference(data, start, end):
+                    references[reference, 0], references[reference, 1] = image, k
+                    reference += 1
+    return reference
+
+
+@kernel
+def scan_records(data: Any, bounds: Any, addressed: Any, robots: Any, robots_bounds: Any, scan: Any) -> Any:
     """Scan records.
 
     Args:
-        data: uint8, records, each followed by a zero byte, and PADDING zero bytes; escapes of strings
-            that are found are decoded in place.
+        data: uint8, records, each followed by a zero byte, and PADDING bytes of any kind; escapes of
+            strings that are found in a PAGE are decoded in place, and nothing else is altered.
         bounds: int64[records, 2], where each starts and ends.
+        addressed: bool[records], whether each has an address; a page without is LEFT.
         robots: uint8, the names of meta tags that speak to robots, in lower case, end to end.
         robots_bounds: int64[names + 1], where each name begins.
         scan: a Scan, filled.
@@ -708,16 +725,19 @@ def scan_records(data: Any, bounds: Any, robots: Any, robots_bounds: Any, scan: 
     Returns:
         The numbers of images and of references.
     """
-    counts = np.zeros(2, np.int64)
+    counts, references = np.zeros(1, np.int64), np.int64(0)
     scan.images[0] = 0
     for record in range(bounds.shape[0]):
-        images, references = counts[0], counts[1]
+        images = counts[0]
         scan.strings[record] = -1
         at, kind = _record(data, bounds[record, 0], scan, record, robots, robots_bounds, counts)
-        if at != bounds[record, 1]:
+        if at != bounds[record, 1] or (kind == PAGE and not addressed[record]):
             kind = LEFT
-        if kind != PAGE:
-            counts[0], counts[1] = images, references
+        if kind == PAGE:
+            _decode_strings(data, scan.strings[record])
+            references = _decode_images(data, scan.spans, images, counts[0], scan.references, references)
+        else:
+            counts[0] = images
         scan.kinds[record] = kind
         scan.images[record + 1] = counts[0]
-    return counts[0], counts[1]
+    return counts[0], references

@@ -1,6 +1,5 @@
 """What extraction needs of many WAT records at once, found by `metaclip.wat_kernel`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,10 +7,14 @@ import numpy.typing as npt
 
 from metaclip.html import ROBOTS_NAMES
 from metaclip.image_columns import ATTRIBUTES, ImageColumns
+from metaclip.record_batches import RecordBatch
 from metaclip.references import unescape
 from metaclip.utf8 import encode
-from metaclip.wat_kernel import BASE, CONTENT_TYPE, DIRECTIVES, MOST_DIRECTIVES, PADDING, Scan, scan_records
+from metaclip.wat_kernel import BASE, CONTENT_TYPE, DIRECTIVES, MOST_DIRECTIVES, Scan, scan_records
 
+_LETTER = np.array([chr(byte).isalpha() and byte < 128 for byte in range(256)])
+# `{"path":"IMG@/src"},` at the least
+_LEAST_IMAGE_BYTES = 20
 _ROBOTS, _ROBOTS_BOUNDS = encode(sorted(ROBOTS_NAMES), "names")
 
 
@@ -44,22 +47,23 @@ class ScannedRecords:
         return self.images.data[start:end].tobytes().decode("utf-8", "replace") if start >= 0 else None
 
 
-def scan(bodies: Sequence[bytes]) -> ScannedRecords:
-    """Scan the bodies of records; see `wat_kernel` for which are left to others."""
-    joined = bytearray(b"\0".join(bodies))
-    most_images = joined.count(b"IMG@/src")
-    joined += bytes(1 + PADDING)
-    data = np.frombuffer(joined, np.uint8)
-    lengths = np.fromiter(map(len, bodies), np.int64, len(bodies))
-    ends = np.cumsum(lengths + 1) - 1
+def scan(batch: RecordBatch) -> ScannedRecords:
+    """Scan the bodies of records, in place; see `wat_kernel` for which are left to others."""
+    data = np.frombuffer(batch.data, np.uint8)
+    records = len(batch)
+    # Memory that is never written to costs nothing, so there is room for the most images there can be.
+    most_images = int((batch.blocks[:, 1] - batch.blocks[:, 0]).sum()) // _LEAST_IMAGE_BYTES + 1
     found = Scan(
-        kinds=np.zeros(len(bodies), np.uint8),
-        strings=np.empty((len(bodies), DIRECTIVES + MOST_DIRECTIVES, 2), np.int64),
-        images=np.empty(len(bodies) + 1, np.int64),
+        kinds=np.zeros(records, np.uint8),
+        strings=np.empty((records, DIRECTIVES + MOST_DIRECTIVES, 2), np.int64),
+        images=np.empty(records + 1, np.int64),
         spans=np.empty((most_images, len(ATTRIBUTES), 2), np.int64),
         references=np.empty((4 * most_images, 2), np.int64),
     )
-    images, references = scan_records(data, np.column_stack([ends - lengths, ends]), _ROBOTS, _ROBOTS_BOUNDS, found)
+    # Where an address begins oddly, it may be none.
+    addressed = (batch.addresses[:, 1] > batch.addresses[:, 0]) & _LETTER[data[batch.addresses[:, 0]]]
+    bounds = np.ascontiguousarray(batch.blocks)
+    images, references = scan_records(data, bounds, addressed, _ROBOTS, _ROBOTS_BOUNDS, found)
     data = _unescape(data, found.spans, found.references[:references])
     return ScannedRecords(found.kinds, ImageColumns(data, found.spans[:images], found.images), found.strings)
 
@@ -67,14 +71,19 @@ def scan(bodies: Sequence[bytes]) -> ScannedRecords:
 def _unescape(
     data: npt.NDArray[np.uint8], spans: npt.NDArray[np.int64], references: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.uint8]:
-    """Decode the references of some strings, which then stand behind the data."""
+    """Decode the references of some strings, in place or, where one gets longer, behind the data."""
     added = bytearray()
     for image, attribute in references.tolist():
         start, end = spans[image, attribute].tolist()
         value = data[start:end].tobytes().decode("utf-8", "replace")
         decoded = unescape(value)
-        if decoded and decoded != value:
-            spans[image, attribute, 0] = len(data) + len(added)
-            added += decoded.encode()
-            spans[image, attribute, 1] = len(data) + len(added)
+        if not decoded or decoded == value:
+            continue
+        encoded = decoded.encode()
+        if len(encoded) <= end - start:
+            data[start : start + len(encoded)] = np.frombuffer(encoded, np.uint8)
+        else:
+            start = len(data) + len(added)
+            added += encoded
+        spans[image, attribute] = start, start + len(encoded)
     return np.concatenate([data, np.frombuffer(added, np.uint8)]) if added else data

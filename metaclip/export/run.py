@@ -25,7 +25,7 @@ from metaclip.store import Store
 from metaclip.target import Target, identity_of
 
 EXPORT = "export.json"
-VERSION = 1
+VERSION = 2
 """Raised when an export's files would change."""
 MOST_ROWS = 1_000_000
 """img2dataset reads an input file whole."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 from metaclip.errors import InputError
 from metaclip.metadata.chunks import read_lines
 from metaclip.metadata.runs import PairCounts, Run, RunSet, WordCounts
-from metaclip.metadata.tallies import check_malformed
+from metaclip.metadata.tallies import check_malformed, describe_line
 from metaclip.output import ROW_GROUP_ROWS
 
 BATCH_LINES = 500_000
@@ -32,15 +32,18 @@ def read_counts(path: str, counts: Counter[str]) -> list[Run]:
     runs = RunSet()
     words: Counter[str] = Counter()
     pairs: Counter[tuple[str, str]] = Counter()
-    held = 0
+    held = at = 0
+    first = ""
     for piece in read_lines(path):
-        for line in piece.split(b"\n"):
+        for line in piece.removesuffix(b"\n").split(b"\n"):
+            at += 1
             if not line:
                 continue
             counts["lines"] += 1
             number, names = _parse(line)
             if not names:
                 counts["malformed_lines"] += 1
+                first = first or describe_line(at, line)
             elif len(names) == 1:
                 counts["word_lines"] += 1
                 counts["tokens"] += number
@@ -54,7 +57,7 @@ def read_counts(path: str, counts: Counter[str]) -> list[Run]:
             words.clear()
             pairs.clear()
             held = 0
-    check_malformed(path, counts, "`count<TAB>word` or `count<TAB>word<TAB>word`")
+    check_malformed(path, counts, "`count<TAB>word` or `count<TAB>word<TAB>word`", first)
     if held:
         runs.write(*_sorted(words, pairs))
     if counts["tokens"] >= _MOST:

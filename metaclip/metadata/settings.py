@@ -90,7 +90,7 @@ class Metadata(Model):
     plain or gzipped; text, one a line; or Parquet with a column `entry`."""
     max_entries: int = Field(default=500_000, ge=1)
     """Size of a list that is built. Sources fill it in the order WordNet, words, pairs, titles."""
-    bytes_per_task: int = Field(default=256 << 20, ge=1 << 20)
+    bytes_per_task: int = Field(default=384 << 20, ge=1 << 20)
     """A dump is counted in parts of so many bytes, each a task. No part changes the result."""
     wordnet: WordNet = WordNet()
     words: Words = Words()

@@ -8,8 +8,15 @@ MAX_MALFORMED = 0.01
 """The share of lines that may be malformed; they are left out and counted."""
 
 
-def check_malformed(path: str, counts: Counter[str], form: str) -> None:
+def describe_line(number: int, line: bytes) -> str:
+    """Tell people where a line stands and how it begins."""
+    return f"line {number:,} is {line[:40].decode('utf-8', 'backslashreplace')!r}"
+
+
+def check_malformed(path: str, counts: Counter[str], form: str, first: str) -> None:
     """Hold `malformed_lines` against `lines`.
+
+    `first` tells of the first malformed line, as `describe_line` does.
 
     Raises:
         InputError: there is no line, or more than 1 % of them are malformed.
@@ -19,5 +26,5 @@ def check_malformed(path: str, counts: Counter[str], form: str) -> None:
     if counts["malformed_lines"] > MAX_MALFORMED * counts["lines"]:
         raise InputError(
             f"{path}: {counts['malformed_lines']:,} of {counts['lines']:,} lines are not {form}, more than"
-            f" {MAX_MALFORMED:.0%}: is it such a file, or an error page? Fetch it again, or leave it out"
+            f" {MAX_MALFORMED:.0%} ({first}): is it such a file, or an error page? Fetch it again, or leave it out"
         )

@@ -17,13 +17,14 @@ import numpy.typing as npt
 
 from metaclip.jit import frozen, kernel
 from metaclip.metadata.chunks import read_lines
-from metaclip.metadata.tallies import check_malformed
+from metaclip.metadata.tallies import check_malformed, describe_line
 
 NO_ARTICLES = frozenset(("Main Page", "-"))
 """The front page, and what Wikimedia writes where it does not know the title."""
 
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _COUNTS = ("lines", "malformed_lines", "other_domains", "below_hourly_floor")
+_FIRST_NUMBER, _FIRST_AT = len(_COUNTS), len(_COUNTS) + 1  # of the first malformed line: which, and where in its piece
 
 
 def pageview_addresses(dates: Sequence[datetime.date], base: str) -> list[str]:
@@ -48,7 +49,8 @@ def read_views(path: str, domains: Sequence[str], min_hourly_views: int, counts:
         TransportError, UnreadableFileError: as `metaclip.streams.open_stream`.
     """
     views: Counter[str] = Counter()
-    for raw, number in _rows(path, domains, min_hourly_views, counts):
+    first: list[str] = []
+    for raw, number in _rows(path, domains, min_hourly_views, counts, first):
         counts["rows"] += 1
         try:
             title = _decode(raw)
@@ -61,7 +63,7 @@ def read_views(path: str, domains: Sequence[str], min_hourly_views: int, counts:
             counts["dropped.no_article"] += 1
         else:
             views[title] += number
-    check_malformed(path, counts, "`domain title views bytes`")
+    check_malformed(path, counts, "`domain title views bytes`", "".join(first))
     return dict(sorted(views.items()))
 
 
@@ -75,17 +77,22 @@ def _decode(raw: bytes) -> str:
     return " ".join(title.replace("_", " ").split())
 
 
-def _rows(path: str, domains: Sequence[str], floor: int, counts: Counter[str]) -> Iterator[tuple[bytes, int]]:
+def _rows(
+    path: str, domains: Sequence[str], floor: int, counts: Counter[str], first: list[str]
+) -> Iterator[tuple[bytes, int]]:
     wanted = [domain.encode() for domain in domains]
     bounds = np.cumsum([0, *map(len, wanted)]).astype(np.int64)
     letters = frozen(np.frombuffer(b"".join(wanted), np.uint8), np.uint8)
-    tallies = np.zeros(len(_COUNTS), np.int64)
+    tallies = np.zeros(len(_COUNTS) + 2, np.int64)
     for piece in read_lines(path):
         data = frozen(np.frombuffer(piece, np.uint8), np.uint8)
         spans = _scan(data, letters, frozen(bounds, np.int64), floor, tallies)
+        if tallies[1] and not first:
+            at = int(tallies[_FIRST_AT])
+            first.append(describe_line(int(tallies[_FIRST_NUMBER]), piece[at : at + 200].partition(b"\n")[0]))
         for begin, end, number in spans.tolist():
             yield piece[begin:end], number
-    counts.update(dict(zip(_COUNTS, tallies.tolist(), strict=True)))
+    counts.update(dict(zip(_COUNTS, tallies[: len(_COUNTS)].tolist(), strict=True)))
 
 
 @kernel
@@ -125,6 +132,8 @@ def _scan(
             end += 1
         tallies[0] += 1
         if spaces != 3 or not good or digits == 0 or title_end <= title or title == at + 1:
+            if tallies[1] == 0:
+                tallies[_FIRST_NUMBER], tallies[_FIRST_AT] = tallies[0], at
             tallies[1] += 1
         else:
             matches: Any = False

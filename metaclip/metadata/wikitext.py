@@ -2,13 +2,16 @@
 
 What shows no running text is taken out first, innermost pieces first: comments, templates, tables,
 footnotes, formulas and the like, files, categories and links between languages. Plain links become
-their labels. What is left of the markup, emphasis, headings, lists, addresses and entities, goes through
-mwparserfromhell. That is five times as fast as the library alone, and
-keeps captions and cells of tables, which are no sentences, out of the counts.
+their labels. What is left of the markup, emphasis, headings, lists, addresses and entities, ends with its
+line, and mwparserfromhell takes it out, line by line. Nearly all lines hold no markup, list marks, paired
+emphasis or named entities alone; those do without the parser, to the same result. That is over ten times as
+fast as the library on whole articles, and keeps captions and cells of tables, which are no sentences, out
+of the counts.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from html.entities import name2codepoint
 
 import mwparserfromhell
 from mwparserfromhell.parser import ParserError
@@ -17,7 +20,6 @@ GAP = "\ufffc"
 """Stands where something was taken out of a line: words beside it were no neighbours."""
 
 _MAX_DEPTH = 64
-_PIECE_CHARACTERS = 8192
 
 _COMMENT = re.compile(r"<!--.*?(?:-->|$)", re.S)
 _FOOTNOTES = frozenset(("ref", "references"))
@@ -30,11 +32,20 @@ _BREAK = re.compile(r"<(?:br|hr|/?(?:p|div|li|ul|ol|tr|td|th|table|blockquote|ce
 _OTHER_TAG = re.compile(r"</?[A-Za-z][^<>]{0,2000}>")
 _TEMPLATE = re.compile(r"\{\{\{[^{}]*\}\}\}|\{\{[^{}]*\}\}")
 _TABLE = re.compile(r"^[ :*]*\{\|(?:(?!\{\||\|\}).)*\|\}", re.S | re.M)
-_LINK = re.compile(r"\[\[([^\[\]]*)\]\]")
+_LINK = re.compile(r"\[\[((?:[^\[\]]|\[(?!\[)[^\[\]]*\](?!\](?!\])))*)\]\]")  # its label may hold single brackets
 _UNSEEN = re.compile(r"\s*(?:file|image|category|media)\s*:", re.I)
 _LANGUAGE = re.compile(r"(?:[a-z]{2,3}|simple)(?:-[a-z]+)*:")
 _SWITCH = re.compile(r"__[A-Z]+__")
 _ADDRESS = re.compile(r"(?:https?|ftp)://[^\s\[\]<>\"]+(?=\s|$)", re.M)
+
+# Alternatives that begin with a letter of their own each are looked for several times as fast as classes.
+_MARKUP = re.compile(r"''|\[|\]|\{|\}|<|>|&")
+_PARSED = re.compile(r"\[|\]|\{|\}|<|>|&#")
+_LINE_MARKS = frozenset("*#:;=-")
+_HEADING = re.compile(r"(={1,6})([^=]+)\1")
+_ENTITY = re.compile(r"&([A-Za-z0-9]+);")
+_QUOTES = re.compile(r"'{2,}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def strip_markup(wikitext: str) -> str | None:
@@ -49,23 +60,46 @@ def strip_markup(wikitext: str) -> str | None:
     text = _OTHER_TAG.sub("", _BREAK.sub("\n", _SWITCH.sub("", text)))
     text = text.replace("{|", "").replace("|}", "")  # tables that are never closed
     try:
-        shown = [_parse(piece) for piece in _pieces(text)]
+        shown = [_show(line) for line in text.split("\n")]
     except (ParserError, RecursionError):
         return None
-    return _ADDRESS.sub(GAP, "".join(shown))
+    return "\n".join([_ADDRESS.sub(GAP, line) if "://" in line else line for line in shown])
 
 
-def _parse(piece: str) -> str:
-    return str(mwparserfromhell.parse(piece).strip_code(normalize=True, collapse=False))
+def _show(line: str) -> str:
+    """Return a line without markup, as `_parse` does, by the shortest way."""
+    first = line[:1]
+    if first not in _LINE_MARKS and not _MARKUP.search(line):
+        return line
+    if _PARSED.search(line):
+        return _parse(line)
+    text = line
+    if first == "=":
+        heading = _HEADING.fullmatch(line)
+        if heading is None:
+            return _parse(line)
+        text = heading[2]
+    elif first in _LINE_MARKS:
+        text = line.lstrip("*#:")
+        if text.startswith(";") or line.startswith("----"):
+            return _parse(line)
+    quotes = _QUOTES.findall(text)
+    if quotes:
+        # Spans that follow one another; nested and broken ones are the parser's.
+        if len(quotes) % 2 or any(len(a) > 3 or a != b for a, b in zip(quotes[::2], quotes[1::2], strict=True)):
+            return _parse(line)
+        text = _QUOTES.sub("", text)
+    return _ENTITY.sub(_character, text)
 
 
-def _pieces(text: str) -> Iterator[str]:
-    """Cut a text into lines, some at a time: no markup that is left spans lines, and broken markup costs squares."""
-    begin = 0
-    while begin < len(text):
-        end = text.find("\n", begin + _PIECE_CHARACTERS) + 1 or len(text)
-        yield text[begin:end]
-        begin = end
+def _character(entity: re.Match[str]) -> str:
+    code = name2codepoint.get(entity[1])
+    return entity[0] if code is None else chr(code)
+
+
+def _parse(line: str) -> str:
+    text = str(mwparserfromhell.parse(line).strip_code(normalize=True, collapse=False))
+    return _SURROGATE.sub("\ufffd", text)  # a reference such as &#xD800; stands for no character
 
 
 def _without_elements(text: str) -> str:

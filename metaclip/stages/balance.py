@@ -25,7 +25,7 @@ class BalanceJob(Job):
     """Balance one partition; no t is chosen yet."""
 
     STAGE: ClassVar[str] = "balance"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     partition: Reference
     counts: Reference

@@ -32,7 +32,7 @@ class BuildJob(Job):
     """Build one list from counted sources."""
 
     STAGE: ClassVar[str] = "metadata"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     settings: Metadata
     wordnet_fingerprint: str | None
@@ -133,6 +133,7 @@ class BuildJob(Job):
             "unmatchable": len(unmatchable),
             "sources": {row["source"]: row["entries"] for row in found.table},
             "table": found.table,
+            "read": report["read"],
         }
 
 

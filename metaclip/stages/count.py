@@ -24,7 +24,7 @@ class CountJob(Job):
     """Add up the counts of all partitions."""
 
     STAGE: ClassVar[str] = "count"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     partitions: tuple[Reference, ...]
     metadata: Reference

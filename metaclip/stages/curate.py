@@ -25,7 +25,7 @@ from metaclip.store import Store
 
 _TALLY = ".entry_counts.arrow"
 STAGE = "curate"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)

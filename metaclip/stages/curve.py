@@ -26,7 +26,7 @@ class CurveJob(Job):
     """Tell one partition's sizes for every step of t; no t is chosen yet."""
 
     STAGE: ClassVar[str] = "curve"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     balanced: Reference
     counts: Reference

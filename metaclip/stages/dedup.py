@@ -33,7 +33,7 @@ class DedupJob(Job):
     """Bring one partition of the pool together."""
 
     STAGE: ClassVar[str] = "dedup"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     members: Reference
     """The output of `pool.PartitionJob`."""

@@ -37,7 +37,7 @@ class ExtractJob(Job):
     """Extract one shard."""
 
     STAGE: ClassVar[str] = "extract"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     files: tuple[SourceFile, ...]
     settings: Extract

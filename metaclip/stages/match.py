@@ -27,7 +27,7 @@ class MatchJob(Job):
     """Match one extracted shard against the metadata."""
 
     STAGE: ClassVar[str] = "match"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     extracted: Reference
     metadata: Reference

@@ -29,7 +29,7 @@ class MetadataJob(Job):
     """Take over a given list of entries."""
 
     STAGE: ClassVar[str] = "metadata"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     address: str
     fingerprint: str

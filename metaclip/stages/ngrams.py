@@ -25,7 +25,7 @@ class NgramsJob(Job):
     """Count one input file, or the articles that begin in a range of a dump's bytes."""
 
     STAGE: ClassVar[str] = "ngrams"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     path: str
     fingerprint: str

@@ -26,7 +26,7 @@ class ReportJob(Job):
     """Report on one set of a pool."""
 
     STAGE: ClassVar[str] = "report"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     parts: SetParts
     t: float

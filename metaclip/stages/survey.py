@@ -27,7 +27,7 @@ class SurveyJob(Job):
     """Survey one balanced partition at t; `inf` surveys all of it."""
 
     STAGE: ClassVar[str] = "survey"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     balanced: Reference
     t: float

@@ -34,7 +34,7 @@ class SurvivorsJob(Job):
     """Read lists of survivors and cut them into the uid ranges of a pool's partitions."""
 
     STAGE: ClassVar[str] = "survivors"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     files: tuple[InputFile, ...]
     partitions: int
@@ -145,7 +145,7 @@ class SurviveJob(Job):
     """
 
     STAGE: ClassVar[str] = "survive"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     partition: Reference
     """An output of the dedup stage, or of this one: a filter of a filter."""

@@ -24,7 +24,7 @@ class TitlesJob(Job):
     """Sum the views of titles in one file."""
 
     STAGE: ClassVar[str] = "titles"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     path: str
     fingerprint: str

@@ -177,7 +177,7 @@ def test_summary_status_and_rebalance_for_people(
     found = _here("status", "small", "--storage", tmp_path / "pool", "--json")
     assert found.exit_code == 0
     assert sorted(json.loads(found.stdout)["sets"]) == ["20", "50", "inf"]
-    next((tmp_path / "pool").glob("match-v1/*/pairs.parquet")).unlink()
+    next((tmp_path / "pool").glob("match-v*/*/pairs.parquet")).unlink()
     damaged = _run("status", "small", "--storage", tmp_path / "pool")
     assert damaged.returncode == 4
     assert "missing" in damaged.stdout

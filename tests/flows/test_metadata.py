@@ -106,7 +106,9 @@ def test_the_command_builds_and_shows(tmp_path: Path, settings: dict[str, Any], 
     done = runner.invoke(app, ["metadata", "build", str(path)])
     assert done.exit_code == 0, done.output
     assert "paper" in done.stdout
-    assert "1 entries can never match" in done.stdout
+    assert "never match under the paper's spacing: 1 " in done.stdout
+    assert "titles: left out 6 malformed lines" in done.stdout
+    assert "500,000" in done.stdout
     built = json.loads(runner.invoke(app, ["metadata", "build", str(path), "--json"]).stdout)
     assert _stages(built) == {"metadata": (1, 1)}
     shown = runner.invoke(app, ["metadata", "show", str(path)])

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from flows import prefect_check
 from flows.cli import app
 from metaclip import doctor
+from metaclip.stages.match import MatchJob
 from metaclip.status import pool_status
 from tests.conftest import config_tree
 from tests.s3 import free_ports
@@ -38,8 +39,8 @@ def _checks(result: Result) -> dict[str, dict[str, Any]]:
 def test_a_pool_is_whole_after_gc(finished_pool: Path, tmp_path: Path) -> None:
     root = tmp_path / "pool"
     shutil.copytree(finished_pool, root)
-    orphan = root / "match-v1" / ("0" * 32)
-    shutil.copytree(next(root.glob("match-v1/*")), orphan)
+    orphan = root / f"match-v{MatchJob.VERSION}" / ("0" * 32)
+    shutil.copytree(next(root.glob("match-v*/*")), orphan)
     young = _metaclip("gc", "--storage", root)
     assert young.exit_code == 0, young.output
     assert "nothing to remove" in young.stdout
@@ -50,7 +51,9 @@ def test_a_pool_is_whole_after_gc(finished_pool: Path, tmp_path: Path) -> None:
     assert orphan.exists()
     done = _metaclip("gc", "--storage", root, "--grace", "0", "--json")
     assert done.exit_code == 0
-    assert [(each["stage"], each["outputs"]) for each in json.loads(done.stdout)["removed"]] == [("match-v1", 1)]
+    assert [(each["stage"], each["outputs"]) for each in json.loads(done.stdout)["removed"]] == [
+        (orphan.parent.name, 1)
+    ]
     assert not orphan.exists()
     status = pool_status(str(root), "small", "full")
     assert (status["finished"], status["missing"]) == (True, 0)

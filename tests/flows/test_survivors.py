@@ -26,7 +26,7 @@ def test_survivors_become_a_pool_of_their_own(finished: MakeConfig, tmp_path: Pa
     storage = finished().storage
     record = Path(storage, "pools", "small.json")
     before = record.read_bytes()
-    pairs = pq.read_table(next(Path(storage).glob("dedup-v1/*/pairs.parquet")))
+    pairs = pq.read_table(next(Path(storage).glob("dedup-v*/*/pairs.parquet")))
     uids = np.empty(pairs.num_rows, "u8,u8")
     uids["f0"], uids["f1"] = pairs.column("uid_hi").to_numpy(), pairs.column("uid_lo").to_numpy()
     np.save(tmp_path / "a.npy", uids[::2])

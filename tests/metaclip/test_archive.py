@@ -206,7 +206,7 @@ def test_every_packing_is_read_by_fastwarc_and_by_warcio(
     packing: str, doubted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if doubted:
-        monkeypatch.setattr(archive, "_TYPES", frozenset())  # nothing that fastwarc gives is believed
+        monkeypatch.setattr(archive, "TYPES", frozenset())  # nothing that fastwarc gives is believed
     parts = [record(i, b"body %d" % i * i) for i in range(6)]
     path = tmp_path / "a"
     path.write_bytes(PACKINGS[packing](parts))

@@ -37,7 +37,7 @@ def pool(crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> Config:
 @pytest.fixture(scope="module")
 def balanced(pool: Config) -> pa.Table:
     """All pairs with a matched entry, with their min_t."""
-    files = sorted(Path(pool.storage).glob("balance-v1/*/pairs.parquet"))
+    files = sorted(Path(pool.storage).glob("balance-v*/*/pairs.parquet"))
     assert len(files) >= 3
     return pa.concat_tables(pq.read_table(file) for file in files)
 
@@ -77,7 +77,7 @@ def test_parquet_holds_what_any_t_keeps(pool: Config, balanced: pa.Table, tmp_pa
 
 def test_an_export_at_the_pools_t_is_its_curated_set(pool: Config, tmp_path: Path) -> None:
     _export(pool, tmp_path / "x", 20, rows_per_file=pool.curate.rows_per_file)
-    (folder,) = Path(pool.storage).glob("curate-v1/*")
+    (folder,) = Path(pool.storage).glob("curate-v*/*")
     curated = {path.name: path.read_bytes() for path in folder.glob("*.parquet")}
     assert {name: data for name, data in _bytes(tmp_path / "x").items() if name != "export.json"} == curated
 

@@ -1,3 +1,4 @@
+import fcntl
 import json
 import os
 import subprocess
@@ -42,6 +43,36 @@ def test_without_a_writable_folder_kernels_still_work(tmp_path):
     ended = run("from doubling import twice; print(twice(21))", tmp_path, XDG_CACHE_HOME=str(blocked))
     assert ended.stdout == "42\n"
     assert "twice is compiled anew in every process" in ended.stderr
+
+
+def test_of_processes_that_start_together_one_compiles(tmp_path):
+    (tmp_path / "doubling.py").write_text(MODULE)
+    cache = tmp_path / "cache"
+    script = """
+import json
+from doubling import twice
+print("ready", flush=True)
+twice(21)
+print(json.dumps([sum(twice.stats.cache_hits.values()), sum(twice.stats.cache_misses.values())]))
+"""
+    where = "from doubling import twice; print(twice.stats.cache_path)"
+    folder = Path(run(where, tmp_path, NUMBA_CACHE_DIR=str(cache)).stdout.strip())
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), ROOT]), "NUMBA_CACHE_DIR": str(cache)}
+    with (folder / "doubling.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        command = [sys.executable, "-c", script]
+        processes = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+        assert [process.stdout.readline() for process in processes] == ["ready\n"] * 3
+    found = [json.loads(process.communicate()[0]) for process in processes]
+    assert sorted(found) == [[0, 1], [1, 0], [1, 0]]
+
+
+def test_the_lock_does_not_stop_a_kernel_that_calls_another(tmp_path):
+    nested = MODULE + "\n\n@kernel\ndef fourfold(x):\n    return twice(twice(x))\n"
+    (tmp_path / "doubling.py").write_text(nested)
+    script = "from doubling import fourfold, twice; print(fourfold(10), twice(1.5))"
+    assert run(script, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "cache")).stdout == "40 3.0\n"
 
 
 def test_a_new_process_takes_the_matcher_from_disk():

@@ -24,7 +24,7 @@ def pool(crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> Config:
 @pytest.fixture(scope="module")
 def pairs(pool: Config) -> list[tuple[str, str]]:
     """All pairs of the pool, repeats included, in an order of their own."""
-    tables = [pq.read_table(path) for path in sorted(Path(pool.storage).glob("match-v1/*/pairs.parquet"))]
+    tables = [pq.read_table(path) for path in sorted(Path(pool.storage).glob("match-v*/*/pairs.parquet"))]
     table = pa.concat_tables(tables)
     found = list(zip(table["url"].to_pylist(), table["text"].to_pylist(), strict=True))
     random.Random(1).shuffle(found)
@@ -32,7 +32,7 @@ def pairs(pool: Config) -> list[tuple[str, str]]:
 
 
 def _curated(pool: Config) -> set[tuple[str, str]]:
-    table = pq.read_table(sorted(Path(pool.storage).glob("curate-v1/*/*.parquet")))
+    table = pq.read_table(sorted(Path(pool.storage).glob("curate-v*/*/*.parquet")))
     return set(zip(table["url"].to_pylist(), table["caption"].to_pylist(), strict=True))
 
 
@@ -48,7 +48,7 @@ def test_the_stream_is_the_curated_set(pool: Config, pairs: list[tuple[str, str]
 
 
 def test_any_t_and_seed_is_the_set_of_min_t(pool: Config, pairs: list[tuple[str, str]]) -> None:
-    files = sorted(Path(pool.storage).glob("balance-v1/*/pairs.parquet"))
+    files = sorted(Path(pool.storage).glob("balance-v*/*/pairs.parquet"))
     table = pa.concat_tables(pq.read_table(path) for path in files)
     wanted = table.filter(pa.array(table["min_t"].to_numpy() <= 3.5))
     kept = BalancedStream(OnlineBalancer.from_pool(pool.storage, pool.pool, 3.5), pairs, lambda pair: pair)

@@ -11,7 +11,8 @@ from metaclip import warc
 from metaclip.config import Extract
 from metaclip.errors import UnreadableFileError
 from metaclip.html import Page
-from metaclip.images import PairCollector
+from metaclip.images import BATCH_PAIRS, PairCollector
+from metaclip.record_batches import BATCH_BYTES
 from metaclip.warc import add_pages, read_response, read_warc
 from tests.shared import shared_data
 
@@ -165,9 +166,11 @@ def test_read_warc_takes_responses_in_order_and_in_batches(tmp_path: Path) -> No
     path = write_warc(tmp_path / "x.warc.gz", [(f"http://x.org/{n}/", response(html)) for n in range(count)])
     statistics: Counter[str] = Counter()
     batches = list(read_warc(path, Extract(), statistics))
-    # So many pages are scanned together: a megabyte of them.
-    together = math.ceil((1 << 20) / len(html))
-    assert [len(batch) for batch in batches] == [1000 * n for n in (2 * together, 20 - 2 * together)]
+    # Pages are scanned together that lie in what is decompressed at once, two megabytes of requests,
+    # responses and metadata, here of one length; a batch is handed on once it is full.
+    together = 2 * BATCH_BYTES // (3 * len(html))
+    pages = together * math.ceil(BATCH_PAIRS / (1000 * together))
+    assert [len(batch) for batch in batches] == [1000 * n for n in (pages, 20 - pages)]
     urls = [url for batch in batches for url in batch.urls]
     assert urls == [f"http://x.org/{n}/{i}.jpg" for n in range(count) for i in range(1000)]
     assert statistics["pages"] == statistics["responses"] == statistics["records.response"] == count

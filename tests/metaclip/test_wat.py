@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from metaclip import wat
 from metaclip.config import Extract
 from metaclip.images import PairCollector
+from metaclip.record_batches import RecordBatch
 from metaclip.wat import add_metadata, add_records, read_wat, unescape
 from tests.metaclip.test_warc import PAGE, assert_sums, write_warc
 from tests.shared import shared_data
@@ -38,7 +39,7 @@ def pairs(body: Any, page_url: str = PAGE, **settings: object) -> tuple[list[tup
     collector, scanned = (PairCollector(configuration, Counter()) for _ in range(2))
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     add_metadata(page_url, raw, configuration, collector)
-    add_records([(page_url, raw)], configuration, scanned)
+    add_records(RecordBatch.of([(page_url, raw)]), configuration, scanned)
     assert dict(scanned.statistics) == dict(collector.statistics)
     batch, other = collector.take(), scanned.take()
     assert (batch is None) == (other is None)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from metaclip.archive import read_records
 from metaclip.config import Extract
 from metaclip.images import PairBatch, PairCollector
+from metaclip.record_batches import RecordBatch
 from metaclip.wat import add_metadata, add_records
 from metaclip.wat_kernel import LEFT, MOST_DIRECTIVES, PAGE, PASSED_OVER
 from metaclip.wat_scan import scan
@@ -30,14 +31,14 @@ URL = "http://x.org/p/"
 def check(records: list[tuple[str, bytes]], **changed: object) -> PairBatch:
     rules = Extract.model_validate(changed)
     together, apart = PairCollector(rules, Counter()), PairCollector(rules, Counter())
-    add_records(records, rules, together)
+    add_records(RecordBatch.of(records), rules, together)
     for page_url, body in records:
         add_metadata(page_url, body, rules, apart)
     assert dict(together.statistics) == dict(apart.statistics)
     found, expected = together.take() or PairBatch(), apart.take() or PairBatch()
     assert found.table.equals(expected.table)
     # Whatever was taken is JSON to the letter; only bytes that are not UTF-8 are put up with.
-    for (_, body), kind in zip(records, scan([body for _, body in records]).kinds, strict=True):
+    for (_, body), kind in zip(records, scan(RecordBatch.of(records)).kinds, strict=True):
         if kind != LEFT:
             assert isinstance(json.loads(body.decode("utf-8", "replace")), dict)
     return found
@@ -52,7 +53,7 @@ def real_records(*parts: str) -> list[tuple[str, bytes]]:
 def test_real_records_are_scanned(shard: int) -> None:
     records = real_records("crawl", "wat", f"CC-MAIN-PUBLIC-0000{shard}.warc.wat.gz")
     assert len(check(records)) > 1000
-    kinds = Counter(scan([body for _, body in records]).kinds.tolist())
+    kinds = Counter(scan(RecordBatch.of(records)).kinds.tolist())
     assert kinds[LEFT] <= 5
     assert kinds[PAGE] > 200
     assert kinds[PASSED_OVER] > 400
@@ -73,7 +74,7 @@ def test_wild_records_give_the_same(name: str) -> None:
 def kind(body: Any) -> int:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     check([(URL, raw)])
-    return int(scan([raw]).kinds[0])
+    return int(scan(RecordBatch.of([(URL, raw)])).kinds[0])
 
 
 HTML = ("Envelope", "Payload-Metadata", "HTTP-Response-Metadata", "HTML-Metadata")
@@ -303,6 +304,7 @@ from pathlib import Path
 import numpy as np
 from metaclip.config import Extract
 from metaclip.images import PairCollector
+from metaclip.record_batches import RecordBatch
 from metaclip.wat import add_records
 from metaclip.wat_kernel import _is
 path = Path(sys.argv[1])
@@ -313,7 +315,7 @@ except IndexError:
     print("out of bounds is noticed")
 collector = PairCollector(Extract(), Counter())
 for first in range(0, len(records), 50):
-    add_records(records[first : first + 50], Extract(), collector)
+    add_records(RecordBatch.of(records[first : first + 50]), Extract(), collector)
 path.write_bytes(pickle.dumps(collector.take().table.to_pydict()))
 """
 

@@ -62,6 +62,11 @@ def test_a_malformed_line_is_counted_and_left_out(tmp_path: Path, line: str) -> 
     assert (len(words), len(pairs), counts["malformed_lines"]) == (300, 0, 1)
 
 
+def test_the_first_malformed_line_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"1 of 3 lines .*line 4 is 'den\\t7'"):
+        read_counts(_write(tmp_path / "a", ["7\tred", "", "5\tfox", "den\t7"]), Counter())
+
+
 @pytest.mark.parametrize("lines", [["<html>", "<p>not found</p>"], ["the\t500", "of\t300"], [*LINES, "x"]])
 def test_a_file_of_another_form_is_refused(tmp_path: Path, lines: list[str]) -> None:
     with pytest.raises(InputError, match=r"lines are not `count<TAB>word`"):

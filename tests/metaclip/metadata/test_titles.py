@@ -99,8 +99,16 @@ def test_a_title_that_is_not_utf8_is_counted(hour: Path) -> None:
 def test_an_error_page_is_refused(hour: Path) -> None:
     page = ["<html>", "<head><title>503 Service Unavailable</title></head>", "<body>Try again later</body></html>"]
     for path in (hour, hour.with_name("pageviews")):
-        with pytest.raises(InputError, match=r"3 of 3 lines are not .*error page"):
+        with pytest.raises(InputError, match=r"3 of 3 lines are not .*line 1 is '<html>'.*error page"):
             read_views(_write(path, page), ["en"], 50, Counter())
+
+
+def test_the_first_malformed_line_is_told_whatever_the_pieces(hour: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = _write(hour.with_name("pageviews"), [*LINES, "en no views", "en none"])
+    for size in (7, 64, 1 << 20):
+        monkeypatch.setattr("metaclip.metadata.chunks.CHUNK_BYTES", size)
+        with pytest.raises(InputError, match=r"2 of 19 lines .*line 18 is 'en no views'"):
+            read_views(plain, ["en"], 50, Counter())
 
 
 def test_a_half_written_gzip_is_refused(hour: Path) -> None:

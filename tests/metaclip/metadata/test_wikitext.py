@@ -5,7 +5,10 @@ from collections import Counter
 
 import mwparserfromhell
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from metaclip.metadata import wikitext
 from metaclip.metadata.dump import read_articles
 from metaclip.metadata.wikitext import GAP, strip_markup
 from tests.metaclip.metadata.oracle import count
@@ -30,6 +33,9 @@ from tests.shared import shared_data
         ("5&nbsp;km &amp; 3 &lt; 4", "5\xa0km & 3 < 4"),
         ("__NOTOC__The fox", "The fox"),
         ("{{unclosed [[broken <ref>fox", "{{unclosed [[broken fox"),
+        ("[[File:F.jpg|thumb|The [[fox]] [https://a.b here] and [sic]]] The [[fox|f[o]x]]", "\n The f[o]x"),
+        ("an ''open\nspan'' ends", "an ''open\nspan'' ends"),
+        ("of &#xD800; and &#xFFFFFFF; &#x41;", "of \ufffd and &#xFFFFFFF; A"),
     ],
 )
 def test_markup(wikitext: str, text: str) -> None:
@@ -42,12 +48,37 @@ def test_markup(wikitext: str, text: str) -> None:
         *(tag * 50_000 for tag in ("{{", "[[", "\n{|", "<ref>", "<math>", "<b>", "<!--", "'''''")),
         "{{a|" * 20_000 + "}}" * 20_000,
         "[[" * 1000 + "a" * 10_000 + "]]" * 1000,
+        "[[a [b" * 20_000,
+        "[[" + "[b] " * 50_000,
+        "'''a ''b & [" * 4000,
     ],
 )
 def test_broken_markup_takes_no_long_time(broken: str) -> None:
     started = time.perf_counter()
     assert strip_markup(broken) is not None
     assert time.perf_counter() - started < 5
+
+
+LINE = st.text(st.sampled_from("'''=*#:;-[]{}<>&|! ab/"), max_size=12)
+PIECES = st.sampled_from(
+    ["://a.b ", "''", "'''", "''''", "==", "* ", "----", "&amp;", "&nbsp;", "&lang;", "&no;", "&#65;", "[http://a b]"]
+)
+
+
+@given(st.lists(LINE | PIECES, max_size=8).map("".join))
+@example("== a ''b'' &amp; c ==")
+@example("*# '''a''' ''b''")
+@settings(max_examples=800, deadline=None)
+def test_the_short_ways_give_what_the_library_gives(line: str) -> None:
+    assert wikitext._show(line) == wikitext._parse(line)
+
+
+def test_the_short_ways_give_what_the_library_gives_on_a_real_dump(monkeypatch: pytest.MonkeyPatch) -> None:
+    (dump,) = shared_data("wikipedia").glob("*.bz2")
+    articles = list(read_articles(str(dump), Counter()))[::2]
+    texts = [strip_markup(article) for article in articles]
+    monkeypatch.setattr(wikitext, "_show", wikitext._parse)
+    assert [strip_markup(article) for article in articles] == texts
 
 
 def test_what_comes_before_the_library_takes_out_no_running_text() -> None:
