@@ -25,7 +25,7 @@ import mwparserfromhell
 import numpy as np
 
 from bench.metadata_growth import memory, merging
-from bench.timing import SHARED, timed
+from bench.timing import SHARED, report, table, timed
 from metaclip.metadata.bzip2 import read_blocks
 from metaclip.metadata.dump import read_articles
 from metaclip.metadata.ngrams import NgramCounter
@@ -234,5 +234,24 @@ def measure() -> dict[str, Any]:
     }
 
 
+def show(result: dict[str, Any]) -> str:
+    """Return the figures as text."""
+    core = {**result["one_core"], **result["pageviews"]}
+    text = table("of one dump, one core", ("", "MB, or MB a second"), _rounded(core))
+    text += table("what is there for each step, one core", ("", "MB of XML a second"), _rounded(result["alternatives"]))
+    processes = result["processes"]
+    for name in ("bz2_mb_per_second_by_processes", "bz2_mb_per_second_of_one_core"):
+        text += table(name.replace("_", " "), ("processes", "MB of bz2"), _rounded(processes[name]))
+    for title, name in (("counting at a budget of 64 MB", "memory_at_a_budget_of_64_mb"), ("merging", "merging")):
+        columns = [column.replace("_", " ") for column in result[name][0]]
+        text += table(title, columns, [[round(cell, 1) for cell in row.values()] for row in result[name]])
+    hours = result["english_wikipedia"]["hours_by_cores"]
+    return text + table("all of English Wikipedia", ("cores", "hours"), _rounded(hours))
+
+
+def _rounded(figures: dict[Any, float]) -> list[list[object]]:
+    return [[name, round(figure, 2)] for name, figure in figures.items()]
+
+
 if __name__ == "__main__":
-    print(json.dumps(measure(), indent=2))
+    report(measure, show)

@@ -48,14 +48,14 @@ class Corpus:
         self.counts = np.concatenate(counts)
         self.total = int(self.counts.sum())
 
-    def most_counted(self, min_count: int, keep: int) -> Ranked:
-        """Rank the texts by count."""
+    def most_counted(self, min_count: int, keep: int, reason: str = "below_min_count") -> Ranked:
+        """Rank the texts by count; `reason` is what those that fail are counted as."""
         best = _Best(keep)
         passing = np.flatnonzero(self.counts >= max(min_count, 1))
         best.add(self.counts[passing].astype(np.float64), passing.astype(np.uint64))
         scores, keys = best.result()
         unseen = int(np.count_nonzero(self.counts == 0))
-        failed = {"below_min_count": len(self.counts) - unseen - len(passing)}
+        failed = {reason: len(self.counts) - unseen - len(passing)}
         return Ranked(self._texts(keys), scores.tolist(), len(passing), failed)
 
     def most_associated(self, min_pmi: float, min_count: int, keep: int, total: int | None = None) -> Ranked:

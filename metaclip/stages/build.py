@@ -72,7 +72,8 @@ class BuildJob(Job):
         if self.titles:
             corpus = Corpus([titles.open_run(store, part) for part in self.titles])
             settings = self.settings.titles
-            found.add("titles", corpus.most_counted(settings.min_views, found.wanted(settings.budget)), settings.budget)
+            ranked = corpus.most_counted(settings.min_views, found.wanted(settings.budget), "below_min_views")
+            found.add("titles", ranked, settings.budget)
         if not found.entries:
             raise StageError("the list has no entry: lower the thresholds of metadata, or raise its budgets")
         return self._write(found, store, output)

@@ -112,6 +112,7 @@ def test_the_report_says_what_was_dropped_and_why(built: tuple[Store, Reference]
     assert table["words"]["dropped"]["below_min_count"] > 0
     assert table["pairs"]["dropped"]["below_min_pmi"] > 0
     assert table["titles"]["dropped"]["in_an_earlier_source"] >= 1
+    assert table["titles"]["dropped"]["below_min_views"] > 0
     assert report["read"]["titles"]["malformed_lines"] == 6
     assert report["unmatchable"] == {"entries": 1, "by_source": {"titles": 1}, "examples": ["St. Louis"]}
     [[entry_id, entry]] = json.loads(store.read_bytes(found, "unmatchable.json"))
@@ -223,8 +224,8 @@ def test_spaced_entries_match_where_the_papers_do_not(tmp_path: Path) -> None:
 
 def test_keys_of_given_lists_are_what_they_were() -> None:
     job = MetadataJob("entries.json", "5-abc")
-    assert job.key == stage_key("metadata", 1, {"kind": "list"}, ["5-abc"])
-    assert job.key == "2007594acc6288e74f8b531e917b15da"
+    assert job.key == stage_key("metadata", 2, {"kind": "list"}, ["5-abc"])
+    assert job.key == "f356e425cf4426123bc71ce222bf3c51"
     assert MetadataJob("entries.json", "5-abc", space_entries=True).key != job.key
 
 
