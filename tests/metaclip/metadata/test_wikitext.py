@@ -54,9 +54,9 @@ def test_markup(wikitext: str, text: str) -> None:
     ],
 )
 def test_broken_markup_takes_no_long_time(broken: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert strip_markup(broken) is not None
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 LINE = st.text(st.sampled_from("'''=*#:;-[]{}<>&|! ab/"), max_size=12)
