@@ -1,7 +1,7 @@
 """All measurements that take a few minutes together, one after the other: `python -m bench`.
 
 JSON to standard output, tables to standard error; with a name or more (`python -m bench dedup balance`),
-these alone. `many_shards`, `shards` and `rerun` take longer or start servers: each is run by itself.
+these alone. docs/bench.md tells of those that take longer or start servers: each is run by itself.
 """
 
 import importlib

@@ -12,7 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urljoin
 
 import msgspec
@@ -26,6 +26,7 @@ from metaclip.config import Extract
 from metaclip.html import parse_page
 from metaclip.html_scan import scan_pages
 from metaclip.images import PairCollector
+from metaclip.record_batches import RecordBatch
 from metaclip.wat import add_metadata, add_records
 from metaclip.wat_scan import scan
 from metaclip.xxh3 import uid_columns
@@ -58,12 +59,15 @@ def show(result: dict[str, Any]) -> str:
     return "".join(parts) + f"peak memory {result['peak_memory_mb']} MB\n"
 
 
-def _batches(bodies: list[bytes]) -> Iterator[list[bytes]]:
-    batch: list[bytes] = []
+_One = TypeVar("_One")
+
+
+def _batches(things: list[_One], size_of: Callable[[_One], int]) -> Iterator[list[_One]]:
+    batch: list[_One] = []
     size = 0
-    for body in bodies:
-        batch.append(body)
-        size += len(body)
+    for one in things:
+        batch.append(one)
+        size += size_of(one)
         if size >= _BATCH:
             yield batch
             batch, size = [], 0
@@ -78,7 +82,7 @@ def _compare(work: dict[str, Callable[[], Any]], amount: float, unit: str, size:
 
 
 def _pages(pages: list[bytes], repeats: int) -> dict[str, Any]:
-    batches = list(_batches(pages))
+    batches = list(_batches(pages, len))
     megabytes = sum(map(len, pages)) / 1e6
 
     def each(parse: Callable[[bytes], Any]) -> Callable[[], None]:
@@ -97,6 +101,10 @@ def _pages(pages: list[bytes], repeats: int) -> dict[str, Any]:
     flagged = sum(int(scan_pages(batch).flags.sum()) for batch in batches)
     size = f"{len(pages):,} pages of {megabytes * 1e3 / len(pages):.0f} KB, {flagged} left to the tree"
     return _compare(work, megabytes, "MB/s", size, repeats)
+
+
+def _record_bytes(record: tuple[str, bytes]) -> int:
+    return len(record[1])
 
 
 class _Link(msgspec.Struct, gc=False):
@@ -128,7 +136,7 @@ class _Record(msgspec.Struct, gc=False):
 
 def _records(records: list[tuple[str, bytes]], repeats: int) -> dict[str, Any]:
     bodies = [body for _, body in records]
-    batches = list(_batches(bodies))
+    batches = list(_batches(records, _record_bytes))
     megabytes = sum(map(len, bodies)) / 1e6
     decode = msgspec.json.Decoder(_Record).decode
 
@@ -154,7 +162,7 @@ def _records(records: list[tuple[str, bytes]], repeats: int) -> dict[str, Any]:
         return images
 
     work: dict[str, Callable[[], Any]] = {
-        "scanner, columns": lambda: [scan(batch) for batch in batches],
+        "scanner, columns": lambda: [scan(RecordBatch.of(batch)) for batch in batches],
         "msgspec, typed": with_structs,
         "json": with_json,
     }
@@ -166,12 +174,12 @@ def _pairs(records: list[tuple[str, bytes]], repeats: int) -> dict[str, Any]:
     """Compare from a record's bytes to pairs: texts cleaned, addresses resolved."""
     settings = Extract()
     megabytes = sum(len(body) for _, body in records) / 1e6
-    groups = [records[start : start + 100] for start in range(0, len(records), 100)]
+    groups = list(_batches(records, _record_bytes))
 
     def in_columns() -> int:
         collector = PairCollector(settings, Counter())
         for group in groups:
-            add_records(group, settings, collector)
+            add_records(RecordBatch.of(group), settings, collector)
         return len(collector.take() or ())
 
     def by_definition() -> int:
@@ -208,7 +216,7 @@ def _pairs(records: list[tuple[str, bytes]], repeats: int) -> dict[str, Any]:
 def _uids(records: list[tuple[str, bytes]], repeats: int) -> dict[str, Any]:
     settings = Extract()
     collector = PairCollector(settings, Counter())
-    add_records(records, settings, collector)
+    add_records(RecordBatch.of(records), settings, collector)
     batch = collector.take()
     assert batch is not None
     urls, texts = batch.table.column("url"), batch.table.column("text")
