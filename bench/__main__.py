@@ -1,12 +1,20 @@
-"""All measurements, one after the other: `python -m bench`. JSON to standard output, tables beside it."""
+"""All measurements that take a few minutes together, one after the other: `python -m bench`.
 
+JSON to standard output, tables to standard error; with a name or more (`python -m bench dedup balance`),
+these alone. `many_shards`, `shards` and `rerun` take longer or start servers: each is run by itself.
+"""
+
+import importlib
 import json
 import sys
+import time
 
-from bench import balance, language, matching, metadata, pipeline, rebalance, scaling
+SCRIPTS = ("extraction", "language", "matching", "dedup", "balance", "rebalance", "pipeline", "scaling")
 
-for script in (matching, language, balance, metadata, pipeline, scaling, rebalance):
+for name in sys.argv[1:] or SCRIPTS:
+    script = importlib.import_module(f"bench.{name}")
+    start = time.perf_counter()
     measured = script.measure()
-    if hasattr(script, "show"):
-        sys.stderr.write(script.show(measured) + "\n")
-    print(json.dumps({script.__name__: measured}, indent=1), flush=True)
+    seconds = time.perf_counter() - start
+    sys.stderr.write(f"== bench.{name} ({seconds:.0f} s)\n{script.show(measured)}\n")
+    print(json.dumps({f"bench.{name}": measured}, indent=1), flush=True)

@@ -1,20 +1,23 @@
 """Measure balancing against the same mathematics in plain numpy: `python -m bench.balance`.
 
 The pool is drawn to the paper's shape: 400,000 entries with Zipf-like counts, 3.5 matched entries a
-pair. The numpy version solves sum(log(1 - t/c)) = log(1 - u) by 8 steps of Newton's method. One
-core, times are the best of a few turns.
+pair. The numpy version solves sum(log(1 - t/c)) = log(1 - u) by 8 steps of Newton's method; counts are
+measured against numpy's bincount. Pairs a second of computing on one core, medians of a few turns with
+the lowest and highest, and cost against size.
 """
 
-import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from bench.timing import best_seconds
+from bench.timing import by_size, in_turn, peak_memory_mb, rate_table, rates, report, size_table
 from metaclip.balance import draws, keep_probability, min_t
 from metaclip.counts import entry_counts
 
 PAIRS, ENTRIES = 1_000_000, 400_000
+SIZES = (PAIRS // 16, PAIRS // 4, PAIRS)
+REPEATS = 3
 
 
 def measure() -> dict[str, Any]:
@@ -38,28 +41,43 @@ def measure() -> dict[str, Any]:
 
     smallest = min_t(counts, offsets, entry_ids, uniform)
     np.testing.assert_allclose(smallest, plain_numpy(), rtol=1e-9)
-    entry_counts(entry_ids, ENTRIES)
-    keep_probability(counts, offsets, entry_ids, 20_000)
-    ours, theirs, drawing, probability, counting, bincount = best_seconds(
-        lambda: min_t(counts, offsets, entry_ids, uniform),
-        plain_numpy,
-        lambda: draws(uid_hi, uid_lo, 0),
-        lambda: keep_probability(counts, offsets, entry_ids, 20_000),
-        lambda: entry_counts(entry_ids, ENTRIES),
-        lambda: np.bincount(entry_ids, minlength=ENTRIES),
+    clocks = in_turn(
+        {
+            "min_t": lambda: min_t(counts, offsets, entry_ids, uniform),
+            "plain numpy": plain_numpy,
+            "draws": lambda: draws(uid_hi, uid_lo, 0),
+            "keep_probability": lambda: keep_probability(counts, offsets, entry_ids, 20_000),
+        },
+        REPEATS,
     )
+    counting = {
+        "entry_counts": lambda: entry_counts(entry_ids, ENTRIES),
+        "numpy's bincount": lambda: np.bincount(entry_ids, minlength=ENTRIES),
+    }
+
+    def prepare(size: int) -> Callable[[], Any]:
+        return lambda: min_t(counts, offsets[: size + 1], entry_ids[: offsets[size]], uniform[:size])
+
     return {
         "pairs": PAIRS,
         "entries_per_pair": len(entry_ids) / PAIRS,
-        "min_t_pairs_per_second": PAIRS / ours,
-        "plain_numpy_pairs_per_second": PAIRS / theirs,
-        "ratio": theirs / ours,
-        "draws_per_second": PAIRS / drawing,
-        "keep_probability_pairs_per_second": PAIRS / probability,
-        "counts_pairs_per_second": PAIRS / counting,
-        "counts_ratio_to_bincount": bincount / counting,
+        "balance": rates(clocks, PAIRS, "min_t", 0),
+        "count": rates(in_turn(counting, REPEATS), PAIRS, "entry_counts", 0),
+        "by_size": by_size(SIZES, prepare),
+        "peak_memory_mb": peak_memory_mb(),
     }
 
 
+def show(result: dict[str, Any]) -> str:
+    """Return the figures as text."""
+    title = f"pairs/s, {result['pairs']:,} pairs, {result['entries_per_pair']:.1f} entries each"
+    return (
+        rate_table(f"balance: {title}", result["balance"], "min_t")
+        + rate_table(f"count: {title}", result["count"], "entry_counts")
+        + size_table("min_t against the number of pairs", result["by_size"])
+        + f"peak memory {result['peak_memory_mb']} MB\n"
+    )
+
+
 if __name__ == "__main__":
-    print(json.dumps(measure(), indent=2))
+    report(measure, show)

@@ -7,12 +7,9 @@ are drawn from the words that the model knows, which says less.
 """
 
 import gzip
-import json
 import os
-import statistics
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -23,13 +20,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.timing import SHARED
+from bench.timing import SHARED, by_size, in_turn, peak_memory_mb, rate_table, rates, report, size_table
 from metaclip.config import Extract
 from metaclip.fasttext_model import read_model
 from metaclip.language import LanguageIdentifier, find_model
 from metaclip.wat import read_wat
 
-TURNS = 7
+TURNS = 5
 TEXTS = 8192
 START = """
 import sys, time
@@ -88,65 +85,52 @@ def measure() -> dict[str, Any]:
         "model_mb": sum(array.nbytes for array in read_model(path).tables) / 1e6,
         "new_process": dict(zip(names, map(float, process.stdout.split()), strict=True)),
     }
-    for name, texts in pools.items():
-        result[name] = _compare(identifier, predict, texts)
-    distinct = pa.array(next(iter(pools.values()))).unique()
-    result["seconds_by_size"] = {}
-    for times in (1, 4, 16):
+    result["pools"] = {name: _compare(identifier, predict, texts) for name, texts in pools.items()}
+    distinct = list(dict.fromkeys(next(iter(pools.values()))))
+
+    def prepare(size: int) -> Callable[[], Any]:
         # Numbered, so that no text repeats.
-        many = pa.array([f"{text} {i}" for i in range(times) for text in distinct.to_pylist()])
-        turns = [_seconds(lambda many=many: identifier.identify_array(many)) for _ in range(TURNS)]
-        result["seconds_by_size"][f"{times}x"] = statistics.median(turns)
+        many = pa.array([f"{distinct[i % len(distinct)]} {i}" for i in range(size)])
+        return lambda: identifier.identify_array(many)
+
+    result["by_size"] = by_size([times * len(distinct) for times in (1, 4, 16)], prepare)
+    result["peak_memory_mb"] = peak_memory_mb()
     return result
+
+
+def show(result: dict[str, Any]) -> str:
+    """Return the figures as text."""
+    text = "".join(
+        rate_table(f"{name}: texts/s, {pool['texts']:,} texts, {pool['distinct']:,} distinct", pool["rates"], "kernel")
+        for name, pool in result["pools"].items()
+    )
+    text += size_table("language id against the number of texts", result["by_size"])
+    return text + f"model {result['model_mb']:.1f} MB; peak memory {result['peak_memory_mb']} MB\n"
 
 
 def _compare(identifier: LanguageIdentifier, predict: Callable[..., Any], texts: list[str]) -> dict[str, Any]:
     array = pa.array(texts)
     work: dict[str, Callable[[], Any]] = {
         "kernel": lambda: identifier.identify_array(array),
-        "from_list": lambda: identifier.identify(texts),
-        "predict": lambda: [predict(text + "\n", 1, 0.0, "strict")[0] for text in texts],
-        "detect": lambda: [ftlangdetect.detect(text.replace("\n", " "), low_memory=True) for text in texts],
+        "kernel, from a list": lambda: identifier.identify(texts),
+        "fastText's predict": lambda: [predict(text + "\n", 1, 0.0, "strict")[0] for text in texts],
+        "fasttext-langdetect": lambda: [
+            ftlangdetect.detect(text.replace("\n", " "), low_memory=True) for text in texts
+        ],
     }
     labels, scores = work["kernel"]()
-    expected = work["predict"]()
+    expected = work["fastText's predict"]()
     if [f"__label__{label}" for label in labels.to_pylist()] != [label for _, label in expected]:
         raise AssertionError("the labels are not fastText's")
     worst = np.abs(scores - np.minimum(np.array([score for score, _ in expected], np.float32), 1)).max()
-    seconds: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(TURNS):
-        for name, call in work.items():
-            seconds[name].append(_seconds(call))
-    ours = statistics.median(seconds["kernel"])
-    rates = {
-        name: {
-            "texts_per_second": round(len(texts) / statistics.median(turns)),
-            "slowest_and_fastest": [round(len(texts) / max(turns)), round(len(texts) / min(turns))],
-            "kernel_is_faster_by": round(statistics.median(turns) / ours, 2),
-        }
-        for name, turns in seconds.items()
+    return {
+        "texts": len(texts),
+        "distinct": len(set(texts)),
+        "bytes_per_text": array.nbytes / len(texts),
+        "largest_difference_of_scores": float(worst),
+        "rates": rates(in_turn(work, TURNS), len(texts), "kernel", 0),
     }
-    sizes = {"texts": len(texts), "distinct": len(set(texts)), "bytes_per_text": array.nbytes / len(texts)}
-    return {**sizes, "largest_difference_of_scores": float(worst), **rates}
-
-
-def _seconds(call: Callable[[], Any]) -> float:
-    start = time.process_time()
-    call()
-    return time.process_time() - start
-
-
-def table(result: dict[str, Any]) -> str:
-    lines = [f"{'texts/s, medians':<18}{'kernel':>12}{'from a list':>12}{'predict':>12}{'detect':>12}"]
-    for name, pool in result.items():
-        if isinstance(pool, dict) and "kernel" in pool:
-            rates = [pool[one] for one in ("kernel", "from_list", "predict", "detect")]
-            lines.append(f"{name:<18}" + "".join(f"{rate['texts_per_second']:>12,}" for rate in rates))
-            lines.append(f"{'':<18}" + "".join(f"{'1/' + str(rate['kernel_is_faster_by']):>12}" for rate in rates))
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    measured = measure()
-    print(json.dumps(measured, indent=2))
-    print(table(measured))
+    report(measure, show)

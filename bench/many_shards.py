@@ -5,7 +5,6 @@ Seconds, and the memory that each step adds at its peak. One crawl of Common Cra
 one WAT file; 90 crawls make some 2,700 partitions.
 """
 
-import json
 import multiprocessing
 import sys
 import tempfile
@@ -20,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from bench.stages import make_metadata
-from bench.timing import peak_memory_mb, table
+from bench.timing import peak_memory_mb, report, table
 from metaclip.config import Config, parse_config
 from metaclip.crawl import list_shards
 from metaclip.csr import add_tally
@@ -182,7 +181,4 @@ def _bytes(store: Store, reference: Reference) -> int:
 
 
 if __name__ == "__main__":
-    measured = measure(*map(int, sys.argv[1:]))
-    sys.stderr.write(show(measured))
-    json.dump(measured, sys.stdout, indent=1)
-    sys.stdout.write("\n")
+    report(lambda: measure(*map(int, sys.argv[1:])), show)

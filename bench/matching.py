@@ -1,8 +1,10 @@
 """Measure the matcher against Aho-Corasick on the same texts: `python -m bench.matching`.
 
 Both give the sorted, distinct ids of every text; Aho-Corasick (pyahocorasick) searches the spaced
-text for the padded entries, as MetaCLIP does. One core, times are the best of a few turns. Without
-the shared data, texts and entries are drawn from made-up words, which says less.
+text for the padded entries, as MetaCLIP does; so does the definition, which asks for every entry of
+every text and is timed on a few. Texts a second of computing on one core, medians of a few turns with
+the lowest and highest, and cost against size. Without the shared data, texts and entries are drawn from
+made-up words, which says less.
 """
 
 import gzip
@@ -11,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.timing import SHARED, best_seconds
+from bench.timing import SHARED, by_size, in_turn, peak_memory_mb, rate_table, rates, report, size_table, timed
 from metaclip.matching import Matcher
-from metaclip.text import space_text
+from metaclip.text import match_by_definition, space_text
+
+BY_DEFINITION = 20
+SIZES = (5_000, 20_000, 80_000)
 
 START = """
 import sys, time
@@ -77,12 +83,30 @@ def measure() -> dict[str, Any]:
         names = ("import_seconds", "load_seconds", "first_match_seconds")
         result["new_process"] = dict(zip(names, map(float, process.stdout.split()), strict=True))
         matcher = Matcher.load(path)
-        for name, texts in pools.items():
-            result[name] = _compare(matcher, automaton, texts)
+        result["pools"] = {name: _compare(matcher, automaton, entries, texts) for name, texts in pools.items()}
+        distinct = list(dict.fromkeys(next(iter(pools.values()))))
+
+        def prepare(size: int) -> Callable[[], Any]:
+            # Numbered, so that no text repeats.
+            many = pa.array([f"{distinct[i % len(distinct)]} {i}" for i in range(size)])
+            return lambda: matcher.match(many)
+
+        result["by_size"] = by_size(SIZES, prepare)
+    result["peak_memory_mb"] = peak_memory_mb()
     return result
 
 
-def _compare(matcher: Matcher, automaton: Any, texts: list[str]) -> dict[str, Any]:
+def show(result: dict[str, Any]) -> str:
+    """Return the figures as text."""
+    text = ""
+    for name, pool in result["pools"].items():
+        title = f"{name}: texts/s, {pool['texts']:,} texts, {result['entries']:,} entries"
+        text += rate_table(f"{title}, {pool['matches_per_text']:.1f} matches each", pool["rates"], "matcher")
+    text += size_table("matching against the number of texts", result["by_size"])
+    return text + f"table {result['table_mb']:.0f} MB; peak memory, automaton included, {result['peak_memory_mb']} MB\n"
+
+
+def _compare(matcher: Matcher, automaton: Any, entries: list[str], texts: list[str]) -> dict[str, Any]:
     array = pa.array(texts)
 
     def with_automaton() -> list[list[int]]:
@@ -91,18 +115,20 @@ def _compare(matcher: Matcher, automaton: Any, texts: list[str]) -> dict[str, An
     _, ids = matcher.match(array)
     if ids.tolist() != [i for found in with_automaton() for i in found]:
         raise AssertionError("the two do not agree")
-    ours, from_list, theirs = best_seconds(
-        lambda: matcher.match(array), lambda: matcher.match(texts), with_automaton, repeats=3
+    clocks = in_turn(
+        {
+            "matcher": lambda: matcher.match(array),
+            "matcher, from a list": lambda: matcher.match(texts),
+            "pyahocorasick": with_automaton,
+        },
+        repeats=3,
     )
-    return {
-        "texts": len(texts),
-        "matches_per_text": len(ids) / len(texts),
-        "texts_per_second": len(texts) / ours,
-        "texts_per_second_from_list": len(texts) / from_list,
-        "aho_corasick_texts_per_second": len(texts) / theirs,
-        "ratio": theirs / ours,
-    }
+    figures = rates(clocks, len(texts), "matcher", 0)
+    few = texts[:BY_DEFINITION]
+    slow = rates({"definition": [timed(lambda: match_by_definition(entries, few))]}, len(few), "definition", 2)
+    slow["definition"]["ratio"] = round(figures["matcher"]["median"] / slow["definition"]["median"])
+    return {"texts": len(texts), "matches_per_text": len(ids) / len(texts), "rates": figures | slow}
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(), indent=2))
+    report(measure, show)

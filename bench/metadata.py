@@ -28,7 +28,7 @@ import numpy as np
 import psutil
 import pyarrow.parquet as pq
 
-from bench.timing import SHARED, Clock, timed
+from bench.timing import SHARED, Clock, report, table, timed
 from metaclip.metadata.bzip2 import read_blocks
 from metaclip.metadata.dump import read_articles
 from metaclip.metadata.ngrams import NgramCounter
@@ -340,5 +340,17 @@ def measure() -> dict[str, Any]:
     }
 
 
+def show(result: dict[str, Any]) -> str:
+    """Return the figures as text."""
+    core = {name: round(rate, 2) for name, rate in result["one_core"].items()}
+    others = {name: round(rate, 2) for name, rate in result["alternatives"].items()}
+    text = table("of one dump, one core", ("", "MB, or MB of XML a second"), list(core.items()))
+    text += table("what is there for each step", ("", "MB of XML a second"), list(others.items()))
+    sizes = result["memory_at_a_budget_of_64_mb"]
+    names = ("million_words", "count_seconds", "merge_seconds", "spills", "peak_mb")
+    rows = [[round(one[name], 1) for name in names] for one in sizes]
+    return text + table("counting at a budget of 64 MB", [name.replace("_", " ") for name in names], rows)
+
+
 if __name__ == "__main__":
-    print(json.dumps(measure(), indent=2))
+    report(measure, show)

@@ -2,14 +2,16 @@
 
 Without the shared data it takes the demo's crawl and list of entries. Figures are seconds for each MB
 of gzipped input, medians of several turns with the lowest and the highest; `cpu` leaves out what other
-programs on the machine take. The yardsticks take their turns in the same run: decompression of the
-same files by zlib and by isal, and cc2dataset's extraction (no language id, no matching, nothing
-written) where `BENCH_CC2DATASET_PYTHON` names a Python that has it.
+programs on the machine take, and ratios are of these. `shards` is extract and match: all that is done
+for each file, and so what a large pool costs; in a pool as small as this one the stages behind them
+mostly pay for the list of entries. The yardsticks take their turns in the same run: decompression of
+the same files by zlib and by isal, MetaCLIP's approach in plain Python (`bench.plain_pipeline`), and
+cc2dataset's extraction (no language id, no matching, nothing written) where `BENCH_CC2DATASET_PYTHON`
+names a Python that has it.
 """
 
-import json
 import multiprocessing
-import sys
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -17,26 +19,31 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from bench.stages import STAGES, Pool, configure, entry_list, make_metadata, run_shard, run_stages
-from bench.timing import SHARED, Clock, peak_memory_mb, ranges, spread, table, timed
+from bench.crawl_files import KINDS, crawl_files
+from bench.plain_pipeline import PlainPipeline
+from bench.stages import STAGES, configure, entry_list, make_metadata, run_shard, run_stages
+from bench.timing import Clock, peak_memory_mb, ranges, report, spread, table, timed
 from bench.yardsticks import cc2dataset_seconds, decompress_isal, decompress_zlib
-from metaclip.demo import write_demo_crawl
+from metaclip.entries import load_entries
+from metaclip.language import find_model
 from metaclip.manifest import Reference
 
-KINDS = ("wat", "warc")
 REPEATS = 5
+SHARDS = ("extract", "match")
+TOTALS = ("shards", "all stages")
+PLAIN = "MetaCLIP's way in plain Python"
 
 
 def measure(repeats: int = REPEATS, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
+    os.environ["FTLANG_CACHE"] = str(find_model().parent)  # where the plain pipeline's detector looks
     with tempfile.TemporaryDirectory() as folder:
-        crawl, pattern = SHARED / "crawl", "*.gz"
-        if not SHARED.exists():
-            crawl, pattern = Path(folder) / "crawl", "*[!1245].warc*.gz"
-            write_demo_crawl(crawl)
-        results = {
-            kind: _measure_kind(sorted((crawl / kind).glob(pattern)), Path(folder) / kind, repeats) for kind in kinds
-        }
-    return {"entries": entry_list().name, **results, "peak_memory_mb": peak_memory_mb()}
+        files = crawl_files(Path(folder), tuple(kinds))
+        results = {kind: _measure_kind(files[kind], Path(folder) / kind, repeats) for kind in kinds}
+        peak = peak_memory_mb()
+        plain = PlainPipeline(load_entries(str(entry_list())).entries)
+        for kind in kinds:
+            _add_yardsticks(results[kind], files[kind], kind, plain, Path(folder), repeats)
+    return {"entries": entry_list().name, **results, "peak_memory_mb": peak}
 
 
 def show(result: dict[str, Any]) -> str:
@@ -44,10 +51,13 @@ def show(result: dict[str, Any]) -> str:
     text = ""
     for kind in (kind for kind in KINDS if kind in result):
         found = result[kind]
-        rows = ranges({**found["seconds_per_mb"], **found["yardsticks_seconds_per_mb"]})
+        figures = {**found["seconds_per_mb"], **found["yardsticks_seconds_per_mb"]}
+        rows = ranges({name: one for name, one in figures.items() if name.endswith("cpu") or name in TOTALS})
         text += table(f"{kind}: seconds for a gzipped MB, one core", ("", "median", "lowest", "highest"), rows)
-        text += table("", ("all stages to", "ratio"), list(found["ratios"].items()))
+        ratios = [[name, *one.values()] for name, one in found["times_as_fast"].items()]
+        text += table("", ("so many times as fast as", *TOTALS), ratios)
         text += table("", ("processes", "MB/s", "lowest", "highest"), ranges(found["processes_mb_per_second"]))
+        text += f"two processes give {found['speed_up']} times what one gives\n\n"
     return f"{text}peak memory {result['peak_memory_mb']} MB\n"
 
 
@@ -55,44 +65,56 @@ def _measure_kind(files: list[Path], folder: Path, repeats: int) -> dict[str, An
     megabytes = sum(path.stat().st_size for path in files) / 1e6
     config = configure(files, folder)
     metadata = make_metadata(config)
-    pools, zlib, isal, others = list[Pool](), list[Clock](), list[Clock](), list[float]()
     run_stages(config, metadata)
+    pools, zlib, isal = [], list[Clock](), list[Clock]()
     for _ in range(repeats):
         pools.append(run_stages(config, metadata))
         zlib.append(timed(lambda: decompress_zlib(files)))
         isal.append(timed(lambda: decompress_isal(files)))
-        if "wat" in files[0].name and (found := cc2dataset_seconds(files)):
-            others.append(found[0])
-    whole = [sum(clock.wall for clock in pool.clocks.values()) for pool in pools]
-    whole_cpu = [sum(clock.cpu for clock in pool.clocks.values()) for pool in pools]
-    yardsticks = {
-        "zlib": [clock.wall for clock in zlib],
-        "isal": [clock.wall for clock in isal],
-        "zlib, cpu": [clock.cpu for clock in zlib],
-        "isal, cpu": [clock.cpu for clock in isal],
-    }
-    if others:
-        yardsticks["cc2dataset, cpu"] = others
-    figures = {stage: [pool.clocks[stage].wall for pool in pools] for stage in STAGES}
-    figures |= {"all stages": whole, "extract, cpu": [pool.clocks["extract"].cpu for pool in pools]}
-    figures |= {"all stages, cpu": whole_cpu}
-    per_mb = {name: spread([value / megabytes for value in values]) for name, values in (figures | yardsticks).items()}
-    cpu = per_mb["all stages, cpu"]["median"]
+    clocks: dict[str, list[Clock]] = {stage: [pool.clocks[stage] for pool in pools] for stage in STAGES}
+    for name, stages in zip(TOTALS, (SHARDS, STAGES), strict=True):
+        clocks[name] = [
+            Clock(sum(pool.clocks[one].wall for one in stages), sum(pool.clocks[one].cpu for one in stages))
+            for pool in pools
+        ]
+    processes = {str(count): _throughput(files, folder, metadata, count, repeats) for count in (1, 2)}
     return {
         "gzipped_mb": round(megabytes, 3),
         "pairs": pools[0].pairs,
+        "matched": pools[0].matched,
         "unique": pools[0].unique,
         "curated": pools[0].curated,
-        "seconds_per_mb": {name: per_mb[name] for name in figures},
-        "yardsticks_seconds_per_mb": {name: per_mb[name] for name in yardsticks},
-        "ratios": {
-            name.removesuffix(", cpu"): round(cpu / per_mb[name]["median"], 2)
-            for name in yardsticks
-            if name.endswith("cpu")
-        },
-        "processes_mb_per_second": {
-            str(count): _throughput(files, folder, metadata, count, repeats) for count in (1, 2)
-        },
+        "stored_bytes": pools[0].stored_bytes,
+        "seconds_per_mb": _seconds_per_mb(clocks, megabytes),
+        "yardsticks_seconds_per_mb": _seconds_per_mb({"zlib": zlib, "isal": isal}, megabytes),
+        "processes_mb_per_second": processes,
+        "speed_up": round(processes["2"]["median"] / processes["1"]["median"], 2),
+    }
+
+
+def _seconds_per_mb(clocks: dict[str, list[Clock]], megabytes: float) -> dict[str, Any]:
+    wall = {name: spread([clock.wall / megabytes for clock in turns]) for name, turns in clocks.items()}
+    cpu = {f"{name}, cpu": spread([clock.cpu / megabytes for clock in turns]) for name, turns in clocks.items()}
+    return wall | cpu
+
+
+def _add_yardsticks(
+    result: dict[str, Any], files: list[Path], kind: str, plain: PlainPipeline, folder: Path, repeats: int
+) -> None:
+    """Add other programs, and how long this one takes beside all yardsticks."""
+    figures = result["yardsticks_seconds_per_mb"]
+    megabytes = result["gzipped_mb"]
+    clocks = [timed(lambda: plain.run(files, kind, folder / "plain.jsonl")) for _ in range(repeats + 1)]
+    figures |= _seconds_per_mb({PLAIN: clocks[1:]}, megabytes)
+    if kind == "wat":
+        others = [found[0] / megabytes for _ in range(repeats) if (found := cc2dataset_seconds(files))]
+        if others:
+            figures["cc2dataset, extraction alone, cpu"] = spread(others)
+    ours = result["seconds_per_mb"]
+    result["times_as_fast"] = {
+        name.removesuffix(", cpu"): {part: round(one["median"] / ours[f"{part}, cpu"]["median"], 2) for part in TOTALS}
+        for name, one in figures.items()
+        if name.endswith(", cpu")
     }
 
 
@@ -112,7 +134,4 @@ def _throughput(files: list[Path], folder: Path, metadata: Reference, processes:
 
 
 if __name__ == "__main__":
-    measured = measure()
-    sys.stderr.write(show(measured))
-    json.dump(measured, sys.stdout, indent=1)
-    sys.stdout.write("\n")
+    report(measure, show)

@@ -2,14 +2,10 @@
 
 A pool of generated pairs goes through all stages once. Then the curate stage runs at several t, and
 the yardstick reads the same prefix with pyarrow and writes the same rows, with no hash, no count of
-entries and no manifest. One core; times are medians of a few turns, taken in turn.
+entries and no manifest. One core; times are of computing, medians of a few turns, taken in turn.
 """
 
-import json
-import statistics
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bench.timing import in_turn, peak_memory_mb, report, spread, table
 from metaclip.config import Config, parse_config
 from metaclip.demo import ENTRIES
 from metaclip.entries import load_entries
@@ -32,49 +29,73 @@ from metaclip.stages.match import MatchJob
 from metaclip.stages.partition import PartitionJob
 from metaclip.store import Store
 
-PAIRS, WORDS, REPEATS = 400_000, 9, 5
+PAIRS, WORDS, REPEATS = 400_000, 9, 3
 LADDER = (20.0, 200.0, 2000.0, float("inf"))
 
 
 def measure() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _write_pairs(folder / "pairs.parquet")
-        store, balanced = _balanced(_config(folder))
-        return {"pairs": balanced.rows, "sets": [_measure_t(store, balanced, t, folder) for t in LADDER]}
+        write_pairs(folder / "pairs.parquet")
+        store, balanced = _balanced(folder)
+        sets = [_measure_t(store, balanced, t, folder) for t in LADDER]
+        return {"pairs": balanced.rows, "sets": sets, "peak_memory_mb": peak_memory_mb()}
 
 
-def _balanced(config: Config) -> tuple[Store, Reference]:
-    """Do all that comes before a t, in one partition."""
+def show(result: dict[str, Any]) -> str:
+    """Return the figures as text."""
+    rows = [
+        [
+            *(one["t"], f"{one['kept']:,}", *one["curate_seconds"].values(), *one["read_and_write_seconds"].values()),
+            *(one["ratio"], one["microseconds_a_kept_row"]),
+        ]
+        for one in result["sets"]
+    ]
+    columns = ("t", "kept", "curate, s", "lowest", "highest", "plain, s", "lowest", "highest", "ratio", "µs a row kept")
+    title = f"another t for {result['pairs']:,} pairs, against reading and writing its rows"
+    return table(title, columns, rows) + f"peak memory {result['peak_memory_mb']} MB\n"
+
+
+def extracted(folder: Path) -> tuple[Store, Reference, Reference, Config]:
+    """Return the store with one extracted shard of the pairs in `folder`, the shard and the metadata."""
+    config = _config(folder)
     store = Store(config.storage)
     metadata = metadata_plan(config).job.run(store)
     (shard,) = list_shards(config.source)
-    matched = MatchJob(extract_job(config, tuple(shard)).run(store), metadata, config.match).run(store)
+    return store, extract_job(config, tuple(shard)).run(store), metadata, config
+
+
+def _balanced(folder: Path) -> tuple[Store, Reference]:
+    """Do all that comes before a t, in one partition."""
+    store, shard, metadata, config = extracted(folder)
+    matched = MatchJob(shard, metadata, config.match).run(store)
     unique = DedupJob(PartitionJob((matched,), PAIRS).run(store), 0, 1).run(store)
     return store, BalanceJob(unique, CountJob((unique,), metadata).run(store), 0).run(store)
 
 
 def _measure_t(store: Store, balanced: Reference, t: float, folder: Path) -> dict[str, Any]:
-    ours, plain = [], []
+    # Another file size is another set, so nothing is found in the store.
+    turns = iter(range(1_000_000, 2_000_000))
     rows = 0
-    for turn in range(REPEATS):
-        # Another file size is another set, so nothing is found in the store.
-        job = CuratedSetJob((balanced,), t, 1_000_000 + turn)
-        started = time.perf_counter()
-        part = job.parts()[0].run(store)
+
+    def curate() -> None:
+        nonlocal rows
+        job = CuratedSetJob((balanced,), t, next(turns))
+        rows = job.parts()[0].run(store).rows
         job.run(store)
-        ours.append(time.perf_counter() - started)
-        started = time.perf_counter()
-        rows = _plain(store.open_parquet(balanced, "pairs.parquet"), t, folder / "plain.parquet")
-        plain.append(time.perf_counter() - started)
-        assert rows == part.rows
-    ratio = statistics.median(a / b for a, b in zip(ours, plain, strict=True))
+
+    def plainly() -> None:
+        assert rows == _plain(store.open_parquet(balanced, "pairs.parquet"), t, folder / "plain.parquet")
+
+    clocks = in_turn({"curate": curate, "plain": plainly}, REPEATS)
+    ours, plain = (spread([clock.cpu for clock in clocks[name]], 3) for name in ("curate", "plain"))
     return {
         "t": str(t),
         "kept": rows,
-        "curate_seconds": round(statistics.median(ours), 3),
-        "read_and_write_seconds": round(statistics.median(plain), 3),
-        "ratio": round(ratio, 2),
+        "curate_seconds": ours,
+        "read_and_write_seconds": plain,
+        "ratio": round(ours["median"] / plain["median"], 2),
+        "microseconds_a_kept_row": round(1e6 * ours["median"] / rows, 2),
     }
 
 
@@ -91,7 +112,7 @@ def _plain(file: pq.ParquetFile, t: float, target: Path) -> int:
     return rows
 
 
-def _write_pairs(path: Path) -> None:
+def write_pairs(path: Path) -> None:
     """Write captions whose words follow Zipf's law, as words of captions do."""
     rng = np.random.default_rng(0)
     words = np.array([entry for entry in load_entries(str(ENTRIES)).entries if " " not in entry])
@@ -114,5 +135,4 @@ def _config(folder: Path) -> Config:
 
 
 if __name__ == "__main__":
-    json.dump(measure(), sys.stdout, indent=1)
-    sys.stdout.write("\n")
+    report(measure, show)

@@ -7,13 +7,13 @@ three counts. Requests are counted in a further run through a proxy, which takes
 import json
 import logging
 import os
-import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from bench.timing import report, table
 from metaclip.config import Config, parse_config
 from metaclip.demo import ENTRIES
 from tests.s3 import S3Server, free_ports, running
@@ -83,7 +83,14 @@ def _config(source: Path, root: str) -> Config:
     )
 
 
+def show(result: dict[str, Any]) -> str:
+    """Return the figures as text."""
+    names = ("first_seconds", "rerun_seconds", "requests", "GET", "HEAD", "PUT", "listings")
+    rows = [[place, *(result[place].get(name, "") for name in names)] for place in ("folder", "s3")]
+    title = f"{result['shards']} shards, all of which stand: S3 takes {result['s3_to_folder']} times a folder's time"
+    return table(title, ("", *(name.replace("_", " ") for name in names)), rows)
+
+
 if __name__ == "__main__":
     logging.disable(logging.WARNING)
-    json.dump(measure(), sys.stdout, indent=1)
-    sys.stdout.write("\n")
+    report(measure, show)

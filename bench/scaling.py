@@ -4,9 +4,7 @@ Each size is run by a process of its own, so that its peak of memory is its own;
 one file. Seconds are of computing (CPU), for each MB of gzipped input: level where cost is linear.
 """
 
-import json
 import multiprocessing
-import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -15,7 +13,7 @@ from typing import Any
 
 from bench.make_crawl import make_crawl
 from bench.stages import STAGES, configure, entry_list, make_metadata, run_stages
-from bench.timing import peak_memory_mb, spread, table
+from bench.timing import peak_memory_mb, report, spread, table
 from metaclip.manifest import Reference
 
 KINDS = ("wat", "warc")
@@ -80,7 +78,4 @@ def _run(files: list[Path], pool: Path, metadata: Reference, repeats: int) -> di
 
 
 if __name__ == "__main__":
-    measured = measure()
-    sys.stderr.write(show(measured))
-    json.dump(measured, sys.stdout, indent=1)
-    sys.stdout.write("\n")
+    report(measure, show)

@@ -5,7 +5,6 @@ little. Tasks a second and memory on a local folder and on a real S3 server (Sea
 nothing stands and then when everything does.
 """
 
-import json
 import os
 import shutil
 import sys
@@ -20,6 +19,7 @@ from unittest.mock import patch
 import psutil
 from prefect import flow
 
+from bench.timing import report, table
 from flows.local_server import prefect_api
 from flows.match import match_shards
 from flows.metadata import metadata_stage
@@ -132,6 +132,14 @@ def _config(files: list[str], root: str) -> Config:
     )
 
 
+def show(result: dict[str, Any]) -> str:
+    """Return the figures as text."""
+    runs = {f"{place}, {run}": result[place][run] for place in ("local", "s3") for run in ("first", "rerun")}
+    columns = ("", *(name.replace("_", " ") for name in next(iter(runs.values()))))
+    title = f"{result['shards']} shards, {result['processes']} processes: a rerun on S3 takes"
+    rows = [[name, *one.values()] for name, one in runs.items()]
+    return table(f"{title} {result['rerun_s3_to_local']} times a folder's time", columns, rows)
+
+
 if __name__ == "__main__":
-    json.dump(measure(*map(int, sys.argv[1:])), sys.stdout, indent=1)
-    sys.stdout.write("\n")
+    report(lambda: measure(*map(int, sys.argv[1:])), show)

@@ -45,8 +45,11 @@ class Pool:
 
     clocks: dict[str, Clock]
     pairs: int
+    matched: int
     unique: int
     curated: int
+    stored_bytes: dict[str, int]
+    """Bytes of the rows of each stage that writes any."""
 
 
 def run_stages(config: Config, metadata: Reference) -> Pool:
@@ -68,7 +71,18 @@ def run_stages(config: Config, metadata: Reference) -> Pool:
     balanced = timed("balance", lambda: BalanceJob(unique, counts, 0).run(store))
     whole = CuratedSetJob((balanced,), config.balance.threshold, config.curate.rows_per_file)
     curated = timed("curate", lambda: whole.parts()[0].run(store))
-    return Pool(clocks, sum(one.rows for one in extracted), unique.rows, curated.rows)
+    written = {"extract": extracted, "match": matched, "dedup": [unique], "balance": [balanced], "curate": [curated]}
+    stored = {
+        stage: sum(
+            file.bytes
+            for one in outputs
+            for file in store.manifest(one.manifest).files
+            if file.name.endswith(".parquet")
+        )
+        for stage, outputs in written.items()
+    }
+    rows = (sum(one.rows for one in outputs) for outputs in (extracted, matched))
+    return Pool(clocks, *rows, unique.rows, curated.rows, stored)
 
 
 def run_shard(storage: str, files: Sequence[Path], shard: int, metadata: Reference) -> int:

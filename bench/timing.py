@@ -1,9 +1,11 @@
 """Timing for the scripts of this folder."""
 
+import json
 import os
 import re
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +37,69 @@ def timed(work: Callable[[], Any]) -> Clock:
     start = Clock.now()
     work()
     return start.since()
+
+
+def in_turn(work: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, list[Clock]]:
+    """Return what each callable takes, `repeats` times; they take turns, so that all meet the same machine.
+
+    Each is called once before, for nothing: what is compiled, loaded or cached then stays out.
+    """
+    for call in work.values():
+        call()
+    clocks: dict[str, list[Clock]] = {name: [] for name in work}
+    for _ in range(repeats):
+        for name, call in work.items():
+            clocks[name].append(timed(call))
+    return clocks
+
+
+def rates(clocks: Mapping[str, Sequence[Clock]], amount: float, ours: str, digits: int = 1) -> dict[str, Any]:
+    """Return for each callable its median, lowest and highest rate, and how much faster `ours` is than it.
+
+    A rate is `amount` for each second of computing, which leaves out what other programs take.
+    """
+    seconds = {name: statistics.median(clock.cpu for clock in turns) for name, turns in clocks.items()}
+    return {
+        name: {
+            **spread([amount / max(clock.cpu, 1e-9) for clock in turns], digits),
+            "ratio": round(seconds[name] / seconds[ours], 2),
+        }
+        for name, turns in clocks.items()
+    }
+
+
+def rate_table(title: str, figures: Mapping[str, Mapping[str, float]], ours: str) -> str:
+    """Return what `rates` gives as text."""
+    rows = [[name, *(f"{one[key]:,}" for key in ("median", "low", "high", "ratio"))] for name, one in figures.items()]
+    return table(title, ("", "median", "lowest", "highest", f"{ours} is faster by"), rows)
+
+
+def by_size(sizes: Sequence[int], prepare: Callable[[int], Callable[[], Any]], repeats: int = 3) -> dict[str, Any]:
+    """Return seconds of computing by size, for each of the size, and relative to the smallest: 1 is linear."""
+    result: dict[str, Any] = {}
+    for size in sizes:
+        clocks = in_turn({"work": prepare(size)}, repeats)["work"]
+        seconds = statistics.median(clock.cpu for clock in clocks)
+        first = next(iter(result.values()), {"for_each": seconds / size})["for_each"]
+        result[str(size)] = {"seconds": seconds, "for_each": seconds / size, "to_smallest": seconds / size / first}
+    return result
+
+
+def size_table(title: str, figures: Mapping[str, Mapping[str, float]]) -> str:
+    """Return what `by_size` gives as text."""
+    rows = [
+        [f"{int(size):,}", f"{one['seconds']:.4f}", f"{1e6 * one['for_each']:.3f}", f"{one['to_smallest']:.2f}"]
+        for size, one in figures.items()
+    ]
+    return table(title, ("size", "seconds", "µs for each", "to the smallest"), rows)
+
+
+def report(measure: Callable[[], Any], show: Callable[[Any], str]) -> None:
+    """Measure, then print the table to standard error and JSON to standard output."""
+    measured = measure()
+    sys.stderr.write(show(measured))
+    json.dump(measured, sys.stdout, indent=1)
+    sys.stdout.write("\n")
 
 
 def spread(values: Sequence[float], digits: int = 5) -> dict[str, float]:

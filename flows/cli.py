@@ -136,13 +136,10 @@ def rebalance(
             raise ConfigError("--as names the survivors' pool: give --survivors too")
         with _prefect(as_json):
             from flows.rebalance import rebalance as flow
-            from flows.rebalance import rebalance_survivors
 
-            wanted = (threshold, target_pairs, tail_share, seed)
-            if survivors:
-                summary = rebalance_survivors(pool, storage, survivors, *wanted, survivors_name=name)
-            else:
-                summary = flow(pool, storage, *wanted)
+            summary = flow(
+                pool, storage, threshold, target_pairs, tail_share, seed, survivors=survivors, survivors_name=name
+            )
         _show(summary, as_json)
 
 

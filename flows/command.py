@@ -12,6 +12,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from flows import display
+from flows.terminal import visible
 from metaclip.config import Threshold, parse_t
 from metaclip.errors import ConfigError, MetaclipError
 
@@ -46,10 +47,17 @@ def prefect(as_json: bool) -> Iterator[None]:
             watcher.reset(token)
 
 
+def _is_unforeseen(record: logging.LogRecord) -> bool:
+    """Say no to lines of Prefect with the traceback of what was raised on purpose: it comes last, as `error:`."""
+    return not (record.exc_info and isinstance(record.exc_info[1], MetaclipError))
+
+
 @contextmanager
 def errors(as_json: bool) -> Iterator[None]:
     """End with the code that an error stands for; what was raised on purpose needs no traceback."""
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_is_unforeseen)
     try:
         yield
     except MetaclipError as error:
@@ -62,5 +70,6 @@ def errors(as_json: bool) -> Iterator[None]:
 def _fail(error: MetaclipError, code: int, as_json: bool) -> NoReturn:
     if as_json:
         typer.echo(json.dumps({"error": type(error).__name__, "message": str(error)}, ensure_ascii=False))
-    typer.echo(f"error: {error}", err=True)
+    # What it names may come from the web or from a file's name.
+    typer.echo("error: " + "\n".join(map(visible, str(error).splitlines())), err=True)
     raise typer.Exit(code) from error

@@ -12,24 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.terminal import plain
+from metaclip.report.words import STEPS
 
 if TYPE_CHECKING:  # importing it brings Prefect, which takes two seconds
     from tasks.progress import Watcher
-
-STEPS = {
-    "files": "files",
-    "failed_files": "files that could not be read",
-    "records": "records",
-    "pages": "pages",
-    "images": "images",
-    "texts": "texts with an image address",
-    "pairs": "without repeats in a shard",
-    "kept_by_language": "kept by language",
-    "matched": "with a matched entry",
-    "unique": "unique over the pool",
-    "survived": "survived",
-    "curated": "curated",
-}
 
 
 @contextmanager
@@ -77,7 +63,7 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     funnel = Table("step", title="funnel")
     funnel.add_column("count", justify="right")
     for step, title in STEPS.items():
-        if step == "survived" and step not in summary["funnel"]:
+        if step == "bytes_read" or step not in summary["funnel"]:  # only survivors of another pool have all
             continue
         funnel.add_row(title, f"{summary['funnel'][step]:,}")
     console.print(funnel)
@@ -94,7 +80,8 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     entries = summary["entries"]
     console.print(
         f"{entries['with_matches']:,} of {entries['entries']:,} entries have matches; {entries['head']:,} have more"
-        f" than t = {summary['t']}."
+        f" than t = {summary['t']}.",
+        highlight=False,
     )
     if not summary["funnel"]["curated"]:
         console.print("The set is empty: see which step of the funnel loses the pairs.", style="yellow")

@@ -8,6 +8,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from flows.display import short
 from flows.terminal import plain, visible
 
 NEAR_MISSES = 20
@@ -121,7 +122,7 @@ def show_trace(found: dict[str, Any]) -> None:
         )
         console.print(plain(f"shard {copy['shard']}: {copy['text_key']} on {copy['page_url']}{state}"))
         for file in copy["files"]:
-            console.print(plain(f"  {'from' if len(copy['files']) == 1 else 'one of'} {file}"))
+            console.print(plain(f"  {'from' if len(copy['files']) == 1 else 'one of'} {short(file)}"))
     if "entries" in found:
         _print(console, _entries(found["entries"], found["t"]))
         _line(

@@ -26,8 +26,12 @@ def plan(
         list[float] | None, typer.Option(help="Find the t whose tail holds this share of matches; may be given again.")
     ] = None,
     expected: Annotated[
-        bool, typer.Option("--expected", help="Read the entry ids of all pairs where expected sizes are not known yet.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--expected/--no-expected",
+            help="Read the entry ids of all pairs where expected sizes are not known yet; by default of a small pool.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Tell how many pairs any t keeps, exactly, and which t gives a size or a tail."""

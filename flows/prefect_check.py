@@ -11,9 +11,7 @@ from prefect.settings import PREFECT_API_URL
 from metaclip.config import Config
 from metaclip.doctor import Finding
 
-DEPLOYMENTS = tuple(
-    f"{name}/{name}" for name in ("curate", "match-shards", "rebalance", "rebalance-survivors", "build-metadata")
-)
+DEPLOYMENTS = ("curate/curate", "match-shards/match-shards", "rebalance/rebalance", "build-metadata/build-metadata")
 _CHECK = "prefect"
 
 

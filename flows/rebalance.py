@@ -25,10 +25,6 @@ from tasks.progress import reporting
 from tasks.survive import read_survivors, survive
 from tasks.workers import workers_for
 
-Pairs = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(gt=0, le=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-
 
 def _run_name() -> str:
     wanted = flow_run.parameters
@@ -47,11 +43,13 @@ def rebalance(
     pool: str,
     storage: str,
     t: Threshold | None = None,
-    target_pairs: Pairs | None = None,
-    tail_share: Share | None = None,
-    seed: Seed | None = None,
+    target_pairs: Annotated[int, Field(ge=1)] | None = None,
+    tail_share: Annotated[float, Field(gt=0, le=1)] | None = None,
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None,
+    survivors: list[str] | None = None,
+    survivors_name: str | None = None,
 ) -> dict[str, Any]:
-    """Curate a finished pool at another t. Give one of t, target_pairs and tail_share.
+    """Curate a finished pool at another t, or what survived of it. Give one of t, target_pairs and tail_share.
 
     Args:
         pool: Name of the pool.
@@ -60,67 +58,25 @@ def rebalance(
         target_pairs: Instead of t: the size of the set; the smallest t that reaches it is taken.
         tail_share: Instead of t: the share of all matches, such as 0.06, that entries with at most t
             matches hold; the smallest such t is taken.
-        seed: Seed of the draws; empty for the pool's own, with which sets of growing t are nested.
+        seed: Seed of the draws; empty for the pool's own, with which sets of growing t are nested, and with
+            survivors for the one after it, whose draws do not depend on those that chose them.
+        survivors: Files, folders or globs that name what came through a download or a filter:
+            img2dataset's output (Parquet with `status`, or tar shards), or lists of uids or image
+            addresses (Parquet, JSON Lines, text, npy of dtype u8,u8). Counting starts from these pairs
+            alone, and the result becomes a pool of its own. Empty for the whole pool.
+        survivors_name: Name of that pool; empty for `<pool>-survivors`.
 
     Returns:
         The summary of the run, see `flows.run.Run.summary`.
 
     Raises:
         ConfigError: if the store has no finished pool of that name, or not one of the three is given.
-    """
-    return _rebalance(pool, storage, t, target_pairs, tail_share, seed)
-
-
-@flow(name="rebalance-survivors", flow_run_name=_run_name, task_runner=task_runner())
-def rebalance_survivors(
-    pool: str,
-    storage: str,
-    survivors: Annotated[list[str], Field(min_length=1)],
-    t: Threshold | None = None,
-    target_pairs: Pairs | None = None,
-    tail_share: Share | None = None,
-    seed: Seed | None = None,
-    survivors_name: str | None = None,
-) -> dict[str, Any]:
-    """Curate what survived of a finished pool, as a pool of its own. Give one of t, target_pairs and tail_share.
-
-    Args:
-        pool: Name of the pool.
-        storage: Root of the store that holds it: a folder, or an address such as s3://bucket/prefix.
-        survivors: Files, folders or globs that name what came through a download or a filter:
-            img2dataset's output (Parquet with `status`, or tar shards), or lists of uids or image
-            addresses (Parquet, JSON Lines, text, npy of dtype u8,u8). Counting starts from these pairs
-            alone, and the result becomes a pool of its own.
-        t: Entries with more than t matches are sampled down; `inf` keeps every matched pair.
-        target_pairs: Instead of t: the size of the set; the smallest t that reaches it is taken.
-        tail_share: Instead of t: the share of all matches, such as 0.06, that entries with at most t
-            matches hold; the smallest such t is taken.
-        seed: Seed of the draws; empty for the one after the pool's, whose draws do not depend on those
-            that chose the survivors.
-        survivors_name: Name of the survivors' pool; empty for `<pool>-survivors`.
-
-    Returns:
-        The summary of the run, see `flows.run.Run.summary`.
-
-    Raises:
-        ConfigError: as `rebalance`, or if another pool has that name.
         InputError: if the survivors cannot be read, or none of them is of this pool.
     """
-    return _rebalance(pool, storage, t, target_pairs, tail_share, seed, survivors, survivors_name)
-
-
-def _rebalance(
-    pool: str,
-    storage: str,
-    t: float | str | None,
-    target_pairs: int | None,
-    tail_share: float | None,
-    seed: int | None,
-    survivors: list[str] | None = None,
-    survivors_name: str | None = None,
-) -> dict[str, Any]:
     if sum(wanted is not None for wanted in (t, target_pairs, tail_share)) != 1:
         raise ConfigError("rebalance: give exactly one of t, target_pairs and tail_share")
+    if survivors_name and not survivors:
+        raise ConfigError("rebalance: survivors_name names the survivors' pool, but no survivors are given")
     store = Store(storage)
     record = read_record(store, pool)
     stages, origin = record["stages"], record.get("survivors_of")

@@ -298,6 +298,7 @@ def _is_compressed(head: bytes) -> bool:
 
 
 def clean_address(url: str) -> str:
+    """Return the address of a page without what some crawlers wrote around it."""
     # wget 1.19 wrote addresses in angle brackets.
     url = url.strip()
     return url.removeprefix("<").removesuffix(">").strip() if url.startswith("<") else url

@@ -14,7 +14,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from metaclip.http_message import PageError
 from metaclip.images import Attributes
-from metaclip.jit import kernel
+from metaclip.jit import frozen, kernel
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ _NOT_NESTED = frozenset(
 )
 
 
-def check_complexity(html: bytes) -> None:
+def check_complexity(html: bytes | memoryview) -> None:
     """Refuse pages whose tree would take some ten seconds or more to build.
 
     Raises:
@@ -96,7 +96,7 @@ def _count_tags(data: Any) -> Any:
     """Count `<`, in blocks short enough for a byte, which is the form that processors count fastest in."""
     count, at = 0, 0
     while at + 128 <= data.size:
-        block = np.uint8(0)
+        block: Any = np.uint8(0)
         for k in range(128):
             block = np.uint8(block + np.uint8(data[at + k] == np.uint8(0x3C)))
         count += block
@@ -107,13 +107,29 @@ def _count_tags(data: Any) -> Any:
     return count
 
 
-def _is_too_complex(html: bytes) -> bool:
-    if len(html) > 3 * _MANY_TAGS:
-        tags = _count_tags(np.frombuffer(html, np.uint8))
-        if tags > _MANY_TAGS and tags * _depth(html) > _MAX_STEPS:
+@kernel
+def _bare_window(data: Any, window: Any) -> Any:
+    """Return where the first of the windows side by side starts that lies whole in the data and has no `>`, or -1."""
+    for start in range(0, data.size - window + 1, window):
+        k = start
+        while k < start + window and data[k] != 0x3E:
+            k += 1
+        if k == start + window:
+            return start
+    return -1
+
+
+def _is_too_complex(page: bytes | memoryview) -> bool:
+    data = frozen(np.frombuffer(page, np.uint8), np.uint8)
+    if len(page) > 3 * _MANY_TAGS:
+        tags = _count_tags(data)
+        if tags > _MANY_TAGS and tags * _depth(bytes(page)) > _MAX_STEPS:
             return True
     # Text files served as HTML may hold one `<word` and no `>`: all words to the end are attributes.
-    position = 0
+    position = _bare_window(data, _WINDOW)
+    if position < 0:
+        return False
+    html = bytes(page)
     while position + _WINDOW <= len(html):
         if html.find(b">", position, position + _WINDOW) >= 0:
             position += _WINDOW

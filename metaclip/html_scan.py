@@ -25,7 +25,7 @@ class Scan:
     """bool[pages]: only a tree gets the page right, and what is said of it here does not count."""
 
 
-def scan_pages(pages: Sequence[bytes]) -> Scan:
+def scan_pages(pages: Sequence[bytes | memoryview]) -> Scan:
     """Find images, bases and robots directives in pages of UTF-8 bytes."""
     data = np.frombuffer(bytearray().join([*pages, bytes(PADDING)]), np.uint8)
     count = len(pages)

@@ -32,8 +32,8 @@ class Message(NamedTuple):
 
     headers: dict[str, list[str]]
     """Values by lower-case name, in order."""
-    body: bytes
-    """As stored: encodings not yet undone."""
+    body: bytes | memoryview
+    """As stored: encodings not yet undone; a view where the block was one."""
 
     def last(self, name: str) -> str:
         """The last value of a header, which is the one that counts where only one may stand, or ""."""
@@ -67,11 +67,13 @@ def parse_message(block: bytes | memoryview) -> Message:
         name, colon, value = line.partition(":")
         if colon:
             headers.setdefault(name.strip().lower(), []).append(value.strip())
-    return Message(headers, bytes(block[end.end() :]))
+    return Message(headers, block[end.end() :])
 
 
-def html_page(message: Message, max_bytes: int) -> bytes:
+def html_page(message: Message, max_bytes: int) -> bytes | memoryview:
     """Return the page in UTF-8, its encodings undone; undecodable bytes may remain, for the parser.
+
+    Where nothing had to be done it is (a part of) the body itself.
 
     Raises:
         PageError: `not_html`, `too_large` (more than `max_bytes` once content-decoded), or `encoding`
@@ -83,13 +85,13 @@ def html_page(message: Message, max_bytes: int) -> bytes:
         raise PageError("not_html")
     body = message.body
     if "chunked" in message.tokens("transfer-encoding"):
-        body = unchunk(body)
+        body = unchunk(bytes(body))
     for coding in reversed(message.tokens("content-encoding")):
-        body = _undo(coding, body, max_bytes)
+        body = _undo(coding, bytes(body), max_bytes)
     if len(body) > max_bytes:
         raise PageError("too_large")
     # A server's text/html is believed unless the first bytes say otherwise; no type, only if they agree.
-    if body.startswith(_BINARY) or ("/" not in media_type and not _HTML_START.match(body)):
+    if bytes(body[:8]).startswith(_BINARY) or ("/" not in media_type and not _HTML_START.match(body)):
         raise PageError("not_html")
     return to_utf8(body, content_type)
 
@@ -237,7 +239,7 @@ _PRESCAN_BYTES = 1024
 _LATE_PRESCAN_BYTES = 1 << 16
 
 
-def to_utf8(body: bytes, content_type: str = "") -> bytes:
+def to_utf8(body: bytes | memoryview, content_type: str = "") -> bytes | memoryview:
     """Return a page's bytes in UTF-8.
 
     The character set is that of the byte-order mark, else of the Content-Type header, else of a meta tag
@@ -246,26 +248,27 @@ def to_utf8(body: bytes, content_type: str = "") -> bytes:
     a page that is UTF-8 is returned as it is, and its parser does that.
     """
     for mark, label in _BYTE_ORDER_MARKS:
-        if body.startswith(mark):
+        if body[: len(mark)] == mark:
             return _transcode(body[len(mark) :], webencodings.lookup(label))
     encoding = None
     if parameter := _CHARSET_PARAMETER.search(content_type):
         encoding = _lookup(parameter[1])
-    encoding = encoding or _meta_encoding(body[:_PRESCAN_BYTES])
+    encoding = encoding or _meta_encoding(bytes(body[:_PRESCAN_BYTES]))
     if encoding is None:
+        body = bytes(body)
         if b"\x1b" in body and _ISO_2022_JP.search(body) and body.isascii():
             encoding = _lookup("iso-2022-jp")
         elif _is_utf8(body):
             return body
         else:
-            encoding = _meta_encoding(body[:_LATE_PRESCAN_BYTES])
-    return _transcode(body, encoding or _lookup(detect_encoding(body) or "") or webencodings.UTF8)
+            encoding = _meta_encoding(body[:_LATE_PRESCAN_BYTES]) or _lookup(detect_encoding(body) or "")
+    return _transcode(body, encoding or webencodings.UTF8)
 
 
-def _transcode(body: bytes, encoding: webencodings.Encoding) -> bytes:
+def _transcode(body: bytes | memoryview, encoding: webencodings.Encoding) -> bytes | memoryview:
     if encoding is webencodings.UTF8:
         return body
-    text: str = encoding.codec_info.decode(body, "replace")[0]
+    text: str = encoding.codec_info.decode(bytes(body), "replace")[0]
     return text.encode("utf-8", "replace")
 
 

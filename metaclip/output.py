@@ -136,7 +136,7 @@ def write_parquet(sink: HashingFile, schema: pa.Schema, tables: Iterator[pa.Tabl
     the time of dictionaries for all columns and less room; zstd's first level takes 2 % more room than
     its third for two thirds of the time.
     """
-    encodings = {name: "DELTA_BINARY_PACKED" for name in CLIMBING & set(schema.names)}
+    encodings = dict.fromkeys(CLIMBING & set(schema.names), "DELTA_BINARY_PACKED")
     rows = 0
     pending: list[pa.Table] = []
     held = 0

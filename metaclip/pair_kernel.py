@@ -322,13 +322,13 @@ def gather(data: Any, spans: Any, pages: Any, usable: Any, rules: Any, found: An
             fault = form
             for k in range(rules.lazy.size):
                 lazy = rules.lazy[k]
-                if (form == EMPTY or form == DATA) and spans[image, lazy, 1] > spans[image, lazy, 0]:
+                if form in (EMPTY, DATA) and spans[image, lazy, 1] > spans[image, lazy, 0]:
                     form = ODD
                     if lazy != SRCSET:
                         form, start, end, ups = _reference(
                             data, spans[image, lazy, 0], spans[image, lazy, 1], rules.characters
                         )
-            if form == EMPTY or form == DATA:
+            if form in (EMPTY, DATA):
                 faults[fault] += 1
                 rows, position = before, begin
                 continue

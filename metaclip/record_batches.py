@@ -8,11 +8,11 @@ other files from the start, `archive.read_records` is asked, and gives what was 
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,13 +25,13 @@ from metaclip.record_kernel import BLOCK, BLOCK_END, KIND, ODD, URL, URL_END, fi
 from metaclip.streams import open_stream
 from metaclip.utf8 import encode
 
-BATCH_BYTES = 1 << 20
+BATCH_BYTES = 2 << 20
 """About so much is in a batch: a fraction of what caches hold, and many records."""
 
 _MOST_BYTES = 16 << 20  # longer records are left to `read_records`, so that memory stays bounded
 _MOST_RECORDS = 4096
 _READ = 128 << 10
-_DAMAGE = (EOFError, OSError, isal_zlib.error)
+_DAMAGE: tuple[type[Exception], ...] = (EOFError, OSError, isal_zlib.error)  # type: ignore[assignment]
 _PADDING = 64
 
 
@@ -133,7 +133,8 @@ class _PlainFile:
         names, bounds = _names()
         wanted = np.array([kind in self._types for kind in kinds])
         by_kind = np.zeros(len(kinds), np.int64)
-        reader = isal_zlib._GzipReader(source, _READ)
+        # What `igzip.IGzipFile` reads with; that itself would copy everything once more.
+        reader = isal_zlib._GzipReader(source, _READ)  # type: ignore[arg-type]
         data = bytearray(2 * BATCH_BYTES + _PADDING)
         held = 0  # bytes of `data` that are filled
         found = np.empty((_MOST_RECORDS, 5), np.int64)
@@ -171,9 +172,9 @@ class _PlainFile:
                 data[: held - at] = data[at:held]
             held -= at
         self.counts["records"] = int(by_kind.sum())
-        self.counts.update(
-            {f"records.{kind}": count for kind, count in zip(kinds, by_kind.tolist(), strict=True) if count}
-        )
+        for kind, number in zip(kinds, by_kind.tolist(), strict=True):
+            if number:
+                self.counts[f"records.{kind}"] = number
         self.ended = bool(self.counts["records"])
 
 
@@ -189,8 +190,11 @@ class _Source(io.RawIOBase):
         super().__init__()
         self.bytes_read = 0
         self._path = path
-        self._stream: BinaryIO = open_stream(path)
-        self._ahead = self._read(len(GZIP_MAGIC))
+        self._stream: Any = open_stream(path)
+        # Whoever can fill memory that is given saves a copy.
+        self._fill: Callable[[Any], int] = getattr(self._stream, "readinto", self._copy)
+        head = bytearray(len(GZIP_MAGIC))
+        self._ahead = bytes(head[: self._filled(head)])
         self.is_gzip = self._ahead == GZIP_MAGIC
 
     def readable(self) -> bool:
@@ -199,19 +203,27 @@ class _Source(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer as far as it goes; 0 at the end."""
-        data = self._ahead or self._read(len(buffer))
-        self._ahead = b""
-        buffer[: len(data)] = data
-        self.bytes_read += len(data)
-        return len(data)
+        size = len(self._ahead)
+        if size:
+            buffer[:size] = self._ahead
+            self._ahead = b""
+        else:
+            size = self._filled(buffer)
+        self.bytes_read += size
+        return size
 
     def close(self) -> None:
         """Close the file."""
         self._stream.close()
         super().close()
 
-    def _read(self, size: int) -> bytes:
+    def _filled(self, buffer: Any) -> int:
         try:
-            return self._stream.read(size)
+            return self._fill(buffer)
         except OSError as error:
             raise TransportError(f"{self._path}: reading failed at byte {self.bytes_read}: {error}") from error
+
+    def _copy(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)

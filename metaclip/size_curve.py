@@ -125,5 +125,6 @@ def tail_t(counts: npt.NDArray[np.uint64], share: float) -> float:
     if not len(ordered):
         raise ConfigError("no entry has a match, so no t gives a tail")
     held = np.cumsum(ordered, dtype=np.uint64)
-    first = int(np.searchsorted(held, share * float(held[-1])))
-    return float(ordered[min(first, len(ordered) - 1)])
+    # Shares are compared, not counts: so a share that was told for some t gives that t back, to the last bit.
+    first = int(np.searchsorted(held / float(held[-1]), share))
+    return float(ordered[first])

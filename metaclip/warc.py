@@ -21,7 +21,7 @@ class HtmlPage(NamedTuple):
     """A response that is an HTML page."""
 
     url: str
-    html: bytes
+    html: bytes | memoryview
     """In UTF-8, as `http_message.html_page` gives it."""
     directives: list[str]
     """Its X-Robots-Tag headers."""
@@ -75,7 +75,7 @@ def add_pages(pages: Sequence[HtmlPage], settings: Extract, collector: PairColle
             _add_scanned(pages, scan, ready, collector)
             ready = []
             with one_page(page.url, collector.statistics):
-                tree = parse_page(page.html)
+                tree = parse_page(bytes(page.html))
                 if not _is_opted_out(page, tree.robots, settings, collector.statistics):
                     collector.add_page(page.url, tree.base, tree.images)
         elif not _is_opted_out(page, scan.robots[number], settings, collector.statistics):

@@ -4,6 +4,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from metaclip.http_message import is_html_type
 from metaclip.images import Attributes, PairBatch, PairCollector, one_page
 from metaclip.record_batches import RecordBatch, read_batches
 from metaclip.references import unescape as unescape  # tests and readers take it from here
-from metaclip.wat_kernel import PAGE, PASSED_OVER
+from metaclip.wat_kernel import CONTENT_TYPE, PAGE, PASSED_OVER
 from metaclip.wat_scan import ScannedRecords, scan
 
 _LOGGER = logging.getLogger(__name__)
@@ -95,13 +96,18 @@ def read_wat(path: str, settings: Extract, statistics: Counter[str]) -> Iterator
 def add_records(records: RecordBatch, settings: Extract, collector: PairCollector) -> None:
     """Add the pairs of WAT records as `add_metadata` does for each."""
     scanned = scan(records)
+    numbers = np.flatnonzero(scanned.kinds != PASSED_OVER)
+    kinds, told = scanned.kinds[numbers].tolist(), scanned.has_directives(numbers).tolist()
+    types = scanned.strings[numbers, CONTENT_TYPE].tolist()
     pages: list[int] = []
     urls: list[str] = []
-    for number in np.flatnonzero(scanned.kinds != PASSED_OVER).tolist():
+    for number, kind, (start, end), is_told in zip(numbers.tolist(), kinds, types, told, strict=True):
         page_url = records.url(number)
-        if scanned.kinds[number] == PAGE:
+        if kind == PAGE:
             collector.statistics["responses"] += 1
-            if not _is_refused(page_url, scanned, number, settings, collector.statistics):
+            # Hardly any page says anything to robots, or is of an unheard-of type.
+            plain = not is_told and (start < 0 or _may_be_html(bytes(records.data[start:end])))
+            if plain or not _is_refused(page_url, scanned, number, settings, collector.statistics):
                 pages.append(number)
                 urls.append(page_url)
             continue
@@ -113,7 +119,7 @@ def add_records(records: RecordBatch, settings: Extract, collector: PairCollecto
 
 def _add_scanned(urls: list[str], scanned: ScannedRecords, pages: list[int], collector: PairCollector) -> None:
     if pages:
-        collector.add_pages(urls, [scanned.base(page) for page in pages], scanned.images.select(pages))
+        collector.add_pages(urls, scanned.bases(pages), scanned.images.select(pages))
 
 
 def _is_refused(
@@ -122,7 +128,7 @@ def _is_refused(
     """Tell whether a page gives no pairs, and count why."""
     with one_page(page_url, statistics):
         reason = None
-        if not _may_be_html(scanned.content_type(record)):
+        if not _may_be_html(scanned.content_type(record).encode("utf-8", "surrogatepass")):
             reason = "not_html"
         elif settings.respect_opt_out and opts_out(scanned.directives(record)):
             reason = "opt_out"
@@ -132,8 +138,9 @@ def _is_refused(
     return True
 
 
-def _may_be_html(content_type: str) -> bool:
-    return "/" not in content_type or is_html_type(content_type)
+@lru_cache(maxsize=1024)
+def _may_be_html(content_type: bytes) -> bool:
+    return b"/" not in content_type or is_html_type(content_type.decode("utf-8", "replace"))
 
 
 def add_metadata(page_url: str, body: bytes, settings: Extract, collector: PairCollector) -> None:
@@ -175,7 +182,7 @@ def _add_page(page_url: str, response: _Response | None, settings: Extract, coll
         elif lower == "x-robots-tag":
             directives += [value] if isinstance(value, str) else value
     page = response.html_metadata
-    if page is None or not _may_be_html(content_type):
+    if page is None or not _may_be_html(content_type.encode("utf-8", "surrogatepass")):
         return "not_html"
     head = page.head or _Head()
     if settings.respect_opt_out:

@@ -1,9 +1,10 @@
 """WAT records scanned as bytes: what extraction needs of them, without an object for anything else.
 
 A record is walked once, validated as JSON (RFC 8259), and the strings of its images stay where they
-are; escapes are decoded in place once the record is known to be in order. Only what is in order is taken: a record with anything unusual about
-it (a part of another type than expected, a name twice, an escape in a name, a control character, a
-lone surrogate, deep nesting) is left to `wat.add_metadata`, which says what is right.
+are; escapes are decoded in place once the record is known to be in order. Only what is in order is
+taken: a record with anything unusual about it (a part of another type than expected, a name twice, an
+escape in a name, a control character, a lone surrogate, deep nesting) is left to `wat.add_metadata`,
+which says what is right, and finds the record as it was.
 """
 
 from typing import Any, NamedTuple

@@ -1,5 +1,6 @@
 """What extraction needs of many WAT records at once, found by `metaclip.wat_kernel`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,9 +30,15 @@ class ScannedRecords:
     strings: npt.NDArray[np.int64]
     """See `wat_kernel.Scan`; they lie in the data of `images`."""
 
-    def base(self, record: int) -> str | None:
-        """Return `Head.Base`, its character references decoded."""
-        return unescape(self._string(record, BASE))
+    def bases(self, records: Sequence[int]) -> list[str | None]:
+        """Return `Head.Base` of some records, its character references decoded."""
+        there = (self.strings[np.asarray(records), BASE, 0] >= 0).tolist()
+        return [unescape(self._string(each, BASE)) if has else None for each, has in zip(records, there, strict=True)]
+
+    def has_directives(self, records: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Tell of some records whether they say anything to robots."""
+        there: npt.NDArray[np.bool_] = self.strings[records, DIRECTIVES, 0] >= 0
+        return there
 
     def content_type(self, record: int) -> str:
         """Return the media type that the page's headers state, empty where they state none."""

@@ -7,6 +7,7 @@ from typing import Any
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from metaclip.config import Config
+from metaclip.report.words import STEPS, markdown, reason
 from metaclip.stages.report import ReportJob
 from tasks.artifacts import artifact_key
 from tasks.checkpoint import checkpointed
@@ -21,17 +22,19 @@ def report(config: Config, job: ReportJob) -> ReportJob:
 def publish(config: Config, address: str, content: Mapping[str, Any]) -> None:
     """Show a report in the run: the funnel as text, the top entries as a table, and where the whole of it is."""
     pool = config.pool
-    steps = "\n".join(f"| {step.replace('_', ' ')} | {count:,} |" for step, count in content["funnel"].items())
-    dropped = "\n".join(f"| {reason} | {count:,} |" for reason, count in content["dropped"].items())
+    steps = "\n".join(
+        f"| {name} | {content['funnel'][step]:,} |" for step, name in STEPS.items() if step in content["funnel"]
+    )
+    dropped = "\n".join(f"| {markdown(reason(name))} | {count:,} |" for name, count in content["dropped"].items())
     create_markdown_artifact(
-        f"# Pool {pool}, t = {content['t']}\n\n| step | count |\n|---|---:|\n{steps}\n\n"
-        f"## Left out\n\n| reason | count |\n|---|---:|\n{dropped}\n",
+        f"# Pool {markdown(pool)}, t = {content['t']}\n\n| step | count |\n|---|---:|\n{steps}\n\n"
+        f"## Left out\n\n| what | count |\n|---|---:|\n{dropped}\n",
         key=artifact_key(pool, "funnel"),
         description=f"From files to curated pairs, pool {pool}",
     )
     create_link_artifact(
         address if "://" in address else Path(address).absolute().as_uri(),
-        link_text=address,
+        link_text=markdown(address),
         key=artifact_key(pool, "report"),
         # A browser opens no file and no object from a page of the Prefect server.
         description=(
@@ -40,7 +43,8 @@ def publish(config: Config, address: str, content: Mapping[str, Any]) -> None:
         ),
     )
     create_table_artifact(
-        content["top_entries"][:50],
+        # Prefect's page renders the cells of a table as Markdown: unescaped, an entry could be a link or an image.
+        [{**row, "entry": markdown(row["entry"])} for row in content["top_entries"][:50]],
         key=artifact_key(pool, "top-entries"),
         description=f"Entries with the most matches before and after balancing at t = {content['t']}",
     )

@@ -55,7 +55,13 @@ def test_deployments_name_flows_and_fit_their_parameters(deployment: dict[str, A
 
 def test_the_form_of_rebalance_has_few_fields() -> None:
     flow = importlib.import_module("flows.rebalance").rebalance
-    assert list(flow.parameters.properties) == ["pool", "storage", "t", "target_pairs", "tail_share", "seed"]
+    fields = flow.parameters.properties
+    assert list(fields) == [
+        *("pool", "storage", "t", "target_pairs", "tail_share", "seed"),
+        *("survivors", "survivors_name"),
+    ]
+    assert flow.parameters.required == ["pool", "storage"]
+    assert all(len(field["description"]) > 10 for field in fields.values())
 
 
 @pytest.mark.parametrize("name", [name for name in COMPOSE["services"] if name != "postgres"])

@@ -97,6 +97,11 @@ class FinishedPool:
         """Pairs with a matched entry, each once."""
         return sum(manifest.rows for manifest in self.balanced)
 
+    @property
+    def balanced_bytes(self) -> int:
+        """Size of the balanced partitions' files."""
+        return sum(file.bytes for manifest in self.balanced for file in manifest.files)
+
     def t(self, t: float | None) -> float:
         """Return t, or the pool's own where none is given.
 

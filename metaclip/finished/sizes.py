@@ -19,6 +19,8 @@ from metaclip.size_statistics import SizeStatistics, merged, t_ladder
 
 READERS = 4
 """Partitions whose entry ids are read side by side."""
+READ_UNASKED = 64 << 20
+"""Balanced files up to this size are read for expected sizes without being asked to: some half a million pairs."""
 
 
 def plan_sizes(
@@ -27,7 +29,7 @@ def plan_sizes(
     ts: Sequence[float] = (),
     target_pairs: Sequence[int] = (),
     tail_shares: Sequence[float] = (),
-    expected: bool = False,
+    expected: bool | None = None,
 ) -> dict[str, Any]:
     """Tell the size of a pool's set at each t asked for; at a ladder of t where nothing is asked.
 
@@ -39,7 +41,7 @@ def plan_sizes(
         tail_shares: shares of all matches, above 0 and at most 1; the smallest t whose tail holds so
             much is taken for each.
         expected: read the entry ids of all pairs where that is needed to tell `expected` and
-            `tail_pairs`, which are known beforehand for the ladder alone.
+            `tail_pairs`, which are known beforehand for the ladder alone; None reads those of a small pool.
 
     Returns:
         JSON values: what the pool holds, and `sizes` by t: `pairs` kept, exactly; `tail_pairs`, those
@@ -61,7 +63,7 @@ def plan_sizes(
     if not asked:
         asked = {t: [] for t in (*t_ladder(int(pool.counts.max(initial=0))), *map(float, pool.sets), math.inf)}
     ladder = sorted(asked)
-    known = sizes.expectations(ladder, expected)
+    known = sizes.expectations(ladder, pool.balanced_bytes <= READ_UNASKED if expected is None else expected)
     return {
         "pool": name,
         "storage": storage,
@@ -155,4 +157,4 @@ class _Sizes:
 
 
 def _share(part: int, whole: int) -> float | None:
-    return round(part / whole, 6) if whole else None
+    return part / whole if whole else None

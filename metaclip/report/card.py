@@ -1,14 +1,14 @@
 """The data card: `README.md` as Hugging Face reads it, https://huggingface.co/docs/hub/datasets-cards."""
 
-import re
 from typing import Any
 
 import yaml
 
 from metaclip.report.croissant import DATA, MEANINGS, PAPER
 from metaclip.report.figures import Figures
-from metaclip.report.page import STEPS, environment, share, visible, whole
+from metaclip.report.page import environment, share, whole
 from metaclip.report.settings import Card
+from metaclip.report.words import STEPS, markdown
 from metaclip.schemas import CURATED, SET_COUNT
 
 TOP_IN_CARD = 25
@@ -16,8 +16,11 @@ HOSTS_IN_CARD = 15
 
 _SIZES = ((1e3, "1K"), (1e4, "10K"), (1e5, "100K"), (1e6, "1M"), (1e7, "10M"), (1e8, "100M"), (1e9, "1B"))
 _SIZES_ABOVE = ((1e10, "10B"), (1e11, "100B"), (1e12, "1T"))
-# Every ASCII character of these may be written behind a backslash (CommonMark 0.31, section 2.4).
-_SPECIAL = re.compile(r"([!-/:-@\[-`{-~])")
+
+_LICENCES = (
+    "Texts and images belong to their authors. Pages that came through Common Crawl are under its terms of use;"
+    " entries taken from WordNet are under the WordNet licence, those taken from Wikipedia under CC BY-SA 4.0."
+)
 
 
 def data_card(figures: Figures, card: Card) -> str:
@@ -40,14 +43,6 @@ def data_card(figures: Figures, card: Card) -> str:
     )
 
 
-def markdown(text: str) -> str:
-    """Escape text of the web so that Markdown and HTML show it as it is, in a table cell too.
-
-    What breaks a line, and what a reader cannot see, becomes U+FFFD.
-    """
-    return _SPECIAL.sub(r"\\\1", "".join(" " if letter in "\u2028\u2029" else letter for letter in visible(text)))
-
-
 def size_category(pairs: int) -> str:
     """Return Hugging Face's name for a number of rows, such as `1M<n<10M`."""
     bounds = [*_SIZES, *_SIZES_ABOVE]
@@ -68,6 +63,8 @@ def _front_matter(content: dict[str, Any], card: Card) -> dict[str, Any]:
     return {
         "pretty_name": card.title,
         "license": card.licence,
+        "license_details": _LICENCES,
+        "opt_out_contact": card.contact or "not stated",
         "language": sorted(content["set"]["languages"]),
         "size_categories": [size_category(pairs)],
         "task_categories": ["zero-shot-image-classification", "image-to-text"],

@@ -6,7 +6,6 @@ not hold (Content-Security-Policy): only its own script runs, known by its hash.
 
 import base64
 import hashlib
-import unicodedata
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -16,23 +15,9 @@ from markupsafe import Markup
 
 from metaclip.report.figures import Figures
 from metaclip.report.plots import HEIGHT, WIDTH, Plot
+from metaclip.report.words import STEPS, reason, visible
 
 TOP_IN_PAGE = 50
-STEPS = {
-    "files": "files",
-    "failed_files": "files that could not be read",
-    "bytes_read": "bytes read",
-    "records": "records",
-    "pages": "pages",
-    "images": "images",
-    "texts": "texts with an image address",
-    "pairs": "without repeats in a shard",
-    "kept_by_language": "kept by language",
-    "matched": "with a matched entry",
-    "unique": "unique over the pool",
-    "survived": "survived",
-    "curated": "in the set",
-}
 _COMPARED = ("texts", "pairs", "kept_by_language", "matched", "unique", "survived", "curated")
 """Steps that count pairs, whose bars can be compared."""
 
@@ -72,7 +57,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    found.filters |= {"n": whole, "share": share, "visible": visible}
+    found.filters |= {"n": whole, "share": share, "visible": visible, "reason": reason}
     return found
 
 
@@ -84,16 +69,6 @@ def whole(number: int) -> str:
 def share(part: float | None, whole: float = 1) -> str:
     """Write a part of a whole in percent; a part of nothing is a dash."""
     return "–" if part is None or not whole else f"{part / whole:.1%}"
-
-
-def visible(text: str) -> str:
-    """Put U+FFFD for control characters, which no page may hold, and for what turns text around."""
-    return "".join(
-        "\ufffd" if unicodedata.category(letter) in ("Cc", "Cs") or letter in _TURNING else letter for letter in text
-    )
-
-
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def _resource(name: str) -> str:

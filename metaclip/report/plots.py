@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.style import context
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogFormatter
 
 from metaclip.config import format_t
 from metaclip.report.figures import Figures
@@ -55,24 +55,33 @@ def plots(figures: Figures) -> dict[str, Plot]:
 
 
 def _cumulative(figures: Figures) -> Plot:
-    """Matches from tail to head, added up: the figure by which the paper explains t."""
+    """Matches from tail to head, added up: the figure by which the paper explains t, and its steep end magnified."""
     curves, groups = figures.curves, figures.curves.groups
-    lines = [("all of the pool", _BLACK, groups.sums(figures.before))]
-    lines += [(f"t = {_number(figures.t)}", _RED, groups.sums(figures.after))]
+    others = [step for step in other_steps(curves.t, figures.step, OTHERS) if step != figures.step]
     colours = iter((_BLUE, _GREEN, _ORANGE))
-    others = [number for number in other_steps(curves.t, figures.step, OTHERS) if number != figures.step]
-    lines += [(f"t = {_number(curves.t[step])}", next(colours), curves.matches[:, step]) for step in others]
-    with _drawing("cumulative") as (figure, axes):
-        for label, colour, matches in lines:
+    lines = [(curves.t[step], next(colours), 1.3, curves.matches[:, step]) for step in others]
+    lines.append((figures.t, _RED, 1.8, groups.sums(figures.after)))
+    entries = int(groups.bounds[-1])
+    with _drawing("cumulative", panels=2) as (figure, axes):
+        whole, head = axes
+        # From the largest t down, so that where lines lie on each other the smaller t is seen on the larger.
+        lines = [(np.inf, _BLACK, 3.2, groups.sums(figures.before)), *sorted(lines, key=lambda line: -line[0])]
+        for number, (t, colour, width, matches) in enumerate(lines):
             held = np.concatenate([[0], np.cumsum(matches)])
-            # Where little is sampled down the lines lie on each other: the pool's shows below the rest.
-            axes.plot(groups.bounds, held, label=label, color=colour, linewidth=3.2 if colour == _BLACK else 1.4)
-        axes.set_xlabel("entries with matches, from tail to head")
-        axes.set_ylabel("matches so far")
-        axes.set_xlim(0, max(int(groups.bounds[-1]), 1))
-        axes.set_ylim(bottom=0)
-        _whole_numbers(axes, "xy")
-        axes.legend(loc="upper left")
+            label = f"t = {_number(t)}" if number else "all of the pool"
+            whole.plot(groups.bounds, held, label=label, color=colour, linewidth=width)
+            # The entry of rank r from the head, and all below it.
+            head.plot(entries - groups.bounds[1:] + 1, held[1:], color=colour, linewidth=width)
+        whole.set_xlabel("entries, from tail to head")
+        whole.set_ylabel("matches so far")
+        whole.set_xlim(0, max(entries, 1))
+        whole.set_ylim(bottom=0)
+        head.set_xscale("log")
+        head.set_xlim(max(entries, 2), 1)
+        head.set_xlabel("rank from the head, logarithmic")
+        _whole_numbers(whole, "xy")
+        _whole_numbers(head, "x")
+        whole.legend(loc="upper left")
         return Plot(_svg(figure, "cumulative"))
 
 
@@ -91,7 +100,7 @@ def _rank(figures: Figures) -> Plot:
     head_first = figures.curves.groups.order[::-1]
     ranks = steps(len(head_first)).astype(np.int64)
     ranks = np.append(ranks[ranks < len(head_first)], len(head_first))
-    with _drawing("rank") as (figure, axes):
+    with _drawing("rank") as (figure, (axes,)):
         axes.set_xscale("log")
         axes.set_yscale("log")
         if len(head_first):
@@ -110,7 +119,7 @@ def _rank(figures: Figures) -> Plot:
 def _size(figures: Figures) -> Plot:
     """Pairs kept, and the tail's share of matches, by t."""
     curve = figures.content["curve"]
-    with _drawing("size") as (figure, axes):
+    with _drawing("size") as (figure, (axes,)):
         axes.set_xscale("log")
         axes.plot(curve["t"], curve["pairs"], color=_RED, label="pairs in the set (left)")
         axes.set_xlabel("t")
@@ -135,12 +144,19 @@ def _size(figures: Figures) -> Plot:
 
 
 @contextmanager
-def _drawing(name: str) -> Iterator[tuple[Figure, Axes]]:
+def _drawing(name: str, panels: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
+    """Give a figure with axes side by side on one scale of height."""
     # Ids within a drawing come from the salt, and a page that holds several needs them distinct.
     settings = {**_SETTINGS, "svg.hashsalt": name}
     with context(["default", settings]):
         figure = Figure(figsize=(WIDTH, HEIGHT), dpi=72)
-        axes = figure.add_axes((0.13, 0.14, 0.76, 0.82))
+        width = (0.87 if panels > 1 else 0.76) / panels
+        axes: list[Axes] = []
+        for number in range(panels):
+            place = (0.1 + number * width, 0.14, width - 0.025, 0.82) if panels > 1 else (0.13, 0.14, width, 0.82)
+            axes.append(figure.add_axes(place, sharey=axes[0] if axes else None))
+            if number:
+                axes[number].tick_params(labelleft=False)
         yield figure, axes
 
 
@@ -153,8 +169,10 @@ def _svg(figure: Figure, name: str) -> str:
 
 def _whole_numbers(axes: Axes, which: str) -> None:
     formatter = FuncFormatter(lambda value, _: short_number(value))
-    for axis in which:
-        (axes.xaxis if axis == "x" else axes.yaxis).set_major_formatter(formatter)
+    for axis in (axes.xaxis if name == "x" else axes.yaxis for name in which):
+        axis.set_major_formatter(formatter)
+        if axis.get_scale() == "log":  # where an axis spans less than a decade, its small ticks are labelled too
+            axis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
 
 
 def short_number(value: float) -> str:

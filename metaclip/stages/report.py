@@ -1,8 +1,11 @@
 """The report stage: what went in, what was dropped and why, and what balancing did to the entries."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
+
+import msgspec
+import pyarrow as pa
 
 from metaclip.config import format_t
 from metaclip.manifest import Reference, StoredFile
@@ -17,8 +20,11 @@ from metaclip.store import Store
 REPORT = "report.json"
 PAGE = "report.html"
 ENTRY_COUNTS = "entry_counts.parquet"
+ENTRY_COUNTS_JSON = "entry_counts.json"
 CROISSANT = "croissant.json"
 CARD = "README.md"
+
+_ROWS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,9 @@ class ReportJob(Job):
         found = figures(store, self.parts, self.t)
         output.json(REPORT, found.content, 1)
         output.parquet(ENTRY_COUNTS, SET_COUNT, iter([found.entries]))
+        with output.file(ENTRY_COUNTS_JSON) as sink:
+            for piece in _count_lists(found.entries):
+                sink.write(piece)
         drawn = plots(found)
         for name, plot in drawn.items():
             with output.file(f"{name}.svg") as sink:
@@ -67,6 +76,17 @@ class ReportJob(Job):
         with output.file(CARD) as sink:
             sink.write(data_card(found, self.card).encode())
         return {"funnel": found.content["funnel"]}
+
+
+def _count_lists(entries: pa.Table) -> Iterator[bytes]:
+    """Write entries as a JSON list in the order of their ids: `[entry, count, curated count]`, one a line."""
+    encode = msgspec.json.Encoder().encode
+    separator = b"[\n"
+    for batch in entries.select(["entry", "count", "curated_count"]).to_batches(_ROWS):
+        rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        yield separator + b",\n".join(map(encode, rows))
+        separator = b",\n"
+    yield b"\n]\n" if entries.num_rows else b"[]\n"
 
 
 def data_files(store: Store, curated: Reference) -> list[StoredFile]:

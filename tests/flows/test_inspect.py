@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from flows.cli import app
-from flows.rebalance import rebalance_survivors
+from flows.rebalance import rebalance
 from metaclip.balance import keep_probability
 from metaclip.csr import csr
 from metaclip.errors import StoreError
@@ -88,6 +88,11 @@ def test_plan_finds_the_t_of_a_size_and_of_a_tail(pool: FinishedPool) -> None:
     assert tail["tail_share"] >= 0.2
     below = pool.counts[pool.counts < float(tail["t"])]
     assert below.sum() < 0.2 * pool.counts.sum()
+    # A share that was told for some t gives that t back.
+    for size in run_json(pool, "plan")["sizes"]:
+        largest = pool.counts[pool.counts <= float(size["t"])].max()
+        (back,) = run_json(pool, "plan", "--tail-share", repr(size["tail_share"]), "--no-expected")["sizes"]
+        assert float(back["t"]) == largest
 
 
 def test_figures_of_the_ladder_are_those_of_the_pairs(pool: FinishedPool, pairs: Any) -> None:
@@ -116,9 +121,9 @@ def test_a_pool_balanced_before_sizes_were_stated_tells_the_same(pool: FinishedP
         content = json.loads(manifest.read_text())
         del content["statistics"]["sizes"]
         manifest.write_text(json.dumps(content))
-    (told, *_) = plan_sizes(str(root), "small", [5])["sizes"]
+    (told, *_) = plan_sizes(str(root), "small", [5], expected=False)["sizes"]
     assert (told["tail_pairs"], told["expected"]) == (None, None)
-    after = plan_sizes(str(root), "small", expected=True)
+    after = plan_sizes(str(root), "small")  # a small pool is read without being asked to
     assert after["megabytes_read"] > 0 == before["megabytes_read"]
     assert _without_addresses(after) == _without_addresses(before)
     assert store.names("pools") == ["small"]
@@ -351,7 +356,7 @@ def test_a_pool_of_survivors(pool: FinishedPool, pairs: Any, tmp_path: Path, pre
     shutil.copytree(pool.store.root, root)
     uids = [f"{row['uid_hi']:016x}{row['uid_lo']:016x}" for row in pairs.select(["uid_hi", "uid_lo"]).to_pylist()]
     (tmp_path / "uids.txt").write_text("\n".join(uids[::2]) + "\n")
-    summary = rebalance_survivors("small", str(root), [str(tmp_path / "uids.txt")], t=5)
+    summary = rebalance("small", str(root), 5, survivors=[str(tmp_path / "uids.txt")])
     (told,) = plan_sizes(str(root), "small-survivors", [5])["sizes"]
     assert told["pairs"] == summary["funnel"]["curated"]
     found = describe_entry(str(root), "small-survivors", "photo", t=5, samples=3)

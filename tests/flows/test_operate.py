@@ -51,9 +51,8 @@ def test_a_pool_is_whole_after_gc(finished_pool: Path, tmp_path: Path) -> None:
     assert orphan.exists()
     done = _metaclip("gc", "--storage", root, "--grace", "0", "--json")
     assert done.exit_code == 0
-    assert [(each["stage"], each["outputs"]) for each in json.loads(done.stdout)["removed"]] == [
-        (orphan.parent.name, 1)
-    ]
+    removed = json.loads(done.stdout)["removed"]
+    assert [(each["stage"], each["outputs"]) for each in removed] == [(orphan.parent.name, 1)]
     assert not orphan.exists()
     status = pool_status(str(root), "small", "full")
     assert (status["finished"], status["missing"]) == (True, 0)

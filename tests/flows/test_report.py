@@ -6,18 +6,18 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
+import html5lib
 import pytest
-from prefect import get_client
+from markdown_it import MarkdownIt
+from prefect import flow, get_client
+from typer.testing import CliRunner
 
+from flows.cli import app
+from metaclip.report.words import visible
+from tasks.report import publish
 from tests.conftest import MakeConfig, data_files, stage_files
-
-
-def _report(storage: Path, *arguments: str | Path) -> tuple[int, Any, str]:
-    command = [sys.executable, "-m", "flows", "report", "small", "--storage", storage, "--json", *arguments]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=200, env=os.environ)
-    return done.returncode, json.loads(done.stdout), done.stderr
+from tests.metaclip.test_report import EVIL
 
 
 @pytest.fixture
@@ -30,8 +30,10 @@ def pool(finished: MakeConfig, tmp_path: Path, prefect_server: str) -> Path:
 def test_a_report_is_found_or_made_again_and_copied_with_its_set(pool: Path, tmp_path: Path) -> None:
     before = stage_files(pool)
     record = (pool / "pools" / "small.json").read_text()
-    code, told, errors = _report(pool, "--to", tmp_path / "card", "--with-set")
-    assert code == 0, errors
+    command = ["report", "small", "--storage", str(pool), "--json", "--to", str(tmp_path / "card"), "--with-set"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
     assert not told["made"]
     assert stage_files(pool) == before
     assert data_files(tmp_path / "card" / "data") == data_files(told["set"])
@@ -41,8 +43,10 @@ def test_a_report_is_found_or_made_again_and_copied_with_its_set(pool: Path, tmp
     for stage in ("curve", "survey", "report"):
         (folder,) = pool.glob(f"{stage}-v*")
         shutil.rmtree(folder)
-    code, told, errors = _report(pool)
-    assert code == 0, errors
+    command = [sys.executable, "-m", "flows", "report", "small", "--storage", str(pool), "--json"]
+    made = subprocess.run(command, capture_output=True, text=True, timeout=200, env=os.environ)
+    assert made.returncode == 0, made.stderr
+    told = json.loads(made.stdout)
     assert told["made"]
     assert Path(told["report"]).read_bytes() == page
     assert (pool / "pools" / "small.json").read_text() == record
@@ -56,10 +60,10 @@ def test_a_report_is_found_or_made_again_and_copied_with_its_set(pool: Path, tmp
         (["--t", "-1"], "--t -1"),
     ],
 )
-def test_mistakes_are_told_with_the_way_out(pool: Path, arguments: list[str], message: str) -> None:
-    code, told, _ = _report(pool, *arguments)
-    assert code == 2
-    assert message in told["message"]
+def test_mistakes_are_told_with_the_way_out(finished_pool: Path, arguments: list[str], message: str) -> None:
+    done = CliRunner().invoke(app, ["report", "small", "--storage", str(finished_pool), "--json", *arguments])
+    assert done.exit_code == 2
+    assert message in json.loads(done.stdout)["message"]
 
 
 def test_a_run_links_its_page_and_shows_funnel_and_top_entries(finished_pool: Path, prefect_server: str) -> None:
@@ -67,6 +71,30 @@ def test_a_run_links_its_page_and_shows_funnel_and_top_entries(finished_pool: Pa
         shown = {each.key: each.data for each in client.read_artifacts(limit=200)}
     assert next(finished_pool.glob("report-v*/*/report.html")).exists()
     assert "report.html" in shown["small-report"]
-    assert "| curated |" in shown["small-funnel"]
+    assert "| in the set |" in shown["small-funnel"]
     top = json.loads(shown["small-top-entries"])
     assert top[0]["count"] >= top[0]["curated"] > 0
+
+
+def test_entries_in_the_table_of_a_run_are_text_and_no_markup(prefect_server: str) -> None:
+    # Prefect's page takes each cell of a table for Markdown.
+    content = {
+        "t": "20",
+        "funnel": {"files": 1, "curated": 2},
+        "dropped": {"pair.balanced": 3, "page.error_<b>": 1},
+        "top_entries": [{"entry": evil, "count": 1, "curated": 1} for evil in EVIL],
+    }
+    flow(publish)("a-hostile", "s3://bucket/a](javascript:alert(1))/report.html", content)
+    with get_client(sync_client=True) as client:
+        shown = {each.key: each.data for each in client.read_artifacts(limit=200)}
+    markdown = MarkdownIt("commonmark").enable("table")
+    for row, evil in zip(json.loads(shown["a-hostile-top-entries"]), EVIL, strict=True):
+        tree = html5lib.parseFragment(markdown.renderInline(row["entry"]), namespaceHTMLElements=False)
+        assert list(tree) == []
+        assert tree.text == visible(evil)
+    tree = html5lib.parseFragment(markdown.render(shown["a-hostile-funnel"]), namespaceHTMLElements=False)
+    plain = {"DOCUMENT_FRAGMENT", "h1", "h2", "table", "thead", "tbody", "tr", "th", "td"}
+    assert {each.tag for each in tree.iter()} <= plain
+    cells = ["".join(each.itertext()) for each in tree.iter("td")]
+    unforeseen = "a page at which something unforeseen was raised: <b>"
+    assert cells == ["files", "1", "in the set", "2", "a pair that balancing left out", "3", unforeseen, "1"]

@@ -1,15 +1,18 @@
 """Rebalancing what came through a download or a filter, as a pool of its own."""
 
+import io
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from prefect.exceptions import ParameterTypeError
+from typer.testing import CliRunner
 
-from flows.rebalance import rebalance, rebalance_survivors
+from flows.cli import app
+from flows.rebalance import rebalance
 from metaclip.errors import ConfigError, InputError
 from metaclip.status import pool_status
 from tests.conftest import MakeConfig, data_files
@@ -32,7 +35,7 @@ def test_survivors_become_a_pool_of_their_own(finished: MakeConfig, tmp_path: Pa
     np.save(tmp_path / "a.npy", uids[::2])
     np.save(tmp_path / "b.npy", uids[::3])
 
-    first = rebalance_survivors("small", storage, [str(tmp_path / "a.npy")], 10)
+    first = rebalance("small", storage, 10, survivors=[str(tmp_path / "a.npy")])
     assert first["pool"] == "small-survivors"
     assert _computed(first) >= {"survivors", "survive", "count", "balance", "curate", "report"}
     assert not _computed(first) & {"metadata", "source", "extract", "match", "partition", "dedup"}
@@ -45,9 +48,9 @@ def test_survivors_become_a_pool_of_their_own(finished: MakeConfig, tmp_path: Pa
     assert record.read_bytes() == before
 
     # Another filter is another chain; the first is found again, and the pool of survivors is a pool.
-    second = rebalance_survivors("small", storage, [str(tmp_path / "b.npy")], 10)
+    second = rebalance("small", storage, 10, survivors=[str(tmp_path / "b.npy")])
     assert second["funnel"]["survived"] == len(uids[::3])
-    again = rebalance_survivors("small", storage, [str(tmp_path / "a.npy")], 10)
+    again = rebalance("small", storage, 10, survivors=[str(tmp_path / "a.npy")])
     assert _computed(again) == set()
     assert data_files(again["curated"]) == data_files(first["curated"])
     other_t = rebalance("small-survivors", storage, "inf")
@@ -60,7 +63,7 @@ def test_survivors_become_a_pool_of_their_own(finished: MakeConfig, tmp_path: Pa
     assert (made["survivors_of"], made["config"]["balance"]["seed"]) == ("small", 1)
 
     # A filter of a filter, under a name of its own.
-    third = rebalance_survivors("small-survivors", storage, [str(tmp_path / "b.npy")], 10, survivors_name="twice")
+    third = rebalance("small-survivors", storage, 10, survivors=[str(tmp_path / "b.npy")], survivors_name="twice")
     assert third["pool"] == "twice"
     assert third["funnel"]["survived"] == len(uids[::6])
     assert third["survivors"]["unknown_uids"] == len(uids[::3]) - len(uids[::6])
@@ -71,13 +74,20 @@ def test_mistakes_are_told_and_leave_the_pool_as_it_was(finished: MakeConfig, tm
     before = Path(storage, "pools", "small.json").read_bytes()
     (tmp_path / "list.txt").write_text("0" * 32)
     strangers = [str(tmp_path / "list.txt")]
-    with pytest.raises(InputError, match="none of 1 uids"):
-        rebalance_survivors("small", storage, strangers, 10)
+    shown = io.StringIO()
+    terminal = logging.StreamHandler(shown)
+    logging.getLogger().addHandler(terminal)
+    command = ["rebalance", "small", "--storage", storage, "--t", "10", "--survivors", *strangers]
+    done = CliRunner().invoke(app, command)
+    logging.getLogger().removeHandler(terminal)
+    assert done.exit_code == InputError.exit_code
+    assert "error: survivors: none of 1 uids and 0 addresses is of a pair of this pool" in done.output
+    assert "Traceback" not in shown.getvalue()  # Prefect logs one
     with pytest.raises(ConfigError, match="nowhere"):
-        rebalance_survivors("small", storage, [str(tmp_path / "nowhere.npy")], 10)
+        rebalance("small", storage, 10, survivors=[str(tmp_path / "nowhere.npy")])
     with pytest.raises(ConfigError, match="another pool"):
-        rebalance_survivors("small", storage, strangers, 10, survivors_name="small")
-    with pytest.raises(ParameterTypeError, match="survivors"):
-        rebalance_survivors("small", storage, [], 10)
+        rebalance("small", storage, 10, survivors=strangers, survivors_name="small")
+    with pytest.raises(ConfigError, match="no survivors are given"):
+        rebalance("small", storage, 10, survivors_name="x")
     assert Path(storage, "pools", "small.json").read_bytes() == before
     assert not Path(storage, "pools", "small-survivors.json").exists()

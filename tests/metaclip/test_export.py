@@ -19,6 +19,7 @@ from metaclip.export.run import Wanted, export_pool
 from metaclip.schemas import CURATED
 from metaclip.stages.balance import BalanceJob
 from metaclip.store import Store
+from tests.examples import ROOT, run_example
 from tests.pools import make_pool
 
 RESERVED = {"key", "width", "height", "original_width", "original_height", "status", "error_message"} | {
@@ -237,3 +238,23 @@ def test_a_missing_partition_is_named(crawl: Path, pool: Config, tmp_path: Path)
     with pytest.raises(StoreError, match=str(file)):
         export_pool(str(tmp_path / "pool"), "small", str(tmp_path / "x"), Wanted(20))
     assert not (tmp_path / "x" / "export.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("form", "folder"), [("img2dataset", "export"), ("datacomp", "uids"), ("metaclip", "records"), ("jsonl", "lines")]
+)
+def test_the_page_on_a_format_reads_it(
+    pool: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, folder: str
+) -> None:
+    described = _export(pool, tmp_path / "demo-data" / folder, 50, format=form)
+    monkeypatch.chdir(tmp_path)
+    found = run_example(f"format-{form}.md")
+    if form == "img2dataset":
+        assert 0 < found["pairs"].num_rows < described["pairs"]
+        page = (ROOT / "docs/format-img2dataset.md").read_text()
+        assert all(f"`{name}`" in page for name in found["pairs"].column_names)
+    elif form == "datacomp":
+        assert len(found["as_text"]) == described["pairs"]
+        assert found["uids"].dtype == np.dtype("u8,u8")
+    else:
+        assert (found.get("captions") or [found["text"]])[0]

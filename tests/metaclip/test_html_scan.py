@@ -8,6 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from metaclip.archive import read_records
 from metaclip.html import Page, parse_page
@@ -82,6 +84,31 @@ def test_soup_and_mutated_pages(seed: int) -> None:
         images += some_images
     assert left < 0.3 * FUZZED
     assert images > 0.8 * FUZZED
+
+
+VALUES = st.sampled_from(html_fuzz.VALUES) | st.text("ax &;#3\"'<>=`/\0\r\n\té日😀", max_size=8)
+TAGS = st.tuples(
+    st.sampled_from(("<", "<", "<", "</")),
+    st.sampled_from(("img", "IMG", "base", "meta", *html_fuzz.COMMON)) | st.sampled_from(html_fuzz.TAGS),
+    st.lists(
+        st.tuples(
+            st.sampled_from((" ", "\n", "/", "")),
+            st.sampled_from(html_fuzz.ATTRIBUTES),
+            st.sampled_from(("='{}'", '="{}"', "={}", " = {}", "")),
+            VALUES,
+        ).map(lambda parts: parts[0] + parts[1] + parts[2].format(parts[3])),
+        max_size=4,
+    ).map("".join),
+    st.sampled_from((">", ">", ">", "/>", " >", "")),
+).map("".join)
+PARTS = TAGS | st.sampled_from(html_fuzz.PIECES) | st.text(max_size=4)
+PAGES = st.lists(PARTS, max_size=25).map(lambda parts: "".join(parts).encode("utf-8", "replace"))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(PAGES, max_size=12))
+def test_any_pages(pages: list[bytes]) -> None:
+    check(pages)
 
 
 # From the sections of the HTML standard named; each also cut off after every byte.

@@ -5,6 +5,7 @@ import random
 import struct
 import subprocess
 import sys
+from collections import Counter
 from itertools import pairwise
 
 import ahocorasick
@@ -15,9 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metaclip.config import Extract
 from metaclip.errors import StoreError
 from metaclip.matching import Matcher
 from metaclip.text import match_by_definition, space_text
+from metaclip.warc import read_warc
+from metaclip.wat import read_wat
 from tests.shared import shared_data
 
 
@@ -220,12 +224,16 @@ def standin():
 
 
 @pytest.mark.slow
-def test_all_real_captions_against_aho_corasick(standin, tmp_path):
+def test_all_real_texts_against_aho_corasick(standin, tmp_path):
     texts = pq.read_table(shared_data("captions", "web_alt_texts_10k.parquet"))["TEXT"].to_pylist()
     for part in (1, 2, 3):
         with gzip.open(shared_data("captions", f"multi30k_en_{part}.txt.gz"), "rt", encoding="utf-8") as file:
             texts += file.read().splitlines()
-    assert len(texts) > 96_000
+    for read, kind in ((read_wat, "wat"), (read_warc, "warc")):
+        for path in sorted(shared_data("crawl", kind).iterdir()):
+            for batch in read(str(path), Extract(), Counter()):
+                texts += batch.texts
+    assert len(texts) > 130_000
     automaton = ahocorasick.Automaton()
     for i, entry in enumerate(standin):
         automaton.add_word(f" {entry} ", i)

@@ -1,6 +1,9 @@
 """Balancing a stream gives the curated set, to the pair."""
 
+import io
+import json
 import random
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from metaclip.config import Config
 from metaclip.errors import ConfigError
 from metaclip.matching import Matcher
 from metaclip.online import BalancedStream, OnlineBalancer
+from tests.examples import run_example
 from tests.pools import make_pool
 
 
@@ -117,3 +121,25 @@ def test_mistakes() -> None:
 def test_an_unknown_pool(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nobody"):
         OnlineBalancer.from_pool(str(tmp_path), "nobody")
+
+
+def test_the_example_streams_tars_by_webdataset(
+    pool: Config, pairs: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("webdataset")
+    (tmp_path / "demo-data/images/0123").mkdir(parents=True)
+    (tmp_path / "demo-data/pool").symlink_to(pool.storage)
+    for shard in range(2):
+        with tarfile.open(tmp_path / f"demo-data/images/0123/{shard:05d}.tar", "w") as archive:
+            for key, (url, text) in enumerate(pairs[shard::2]):
+                described = json.dumps({"url": url, "caption": text}).encode()
+                for suffix, content in (("jpg", b"image"), ("json", described), ("txt", text.encode())):
+                    member = tarfile.TarInfo(f"{shard:05d}{key:04d}.{suffix}")
+                    member.size = len(content)
+                    archive.addfile(member, io.BytesIO(content))
+    monkeypatch.chdir(tmp_path)
+    found = run_example("online.md", demo=pool.pool)
+    assert found["stream"].counts["seen"] == len(pairs)
+    curated = _curated(pool)
+    assert found["stream"].counts["kept"] == sum(pair in curated for pair in pairs)
+    assert found["image"] == b"image"

@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from huggingface_hub import DatasetCard
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -32,11 +33,11 @@ from playwright.sync_api import Page, sync_playwright
 from metaclip.config import Config
 from metaclip.errors import ConfigError, StoreError
 from metaclip.finished.pool import FinishedPool
-from metaclip.report.card import markdown, size_category
+from metaclip.report.card import size_category
 from metaclip.report.croissant import MEANINGS
-from metaclip.report.page import visible
 from metaclip.report.planned import PlannedReport
 from metaclip.report.publish import publish_report
+from metaclip.report.words import markdown, reason, visible
 from metaclip.schemas import CURATED, SET_COUNT
 from metaclip.store import Store
 from tests.pools import make_pool
@@ -128,6 +129,8 @@ def test_entries_hosts_images_and_languages_are_counted_exactly(
     kept = _at(balanced, 20)
     counts = pq.read_table(folder / "entry_counts.parquet")
     assert counts.schema.equals(SET_COUNT)
+    columns = (counts.column(name).to_pylist() for name in ("entry", "count", "curated_count"))
+    assert json.loads((folder / "entry_counts.json").read_text()) == [list(row) for row in zip(*columns, strict=True)]
     for column, table in (("count", balanced), ("curated_count", kept)):
         expected = _matches(table)
         assert counts.column(column).to_pylist() == [expected[entry] for entry in range(counts.num_rows)]
@@ -283,6 +286,10 @@ def test_the_front_matter_and_the_tables_of_the_card(folder: Path, content: dict
     matter = yaml.safe_load(front)
     assert matter["pretty_name"] == "Pairs <b>of</b> | *mine*"
     assert matter["license"] == "other"
+    for source in ("Common Crawl", "WordNet", "Wikipedia"):
+        assert source in matter["license_details"]
+    assert matter["opt_out_contact"] == "me@example.org"
+    assert DatasetCard(text).data.to_dict() == matter  # as the Hub reads it
     assert matter["language"] == sorted(content["set"]["languages"])
     assert matter["size_categories"] == ["n<1K"]
     assert "me\\@example\\.org" in body
@@ -295,6 +302,19 @@ def test_the_front_matter_and_the_tables_of_the_card(folder: Path, content: dict
 
 def test_every_column_has_a_meaning() -> None:
     assert {*CURATED.names, *SET_COUNT.names} == set(MEANINGS)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("pair.no_match", "a text that contains no entry"),
+        ("record.bad_json", "a record that cannot be used: bad json"),
+        ("page.error_ValueError", "a page at which something unforeseen was raised: ValueError"),
+        ("nothing.known", "nothing.known"),
+    ],
+)
+def test_reasons_in_words(name: str, words: str) -> None:
+    assert reason(name) == words
 
 
 @given(st.text(max_size=60) | st.sampled_from(EVIL))

@@ -1,0 +1,84 @@
+"""What people read in reports: names of steps, reasons in plain words, and text of the web made harmless.
+
+Imports nothing heavy, so that commands and tasks can use it.
+"""
+
+import re
+import unicodedata
+
+STEPS = {
+    "files": "files",
+    "failed_files": "files that could not be read",
+    "bytes_read": "bytes read",
+    "records": "records",
+    "pages": "pages",
+    "images": "images",
+    "texts": "texts with an image address",
+    "pairs": "without repeats in a shard",
+    "kept_by_language": "kept by language",
+    "matched": "with a matched entry",
+    "unique": "unique over the pool",
+    "survived": "survived",
+    "curated": "in the set",
+}
+
+_REASONS = {
+    "image.no_text": "an image without a text",
+    "image.no_address": "an image without an address",
+    "image.data_address": "an image whose address is a data: placeholder",
+    "image.scheme": "an image whose address is neither http nor https",
+    "image.bad_address": "an image whose address is none",
+    "image.not_downloaded": "an image that the list says was not downloaded",
+    "page.opt_out": "a page that opts out (noai, noimageai)",
+    "page.not_html": "a page that is not HTML",
+    "page.encoding": "a page whose content encoding cannot be undone",
+    "page.too_large": "a page larger than extract.max_page_bytes",
+    "page.too_complex": "a page that would take the parser too long",
+    "page.no_address": "a page without an http or https address",
+    "page.bad_http": "a page whose HTTP head is broken",
+    "page.no_payload": "a WAT record without the page's metadata",
+    "pair.repeat": "a repeat of address and text in its shard",
+    "pair.repeat_in_pool": "a repeat of address and text in another shard",
+    "pair.language": "a text in a language that is not kept",
+    "pair.no_match": "a text that contains no entry",
+    "pair.not_survived": "a pair that is not among the survivors",
+    "pair.balanced": "a pair that balancing left out",
+}
+_KINDS = {
+    "record": "a record that cannot be used",
+    "file_part": "a stretch of a file that cannot be read",
+    "file_tail": "the rest of a file that cannot be read",
+    "page.error_": "a page at which something unforeseen was raised",
+    "page": "a page",
+    "image": "an image",
+    "text": "a text",
+    "pair": "a pair",
+}
+
+# Every ASCII character of these may be written behind a backslash (CommonMark 0.31, section 2.4).
+_SPECIAL = re.compile(r"([!-/:-@\[-`{-~])")
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def reason(name: str) -> str:
+    """Say in words what a count of a report, such as `pair.language`, says was left out."""
+    if name in _REASONS:
+        return _REASONS[name]
+    kind = next((kind for kind in _KINDS if name.startswith(kind)), None)
+    detail = name.removeprefix(kind or "").lstrip(".").replace("_", " ")
+    return f"{_KINDS[kind]}: {detail}" if kind else name
+
+
+def visible(text: str) -> str:
+    """Put U+FFFD for control characters, which no page may hold, and for what turns text around."""
+    return "".join(
+        "\ufffd" if unicodedata.category(letter) in ("Cc", "Cs") or letter in _TURNING else letter for letter in text
+    )
+
+
+def markdown(text: str) -> str:
+    """Escape text of the web so that Markdown and HTML show it as it is, in a table cell too.
+
+    What breaks a line, and what a reader cannot see, becomes U+FFFD.
+    """
+    return _SPECIAL.sub(r"\\\1", "".join(" " if letter in "\u2028\u2029" else letter for letter in visible(text)))
