@@ -33,6 +33,9 @@ from tasks.progress import Progress, current_progress
 from tasks.shards import FoundRange, find_range
 
 POLL_SECONDS = 2.0
+RUNS_AN_ANSWER = 200
+"""The most that Prefect's server tells of at once."""
+
 WAITING_SECONDS = 120.0
 """After so long without a worker that takes a run, the log says how to start one."""
 
@@ -187,8 +190,11 @@ class _Supervisor:
     def _look(self, client: SyncPrefectClient) -> None:
         """Look at all runs, and take out those that are done or given up."""
         wanted = [one.run for one in self._running if one.run is not None]
+        answers: list[FlowRun] = []
         try:
-            answers = client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=wanted)), limit=200)
+            for start in range(0, len(wanted), RUNS_AN_ANSWER):
+                some = FlowRunFilterId(any_=wanted[start : start + RUNS_AN_ANSWER])
+                answers += client.read_flow_runs(flow_run_filter=FlowRunFilter(id=some), limit=RUNS_AN_ANSWER)
         except (httpx.HTTPError, PrefectHTTPStatusError) as error:
             # The runs go on without the server, and so does this one until the server is back.
             self._log.warning("the Prefect server does not answer (%s); asking again", error)

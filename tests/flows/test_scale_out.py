@@ -71,7 +71,7 @@ def waiting(finished: MakeConfig, deployment: Deployment, tmp_path: Path) -> tup
     """A pool with one matched shard gone, and what brings that back as a worker's run would."""
     execution = {"processes": 2, "deployment": deployment.name, "lost_after_seconds": LOST_AFTER, "retries": 1}
     config = finished(execution=execution)
-    gone = next(Path(config.storage).glob("match-v1/*"))
+    gone = next(Path(config.storage).glob("match-v*/*"))
     shutil.move(gone, tmp_path / "gone")
     return config, lambda: shutil.move(tmp_path / "gone", gone)
 
@@ -101,6 +101,24 @@ def test_a_run_that_vanishes_before_it_begins_is_started_again(
     (match,) = [stage for stage in summary["stages"] if stage["stage"] == "match"]
     assert (match["tasks"], match["cached"]) == (6, 5)
     assert deployment.states == ["CRASHED", "COMPLETED"]
+
+
+def test_more_runs_than_the_server_tells_of_at_once(
+    deployment: Deployment, finished: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scale_out, "RUNS_AN_ANSWER", 1)
+    config = finished(execution={"processes": 2, "deployment": deployment.name, "shards_per_run": 3})
+    (matched,) = Path(config.storage).glob("match-v*")
+    shutil.move(matched, tmp_path / "gone")
+    with ThreadPoolExecutor(1) as thread:
+        curating = _curate(thread, config)
+        runs = [deployment.await_run(number) for number in range(2)]
+        shutil.move(tmp_path / "gone", matched)
+        for run in runs:
+            deployment.become(run, Completed())
+        summary = curating.result(120)
+    (match,) = [stage for stage in summary["stages"] if stage["stage"] == "match"]
+    assert (match["tasks"], match["cached"]) == (6, 0)
 
 
 @pytest.mark.parametrize("state", [Running, Crashed])

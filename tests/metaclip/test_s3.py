@@ -90,11 +90,11 @@ def test_what_others_write_and_remove_is_seen_at_once(bucket: str, s3_server: S3
 
 def test_parquet_is_read_by_ranges_of_row_groups(proxy: Proxy, bucket: str) -> None:
     store = Store(bucket)
-    reference = _write(store, rows=200_000)
+    reference = _write(store, rows=655_360)
     size = store.size(f"{reference.folder}/a.parquet")
     proxy.requests.clear()
     file = store.open_parquet(reference, "a.parquet")
-    assert file.num_row_groups == 4
+    assert file.num_row_groups == 10
     assert file.read_row_group(2).column("a").to_pylist() == list(range(131_072, 196_608))
     spans = [request.range.removeprefix("bytes=").split("-") for request in proxy.requests if request.range]
     assert len(spans) == proxy.count("GET") == 2  # the footer, and one row group
