@@ -10,8 +10,8 @@ COPY configs configs
 RUN pip install --no-cache-dir --no-deps --no-build-isolation --editable . \
     && useradd --create-home metaclip && chown -R metaclip /app
 USER metaclip
-# Compile the numeric kernels once, into the image.
-RUN python -c "from metaclip.matching import Matcher; Matcher(['a']).match(['a photo'])"
-# What the deployments' default parameters name.
-RUN python -m metaclip.demo
+# What the deployments' default parameters name; a run of it compiles the numeric kernels into the image.
+RUN python -m metaclip.demo \
+    && metaclip run configs/demo.yaml --set storage=/tmp/pool --json > /dev/null \
+    && rm -r /tmp/pool
 CMD ["metaclip", "--help"]

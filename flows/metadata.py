@@ -5,11 +5,12 @@ from typing import Any
 
 from prefect import flow
 
+from flows.parts import run_in_parts
 from flows.runner import task_runner
 from metaclip.config import Config
 from metaclip.plan import metadata_plan
 from metaclip.store import Store
-from tasks.checkpoint import Done, run_all, run_one
+from tasks.checkpoint import Done, run_one
 from tasks.metadata import count_ngrams, count_titles, publish_metadata, write_metadata
 from tasks.progress import reporting
 from tasks.workers import workers_for
@@ -65,6 +66,6 @@ def metadata_stage(config: Config) -> list[Done]:
     plan = metadata_plan(config)
     done: list[Done] = []
     if plan.job.find(Store(config.storage), config.execution.verify) is None:
-        done += run_all(count_ngrams, config, [(job,) for job in plan.ngrams])
-        done += run_all(count_titles, config, [(job,) for job in plan.titles])
+        done += run_in_parts(count_ngrams, config, [(job,) for job in plan.ngrams])
+        done += run_in_parts(count_titles, config, [(job,) for job in plan.titles])
     return [*done, run_one(write_metadata, config, plan.job)]

@@ -46,7 +46,6 @@ def rebalance(
     target_pairs: Annotated[int, Field(ge=1)] | None = None,
     tail_share: Annotated[float, Field(gt=0, le=1)] | None = None,
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None,
-    processes: Annotated[int, Field(ge=1)] | None = None,
     survivors: list[str] | None = None,
     survivors_name: str | None = None,
 ) -> dict[str, Any]:
@@ -61,7 +60,6 @@ def rebalance(
             matches hold; the smallest such t is taken.
         seed: Seed of the draws; empty for the pool's own, with which sets of growing t are nested, and with
             survivors for the one after it, whose draws do not depend on those that chose them.
-        processes: Worker processes; empty for one for each core.
         survivors: Files, folders or globs that name what came through a download or a filter:
             img2dataset's output (Parquet with `status`, or tar shards), or lists of uids or image
             addresses (Parquet, JSON Lines, text, npy of dtype u8,u8). Counting starts from these pairs
@@ -89,7 +87,7 @@ def rebalance(
             # What was downloaded was often chosen by the pool's draws already, and low ones stayed. Balancing by
             # them again would keep too much.
             seed = (record["config"]["balance"]["seed"] + 1) % 2**63
-    run = Run(_changed(record["config"], storage, t, seed, processes), origin)
+    run = Run(_changed(record["config"], storage, t, seed), origin)
     run.recall(stages, "metadata", "source", "extract", "match", "partition", "dedup")
     with reporting(run.config), workers_for(run.config):
         partitions = run.recorded(stages, "survive" if "survive" in stages else "dedup")
@@ -104,7 +102,7 @@ def rebalance(
             t = StoredSizeCurve(store, balanced).t(target_pairs)
         elif tail_share is not None:
             t = tail_t(read_counts(store, counts), tail_share)
-        run.config = _changed(record["config"], storage, t, seed, processes)
+        run.config = _changed(record["config"], storage, t, seed)
         run.curate(balanced)
         run.report()
     return run.summary()
@@ -118,17 +116,13 @@ def _survivors(run: Run, files: tuple[InputFile, ...], partitions: tuple[Referen
     return survived
 
 
-def _changed(
-    tree: dict[str, Any], storage: str, t: float | str | None, seed: int | None, processes: int | None
-) -> Config:
+def _changed(tree: dict[str, Any], storage: str, t: float | str | None, seed: int | None) -> Config:
     """Return the pool's configuration with what this run changes."""
     tree = {**tree, "storage": storage, "balance": dict(tree["balance"])}
     if t is not None:
         tree["balance"]["t"] = t
     if seed is not None:
         tree["balance"]["seed"] = seed
-    tree["execution"] = {
-        **{key: value for key, value in tree["execution"].items() if key != "processes"},
-        **({} if processes is None else {"processes": processes}),
-    }
+    # The number of processes was right for the machine that ran then.
+    tree["execution"] = {key: value for key, value in tree["execution"].items() if key != "processes"}
     return parse_config(tree, "rebalance")

@@ -8,6 +8,7 @@ from prefect import Task, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from flows.parts import run_in_parts
 from metaclip.config import Config, format_t
 from metaclip.manifest import Reference
 from metaclip.record import write_record
@@ -15,7 +16,7 @@ from metaclip.report.planned import PlannedReport
 from metaclip.stages.curate import CuratedSetJob
 from metaclip.stages.report import PAGE, REPORT
 from metaclip.store import Store
-from tasks.checkpoint import Done, run_all
+from tasks.checkpoint import Done
 from tasks.curate import curate_part, curate_set
 from tasks.curve import curve
 from tasks.report import publish, report
@@ -46,7 +47,7 @@ class Run:
 
     def do(self, task: Task[..., Any], *arguments: tuple[Any, ...]) -> tuple[Reference, ...]:
         """Run a task for each tuple of arguments (once without any, where none is given)."""
-        done = run_all(task, self.config, arguments or [()])
+        done = run_in_parts(task, self.config, arguments or [()])
         self.add(done)
         return tuple(one.reference for one in done)
 
@@ -103,7 +104,7 @@ class Run:
         (reported,) = self.do(report, (planned.report,))
         self._curated = planned.report.parts.curated
         self._report = self.store.output_json(reported.manifest, REPORT)
-        publish(self.config.pool, self.store.address(f"{reported.folder}/{PAGE}"), self._report)
+        publish(self.config, self.store.address(f"{reported.folder}/{PAGE}"), self._report)
 
     def summary(self) -> dict[str, Any]:
         """Return what was done, as JSON values.

@@ -19,8 +19,9 @@ def report(config: Config, job: ReportJob) -> ReportJob:
     return job
 
 
-def publish(pool: str, address: str, content: Mapping[str, Any]) -> None:
+def publish(config: Config, address: str, content: Mapping[str, Any]) -> None:
     """Show a report in the run: the funnel as text, the top entries as a table, and where the whole of it is."""
+    pool = config.pool
     steps = "\n".join(
         f"| {name} | {content['funnel'][step]:,} |" for step, name in STEPS.items() if step in content["funnel"]
     )
@@ -35,7 +36,11 @@ def publish(pool: str, address: str, content: Mapping[str, Any]) -> None:
         address if "://" in address else Path(address).absolute().as_uri(),
         link_text=markdown(address),
         key=artifact_key(pool, "report"),
-        description=f"Everything counted about pool {pool} at t = {content['t']}",
+        # A browser opens no file and no object from a page of the Prefect server.
+        description=(
+            f"Everything counted about pool {pool} at t = {content['t']}; to open it:"
+            f" `metaclip report {pool} --storage {config.storage} --t {content['t']} --open`"
+        ),
     )
     create_table_artifact(
         # Prefect's page renders the cells of a table as Markdown: unescaped, an entry could be a link or an image.

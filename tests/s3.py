@@ -10,7 +10,7 @@ import subprocess
 import sysconfig
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +74,6 @@ def free_ports(count: int) -> list[int]:
 @contextmanager
 def running(server: S3Server) -> Iterator[S3Server]:
     """Have the server run, its data in a temporary folder; it ends with this process, however that ends."""
-    master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3_grpc = ports = free_ports(7)
     folder = Path(tempfile.mkdtemp(prefix="seaweedfs-"))
     (folder / "data").mkdir()
     identity = {
@@ -90,27 +89,13 @@ def running(server: S3Server) -> Iterator[S3Server]:
         f"-dir={folder}/data",
         "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1",
-        f"-master.port={master}",
-        f"-master.port.grpc={master_grpc}",
         "-master.telemetry=false",
-        "-master.electionTimeout=1s",
-        "-master.volumeSizeLimitMB=256",
-        f"-volume.port={volume}",
-        f"-volume.port.grpc={volume_grpc}",
-        # Every bucket takes volumes of its own; a volume is an empty file until it is written.
-        "-volume.max=1000",
         "-filer",
-        f"-filer.port={filer}",
-        f"-filer.port.grpc={filer_grpc}",
-        f"-filer.localSocket={folder}/filer.sock",
         "-s3",
         f"-s3.port={server.port}",
-        f"-s3.port.grpc={s3_grpc}",
-        "-s3.port.iceberg=0",
-        "-s3.port.lance=0",
-        f"-s3.localSocket={folder}/s3.sock",
         f"-s3.config={folder}/s3.json",
         "-s3.iam=false",
+        *beside_others(folder),
     ]
     log = folder / "log"
     with log.open("wb") as sink:
@@ -131,10 +116,34 @@ def running(server: S3Server) -> Iterator[S3Server]:
         assert process.stdin is not None
         process.stdin.close()
         process.wait(30)
+        remove_sockets(weed)
         shutil.rmtree(folder)
-        for port in ports:
-            for socket_file in Path("/tmp").glob(f"seaweedfs-*-grpc-{port}.sock"):
-                socket_file.unlink(missing_ok=True)
+
+
+def beside_others(folder: Path) -> list[str]:
+    """Return the options with which a server runs beside others on one machine: ports and sockets of its own."""
+    named = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
+    ports = zip((*named, "s3.port.grpc"), free_ports(len(named) + 1), strict=True)
+    return [
+        *(f"-{name}={port}" for name, port in ports),
+        f"-filer.localSocket={folder}/filer.sock",
+        f"-s3.localSocket={folder}/s3.sock",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-master.electionTimeout=1s",
+        "-master.volumeSizeLimitMB=256",
+        # Every bucket takes volumes of its own; a volume is an empty file until it is written.
+        "-volume.max=1000",
+    ]
+
+
+def remove_sockets(options: Sequence[str]) -> None:
+    """Remove what a server with these options leaves in /tmp when it is killed."""
+    for option in options:
+        name, _, port = option.partition("=")
+        if name.endswith(".grpc"):
+            for left in Path("/tmp").glob(f"seaweedfs-*-grpc-{port}.sock"):
+                left.unlink(missing_ok=True)
 
 
 def _await_ready(server: S3Server, log: Path) -> None:

@@ -19,12 +19,13 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import psutil
 import yaml
 
-from tests.s3 import S3Server, free_ports
+from tests.s3 import S3Server, beside_others, free_ports, remove_sockets
 
 ROOT = Path(__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -55,7 +56,7 @@ class Service:
         while subprocess.run(self.healthcheck, env=self.environment, capture_output=True, check=False).returncode:
             assert self.process.poll() is None, f"{self.name} ended:\n{self.log.read_text()[-3000:]}"
             assert time.monotonic() < deadline, f"{self.name} is not healthy:\n{self.log.read_text()[-3000:]}"
-            time.sleep(0.3)
+            time.sleep(1)  # a check is a process, and the cores are wanted by the services
 
     def kill(self) -> None:
         """End it and all that it started, as a machine that loses its power does."""
@@ -76,7 +77,9 @@ class Stack:
     """All services on one machine, each with ports of its own."""
 
     home: Path
-    s3: S3Server
+    s3: S3Server = field(
+        default_factory=lambda: S3Server(free_ports(1)[0], secrets.token_hex(8), secrets.token_hex(16))
+    )
     postgres_port: int = field(default_factory=lambda: free_ports(1)[0])
     prefect_port: int = field(default_factory=lambda: free_ports(1)[0])
     services: list[Service] = field(default_factory=list)
@@ -86,6 +89,8 @@ class Stack:
         self.secrets = {name: secrets.token_hex(8) for name in given}
         self.secrets["PREFECT_AUTH"] = f"admin:{self.secrets['PREFECT_AUTH']}"
         self.secrets |= {"AWS_ACCESS_KEY_ID": self.s3.access_key, "AWS_SECRET_ACCESS_KEY": self.s3.secret_key}
+        self.s3_ports = beside_others(self.home)
+        (self.home / "objects").mkdir()
 
     @property
     def api(self) -> httpx.Client:
@@ -104,42 +109,58 @@ class Stack:
             "127.0.0.1:4200": f"127.0.0.1:{self.prefect_port}",
             "--host 0.0.0.0 --port 4200": f"--host 127.0.0.1 --port {self.prefect_port}",
             "http://s3:8333": self.s3.endpoint,
+            "127.0.0.1:8333": f"127.0.0.1:{self.s3.port}",
+            "-s3.port=8333": f"-s3.port={self.s3.port} {' '.join(self.s3_ports)}",
+            "-ip=s3 -ip.bind=0.0.0.0": "-ip=127.0.0.1 -ip.bind=127.0.0.1",
+            "-dir=/data": f"-dir={self.home}/objects",
+            "/tmp/s3.json": f"{self.home}/s3.json",
             "127.0.0.1:8080": f"127.0.0.1:{health_port}",
             "$$": "$",
             **{f"${{{key}}}": value for key, value in self.secrets.items()},
         }
 
-    def start(self, name: str) -> Service:
-        """Start a service of the file as a process."""
+    @contextmanager
+    def store_opened(self) -> Iterator[None]:
+        """Have the credentials of the object store in this process's environment for a while."""
+        with patch.dict(os.environ, self.s3.environment):
+            yield
+
+    def prepare(self, name: str) -> tuple[list[str], dict[str, str], list[str]]:
+        """Return a service's command, variables and health check as they are here."""
         health_port = free_ports(1)[0]
         here = self.substitutes(health_port)
         service = SERVICES[name]
-        environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PREFECT_"))},
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PREFECT_HOME": str(self.home / name),
-            "PREFECT_WORKER_WEBSERVER_PORT": str(health_port),
-            **QUICK,
-            **{key: _here(value, here) for key, value in service.get("environment", {}).items()},
-        }
+        own = {key: _here(value, here) for key, value in service.get("environment", {}).items()}
         command = service["command"]
         command = (
             shlex.split(_here(command, here)) if isinstance(command, str) else [_here(one, here) for one in command]
         )
+        shell, check = service["healthcheck"]["test"]
+        assert shell == "CMD-SHELL"
+        added = {"PREFECT_HOME": str(self.home / name), "PREFECT_WORKER_WEBSERVER_PORT": str(health_port), **QUICK}
+        return [*service.get("entrypoint", []), *command], added | own, ["sh", "-c", _here(check, here)]
+
+    def start(self, name: str) -> Service:
+        """Start a service of the file as a process."""
+        command, own, check = self.prepare(name)
+        environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PREFECT_"))},
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            **own,
+        }
         log = self.home / f"{name}-{len(self.services)}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
             )
-        shell, *check = service["healthcheck"]["test"]
-        assert shell == "CMD-SHELL"
-        started = Service(name, process, log, ["sh", "-c", _here(check[0], here)], environment)
+        started = Service(name, process, log, check, environment)
         self.services.append(started)
         return started
 
     def stop(self) -> None:
         for service in self.services:
             service.kill()
+        remove_sockets(self.s3_ports)
 
 
 def _here(text: str, here: Mapping[str, str]) -> str:
@@ -149,9 +170,9 @@ def _here(text: str, here: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def stack(home: Path, s3: S3Server) -> Iterator[Stack]:
+def stack(home: Path) -> Iterator[Stack]:
     """Have PostgreSQL and whatever is started, until the end of the block."""
-    services = Stack(home, s3)
+    services = Stack(home)
     with _postgres(services):
         try:
             yield services

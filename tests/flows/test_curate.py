@@ -15,6 +15,7 @@ import pytest
 from prefect import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 
+from flows import parts
 from flows.curate import curate
 from flows.match import match_all_shards
 from flows.rebalance import rebalance
@@ -179,6 +180,25 @@ def partitioned(crawl: Path, tmp_path_factory: pytest.TempPathFactory, prefect_s
     assert len({name.split("-")[1] for name in files}) >= 3
     assert len(files) >= 10
     return files
+
+
+def test_many_partitions_are_done_in_runs_of_a_few(
+    make_config: MakeConfig, partitioned: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "DIRECT", 1)
+    monkeypatch.setattr(parts, "TASKS_A_RUN", 2)
+    config = make_config(pool="parts", **PARTITIONED)
+    summary = curate(config)
+    assert data_files(summary["curated"]) == partitioned
+    partitions = next(stage["tasks"] for stage in summary["stages"] if stage["stage"] == "dedup")
+    assert partitions >= 3
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(name=FlowRunFilterName(like_="parts dedup")))
+    starts = range(0, partitions, 2)
+    assert {run.name for run in runs} == {f"parts dedup {n} to {min(n + 2, partitions)}" for n in starts}
+    (told,) = pool_status(config.storage, "parts")["runs"]
+    (dedup,) = [stage for stage in told["stages"] if stage["stage"] == "dedup"]
+    assert (dedup["done"], dedup["total"]) == (partitions, partitions)
 
 
 def test_partitions_do_not_change_which_pairs_are_kept(finished_pool: Path, partitioned: dict[str, bytes]) -> None:

@@ -356,7 +356,7 @@ def test_a_pool_of_survivors(pool: FinishedPool, pairs: Any, tmp_path: Path, pre
     shutil.copytree(pool.store.root, root)
     uids = [f"{row['uid_hi']:016x}{row['uid_lo']:016x}" for row in pairs.select(["uid_hi", "uid_lo"]).to_pylist()]
     (tmp_path / "uids.txt").write_text("\n".join(uids[::2]) + "\n")
-    summary = rebalance("small", str(root), t=5, survivors=[str(tmp_path / "uids.txt")], processes=2)
+    summary = rebalance("small", str(root), 5, survivors=[str(tmp_path / "uids.txt")])
     (told,) = plan_sizes(str(root), "small-survivors", [5])["sizes"]
     assert told["pairs"] == summary["funnel"]["curated"]
     found = describe_entry(str(root), "small-survivors", "photo", t=5, samples=3)

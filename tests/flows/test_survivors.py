@@ -35,7 +35,7 @@ def test_survivors_become_a_pool_of_their_own(finished: MakeConfig, tmp_path: Pa
     np.save(tmp_path / "a.npy", uids[::2])
     np.save(tmp_path / "b.npy", uids[::3])
 
-    first = rebalance("small", storage, 10, survivors=[str(tmp_path / "a.npy")], processes=2)
+    first = rebalance("small", storage, 10, survivors=[str(tmp_path / "a.npy")])
     assert first["pool"] == "small-survivors"
     assert _computed(first) >= {"survivors", "survive", "count", "balance", "curate", "report"}
     assert not _computed(first) & {"metadata", "source", "extract", "match", "partition", "dedup"}
@@ -48,12 +48,12 @@ def test_survivors_become_a_pool_of_their_own(finished: MakeConfig, tmp_path: Pa
     assert record.read_bytes() == before
 
     # Another filter is another chain; the first is found again, and the pool of survivors is a pool.
-    second = rebalance("small", storage, 10, survivors=[str(tmp_path / "b.npy")], processes=2)
+    second = rebalance("small", storage, 10, survivors=[str(tmp_path / "b.npy")])
     assert second["funnel"]["survived"] == len(uids[::3])
-    again = rebalance("small", storage, 10, survivors=[str(tmp_path / "a.npy")], processes=2)
+    again = rebalance("small", storage, 10, survivors=[str(tmp_path / "a.npy")])
     assert _computed(again) == set()
     assert data_files(again["curated"]) == data_files(first["curated"])
-    other_t = rebalance("small-survivors", storage, "inf", processes=2)
+    other_t = rebalance("small-survivors", storage, "inf")
     assert not _computed(other_t) & {"dedup", "survivors", "survive", "count", "balance"}
     assert other_t["funnel"]["curated"] == len(uids[::2])
     found = pool_status(storage, "small-survivors")
@@ -63,9 +63,7 @@ def test_survivors_become_a_pool_of_their_own(finished: MakeConfig, tmp_path: Pa
     assert (made["survivors_of"], made["config"]["balance"]["seed"]) == ("small", 1)
 
     # A filter of a filter, under a name of its own.
-    third = rebalance(
-        "small-survivors", storage, 10, survivors=[str(tmp_path / "b.npy")], survivors_name="twice", processes=2
-    )
+    third = rebalance("small-survivors", storage, 10, survivors=[str(tmp_path / "b.npy")], survivors_name="twice")
     assert third["pool"] == "twice"
     assert third["funnel"]["survived"] == len(uids[::6])
     assert third["survivors"]["unknown_uids"] == len(uids[::3]) - len(uids[::6])
@@ -86,10 +84,10 @@ def test_mistakes_are_told_and_leave_the_pool_as_it_was(finished: MakeConfig, tm
     assert "error: survivors: none of 1 uids and 0 addresses is of a pair of this pool" in done.output
     assert "Traceback" not in shown.getvalue()  # Prefect logs one
     with pytest.raises(ConfigError, match="nowhere"):
-        rebalance("small", storage, 10, survivors=[str(tmp_path / "nowhere.npy")], processes=2)
+        rebalance("small", storage, 10, survivors=[str(tmp_path / "nowhere.npy")])
     with pytest.raises(ConfigError, match="another pool"):
-        rebalance("small", storage, 10, survivors=strangers, survivors_name="small", processes=2)
+        rebalance("small", storage, 10, survivors=strangers, survivors_name="small")
     with pytest.raises(ConfigError, match="no survivors are given"):
-        rebalance("small", storage, 10, survivors_name="x", processes=2)
+        rebalance("small", storage, 10, survivors_name="x")
     assert Path(storage, "pools", "small.json").read_bytes() == before
     assert not Path(storage, "pools", "small-survivors.json").exists()

@@ -1,0 +1,146 @@
+"""Runs on other workers that crash, vanish, fail, or wait; the test takes the workers' place."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.states import Completed, Crashed, Failed, Pending, Running
+
+from flows import scale_out
+from flows.curate import curate
+from flows.match import match_shards
+from metaclip.config import Config
+from metaclip.errors import ConfigError, StageError, WorkerLostError
+from tests.conftest import MakeConfig
+
+LOST_AFTER = 2.0
+
+
+class Deployment:
+    """`match-shards` on a work pool that no worker serves."""
+
+    def __init__(self, client: SyncPrefectClient) -> None:
+        self._client = client
+        name = f"nobody-{uuid4().hex[:8]}"
+        client.create_work_pool(WorkPoolCreate(name=name, type="process"))
+        flow = client.create_flow(match_shards)
+        self._id = client.create_deployment(flow, name, work_pool_name=name)
+        self.name = f"match-shards/{name}"
+
+    def runs(self) -> list[FlowRun]:
+        """Return the runs, oldest first."""
+        mine = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[self._id]))
+        return sorted(self._client.read_flow_runs(flow_run_filter=mine), key=lambda run: run.created or run.name)
+
+    def await_run(self, number: int) -> UUID:
+        """Return the id of a run, counted from 0, when it has been started."""
+        deadline = time.monotonic() + 120
+        while len(runs := self.runs()) <= number:
+            assert time.monotonic() < deadline, f"run {number} was not started: {runs}"
+            time.sleep(0.1)
+        return runs[number].id
+
+    def become(self, run: UUID, state: State[Any]) -> None:
+        """Do what a worker does with a run's state."""
+        self._client.set_flow_run_state(run, state, force=True)
+
+    @property
+    def states(self) -> list[str]:
+        return [run.state.type.value for run in self.runs() if run.state is not None]
+
+
+@pytest.fixture
+def deployment(prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+    monkeypatch.setattr(scale_out, "POLL_SECONDS", 0.1)
+    with get_client(sync_client=True) as client:
+        yield Deployment(client)
+
+
+@pytest.fixture
+def waiting(finished: MakeConfig, deployment: Deployment, tmp_path: Path) -> tuple[Config, Callable[[], object]]:
+    """A pool with one matched shard gone, and what brings that back as a worker's run would."""
+    execution = {"processes": 2, "deployment": deployment.name, "lost_after_seconds": LOST_AFTER, "retries": 1}
+    config = finished(execution=execution)
+    gone = next(Path(config.storage).glob("match-v1/*"))
+    shutil.move(gone, tmp_path / "gone")
+    return config, lambda: shutil.move(tmp_path / "gone", gone)
+
+
+def _curate(thread: ThreadPoolExecutor, config: Config) -> Future[Any]:
+    # Prefect's settings, such as the server's address, belong to a context.
+    return thread.submit(copy_context().run, curate, config, "match")
+
+
+def test_a_run_that_vanishes_before_it_begins_is_started_again(
+    deployment: Deployment, waiting: tuple[Config, Callable[[], object]]
+) -> None:
+    config, compute = waiting
+    with ThreadPoolExecutor(1) as thread:
+        curating = _curate(thread, config)
+        first = deployment.await_run(0)
+        # A run that only waits for a worker is not lost, however long that takes.
+        time.sleep(LOST_AFTER + 1)
+        assert deployment.states == ["SCHEDULED"]
+        # The worker took it, and died before the run's process gave any sign.
+        deployment.become(first, Pending())
+        second = deployment.await_run(1)
+        assert deployment.states[0] == "CRASHED"
+        compute()
+        deployment.become(second, Completed())
+        summary: Any = curating.result(120)
+    (match,) = [stage for stage in summary["stages"] if stage["stage"] == "match"]
+    assert (match["tasks"], match["cached"]) == (6, 5)
+    assert deployment.states == ["CRASHED", "COMPLETED"]
+
+
+@pytest.mark.parametrize("state", [Running, Crashed])
+def test_a_range_whose_runs_are_lost_again_and_again_is_given_up(
+    deployment: Deployment, waiting: tuple[Config, Callable[[], object]], state: Callable[[], State[Any]]
+) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        curating = _curate(thread, waiting[0])
+        for number in range(2):
+            deployment.become(deployment.await_run(number), state())
+        with pytest.raises(WorkerLostError, match="given up after 2 runs"):
+            curating.result(120)
+    assert deployment.states == ["CRASHED", "CRASHED"]
+
+
+def test_a_run_that_fails_is_not_started_again(
+    deployment: Deployment, waiting: tuple[Config, Callable[[], object]]
+) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        curating = _curate(thread, waiting[0])
+        deployment.become(deployment.await_run(0), Failed(message="StageError: 3 of 6 files failed"))
+        with pytest.raises(StageError, match=r"shards 0 to 6.*3 of 6 files failed"):
+            curating.result(120)
+    assert deployment.states == ["FAILED"]
+
+
+def test_a_run_that_ends_well_without_its_outputs_is_told(
+    deployment: Deployment, waiting: tuple[Config, Callable[[], object]]
+) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        curating = _curate(thread, waiting[0])
+        deployment.become(deployment.await_run(0), Completed())
+        with pytest.raises(StageError, match="1 outputs are not where this run looks for them"):
+            curating.result(120)
+
+
+def test_a_deployment_that_is_not_registered_is_told(
+    waiting: tuple[Config, Callable[[], object]],
+) -> None:
+    config, _ = waiting
+    execution = config.execution.model_copy(update={"deployment": "match-shards/nowhere"})
+    with pytest.raises(ConfigError, match="deploy --all"):
+        curate(config.model_copy(update={"execution": execution}), "match")
