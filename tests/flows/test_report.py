@@ -14,9 +14,10 @@ from prefect import flow, get_client
 from typer.testing import CliRunner
 
 from flows.cli import app
+from metaclip.config import parse_config
 from metaclip.report.words import visible
 from tasks.report import publish
-from tests.conftest import MakeConfig, data_files, stage_files
+from tests.conftest import MakeConfig, config_tree, data_files, stage_files
 from tests.metaclip.test_report import EVIL
 
 
@@ -76,7 +77,8 @@ def test_a_run_links_its_page_and_shows_funnel_and_top_entries(finished_pool: Pa
     assert top[0]["count"] >= top[0]["curated"] > 0
 
 
-def test_entries_in_the_table_of_a_run_are_text_and_no_markup(prefect_server: str) -> None:
+def test_entries_in_the_table_of_a_run_are_text_and_no_markup(crawl: Path, prefect_server: str) -> None:
+    config = parse_config(config_tree(crawl, Path("nowhere"), pool="a-hostile"))
     # Prefect's page takes each cell of a table for Markdown.
     content = {
         "t": "20",
@@ -84,7 +86,7 @@ def test_entries_in_the_table_of_a_run_are_text_and_no_markup(prefect_server: st
         "dropped": {"pair.balanced": 3, "page.error_<b>": 1},
         "top_entries": [{"entry": evil, "count": 1, "curated": 1} for evil in EVIL],
     }
-    flow(publish)("a-hostile", "s3://bucket/a](javascript:alert(1))/report.html", content)
+    flow(publish)(config, "s3://bucket/a](javascript:alert(1))/report.html", content)
     with get_client(sync_client=True) as client:
         shown = {each.key: each.data for each in client.read_artifacts(limit=200)}
     markdown = MarkdownIt("commonmark").enable("table")

@@ -67,6 +67,7 @@ def test_a_size_that_no_t_gives_is_refused(tmp_path: Path) -> None:
 def test_the_tail_of_a_t_holds_the_share_asked_for() -> None:
     counts = np.array([0, 1, 1, 2, 6, 90], np.uint64)
     assert [tail_t(counts, share) for share in (0.01, 0.02, 0.021, 0.04, 0.1, 0.11, 1.0)] == [1, 1, 2, 2, 6, 90, 90]
+    assert tail_t(np.array([7, 93], np.uint64), 0.07) == 7  # 0.07 times 100 is more than 7 in float64
     for share in (0.0, -1.0, 1.1, float("nan")):
         with pytest.raises(ConfigError, match="tail_share"):
             tail_t(counts, share)
