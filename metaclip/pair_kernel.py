@@ -248,6 +248,35 @@ def address_form(data: Any, at: Any, end: Any, characters: Any) -> Any:
 
 
 @kernel
+def plain_pages(data: Any, offsets: Any, characters: Any, layout: Any, plain: Any) -> None:
+    """Take the addresses of pages apart that are in normal form.
+
+    Args:
+        data: uint8, addresses end to end.
+        offsets: int64[pages + 1], where each begins.
+        characters: uint8[256], `urls.CHARACTERS`.
+        layout: int64[pages, 4], filled for the plain ones: see `page_bases.PageBases.layout`.
+        plain: bool[pages], filled: whether an address is in normal form.
+    """
+    for page in range(plain.size):
+        start, end = offsets[page], offsets[page + 1]
+        plain[page] = address_form(data, start, end, characters) == ABSOLUTE
+        if plain[page]:
+            scheme = start + 5
+            while data[scheme - 1] != _COLON:
+                scheme += 1
+            origin = scheme + 2
+            while data[origin] != _SLASH:
+                origin += 1
+            folder = at = origin
+            while at < end and data[at] != _MARK:
+                at += 1
+                if data[at - 1] == _SLASH:
+                    folder = at
+            layout[page, 0], layout[page, 1], layout[page, 2], layout[page, 3] = start, scheme, origin, folder
+
+
+@kernel
 def _trimmed(data: Any, at: Any, end: Any) -> Any:
     """Return where a reference starts and ends, what is around it and its fragment left out."""
     while at < end and data[at] <= 0x20:

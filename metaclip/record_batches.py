@@ -68,6 +68,11 @@ class RecordBatch:
         start, end = self.addresses[record].tolist()
         return _address(bytes(self.data[start:end]))
 
+    def urls(self, records: npt.NDArray[np.int64]) -> list[str]:
+        """Return the addresses of some records."""
+        data = self.data
+        return [_address(bytes(data[start:end])) for start, end in self.addresses[records].tolist()]
+
     def block(self, record: int) -> memoryview:
         """Return the block of a record, without a copy."""
         start, end = self.blocks[record].tolist()
