@@ -416,6 +416,14 @@ def measure(rows: Any, found: Any, layout: Any, bases: Any, url_offsets: Any, te
 
 
 @kernel
+def _copy(source: Any, start: Any, size: Any, target: Any, at: Any) -> None:
+    # Of slices the compiler knows that no index is negative, and copies many bytes at once.
+    taken, given = target[at : at + size], source[start : start + size]
+    for k in range(size):
+        taken[k] = given[k]
+
+
+@kernel
 def fill(
     rows: Any, found: Any, layout: Any, bases: Any, data: Any, url_offsets: Any, text_offsets: Any, columns: Any
 ) -> None:
@@ -439,16 +447,11 @@ def fill(
             page = found.pages[image]
             at = url_offsets[row]
             size = _base_bytes(found, image, layout, bases)
-            for k in range(size):
-                columns.urls[at + k] = bases[layout[page, 0] + k]
-            at += size
-            source = found.extra if found.is_extra[image] else data
+            _copy(bases, layout[page, 0], size, columns.urls, at)
             start = found.starts[image]
-            for k in range(found.ends[image] - start):
-                columns.urls[at + k] = source[start + k]
-            at = text_offsets[row]
-            for k in range(found.text_ends[given] - begin):
-                columns.texts[at + k] = found.text_data[begin + k]
+            source = found.extra if found.is_extra[image] else data
+            _copy(source, start, found.ends[image] - start, columns.urls, at + size)
+            _copy(found.text_data, begin, found.text_ends[given] - begin, columns.texts, text_offsets[row])
             columns.keys[row], columns.pages[row] = found.row_keys[given], page
             row += 1
         begin = found.text_ends[given]

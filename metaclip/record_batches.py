@@ -70,8 +70,9 @@ class RecordBatch:
 
     def urls(self, records: npt.NDArray[np.int64]) -> list[str]:
         """Return the addresses of some records."""
-        data = self.data
-        return [_address(bytes(data[start:end])) for start, end in self.addresses[records].tolist()]
+        data = memoryview(self.data)
+        starts, ends = self.addresses[records].T.tolist()
+        return [_address(bytes(data[start:end])) for start, end in zip(starts, ends, strict=True)]
 
     def block(self, record: int) -> memoryview:
         """Return the block of a record, without a copy."""

@@ -122,8 +122,11 @@ def _wanted_pages(
     if not len(pages):
         return pages
     statistics["responses"] += len(pages)
-    types = scanned.strings[pages, CONTENT_TYPE].tolist()
-    is_html = np.array([start < 0 or _may_be_html(bytes(records.data[start:end])) for start, end in types], np.bool_)
+    starts, ends = scanned.strings[pages, CONTENT_TYPE].T.tolist()
+    data = memoryview(records.data)
+    is_html = np.array(
+        [start < 0 or _may_be_html(bytes(data[start:end])) for start, end in zip(starts, ends, strict=True)], np.bool_
+    )
     if not is_html.all():
         statistics["dropped.page.not_html"] += int(np.count_nonzero(~is_html))
         pages = pages[is_html]

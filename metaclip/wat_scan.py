@@ -39,8 +39,9 @@ class ScannedRecords:
     def all_directives(self, records: npt.NDArray[np.int64]) -> list[bytes]:
         """Return what some records say to robots, of all of them together, as it is written."""
         spans = self.strings[records, DIRECTIVES:].reshape(-1, 2)
-        data = self.images.data
-        return [data[start:end].tobytes() for start, end in spans[spans[:, 0] >= 0].tolist()]
+        starts, ends = spans[spans[:, 0] >= 0].T.tolist()
+        data = memoryview(self.images.data.data)
+        return [bytes(data[start:end]) for start, end in zip(starts, ends, strict=True)]
 
     def directives(self, record: int) -> list[str]:
         """Return what headers and meta tags say to robots."""
