@@ -1,6 +1,6 @@
 """Images to pairs as kernels: texts cleaned, plain addresses resolved, columns filled.
 
-`images.clean_text` and `urls.resolve` say what is right; here it is done for many pages at once.
+`clean_text.clean_text` and `urls.resolve` say what is right; here it is done for many pages at once.
 References that need anything percent-encoded, or are unusual otherwise, are marked ODD and left to
 `urls.resolve`; so are those in a `srcset`.
 """
@@ -136,7 +136,7 @@ def _is_wide_blank(data: Any, at: Any, length: Any) -> Any:
 
 @kernel
 def clean(data: Any, at: Any, end: Any, out: Any, begin: Any) -> Any:
-    """Write data[at:end] as `images.clean_text` gives it to `out` from `begin` on; return where it ends.
+    """Write data[at:end] as `clean_text.clean_text` gives it to `out` from `begin` on; return where it ends.
 
     `out` has room for three bytes for each of them.
     """

@@ -221,7 +221,7 @@ def uids(urls: Sequence[str], texts: Sequence[str]) -> tuple[npt.NDArray[np.uint
     """Return the two halves of each pair's uid, uint64[n] each.
 
     `uid_hi` is XXH3-64 of the address's UTF-8 bytes, `uid_lo` XXH3-64 of address, a zero byte and
-    text. Texts hold no zero byte (`images.clean_text`), so the last one is the border.
+    text. Texts hold no zero byte (`clean_text.clean_text`), so the last one is the border.
     """
     addresses = [url.encode() for url in urls]
     digest = xxhash.xxh3_64_intdigest
