@@ -140,7 +140,9 @@ def _is_too_complex(page: bytes | memoryview) -> bool:
         start = html.rfind(b">", 0, position) + 1
         end = html.find(b">", position)
         end = len(html) if end < 0 else end
-        tag = _TAG.search(html, start, end)
+        # Long runs without `>` are mostly data without `<` either, which `find` is quicker to tell.
+        opening = html.find(b"<", start, end)
+        tag = _TAG.search(html, opening, end) if opening >= 0 else None
         if tag and len(html[tag.end() : end].split()) > _MAX_ATTRIBUTES:
             return True
         position = end
