@@ -14,6 +14,8 @@ from metaclip.output import ROW_GROUP_ROWS
 MEMORY_BYTES = 64 << 20
 """Rows up to this size stay in memory and touch no disk."""
 
+_JOINED_BYTES = 16 << 20
+
 
 class ScratchTable:
     """Collects tables and gives rows back in any order.
@@ -45,10 +47,14 @@ class ScratchTable:
         if self._writer is None:
             self._file = tempfile.TemporaryFile(prefix="metaclip-")  # noqa: SIM115 (lives as long as its mapping)
             self._writer = pa.ipc.new_stream(self._file, self.schema)
-        # One batch to a spill: taking rows costs a step for each batch.
-        for batch in pa.Table.from_batches(self._held, self.schema).combine_chunks().to_batches():
-            self._writer.write_batch(batch)
-        self._held, self._held_bytes = [], 0
+        # Few batches to a spill: taking rows costs a step for each; but not one, for it is a copy.
+        held, self._held, self._held_bytes = self._held[::-1], [], 0
+        while held:
+            joined, size = [held.pop()], 0
+            while held and (size := size + joined[-1].nbytes) < _JOINED_BYTES:
+                joined.append(held.pop())
+            for batch in pa.Table.from_batches(joined, self.schema).combine_chunks().to_batches():
+                self._writer.write_batch(batch)
 
     def _finish(self) -> list[pa.RecordBatch]:
         if self._batches is None:
