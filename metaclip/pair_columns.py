@@ -68,7 +68,8 @@ def image_pairs(
     """
     if len(images.spans) > _MOST_IMAGES:
         return _in_halves(page_urls, bases, images, text_keys, lazy_attributes, address)
-    data, spans, pages = frozen(images.data, np.uint8), frozen(images.spans, images.spans.dtype), frozen(images.pages, np.int64)
+    data, spans = frozen(images.data, np.uint8), frozen(images.spans, images.spans.dtype)
+    pages = frozen(images.pages, np.int64)
     layout, base_data = _lay_out(bases)
     keys = np.array([ATTRIBUTES.index(key) for key in text_keys], np.int64)
     lazy = np.array([ATTRIBUTES.index(name) for name in lazy_attributes], np.int64)

@@ -66,6 +66,8 @@ class ScratchTable:
                     self._spill()
                 self._writer.close()
                 self._file.flush()
+                # The pages of the mapping take the place of what the spills leave in the allocator.
+                pa.default_memory_pool().release_unused()
                 mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
                 self._batches = list(pa.ipc.open_stream(pa.BufferReader(pa.py_buffer(mapped))))
             sizes = [batch.num_rows for batch in self._batches]
