@@ -1,6 +1,8 @@
 """Rows set aside on local disk and taken back in another order, in bounded memory."""
 
+import ctypes
 import mmap
+import sys
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +17,14 @@ MEMORY_BYTES = 64 << 20
 """Rows up to this size stay in memory and touch no disk."""
 
 _JOINED_BYTES = 16 << 20
+
+
+def _give_back() -> None:
+    """Give memory that was freed back to the system, so that the mapping's pages may take its place."""
+    pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:  # which only glibc has
+        trim(0)
 
 
 class ScratchTable:
@@ -66,8 +76,7 @@ class ScratchTable:
                     self._spill()
                 self._writer.close()
                 self._file.flush()
-                # The pages of the mapping take the place of what the spills leave in the allocator.
-                pa.default_memory_pool().release_unused()
+                _give_back()
                 mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
                 self._batches = list(pa.ipc.open_stream(pa.BufferReader(pa.py_buffer(mapped))))
             sizes = [batch.num_rows for batch in self._batches]
