@@ -15,7 +15,7 @@ from metaclip.urls import Base, Fault, page_base, resolve
 _LOGGER = logging.getLogger(__name__)
 
 BATCH_PAIRS = 8192
-"""A batch is handed on once it holds so many pairs; only pages of tens of thousands are split."""
+"""A batch is handed on once it holds so many pairs; only pages of more than 65,536 images are split."""
 
 Attributes = Mapping[str, str | None]
 """An `<img>`'s attributes by lower-case name; None or "" where the value is empty."""
