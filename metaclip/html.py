@@ -152,10 +152,10 @@ def _is_too_complex(page: bytes | memoryview) -> bool:
 def _depth(html: bytes) -> int:
     """Estimate how many elements are open at once, at most."""
     depth = deepest = 0
-    for end, name in _TAG.findall(html):
-        if name.lower() in _NOT_NESTED:
+    for tag in _TAG.finditer(html):  # all at once would take a hundred bytes for each
+        if tag[2].lower() in _NOT_NESTED:
             continue
-        if end:
+        if tag[1]:
             depth = max(0, depth - 1)
         else:
             depth += 1

@@ -485,11 +485,11 @@ def scan(data: Any, bounds: Any, page: Any, image: Any, meta: Any, results: Any)
     Takes `data`, uint8, with PADDING bytes after the last page; `bounds`, int64[pages, 2]; how many
     images and meta tags there are already; and `results`, which are filled:
 
-    spans: int64[n, IMAGE_SLOTS, 2], of each image, in the order of `image_columns.ATTRIBUTES`
+    spans: int[n, IMAGE_SLOTS, 2], of each image, in the order of `image_columns.ATTRIBUTES`
     image_ends: int64[pages], how many images there are up to the end of each page
-    metas: int64[m, META_SLOTS, 2], name, http-equiv and content of meta tags that have one of the first two
+    metas: int[m, META_SLOTS, 2], name, http-equiv and content of meta tags that have one of the first two
     meta_ends: int64[pages]
-    bases: int64[pages, 2], of the first `href` with a value of a base, else -1
+    bases: int[pages, 2], of the first `href` with a value of a base, else -1
     flags: bool[pages], whether only a tree builder gets the page right
 
     Return the pages, images and meta tags that are done.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,9 @@ import numpy.typing as npt
 from metaclip.html import is_robots_name
 from metaclip.html_kernel import IMAGE_SLOTS, META_SLOTS, PADDING, scan
 from metaclip.html_values import decode, mention_robots
-from metaclip.image_columns import ImageColumns
+from metaclip.image_columns import ImageColumns, span_type
+
+_LARGE_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +35,12 @@ def scan_pages(pages: Sequence[bytes | memoryview]) -> Scan:
     bounds = np.zeros((count, 2), np.int64)
     np.cumsum(np.fromiter(map(len, pages), np.int64, count), out=bounds[:, 1])
     bounds[1:, 0] = bounds[:-1, 1]
-    spans = np.empty((len(data) // 512 + 16, IMAGE_SLOTS, 2), np.int64)
-    metas = np.empty((len(data) // 2048 + 16, META_SLOTS, 2), np.int64)
+    places = span_type(len(data))
+    # Memory that is never written to costs nothing, but getting much of it again and again does.
+    spans = np.empty((len(data) // (512 if len(data) < _LARGE_BYTES else 32) + 16, IMAGE_SLOTS, 2), places)
+    metas = np.empty((len(data) // 2048 + 16, META_SLOTS, 2), places)
     image_ends, meta_ends = np.zeros((2, count), np.int64)
-    bases = np.empty((count, 2), np.int64)
+    bases = np.empty((count, 2), places)
     flags = np.zeros(count, np.bool_)
     page = image = meta = 0
     while True:
@@ -54,19 +59,19 @@ def scan_pages(pages: Sequence[bytes | memoryview]) -> Scan:
     return Scan(ImageColumns(data, spans, ends), _texts(data, bases), _robots(data, metas, meta_ends), flags)
 
 
-def _grown(array: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    larger = np.empty((2 * len(array), *array.shape[1:]), np.int64)
+def _grown(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    larger = np.empty((2 * len(array), *array.shape[1:]), array.dtype)
     larger[: len(array)] = array
     return larger
 
 
-def _texts(data: npt.NDArray[np.uint8], spans: npt.NDArray[np.int64]) -> list[str | None]:
+def _texts(data: npt.NDArray[np.uint8], spans: npt.NDArray[Any]) -> list[str | None]:
     return [
         data[start:end].tobytes().decode("utf-8", "replace") if start >= 0 else None for start, end in spans.tolist()
     ]
 
 
-def _robots(data: npt.NDArray[np.uint8], metas: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> list[list[str]]:
+def _robots(data: npt.NDArray[np.uint8], metas: npt.NDArray[Any], ends: npt.NDArray[np.int64]) -> list[list[str]]:
     robots: list[list[str]] = [[] for _ in ends]
     picked = np.flatnonzero(mention_robots(data, metas))
     pages = np.searchsorted(ends, picked, "right")

@@ -145,7 +145,7 @@ def _reference(data: Any, p: Any, end: Any, text: Any) -> Any:
 
 @kernel
 def decode(data: Any, spans: Any) -> Any:
-    """Decode values in place and shorten their spans, int64[n, 2]; those with a negative start are none.
+    """Decode values in place and shorten their spans, int[n, 2]; those with a negative start are none.
 
     Return the numbers, int64, of values that would need more bytes than they have (zero bytes, `&nGt;`)
     and are spoilt.
@@ -201,7 +201,7 @@ def _mentions(data: Any, start: Any, end: Any, name: Any) -> Any:
 
 @kernel
 def mention_robots(data: Any, metas: Any) -> Any:
-    """Pick the meta tags, int64[n, slots, 2], whose name or http-equiv may be one of `html.ROBOTS_NAMES`."""
+    """Pick the meta tags, int[n, slots, 2], whose name or http-equiv may be one of `html.ROBOTS_NAMES`."""
     picked = np.zeros(metas.shape[0], np.bool_)
     for i in range(metas.shape[0]):
         for slot in range(2):

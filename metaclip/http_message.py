@@ -255,13 +255,13 @@ def to_utf8(body: bytes | memoryview, content_type: str = "") -> bytes | memoryv
         encoding = _lookup(parameter[1])
     encoding = encoding or _meta_encoding(bytes(body[:_PRESCAN_BYTES]))
     if encoding is None:
-        body = bytes(body)
-        if b"\x1b" in body and _ISO_2022_JP.search(body) and body.isascii():
+        copy = bytes(body)
+        if b"\x1b" in copy and _ISO_2022_JP.search(copy) and copy.isascii():
             encoding = _lookup("iso-2022-jp")
-        elif _is_utf8(body):
+        elif _is_utf8(copy):
             return body
         else:
-            encoding = _meta_encoding(body[:_LATE_PRESCAN_BYTES]) or _lookup(detect_encoding(body) or "")
+            encoding = _meta_encoding(copy[:_LATE_PRESCAN_BYTES]) or _lookup(detect_encoding(copy) or "")
     return _transcode(body, encoding or webencodings.UTF8)
 
 

@@ -9,6 +9,13 @@ import numpy.typing as npt
 ATTRIBUTES = ("src", "alt", "title", "data-image-title", "data-src", "data-original", "srcset")
 """The attributes of an image that extraction looks at, in the order of `ImageColumns.spans`."""
 
+_NARROW_BYTES = 1 << 30
+
+
+def span_type(size: int) -> type[np.int32 | np.int64]:
+    """Return what places in so many bytes are told in, with some room for what is added behind them."""
+    return np.int32 if size < _NARROW_BYTES else np.int64
+
 
 @dataclass(frozen=True, slots=True)
 class ImageColumns:
@@ -16,8 +23,9 @@ class ImageColumns:
 
     data: npt.NDArray[np.uint8]
     """uint8[n]: values in UTF-8, character references decoded; unused bytes may lie between them."""
-    spans: npt.NDArray[np.int64]
-    """int64[images, len(ATTRIBUTES), 2]: start and end in `data`; both -1 where an image lacks the attribute."""
+    spans: npt.NDArray[np.int32 | np.int64]
+    """int[images, len(ATTRIBUTES), 2]: start and end in `data`; both -1 where an image lacks the attribute.
+    Of `span_type`, as it is most of what a page of a million images takes."""
     pages: npt.NDArray[np.int64]
     """int64[pages + 1]: the images of page p are `spans[pages[p]:pages[p + 1]]`."""
 

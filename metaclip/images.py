@@ -19,7 +19,7 @@ from metaclip.urls import Base, Fault, page_base, resolve
 _LOGGER = logging.getLogger(__name__)
 
 BATCH_PAIRS = 8192
-"""A batch is handed on once it holds so many pairs; a page is never split."""
+"""A batch is handed on once it holds so many pairs; only pages of more than 65,536 images are split."""
 
 Attributes = Mapping[str, str | None]
 """An `<img>`'s attributes by lower-case name; None or "" where the value is empty."""
@@ -120,7 +120,7 @@ class PairCollector:
         for reason, count in faults.items():
             statistics["dropped.image." + reason] += count
         if len(batch):
-            self._batches.append(batch)
+            self._batches += batch.pieces()
             self._pairs += len(batch)
 
     def _address(self, attributes: Attributes, base: Base) -> str | Fault:
@@ -138,8 +138,18 @@ class PairCollector:
         return address
 
     def take_full(self) -> PairBatch | None:
-        """Hand over the batch if it is full."""
-        return self.take() if self._pairs >= BATCH_PAIRS else None
+        """Hand over a batch if one is full; of many pairs a part, so ask again."""
+        if self._pairs < BATCH_PAIRS:
+            return None
+        count = size = 0
+        while size < BATCH_PAIRS:
+            size += len(self._batches[count])
+            count += 1
+        if count == len(self._batches):
+            return self.take()
+        batches, self._batches = self._batches[:count], self._batches[count:]
+        self._pairs -= size
+        return PairBatch.concatenate(batches)
 
     def take(self) -> PairBatch | None:
         """Hand over what there is, or None if there is nothing."""

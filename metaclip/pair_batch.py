@@ -33,6 +33,12 @@ class PairBatch:
         """Put batches one behind the other, in one piece as far as an Arrow string column can hold it."""
         return cls(pa.concat_tables([batch.table for batch in batches]).combine_chunks())
 
+    def pieces(self) -> list["PairBatch"]:
+        """Return the pieces that it lies in, one behind the other."""
+        if self.table.column("url").num_chunks <= 1:
+            return [self]
+        return [PairBatch(pa.Table.from_batches([piece])) for piece in self.table.to_batches()]
+
     def __len__(self) -> int:
         return int(self.table.num_rows)
 

@@ -32,6 +32,8 @@ from metaclip.urls import CHARACTERS, Base, Fault
 _REASONS = {EMPTY: Fault.NONE.value, DATA: Fault.DATA.value, NO_TEXT: "no_text"}
 # An Arrow string column holds 2 GB.
 _MOST_BYTES = 1 << 30
+# More are done in pieces, so that what is held beside the images and their pairs stays small.
+_MOST_IMAGES = 1 << 16
 
 Address = Callable[[dict[str, str], Base], str | Fault]
 
@@ -63,7 +65,10 @@ def image_pairs(
         lazy_attributes: those that stand in for `src`.
         address: gives an image's address, asked only where a reference is not plain.
     """
-    data, spans, pages = frozen(images.data, np.uint8), frozen(images.spans, np.int64), frozen(images.pages, np.int64)
+    if len(images.spans) > _MOST_IMAGES:
+        return _in_halves(bases, images, text_keys, lazy_attributes, address)
+    data, spans = frozen(images.data, np.uint8), frozen(images.spans, images.spans.dtype)
+    pages = frozen(images.pages, np.int64)
     layout, base_data = bases.layout, bases.data
     keys = np.array([ATTRIBUTES.index(key) for key in text_keys], np.int64)
     lazy = np.array([ATTRIBUTES.index(name) for name in lazy_attributes], np.int64)
@@ -71,14 +76,7 @@ def image_pairs(
     text_bytes = 3 * int(widths[:, keys].sum())
     most = text_bytes + len(keys) * int(widths[:, 0].sum() + np.diff(pages) @ (layout[:, 3] - layout[:, 0]))
     if most > _MOST_BYTES and len(spans) > 1:
-        halves = _halves(images)
-        parts = [image_pairs(bases, half, text_keys, lazy_attributes, address) for half in halves]
-        return FoundPairs(
-            PairBatch(pa.concat_tables([part.batch.table for part in parts])),
-            sum(part.images for part in parts),
-            sum(part.images_kept for part in parts),
-            parts[0].faults + parts[1].faults,
-        )
+        return _in_halves(bases, images, text_keys, lazy_attributes, address)
     found = _room(len(spans), len(keys), text_bytes)
     counts = np.zeros(NO_TEXT + 1, np.int64)
     seen, count, rows = gather(data, spans, pages, bases.usable, Rules(keys, lazy, _CHARACTERS), found, counts)
@@ -101,6 +99,23 @@ def image_pairs(
         bases.addresses.take(pa.array(columns.pages)),
     ]
     return FoundPairs(PairBatch(pa.table(table, schema=COLUMNS)), seen, kept, faults)
+
+
+def _in_halves(
+    bases: PageBases,
+    images: ImageColumns,
+    text_keys: Sequence[str],
+    lazy_attributes: Sequence[str],
+    address: Address,
+) -> FoundPairs:
+    halves = _halves(images)
+    parts = [image_pairs(bases, half, text_keys, lazy_attributes, address) for half in halves]
+    return FoundPairs(
+        PairBatch(pa.concat_tables([part.batch.table for part in parts])),
+        sum(part.images for part in parts),
+        sum(part.images_kept for part in parts),
+        parts[0].faults + parts[1].faults,
+    )
 
 
 def _room(images: int, keys: int, text_bytes: int) -> Found:

@@ -316,7 +316,7 @@ def gather(data: Any, spans: Any, pages: Any, usable: Any, rules: Any, found: An
 
     Args:
         data: uint8, as in `ImageColumns`.
-        spans: int64[images, attributes, 2], as there.
+        spans: int[images, attributes, 2], as there.
         pages: int64[pages + 1], as there.
         usable: bool[pages], whether a page has an address.
         rules: a Rules.

@@ -104,8 +104,10 @@ def read_batches(
         held.append((record.url, record.body))
         size += len(record.body)
         if size >= BATCH_BYTES:
-            yield RecordBatch.of(held)
-            held, size = [], 0
+            batch = RecordBatch.of(held)
+            # A large record is not to be in memory twice while its batch is used.
+            held, size, record.body = [], 0, b""
+            yield batch
     if held:
         yield RecordBatch.of(held)
 

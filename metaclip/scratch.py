@@ -1,6 +1,8 @@
 """Rows set aside on local disk and taken back in another order, in bounded memory."""
 
+import ctypes
 import mmap
+import sys
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +15,16 @@ from metaclip.output import ROW_GROUP_ROWS
 
 MEMORY_BYTES = 64 << 20
 """Rows up to this size stay in memory and touch no disk."""
+
+_JOINED_BYTES = 16 << 20
+
+
+def _give_back() -> None:
+    """Give memory that was freed back to the system, so that the mapping's pages may take its place."""
+    pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:  # which only glibc has
+        trim(0)
 
 
 class ScratchTable:
@@ -45,10 +57,14 @@ class ScratchTable:
         if self._writer is None:
             self._file = tempfile.TemporaryFile(prefix="metaclip-")  # noqa: SIM115 (lives as long as its mapping)
             self._writer = pa.ipc.new_stream(self._file, self.schema)
-        # One batch to a spill: taking rows costs a step for each batch.
-        for batch in pa.Table.from_batches(self._held, self.schema).combine_chunks().to_batches():
-            self._writer.write_batch(batch)
-        self._held, self._held_bytes = [], 0
+        # Few batches to a spill: taking rows costs a step for each; but not one, for it is a copy.
+        held, self._held, self._held_bytes = self._held[::-1], [], 0
+        while held:
+            joined, size = [held.pop()], 0
+            while held and (size := size + joined[-1].nbytes) < _JOINED_BYTES:
+                joined.append(held.pop())
+            for batch in pa.Table.from_batches(joined, self.schema).combine_chunks().to_batches():
+                self._writer.write_batch(batch)
 
     def _finish(self) -> list[pa.RecordBatch]:
         if self._batches is None:
@@ -60,6 +76,7 @@ class ScratchTable:
                     self._spill()
                 self._writer.close()
                 self._file.flush()
+                _give_back()
                 mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
                 self._batches = list(pa.ipc.open_stream(pa.BufferReader(pa.py_buffer(mapped))))
             sizes = [batch.num_rows for batch in self._batches]

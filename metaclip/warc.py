@@ -43,7 +43,7 @@ def read_warc(path: str, settings: Extract, statistics: Counter[str]) -> Iterato
             for record in range(len(records))
         )
         add_pages([page for page in found if page is not None], settings, collector)
-        if batch := collector.take_full():
+        while batch := collector.take_full():
             yield batch
     if batch := collector.take():
         yield batch

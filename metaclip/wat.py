@@ -88,7 +88,7 @@ def read_wat(path: str, settings: Extract, statistics: Counter[str]) -> Iterator
     # The metadata of a page is rarely larger than the page; a few times as large it may well be.
     for records in read_batches(path, _TYPES, statistics, 4 * settings.max_page_bytes):
         add_records(records, settings, collector)
-        if batch := collector.take_full():
+        while batch := collector.take_full():
             yield batch
     if batch := collector.take():
         yield batch

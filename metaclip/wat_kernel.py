@@ -67,8 +67,8 @@ class Scan(NamedTuple):
     speaks to robots; -1 where there is none."""
     images: npt.NDArray[np.int64]
     """int64[records + 1]: the images of record r are `spans[images[r]:images[r + 1]]`."""
-    spans: npt.NDArray[np.int64]
-    """int64[images, attributes, 2], as in `ImageColumns`; room for one for each `IMG@/src` in the data."""
+    spans: npt.NDArray[np.int32 | np.int64]
+    """int[images, attributes, 2], as in `ImageColumns`; room for one for each `IMG@/src` in the data."""
     references: npt.NDArray[np.int64]
     """int64[4 * images, 2]: image and attribute of strings that may hold character references."""
 

@@ -1,12 +1,13 @@
 """What extraction needs of many WAT records at once, found by `metaclip.wat_kernel`."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from metaclip.html import ROBOTS_NAMES
-from metaclip.image_columns import ATTRIBUTES, ImageColumns
+from metaclip.image_columns import ATTRIBUTES, ImageColumns, span_type
 from metaclip.record_batches import RecordBatch
 from metaclip.references import unescape
 from metaclip.utf8 import encode
@@ -63,7 +64,7 @@ def scan(batch: RecordBatch) -> ScannedRecords:
         kinds=np.zeros(records, np.uint8),
         strings=np.empty((records, DIRECTIVES + MOST_DIRECTIVES, 2), np.int64),
         images=np.empty(records + 1, np.int64),
-        spans=np.empty((most_images, len(ATTRIBUTES), 2), np.int64),
+        spans=np.empty((most_images, len(ATTRIBUTES), 2), span_type(len(data))),
         references=np.empty((4 * most_images, 2), np.int64),
     )
     # Where an address begins oddly, it may be none.
@@ -75,7 +76,7 @@ def scan(batch: RecordBatch) -> ScannedRecords:
 
 
 def _unescape(
-    data: npt.NDArray[np.uint8], spans: npt.NDArray[np.int64], references: npt.NDArray[np.int64]
+    data: npt.NDArray[np.uint8], spans: npt.NDArray[Any], references: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.uint8]:
     """Decode the references of some strings, in place or, where one gets longer, behind the data."""
     added = bytearray()

@@ -28,9 +28,6 @@ pytestmark = [
 logger = logging.getLogger(__name__)  # `pytest -rP -o log_level=INFO` shows the peaks
 
 LIMIT_MB = 600
-# A page's images are in memory together until its pairs are in a table: 112 bytes each for where their
-# attributes lie, for a while twice, and the pairs themselves.
-MANY_IMAGES_LIMIT_MB = {"warc": 950, "wat": 850}
 WAT_BYTES = 10_000_000_000 if os.environ.get("METACLIP_TEST_LARGE") else 1_000_000_000
 
 # What a worker process does with a shard; the matcher is loaded first, as it stays between shards.
@@ -122,7 +119,7 @@ def test_a_page_of_a_million_images_is_read(base: dict[str, Any], tmp_path: Path
     (tmp_path / "million.warc.gz").write_bytes(isal_zlib.compress(warc_record("response", 0, HTTP + tags), 1, 31))
     result = work(base, tmp_path / "million.warc.gz", max_page_bytes=64 << 20)
     assert result["counts"]["texts"] == result["matched"] == 1_000_000
-    assert result["peak_mb"] < MANY_IMAGES_LIMIT_MB["warc"]
+    assert result["peak_mb"] < LIMIT_MB
 
 
 def test_a_wat_record_of_a_million_images_is_read(base: dict[str, Any], tmp_path: Path) -> None:
@@ -131,7 +128,7 @@ def test_a_wat_record_of_a_million_images_is_read(base: dict[str, Any], tmp_path
     (tmp_path / "million.warc.wat.gz").write_bytes(isal_zlib.compress(warc_record("metadata", 0, body), 1, 31))
     result = work(base, tmp_path / "million.warc.wat.gz")
     assert result["counts"]["texts"] == result["matched"] == 1_000_000
-    assert result["peak_mb"] < MANY_IMAGES_LIMIT_MB["wat"]
+    assert result["peak_mb"] < LIMIT_MB
 
 
 def test_a_wat_file_of_many_gigabytes_goes_through(base: dict[str, Any], tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def columns(pages: list[Page]) -> ImageColumns:
         spans.append(row)
     return ImageColumns(
         np.frombuffer(data, np.uint8),
-        np.array(spans, np.int64).reshape(-1, len(ATTRIBUTES), 2),
+        np.array(spans, np.int32).reshape(-1, len(ATTRIBUTES), 2),
         np.cumsum([0, *map(len, pages)], dtype=np.int64),
     )
 
