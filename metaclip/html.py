@@ -6,6 +6,7 @@ it cannot do.
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,8 @@ ROBOTS_NAMES = frozenset({"robots", "ccbot", "img2dataset", "x-robots-tag"})
 Crawl's, which fetched the page, and for img2dataset, which would fetch the image."""
 
 _OPT_OUT = re.compile(r"(?<![\w-])no(?:image)?ai(?![\w-])", re.IGNORECASE)
+# Whatever the former finds holds one of these in UTF-8, where i has two more forms (U+0130, U+0131).
+_LIKE_OPT_OUT = re.compile(rb"no(?:(?:i|\xc4[\xb0\xb1])mage)?a(?:i|\xc4[\xb0\xb1])", re.IGNORECASE)
 
 
 def parse_page(html: bytes) -> Page:
@@ -170,3 +173,8 @@ def opts_out(directives: list[str]) -> bool:
     the agent is: whom else the author did not want is not for this project to guess.
     """
     return any(_OPT_OUT.search(directive) for directive in directives)
+
+
+def may_opt_out(directives: Iterable[bytes]) -> bool:
+    """Tell at once whether `opts_out` is worth asking about any of many directives, in UTF-8 or nearly so."""
+    return _LIKE_OPT_OUT.search(b"\n".join(directives)) is not None

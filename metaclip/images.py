@@ -6,8 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import numpy as np
+
+from metaclip.clean_text import clean_text as clean_text  # readers take it from here
 from metaclip.config import Extract
 from metaclip.image_columns import ImageColumns
+from metaclip.page_bases import PageBases
 from metaclip.pair_batch import PairBatch as PairBatch  # readers take it from here
 from metaclip.pair_columns import image_pairs
 from metaclip.urls import Base, Fault, page_base, resolve
@@ -19,23 +23,6 @@ BATCH_PAIRS = 8192
 
 Attributes = Mapping[str, str | None]
 """An `<img>`'s attributes by lower-case name; None or "" where the value is empty."""
-
-
-def clean_text(text: str) -> str:
-    """Turn every run of white space into one space and strip both ends.
-
-    White space is what `str.split` takes it to be: all of Unicode's, no-break spaces included, and the
-    ASCII separators 0x1C to 0x1F. A zero byte and a lone surrogate become U+FFFD, as the HTML standard
-    has it, so the result always encodes to UTF-8.
-    """
-    text = " ".join(text.split())
-    if "\0" in text or (not text.isascii() and _LONE_SURROGATE.search(text)):
-        return _UNUSABLE.sub("\ufffd", text)
-    return text
-
-
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_UNUSABLE = re.compile("[\0\ud800-\udfff]")
 
 
 @contextmanager
@@ -108,9 +95,8 @@ class PairCollector:
         A page at which something unforeseen is raised costs only itself (see `one_page`).
         """
         try:
-            bases = [page_base(page_url, base_href) for page_url, base_href in zip(page_urls, base_hrefs, strict=True)]
-            cleaned = [clean_text(page_url) for page_url in page_urls]
-            found = image_pairs(cleaned, bases, images, self._text_keys, self._lazy_attributes, self._address)
+            bases = PageBases(page_urls, base_hrefs)
+            found = image_pairs(bases, images, self._text_keys, self._lazy_attributes, self._address)
         except MemoryError:
             raise
         except Exception as error:
@@ -119,7 +105,7 @@ class PairCollector:
                 with one_page(page_url, self.statistics):
                     self.add_page(page_url, base_href, images.attributes(page))
             return
-        pages = sum(isinstance(base, Base) for base in bases)
+        pages = int(np.count_nonzero(bases.usable))
         if pages < len(bases):
             self.statistics["dropped.page.no_address"] += len(bases) - pages
         if pages:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from metaclip.image_columns import ATTRIBUTES, ImageColumns
 from metaclip.jit import frozen
+from metaclip.page_bases import PageBases
 from metaclip.pair_batch import COLUMNS, PairBatch
 from metaclip.pair_kernel import (
     ABSOLUTE,
@@ -49,8 +50,7 @@ class FoundPairs:
 
 
 def image_pairs(
-    page_urls: Sequence[str],
-    bases: Sequence[Base | Fault],
+    bases: PageBases,
     images: ImageColumns,
     text_keys: Sequence[str],
     lazy_attributes: Sequence[str],
@@ -59,29 +59,27 @@ def image_pairs(
     """Return the pairs of pages; those whose base is a Fault are passed over.
 
     Args:
-        page_urls: addresses of pages as they are to stand in pairs.
-        bases: what their references are resolved against.
+        bases: the pages' addresses, and what their references are resolved against.
         images: their images.
         text_keys: the attributes whose texts are taken.
         lazy_attributes: those that stand in for `src`.
         address: gives an image's address, asked only where a reference is not plain.
     """
     if len(images.spans) > _MOST_IMAGES:
-        return _in_halves(page_urls, bases, images, text_keys, lazy_attributes, address)
+        return _in_halves(bases, images, text_keys, lazy_attributes, address)
     data, spans = frozen(images.data, np.uint8), frozen(images.spans, images.spans.dtype)
     pages = frozen(images.pages, np.int64)
-    layout, base_data = _lay_out(bases)
+    layout, base_data = bases.layout, bases.data
     keys = np.array([ATTRIBUTES.index(key) for key in text_keys], np.int64)
     lazy = np.array([ATTRIBUTES.index(name) for name in lazy_attributes], np.int64)
     widths = spans[:, :, 1] - spans[:, :, 0]
     text_bytes = 3 * int(widths[:, keys].sum())
     most = text_bytes + len(keys) * int(widths[:, 0].sum() + np.diff(pages) @ (layout[:, 3] - layout[:, 0]))
     if most > _MOST_BYTES and len(spans) > 1:
-        return _in_halves(page_urls, bases, images, text_keys, lazy_attributes, address)
-    usable = np.array([isinstance(base, Base) for base in bases], np.bool_)
+        return _in_halves(bases, images, text_keys, lazy_attributes, address)
     found = _room(len(spans), len(keys), text_bytes)
     counts = np.zeros(NO_TEXT + 1, np.int64)
-    seen, count, rows = gather(data, spans, pages, usable, Rules(keys, lazy, _CHARACTERS), found, counts)
+    seen, count, rows = gather(data, spans, pages, bases.usable, Rules(keys, lazy, _CHARACTERS), found, counts)
     faults = Counter({reason: int(counts[code]) for code, reason in _REASONS.items() if counts[code]})
     found = _resolve_odd(found, count, images, bases, address, faults)
     kept = count - int(np.count_nonzero(found.forms[:count] == DROPPED))
@@ -98,21 +96,20 @@ def image_pairs(
         _strings(url_offsets[: stay + 1], columns.urls),
         _strings(text_offsets[: stay + 1], columns.texts),
         pa.array(text_keys, pa.string()).take(pa.array(columns.keys)),
-        pa.array(page_urls, pa.string()).take(pa.array(columns.pages)),
+        bases.addresses.take(pa.array(columns.pages)),
     ]
     return FoundPairs(PairBatch(pa.table(table, schema=COLUMNS)), seen, kept, faults)
 
 
 def _in_halves(
-    page_urls: Sequence[str],
-    bases: Sequence[Base | Fault],
+    bases: PageBases,
     images: ImageColumns,
     text_keys: Sequence[str],
     lazy_attributes: Sequence[str],
     address: Address,
 ) -> FoundPairs:
     halves = _halves(images)
-    parts = [image_pairs(page_urls, bases, half, text_keys, lazy_attributes, address) for half in halves]
+    parts = [image_pairs(bases, half, text_keys, lazy_attributes, address) for half in halves]
     return FoundPairs(
         PairBatch(pa.concat_tables([part.batch.table for part in parts])),
         sum(part.images for part in parts),
@@ -143,14 +140,14 @@ def _resolve_odd(
     found: Found,
     count: int,
     images: ImageColumns,
-    bases: Sequence[Base | Fault],
+    bases: PageBases,
     address: Address,
     faults: Counter[str],
 ) -> Found:
     """Ask `address` for each of the first `count` images whose form is ODD."""
     extra = bytearray()
     for image in np.flatnonzero(found.forms[:count] == ODD).tolist():
-        base = bases[found.pages[image]]
+        base = bases.base(int(found.pages[image]))
         resolved = base if isinstance(base, Fault) else address(images.image(found.places[image]), base)
         if isinstance(resolved, Fault):
             found.forms[image] = DROPPED
@@ -165,18 +162,6 @@ def _resolve_odd(
 
 _CHARACTERS = frozen(CHARACTERS, np.uint8)
 _NOTHING = frozen(np.zeros(0, np.uint8), np.uint8)
-
-
-def _lay_out(bases: Sequence[Base | Fault]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """Return, int64[pages, 4], where each folder starts and its scheme, origin and itself end; and their bytes."""
-    folders = [base.folder if isinstance(base, Base) else "" for base in bases]
-    lengths = [
-        (0, len(base.scheme) + 1, len(base.origin), len(base.folder)) if isinstance(base, Base) else (0, 0, 0, 0)
-        for base in bases
-    ]
-    layout = np.array(lengths, np.int64).reshape(-1, 4)
-    layout += (np.cumsum(layout[:, 3]) - layout[:, 3])[:, None]
-    return layout, frozen(np.frombuffer("".join(folders).encode("ascii"), np.uint8), np.uint8)
 
 
 def _halves(images: ImageColumns) -> tuple[ImageColumns, ImageColumns]:

@@ -248,6 +248,35 @@ def address_form(data: Any, at: Any, end: Any, characters: Any) -> Any:
 
 
 @kernel
+def plain_pages(data: Any, offsets: Any, characters: Any, layout: Any, plain: Any) -> None:
+    """Take the addresses of pages apart that are in normal form.
+
+    Args:
+        data: uint8, addresses end to end.
+        offsets: int64[pages + 1], where each begins.
+        characters: uint8[256], `urls.CHARACTERS`.
+        layout: int64[pages, 4], filled for the plain ones: see `page_bases.PageBases.layout`.
+        plain: bool[pages], filled: whether an address is in normal form.
+    """
+    for page in range(plain.size):
+        start, end = offsets[page], offsets[page + 1]
+        plain[page] = address_form(data, start, end, characters) == ABSOLUTE
+        if plain[page]:
+            scheme = start + 5
+            while data[scheme - 1] != _COLON:
+                scheme += 1
+            origin = scheme + 2
+            while data[origin] != _SLASH:
+                origin += 1
+            folder = at = origin
+            while at < end and data[at] != _MARK:
+                at += 1
+                if data[at - 1] == _SLASH:
+                    folder = at
+            layout[page, 0], layout[page, 1], layout[page, 2], layout[page, 3] = start, scheme, origin, folder
+
+
+@kernel
 def _trimmed(data: Any, at: Any, end: Any) -> Any:
     """Return where a reference starts and ends, what is around it and its fragment left out."""
     while at < end and data[at] <= 0x20:
@@ -387,6 +416,14 @@ def measure(rows: Any, found: Any, layout: Any, bases: Any, url_offsets: Any, te
 
 
 @kernel
+def _copy(source: Any, start: Any, size: Any, target: Any, at: Any) -> None:
+    # Of slices the compiler knows that no index is negative, and copies many bytes at once.
+    taken, given = target[at : at + size], source[start : start + size]
+    for k in range(size):
+        taken[k] = given[k]
+
+
+@kernel
 def fill(
     rows: Any, found: Any, layout: Any, bases: Any, data: Any, url_offsets: Any, text_offsets: Any, columns: Any
 ) -> None:
@@ -410,16 +447,11 @@ def fill(
             page = found.pages[image]
             at = url_offsets[row]
             size = _base_bytes(found, image, layout, bases)
-            for k in range(size):
-                columns.urls[at + k] = bases[layout[page, 0] + k]
-            at += size
-            source = found.extra if found.is_extra[image] else data
+            _copy(bases, layout[page, 0], size, columns.urls, at)
             start = found.starts[image]
-            for k in range(found.ends[image] - start):
-                columns.urls[at + k] = source[start + k]
-            at = text_offsets[row]
-            for k in range(found.text_ends[given] - begin):
-                columns.texts[at + k] = found.text_data[begin + k]
+            source = found.extra if found.is_extra[image] else data
+            _copy(source, start, found.ends[image] - start, columns.urls, at + size)
+            _copy(found.text_data, begin, found.text_ends[given] - begin, columns.texts, text_offsets[row])
             columns.keys[row], columns.pages[row] = found.row_keys[given], page
             row += 1
         begin = found.text_ends[given]

@@ -68,6 +68,12 @@ class RecordBatch:
         start, end = self.addresses[record].tolist()
         return _address(bytes(self.data[start:end]))
 
+    def urls(self, records: npt.NDArray[np.int64]) -> list[str]:
+        """Return the addresses of some records."""
+        data = memoryview(self.data)
+        starts, ends = self.addresses[records].T.tolist()
+        return [_address(bytes(data[start:end])) for start, end in zip(starts, ends, strict=True)]
+
     def block(self, record: int) -> memoryview:
         """Return the block of a record, without a copy."""
         start, end = self.blocks[record].tolist()

@@ -10,7 +10,6 @@ import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
-from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +53,10 @@ _HOST = r"(?=[a-z0-9.-]*[a-z-])[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?"
 _PLAIN = re.compile(rf"https?://{_HOST}/{_PATH}*{_QUERY}")
 _ROOTED = re.compile(rf"/(?!/){_PATH}*{_QUERY}")
 _RELATIVE = re.compile(rf"[A-Za-z0-9_]{_SEGMENT}*(?:/{_PATH}*)?{_QUERY}")
+# Letters, digits and `-._~` are safe everywhere.
+_NOT_IN_PATH, _NOT_IN_QUERY, _NOT_IN_USER = (
+    re.compile(rf"[^A-Za-z0-9{re.escape(safe)}]+") for safe in (_PATH_SAFE, _QUERY_SAFE, "!$%&'()*+,-.:_~")
+)
 _DOTS = re.compile(r"/(?:\.|%2e)", re.IGNORECASE)
 
 CHARACTERS = np.zeros(256, np.uint8)
@@ -132,7 +135,7 @@ def _parse(reference: str, base: Base | None) -> Base | Fault:
         rest = reference[scheme_match.end() :]
     path, mark, query = rest.partition("?")
     path = path.replace("\\", "/")
-    query = quote(mark + query, safe=_QUERY_SAFE) if mark else ""
+    query = _encode(mark + query, _NOT_IN_QUERY) if mark else ""
     if path.startswith("//") or (scheme_match and (base is None or scheme != base.scheme)):
         authority, _, path = path.lstrip("/").partition("/")
         origin = _origin(scheme, authority)
@@ -150,14 +153,19 @@ def _parse(reference: str, base: Base | None) -> Base | Fault:
             return Base(scheme, origin, path, query, base.folder)
         if not path.startswith("/"):
             path = base.folder[len(origin) :] + path
-    if not _is_path_safe(path):
-        path = quote(path, safe=_PATH_SAFE)
+    path = _encode(path, _NOT_IN_PATH)
     if _DOTS.search(path):
         path = _without_dot_segments(path)
     return Base(scheme, origin, path, query, origin + path[: path.rindex("/") + 1])
 
 
-_is_path_safe = re.compile(rf"{_PATH}*").fullmatch
+def _encode(text: str, unsafe: re.Pattern[str]) -> str:
+    """Percent-encode what may not stand as it is; `urllib.parse.quote` looks at every byte in Python."""
+    return unsafe.sub(_percent, text)
+
+
+def _percent(match: re.Match[str]) -> str:
+    return "%" + match[0].encode().hex("%").upper()
 
 
 def _without_dot_segments(path: str) -> str:
@@ -193,7 +201,7 @@ def _origin(scheme: str, authority: str) -> str | None:
     port = str(int(port)) if port else ""
     if port == _DEFAULT_PORT.get(scheme):
         port = ""
-    user = quote(user, safe="!$%&'()*+,-.:_~") + at if at else ""
+    user = _encode(user, _NOT_IN_USER) + at if at else ""
     return f"{scheme}://{user}{host}" + (f":{port}" if port else "")
 
 

@@ -9,14 +9,15 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from metaclip.config import Extract
-from metaclip.html import is_robots_name, opts_out
+from metaclip.html import is_robots_name, may_opt_out, opts_out
 from metaclip.http_message import is_html_type
 from metaclip.images import Attributes, PairBatch, PairCollector, one_page
 from metaclip.record_batches import RecordBatch, read_batches
 from metaclip.references import unescape as unescape  # tests and readers take it from here
-from metaclip.wat_kernel import CONTENT_TYPE, PAGE, PASSED_OVER
+from metaclip.wat_kernel import CONTENT_TYPE, LEFT, PAGE
 from metaclip.wat_scan import ScannedRecords, scan
 
 _LOGGER = logging.getLogger(__name__)
@@ -96,46 +97,52 @@ def read_wat(path: str, settings: Extract, statistics: Counter[str]) -> Iterator
 def add_records(records: RecordBatch, settings: Extract, collector: PairCollector) -> None:
     """Add the pairs of WAT records as `add_metadata` does for each."""
     scanned = scan(records)
-    numbers = np.flatnonzero(scanned.kinds != PASSED_OVER)
-    kinds, told = scanned.kinds[numbers].tolist(), scanned.has_directives(numbers).tolist()
-    types = scanned.strings[numbers, CONTENT_TYPE].tolist()
-    pages: list[int] = []
-    urls: list[str] = []
-    for number, kind, (start, end), is_told in zip(numbers.tolist(), kinds, types, told, strict=True):
-        page_url = records.url(number)
-        if kind == PAGE:
-            collector.statistics["responses"] += 1
-            # Hardly any page says anything to robots, or is of an unheard-of type.
-            plain = not is_told and (start < 0 or _may_be_html(bytes(records.data[start:end])))
-            if plain or not _is_refused(page_url, scanned, number, settings, collector.statistics):
-                pages.append(number)
-                urls.append(page_url)
-            continue
-        _add_scanned(urls, scanned, pages, collector)
-        pages, urls = [], []
-        add_metadata(page_url, bytes(records.block(number)), settings, collector)
-    _add_scanned(urls, scanned, pages, collector)
+    pages = _wanted_pages(records, scanned, settings, collector.statistics)
+    done = 0
+    for number in np.flatnonzero(scanned.kinds == LEFT).tolist():
+        before = int(np.searchsorted(pages, number))
+        _add_scanned(pages[done:before], records, scanned, collector)
+        done = before
+        add_metadata(records.url(number), bytes(records.block(number)), settings, collector)
+    _add_scanned(pages[done:], records, scanned, collector)
 
 
-def _add_scanned(urls: list[str], scanned: ScannedRecords, pages: list[int], collector: PairCollector) -> None:
-    if pages:
-        collector.add_pages(urls, scanned.bases(pages), scanned.images.select(pages))
+def _add_scanned(
+    pages: npt.NDArray[np.int64], records: RecordBatch, scanned: ScannedRecords, collector: PairCollector
+) -> None:
+    if len(pages):
+        collector.add_pages(records.urls(pages), scanned.bases(pages), scanned.images.select(pages.tolist()))
 
 
-def _is_refused(
-    page_url: str, scanned: ScannedRecords, record: int, settings: Extract, statistics: Counter[str]
-) -> bool:
-    """Tell whether a page gives no pairs, and count why."""
-    with one_page(page_url, statistics):
-        reason = None
-        if not _may_be_html(scanned.content_type(record).encode("utf-8", "surrogatepass")):
-            reason = "not_html"
-        elif settings.respect_opt_out and opts_out(scanned.directives(record)):
-            reason = "opt_out"
-        if reason:
-            statistics["dropped.page." + reason] += 1
-        return reason is not None
-    return True
+def _wanted_pages(
+    records: RecordBatch, scanned: ScannedRecords, settings: Extract, statistics: Counter[str]
+) -> npt.NDArray[np.int64]:
+    """Return which records are of pages that may give pairs, and count the others by reason."""
+    pages = np.flatnonzero(scanned.kinds == PAGE)
+    if not len(pages):
+        return pages
+    statistics["responses"] += len(pages)
+    starts, ends = scanned.strings[pages, CONTENT_TYPE].T.tolist()
+    data = memoryview(records.data)
+    is_html = np.array(
+        [start < 0 or _may_be_html(bytes(data[start:end])) for start, end in zip(starts, ends, strict=True)], np.bool_
+    )
+    if not is_html.all():
+        statistics["dropped.page.not_html"] += int(np.count_nonzero(~is_html))
+        pages = pages[is_html]
+    if settings.respect_opt_out and may_opt_out(scanned.all_directives(pages)):
+        wants = [_stays(records, page, scanned, statistics) for page in pages.tolist()]
+        pages = pages[np.array(wants, np.bool_)]
+    return pages
+
+
+def _stays(records: RecordBatch, page: int, scanned: ScannedRecords, statistics: Counter[str]) -> bool:
+    """Tell whether a page does not ask to be left out; count it if it does."""
+    with one_page(records.url(page), statistics):
+        if not opts_out(scanned.directives(page)):
+            return True
+        statistics["dropped.page.opt_out"] += 1
+    return False
 
 
 @lru_cache(maxsize=1024)

@@ -1,6 +1,5 @@
 """What extraction needs of many WAT records at once, found by `metaclip.wat_kernel`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from metaclip.image_columns import ATTRIBUTES, ImageColumns, span_type
 from metaclip.record_batches import RecordBatch
 from metaclip.references import unescape
 from metaclip.utf8 import encode
-from metaclip.wat_kernel import BASE, CONTENT_TYPE, DIRECTIVES, MOST_DIRECTIVES, Scan, scan_records
+from metaclip.wat_kernel import BASE, DIRECTIVES, MOST_DIRECTIVES, Scan, scan_records
 
 _LETTER = np.array([chr(byte).isalpha() and byte < 128 for byte in range(256)])
 # `{"path":"IMG@/src"},` at the least
@@ -31,19 +30,19 @@ class ScannedRecords:
     strings: npt.NDArray[np.int64]
     """See `wat_kernel.Scan`; they lie in the data of `images`."""
 
-    def bases(self, records: Sequence[int]) -> list[str | None]:
+    def bases(self, records: npt.NDArray[np.int64]) -> list[str | None]:
         """Return `Head.Base` of some records, its character references decoded."""
-        there = (self.strings[np.asarray(records), BASE, 0] >= 0).tolist()
-        return [unescape(self._string(each, BASE)) if has else None for each, has in zip(records, there, strict=True)]
+        found: list[str | None] = [None] * len(records)
+        for place in np.flatnonzero(self.strings[records, BASE, 0] >= 0).tolist():
+            found[place] = unescape(self._string(records[place], BASE))
+        return found
 
-    def has_directives(self, records: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Tell of some records whether they say anything to robots."""
-        there: npt.NDArray[np.bool_] = self.strings[records, DIRECTIVES, 0] >= 0
-        return there
-
-    def content_type(self, record: int) -> str:
-        """Return the media type that the page's headers state, empty where they state none."""
-        return self._string(record, CONTENT_TYPE) or ""
+    def all_directives(self, records: npt.NDArray[np.int64]) -> list[bytes]:
+        """Return what some records say to robots, of all of them together, as it is written."""
+        spans = self.strings[records, DIRECTIVES:].reshape(-1, 2)
+        starts, ends = spans[spans[:, 0] >= 0].T.tolist()
+        data = memoryview(self.images.data.data)
+        return [bytes(data[start:end]) for start, end in zip(starts, ends, strict=True)]
 
     def directives(self, record: int) -> list[str]:
         """Return what headers and meta tags say to robots."""

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip.csr import Tally
-from metaclip.files import side_by_side_in_turn
 from metaclip.manifest import Reference
 from metaclip.output import OutputWriter, group_bytes
 from metaclip.schemas import MATCHED
@@ -59,7 +58,7 @@ class DedupJob(Job):
         pairs = UniquePairs(MATCHED)
         counts: Counter[str] = Counter()
         # A store takes its time to answer; what is read of a file is read one after the other.
-        for file in side_by_side_in_turn(lambda member: store.open_parquet(member, PAIRS), members):
+        for file in store.ask(lambda member: store.open_parquet(member, PAIRS), members):
             for table in self._read(file, counts):
                 pairs.append(table)
         order = pairs.order()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -58,20 +59,21 @@ class MatchJob(Job):
         for group in range(pairs.num_row_groups):
             table = pairs.read_row_group(group).cast(PAIR)
             counts["pairs"] += table.num_rows
-            table = self._in_language(table)
-            counts["kept_by_language"] += table.num_rows
-            offsets, entry_ids = matcher.match(table.column("text"))
+            wanted = self._in_language(table)
+            counts["kept_by_language"] += len(wanted)
+            offsets, entry_ids = matcher.match(table.column("text").take(pa.array(wanted)))
             counts["matches"] += len(entry_ids)
             kept = np.flatnonzero(np.diff(offsets))
-            table = table.take(pa.array(kept))
+            table = table.take(pa.array(wanted[kept]))
             sketch.add(table.column("uid_lo").to_numpy())
             # A text without a match has no ids, so leaving its row out leaves the ids as they are.
             bounds = np.append(offsets[kept], offsets[-1])
             yield table.append_column(ENTRY_IDS, id_lists(bounds, entry_ids)).cast(MATCHED)
 
-    def _in_language(self, table: pa.Table) -> pa.Table:
+    def _in_language(self, table: pa.Table) -> npt.NDArray[np.int64]:
+        """Return which rows are in the wanted languages."""
         keep = pc.greater_equal(table.column("lang_score"), pa.scalar(self.settings.min_lang_score, pa.float32()))
         if self.settings.languages:
             wanted = pc.is_in(table.column("lang"), value_set=pa.array(self.settings.languages))
             keep = pc.and_(keep, wanted)
-        return table.filter(keep)
+        return np.flatnonzero(keep.to_numpy())

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
-from metaclip.files import side_by_side_in_turn
 from metaclip.manifest import Reference
 from metaclip.output import OutputWriter
 from metaclip.sketch import DistinctSketch
@@ -42,7 +41,7 @@ class PartitionJob(Job):
         """
         members = sorted({reference.manifest for reference in self.matched if reference.rows})
         sketch = DistinctSketch.merged(
-            side_by_side_in_turn(lambda member: str(store.manifest(member).statistics["sketch"]), members)
+            store.ask(lambda member: str(store.manifest(member).statistics["sketch"]), members)
         )
         partitions = max(1, math.ceil(sketch.estimate / self.rows_per_partition))
         output.json(MEMBERS, {"members": members, "partitions": partitions}, len(members))

@@ -12,9 +12,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from metaclip.errors import StoreError
-from metaclip.manifest import Reference, stage_key
+from metaclip.manifest import Reference, json_bytes, stage_key
 from metaclip.store import Store
 
 SCHEMA = pa.schema([pa.field("a", pa.int64(), nullable=False)])
@@ -169,3 +171,26 @@ def test_unusable_roots(tmp_path: Path) -> None:
     (tmp_path / "layout.json").write_text(json.dumps({"layout": 99}))
     with pytest.raises(StoreError, match="version 99"):
         Store(str(tmp_path)).check()
+
+
+_SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+_JSON = st.recursive(
+    _SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.integers(), inner, max_size=3)
+)
+
+
+@given(_JSON)
+def test_json_is_stored_as_the_standard_library_indents_it(value: object) -> None:
+    try:
+        expected = (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        with pytest.raises(UnicodeEncodeError):
+            json_bytes(value)
+        return
+    assert json_bytes(value) == expected
+
+
+@pytest.mark.parametrize("value", [float("nan"), [float("inf")]])
+def test_json_holds_no_number_that_json_has_not(value: object) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        json_bytes(value)

@@ -279,7 +279,7 @@ def test_an_unforeseen_failure_costs_one_page(
 
     monkeypatch.setattr(wat, "opts_out", fail_for_some)
     good = json.dumps(record([link(alt="x")])).encode()
-    bad = json.dumps(record([link(alt="x")], headers={"X-Robots-Tag": "poison"})).encode()
+    bad = json.dumps(record([link(alt="x")], headers={"X-Robots-Tag": "noai"})).encode()
     path = write_warc(tmp_path / "x.warc.wat.gz", [(PAGE, good), (PAGE, bad), (PAGE, bad), (PAGE, good)], ("metadata",))
     statistics: Counter[str] = Counter()
     with caplog.at_level(logging.WARNING):
