@@ -40,6 +40,7 @@ class ScratchTable:
         self._held: list[pa.RecordBatch] = []
         self._held_bytes = 0
         self._file: Any = None
+        self._mapped: mmap.mmap | None = None
         self._writer: pa.RecordBatchStreamWriter | None = None
         self._batches: list[pa.RecordBatch] | None = None
         self._starts: npt.NDArray[np.int64] = np.zeros(1, np.int64)
@@ -77,8 +78,8 @@ class ScratchTable:
                 self._writer.close()
                 self._file.flush()
                 _give_back()
-                mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-                self._batches = list(pa.ipc.open_stream(pa.BufferReader(pa.py_buffer(mapped))))
+                self._mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+                self._batches = list(pa.ipc.open_stream(pa.BufferReader(pa.py_buffer(self._mapped))))
             sizes = [batch.num_rows for batch in self._batches]
             self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
             self._held = []
@@ -92,15 +93,20 @@ class ScratchTable:
         order = np.argsort(rows, kind="stable")
         ascending = rows[order]
         cuts = np.searchsorted(ascending, self._starts)
-        parts = [
-            batch.take(pa.array(ascending[first:last] - start))
-            for batch, start, first, last in zip(batches, self._starts, cuts, cuts[1:], strict=False)
-            if last > first
-        ]
+        parts = []
+        for batch, start, first, last in zip(batches, self._starts, cuts, cuts[1:], strict=False):
+            if last > first:
+                parts.append(batch.take(pa.array(ascending[first:last] - start)))
+                self._let_go()
         gathered = pa.Table.from_batches(parts, self.schema).combine_chunks()
         back = np.empty_like(order)
         back[order] = np.arange(len(order))
         return gathered.take(pa.array(back))
+
+    def _let_go(self) -> None:
+        """Let no page of the file count as this process's memory any longer; what was taken is a copy."""
+        if self._mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._mapped.madvise(mmap.MADV_DONTNEED)
 
     def in_order(self, order: npt.NDArray[np.int64]) -> Iterator[pa.Table]:
         """Give all rows of `order`, some ten thousand at a time."""

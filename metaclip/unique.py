@@ -40,10 +40,12 @@ class UniquePairs:
         """Return the positions of the rows that stay, int64, in the order of their uids."""
         if not self._high:
             return np.zeros(0, np.int64)
-        high, low = np.concatenate(self._high), np.concatenate(self._low)
-        order = np.lexsort((low, high))
-        high, low = high[order], low[order]
-        repeats = (high[1:] == high[:-1]) & (low[1:] == low[:-1])
+        # One at a time, so that as little as can be is there twice.
+        self._high = [np.concatenate(self._high)]
+        self._low = [np.concatenate(self._low)]
+        order = np.lexsort((self._low[0], self._high[0]))
+        repeats = _as_before(self._high[0][order])
+        repeats &= _as_before(self._low[0][order])
         if not repeats.any():
             return order
         return self._resolve(order, repeats)
@@ -68,3 +70,8 @@ class UniquePairs:
     def tables(self, order: npt.NDArray[np.int64]) -> Iterator[pa.Table]:
         """Give the rows of `order`, some ten thousand at a time."""
         return self._scratch.in_order(order)
+
+
+def _as_before(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    same: npt.NDArray[np.bool_] = values[1:] == values[:-1]
+    return same
