@@ -7,6 +7,7 @@ from the start, `archive.read_records` is asked, and gives what was not given ye
 """
 
 import io
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from metaclip.archive import TYPES, clean_address, read_records
 from metaclip.errors import TransportError
@@ -66,11 +68,17 @@ class RecordBatch:
         start, end = self.addresses[record].tolist()
         return _address(bytes(self.data[start:end]))
 
-    def urls(self, records: npt.NDArray[np.int64]) -> list[str]:
-        """Return the addresses of some records."""
+    def urls(self, records: npt.NDArray[np.int64]) -> pa.StringArray:
+        """Return the addresses of some records, each as `url` does."""
         data = memoryview(self.data)
         starts, ends = self.addresses[records].T.tolist()
-        return [_address(bytes(data[start:end])) for start, end in zip(starts, ends, strict=True)]
+        written = [data[start:end] for start, end in zip(starts, ends, strict=True)]
+        joined = b"".join(written)
+        if _ODD_ADDRESS.search(joined):
+            return pa.array([_address(bytes(one)) for one in written], pa.string())
+        offsets = np.zeros(len(written) + 1, np.int32)
+        np.cumsum(np.fromiter(map(len, written), np.int32, len(written)), out=offsets[1:])
+        return pa.StringArray.from_buffers(len(written), pa.py_buffer(offsets), pa.py_buffer(joined))
 
     def block(self, record: int) -> memoryview:
         """Return the block of a record, without a copy."""
@@ -108,6 +116,10 @@ def read_batches(
             yield batch
     if held:
         yield RecordBatch.of(held)
+
+
+# Whatever may have to be decoded or cleaned.
+_ODD_ADDRESS = re.compile(rb"[^!-;=-~]")
 
 
 def _address(written: bytes) -> str:

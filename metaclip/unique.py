@@ -5,10 +5,12 @@ order of the input nor how it was cut into shards shows in the result.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from metaclip.scratch import ScratchTable
 
@@ -53,18 +55,21 @@ class UniquePairs:
     def _resolve(self, order: npt.NDArray[np.int64], repeats: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         """Let the smallest (page_url, text_key) of each group of repeats stay."""
         starts = np.concatenate([[True], ~repeats])
-        groups = np.cumsum(starts) - 1
-        shared = np.concatenate([[False], repeats]) | np.concatenate([repeats, [False]])
-        places = np.flatnonzero(shared)
-        rows = self._scratch.take(order[places]).select(["page_url", "text_key"])
-        rows = rows.append_column("group", pa.array(groups[places])).append_column("place", pa.array(places))
+        places = np.flatnonzero(np.concatenate([[False], repeats]) | np.concatenate([repeats, [False]]))
+        groups = (np.cumsum(starts) - 1)[places]
+        rows = self._scratch.take(order[places], ["page_url", "text_key"])
+        # Most repeats stand on one page and are alike in every column, so that any may stay.
+        differ = _as_before(groups)
+        differ &= ~(_alike(rows.column("page_url")) & _alike(rows.column("text_key")))
+        contested = np.isin(groups, groups[1:][differ])
+        rows, groups, places = rows.filter(pa.array(contested)), groups[contested], places[contested]
+        rows = rows.append_column("group", pa.array(groups)).append_column("place", pa.array(places))
         # Arrow compares text by bytes, so no locale shows. Full ties are alike in every column.
         ranked = rows.sort_by([(name, "ascending") for name in ("group", "page_url", "text_key", "place")])
         firsts = np.flatnonzero(np.diff(ranked.column("group").to_numpy(), prepend=-1))
-        chosen: npt.NDArray[np.int64] = ranked.column("place").to_numpy()[firsts]
-        stays = starts & ~shared
-        stays[chosen] = True
-        kept: npt.NDArray[np.int64] = order[stays]
+        starts[places] = False
+        starts[ranked.column("place").to_numpy()[firsts]] = True
+        kept: npt.NDArray[np.int64] = order[starts]
         return kept
 
     def tables(self, order: npt.NDArray[np.int64]) -> Iterator[pa.Table]:
@@ -72,6 +77,11 @@ class UniquePairs:
         return self._scratch.in_order(order)
 
 
-def _as_before(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+def _alike(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Tell of each value but the first whether it is that before it."""
+    return np.asarray(pc.equal(column.slice(1), column.slice(0, len(column) - 1)))
+
+
+def _as_before(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     same: npt.NDArray[np.bool_] = values[1:] == values[:-1]
     return same
