@@ -4,7 +4,7 @@ import ctypes
 import mmap
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -85,15 +85,11 @@ class ScratchTable:
             self._held = []
         return self._batches
 
-    def take(self, rows: npt.NDArray[np.int64], columns: Sequence[str] | None = None) -> pa.Table:
-        """Return the rows at the given positions, in the given order; nothing is appended after.
-
-        `columns` names those that are wanted where not all are.
-        """
-        names = self.schema.names if columns is None else list(columns)
-        batches = [batch.select(names) for batch in self._finish()]
+    def take(self, rows: npt.NDArray[np.int64]) -> pa.Table:
+        """Return the rows at the given positions, in the given order; nothing is appended after."""
+        batches = self._finish()
         if len(batches) == 1:
-            return pa.Table.from_batches([batches[0].take(pa.array(rows))])
+            return pa.Table.from_batches([batches[0].take(pa.array(rows))], self.schema)
         order = np.argsort(rows, kind="stable")
         ascending = rows[order]
         cuts = np.searchsorted(ascending, self._starts)
@@ -102,7 +98,7 @@ class ScratchTable:
             if last > first:
                 parts.append(batch.take(pa.array(ascending[first:last] - start)))
                 self._let_go()
-        gathered = pa.Table.from_batches(parts).combine_chunks()
+        gathered = pa.Table.from_batches(parts, self.schema).combine_chunks()
         back = np.empty_like(order)
         back[order] = np.arange(len(order))
         return gathered.take(pa.array(back))
