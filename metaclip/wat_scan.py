@@ -1,5 +1,6 @@
 """What extraction needs of many WAT records at once, found by `metaclip.wat_kernel`."""
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from metaclip.html import ROBOTS_NAMES
 from metaclip.image_columns import ATTRIBUTES, ImageColumns, span_type
 from metaclip.json_strings import LANES, decode_strings, find_quotes
-from metaclip.record_batches import RecordBatch
+from metaclip.record_batches import BATCH_BYTES, RecordBatch
 from metaclip.references import unescape
 from metaclip.utf8 import encode
 from metaclip.wat_kernel import BASE, DIRECTIVES, MOST_DIRECTIVES, Scan, scan_records
@@ -17,6 +18,9 @@ from metaclip.wat_kernel import BASE, DIRECTIVES, MOST_DIRECTIVES, Scan, scan_re
 _LETTER = np.array([chr(byte).isalpha() and byte < 128 for byte in range(256)])
 # `{"path":"IMG@/src"},` at the least
 _LEAST_IMAGE_BYTES = 20
+# As many quotes as there can be in a batch as it usually is.
+_MOST_KEPT = 3 * BATCH_BYTES
+_THREAD = threading.local()
 _ROBOTS, _ROBOTS_BOUNDS = encode(sorted(ROBOTS_NAMES), "names")
 
 
@@ -62,7 +66,7 @@ def scan(batch: RecordBatch) -> ScannedRecords:
     records, size = len(batch), int((bounds[:, 1] - bounds[:, 0]).sum())
     # Memory that is never written to costs nothing, so there is room for the most that there can be.
     most_images = size // _LEAST_IMAGE_BYTES + 1
-    quotes = np.empty(size + LANES + 1, span_type(len(data)))
+    quotes = _room(size + LANES + 1, span_type(len(data)))
     starts = np.empty(records, np.int64)
     found = Scan(
         kinds=np.zeros(records, np.uint8),
@@ -78,6 +82,16 @@ def scan(batch: RecordBatch) -> ScannedRecords:
     _decode(data, found.strings)
     data = _unescape(data, spans, _decode(data, spans))
     return ScannedRecords(found.kinds, ImageColumns(data, spans, found.images), found.strings)
+
+
+def _room(size: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return an array to be written over, a thread's own: getting new memory takes longer than filling it."""
+    if size > _MOST_KEPT:
+        return np.empty(size, dtype)
+    kept: npt.NDArray[Any] | None = getattr(_THREAD, "room", None)
+    if kept is None or kept.dtype != dtype:
+        kept = _THREAD.room = np.empty(_MOST_KEPT, dtype)
+    return kept
 
 
 def _decode(data: npt.NDArray[np.uint8], spans: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
