@@ -51,6 +51,9 @@ class Sorter:
         """Add rows."""
         if table.num_rows:
             self.rows += table.num_rows
+            if table.get_total_buffer_size() > 2 * table.nbytes:
+                # A slice would keep all that it was cut from in memory.
+                table = table.take(pa.array(np.arange(table.num_rows)))
             self._held.append(table)
             self._held_bytes += table.nbytes
             if self._held_bytes > MEMORY_BYTES:

@@ -63,3 +63,15 @@ def test_merged_tables_follow_each_other_and_hold_all_rows_of_a_key(runs: list[t
     assert all(found)
     assert all(max(before) < min(after) for before, after in pairwise(found))
     assert sorted(row for one in found for row in one) == sorted(row for chosen, _ in runs for row in chosen)
+
+
+def test_a_few_rows_of_a_table_do_not_keep_all_of_it_in_memory() -> None:
+    rows = Sorter(SCHEMA, KEYS, order)
+    before = pa.total_allocated_bytes()
+    for start in range(0, 400_000, 10_000):
+        numbers = np.arange(start, start + 10_000, dtype=np.uint64)
+        names = pa.array(["a name of some length"] * len(numbers))
+        rows.append(pa.table([numbers / 2, numbers, names], schema=SCHEMA).slice(70, 100))
+    assert rows.rows == 4_000
+    assert pa.total_allocated_bytes() - before < 1_000_000
+    assert sum(one.num_rows for one in rows.tables()) == 4_000
