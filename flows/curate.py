@@ -14,11 +14,13 @@ from metaclip.config import Config
 from metaclip.latest import nothing_new
 from metaclip.plan import check, resolve
 from metaclip.record import begin_crawls
+from metaclip.stages.gather import groups_of
 from metaclip.stages.partition import read_members
 from metaclip.stages.source import ListingJob
 from tasks.balance import balance
 from tasks.count import count
 from tasks.dedup import dedup
+from tasks.gather import gather
 from tasks.partition import partition
 from tasks.progress import reporting
 from tasks.source import freeze_listing
@@ -64,7 +66,10 @@ def _stages(run: Run, config: Config, listing: ListingJob, until: Stage) -> Iter
     yield "extract"
     yield "match"
 
-    (members,) = run.do(partition, (run.outputs("match"),))
+    matched = run.outputs("match")
+    if len(matched) > config.dedup.shards_per_group:
+        matched = run.do(gather, *((group,) for group in groups_of(matched, config.dedup.shards_per_group)))
+    (members,) = run.do(partition, (matched,))
     _, partitions = read_members(run.store, members)
     deduped = run.do(dedup, *((members, number, partitions) for number in range(partitions)))
     yield "dedup"

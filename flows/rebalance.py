@@ -88,7 +88,8 @@ def rebalance(
             # them again would keep too much.
             seed = (record["config"]["balance"]["seed"] + 1) % 2**63
     run = Run(_changed(record["config"], storage, t, seed), origin)
-    run.recall(stages, "metadata", "source", "extract", "match", "partition", "dedup")
+    gathered = ("gather",) if "gather" in stages else ()
+    run.recall(stages, "metadata", "source", "extract", "match", *gathered, "partition", "dedup")
     with reporting(run.config), workers_for(run.config):
         partitions = run.recorded(stages, "survive" if "survive" in stages else "dedup")
         if survivors:

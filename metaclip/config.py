@@ -158,6 +158,9 @@ class Dedup(Model):
 
     rows_per_partition: int = Field(default=4_000_000, ge=1)
     """Aimed-at pairs in a partition; a worker sets them aside on its local disk (400 bytes each, in `TMPDIR`)."""
+    shards_per_group: int = Field(default=100, ge=2)
+    """Shards that are brought together first, in the order of uids, where the pool has more than so many: each
+    partition then reads a few files instead of every shard."""
 
 
 class Balance(Model):

@@ -93,7 +93,8 @@ def funnel(
     dropped = Counter({name: count for name, count in extracted.counts.items() if name.startswith("dropped.")})
     dropped["dropped.pair.language"] = matched["pairs"] - matched["kept_by_language"]
     dropped["dropped.pair.no_match"] = matched["kept_by_language"] - matched["matched"]
-    dropped["dropped.pair.repeat_in_pool"] = unique["dropped.pair.repeat"]
+    repeats = matched["matched"] - unique["unique"]
+    dropped["dropped.pair.repeat_in_pool"] = repeats
     dropped["dropped.pair.not_survived"] = unique["unique"] - balanced
     dropped["dropped.pair.balanced"] = balanced - curated
     return {
@@ -113,7 +114,7 @@ def funnel(
             "texts": extracted.counts["texts"],
             "repeats_in_shards": extracted.counts["dropped.pair.repeat"],
             "matched": matched["matched"],
-            "repeats_over_the_pool": unique["dropped.pair.repeat"],
+            "repeats_over_the_pool": repeats,
             "unique": unique["unique"],
         },
     }

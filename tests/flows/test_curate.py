@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections import Counter
+from datetime import timedelta
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from flows.match import match_all_shards
 from flows.rebalance import rebalance
 from metaclip.config import Config, parse_config
 from metaclip.errors import ConfigError, InputError, StageError
+from metaclip.gc import collect
 from metaclip.manifest import Reference
 from metaclip.schemas import BALANCED, CURATED
 from metaclip.status import pool_status
@@ -180,6 +182,35 @@ def partitioned(crawl: Path, tmp_path_factory: pytest.TempPathFactory, prefect_s
     assert len({name.split("-")[1] for name in files}) >= 3
     assert len(files) >= 10
     return files
+
+
+def test_shards_of_a_large_pool_are_gathered_first(
+    make_config: MakeConfig, crawl: Path, partitioned: dict[str, bytes]
+) -> None:
+    files = [str(path) for path in sorted(crawl.glob("*/*.gz"))]
+    settings = {"pool": "gathered", "dedup__shards_per_group": 2, **PARTITIONED}
+    assert _tasks(curate(make_config(source={"paths": files[:4]}, **settings)), "gather") == (2, 0)
+    config = make_config(source={"paths": files}, **settings)
+    summary = curate(config)
+    assert data_files(summary["curated"]) == partitioned
+    assert _tasks(summary, "gather") == (3, 2)  # whole groups stand when shards join the pool
+    report = json.loads(Path(summary["report"]).read_text())
+    assert (
+        report["duplicates"]["repeats_over_the_pool"] == summary["funnel"]["matched"] - summary["funnel"]["unique"] > 0
+    )
+
+    assert not _computed(rebalance(config.pool, config.storage, 20))
+    assert len(_record(config)["stages"]["gather"]) == 3
+    collected = collect(config.storage, grace=timedelta(), dry_run=True)
+    kept, removed = ({one["stage"]: one["outputs"] for one in collected[name]} for name in ("kept", "removed"))
+    assert kept["gather-v1"] == 3
+    assert "gather-v1" not in removed
+
+
+def _tasks(summary: dict[str, Any], stage: str) -> tuple[int, int]:
+    """Return how many tasks a stage had, and how many of them found their output."""
+    (found,) = [one for one in summary["stages"] if one["stage"] == stage]
+    return found["tasks"], found["cached"]
 
 
 def test_many_partitions_are_done_in_runs_of_a_few(
