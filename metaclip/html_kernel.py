@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from metaclip.jit import kernel
-from metaclip.lanes import LANES, byte_at, equal_at, first_bit, low_or_at, word_at
+from metaclip.lanes import LANES, byte_at, equal_at, first_bit, low_or_at, tag_at, word_at
 
 PADDING = LANES + 16
 """So many bytes may be read beyond the end of a page."""
@@ -84,6 +84,7 @@ _CDATA = np.uint64(int.from_bytes(b"<![CDATA", "little"))
 _TAB, _VT, _CR, _SPACE, _BANG, _QUOTE, _APOSTROPHE, _DASH = map(ord, "\t\v\r !\"'-")
 _SLASH, _LESS, _IS, _MORE, _ASK, _OPEN, _CLOSE, _T = map(ord, "/<=>?[]t")
 _ZERO = np.uint64(0)
+_U1, _U2, _U4, _U8, _U16, _U32, _U63 = map(np.uint64, (1, 2, 4, 8, 16, 32, 63))
 
 
 @kernel
@@ -297,6 +298,40 @@ def _attributes(data: Any, p: Any, end: Any, code: Any, found: Any) -> Any:
 
 
 @kernel
+def _plain_end(data: Any, p: Any, end: Any) -> Any:
+    """Return where the `>` is that ends a tag, from the end of its name on, or -1 if this is not seen at once.
+
+    It is where all attributes are of the form `name` or `name="value"`, and 64 bytes more are in the page.
+    """
+    inside = equal = apart = _ZERO
+    while p + 64 <= end:
+        quotes, apostrophes, equals, mores, low = tag_at(data, p)
+        # Whether there are an odd number of quotes up to each byte: opening ones and what follows.
+        within = quotes ^ quotes << _U1
+        within ^= within << _U2
+        within ^= within << _U4
+        within ^= within << _U8
+        within ^= within << _U16
+        within ^= within << _U32
+        within ^= inside
+        mores &= ~within
+        equals &= ~within
+        # All before the first one.
+        before = (mores & (~mores + _U1)) - _U1
+        low |= quotes & ~within
+        odd = apostrophes & ~within | quotes & within ^ (equals << _U1 | equal) | equals & (low << _U1 | apart)
+        if odd & before != _ZERO:
+            return -1
+        if mores != _ZERO:
+            return p + first_bit(mores)
+        inside = ~((within >> _U63) - _U1)
+        equal = equals >> _U63
+        apart = low >> _U63
+        p += 64
+    return -1
+
+
+@kernel
 def _opened(key: Any, math: Any) -> Any:
     """Tell whether HTML may stand in this element of SVG or MathML."""
     if math:
@@ -423,8 +458,13 @@ def scan(given: Any, added: Any, places: Any, page: Any, image: Any, meta: Any, 
             if _KEYS[slot] == key and _CODES[slot] >> 5 == length:
                 code = _CODES[slot] & 31
             slash = False
-            if byte_at(data, p) == _MORE and (closing or code < _IMG):
-                p += 1
+            kept = not closing and code >= _IMG
+            tag_end = -1
+            if not kept:
+                tag_end = p if byte_at(data, p) == _MORE else _plain_end(data, p, end)
+            if tag_end >= 0:
+                slash = byte_at(data, tag_end - 1) == _SLASH
+                p = tag_end + 1
             else:
                 p, slash = _attributes(data, p, end, _OTHER if closing else code, found)
                 if p < 0:

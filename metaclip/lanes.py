@@ -109,6 +109,25 @@ def _raw_copy(
     return types.uint64(data, position, target, write, types.int64, types.int64, types.int64), generate
 
 
+def _raw_tag(_typing: Any, data: Any, position: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        wide = ir.VectorType(_BYTE, 64)
+        lanes = builder.load(builder.bitcast(_first_address(context, builder, signature, arguments), wide.as_pointer()))
+        lanes.align = 1
+
+        def all_of(byte: str) -> Any:
+            return ir.Constant(wide, [ord(byte)] * 64)
+
+        masks = [builder.bitcast(builder.icmp_unsigned("==", lanes, all_of(byte)), _WORD) for byte in "\"'=>"]
+        low = builder.or_(
+            builder.icmp_unsigned("<=", lanes, all_of(" ")), builder.icmp_unsigned("==", lanes, all_of("/"))
+        )
+        masks.append(builder.bitcast(low, _WORD))
+        return context.make_tuple(builder, signature.return_type, masks)
+
+    return types.UniTuple(types.uint64, 5)(data, position), generate
+
+
 def _trailing_zeros(_typing: Any, _word: Any) -> Any:
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
@@ -121,6 +140,7 @@ _word_at: Any = intrinsic(_raw_word)
 _equal_at: Any = intrinsic(_raw_equal)
 _low_or_at: Any = intrinsic(_raw_low_or)
 _copy: Any = intrinsic(_raw_copy)
+_tag_at: Any = intrinsic(_raw_tag)
 _first_bit: Any = intrinsic(_trailing_zeros)
 
 
@@ -163,6 +183,15 @@ def copy_lanes(data: Any, p: Any, target: Any, write: Any, first: Any, second: A
         data[p + LANES - 1]
         target[write + LANES - 1]
     return _copy(data, p, target, write, first, second, third)
+
+
+@kernel
+def tag_at(data: Any, p: Any) -> Any:
+    """Find, of 64 bytes, those that part a tag, as five uint64: quotes, apostrophes, equals signs, `>`, and
+    slashes with all up to 0x20."""
+    if _CHECKED:
+        data[p + 63]
+    return _tag_at(data, p)
 
 
 @kernel
