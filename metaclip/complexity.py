@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from metaclip.http_message import PageError
 from metaclip.jit import frozen, kernel
+from metaclip.lanes import LANES, byte_at, count_bits, equal_at, first_bit
 
 # For each tag the parser walks the elements that are open, for each attribute those of its tag that
 # came before, at 3 ns a step. A tag takes three bytes or more, an attribute two.
@@ -74,32 +75,31 @@ def _depth(html: bytes) -> int:
     return deepest
 
 
-_BLOCK = 128  # so short that a byte counts what is in it, which is the form that processors count fastest in
-_LESS, _MORE = np.uint8(0x3C), np.uint8(0x3E)
+_LESS, _MORE = ord("<"), ord(">")
+_NONE = np.uint64(0)
 
 
 @kernel
 def _count(data: Any, byte: Any) -> Any:
     count, at = 0, 0
-    while at + _BLOCK <= data.size:
-        block: Any = np.uint8(0)
-        for k in range(_BLOCK):
-            block = np.uint8(block + np.uint8(data[at + k] == byte))
-        count += block
-        at += _BLOCK
+    while at + LANES <= data.size:
+        count += count_bits(equal_at(data, at, byte))
+        at += LANES
     while at < data.size:
-        count += data[at] == byte
+        count += byte_at(data, at) == byte
         at += 1
     return count
 
 
 @kernel
-def _find(data: Any, byte: Any) -> Any:
-    """Return where a byte comes first, or the end."""
-    at = 0
-    while at + _BLOCK <= data.size and not _count(data[at : at + _BLOCK], byte):
-        at += _BLOCK
-    while at < data.size and data[at] != byte:
+def _find(data: Any, at: Any, byte: Any) -> Any:
+    """Return where a byte comes next, or the end."""
+    while at + LANES <= data.size:
+        bits = equal_at(data, at, byte)
+        if bits != _NONE:
+            return at + first_bit(bits)
+        at += LANES
+    while at < data.size and byte_at(data, at) != byte:
         at += 1
     return at
 
@@ -108,9 +108,9 @@ def _find(data: Any, byte: Any) -> Any:
 def _find_last(data: Any, byte: Any) -> Any:
     """Return where a byte comes last, or -1."""
     at = data.size
-    while at >= _BLOCK and not _count(data[at - _BLOCK : at], byte):
-        at -= _BLOCK
-    while at > 0 and data[at - 1] != byte:
+    while at >= LANES and equal_at(data, at - LANES, byte) == _NONE:
+        at -= LANES
+    while at > 0 and byte_at(data, at - 1) != byte:
         at -= 1
     return at - 1
 
@@ -131,12 +131,11 @@ def _is_suspect(page: Any) -> Any:
         return True
     position = 0
     while position + _WINDOW <= page.size:
-        if _find(page[position : position + _WINDOW], _MORE) < _WINDOW:
+        end = _find(page, position, _MORE)
+        if end < position + _WINDOW:
             position += _WINDOW
             continue
-        end = position + _find(page[position:], _MORE)
-        start = _find_last(page[:position], _MORE) + 1
-        start += _find(page[start:end], _LESS)
+        start = _find(page[:end], _find_last(page[:position], _MORE) + 1, _LESS)
         # Two words take three bytes.
         if end - start > 2 * _MAX_ATTRIBUTES and _has_many_words(page[start:end]):
             return True

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from metaclip.jit import kernel
-from metaclip.lanes import LANES, byte_at, equal_at, first_bit, low_or_at, tag_at, word_at
+from metaclip.lanes import LANES, byte_at, count_bits, equal_at, first_bit, low_or_at, tag_at, word_at
 
-PADDING = LANES + 16
+PADDING = 64
 """So many bytes may be read beyond the end of a page."""
 MOST_TABLES = 64
 MOST_FOREIGN = 64
@@ -84,6 +84,8 @@ _CDATA = np.uint64(int.from_bytes(b"<![CDATA", "little"))
 _TAB, _VT, _CR, _SPACE, _BANG, _QUOTE, _APOSTROPHE, _DASH = map(ord, "\t\v\r !\"'-")
 _SLASH, _LESS, _IS, _MORE, _ASK, _OPEN, _CLOSE, _T = map(ord, "/<=>?[]t")
 _ZERO = np.uint64(0)
+_MARKED_BYTES = 2048
+_USUAL_MARKS = 4  # in 64 bytes
 _U1, _U2, _U4, _U8, _U16, _U32, _U63 = map(np.uint64, (1, 2, 4, 8, 16, 32, 63))
 
 
@@ -122,6 +124,29 @@ def _stop(data: Any, p: Any, end: Any, first: Any, second: Any, third: Any) -> A
             return min(p, end)
         p += 1
     return end
+
+
+@kernel
+def _mark(data: Any, p: Any, stop: Any, marks: Any) -> Any:
+    """Write to `marks` where each `<` is from p on, up to `stop` or little farther; return how many there are.
+
+    To look for them one by one would be to guess each time, mostly wrong, how far the next one is.
+    """
+    count = 0
+    while p < stop:
+        bits = equal_at(data, p, _LESS) | equal_at(data, p + LANES, _LESS) << _U32
+        after = count + count_bits(bits)
+        for k in range(_USUAL_MARKS):
+            marks[count + k] = p + first_bit(bits)
+            bits &= bits - _U1
+        count += _USUAL_MARKS
+        while bits != _ZERO:
+            marks[count] = p + first_bit(bits)
+            bits &= bits - _U1
+            count += 1
+        count = after
+        p += 2 * LANES
+    return count
 
 
 @kernel
@@ -418,15 +443,26 @@ def scan(given: Any, added: Any, places: Any, page: Any, image: Any, meta: Any, 
     sections = np.zeros(MOST_TABLES, np.int64)
     names = np.empty(MOST_FOREIGN, np.int64)
     lengths = np.empty(MOST_FOREIGN, np.int64)
+    marks = np.empty(_MARKED_BYTES + 2 * LANES + _USUAL_MARKS, np.int64)
     while page < places.shape[0]:
         p, end = places[page, 0], places[page, 1]
+        mark, mark_count, marked = 0, 0, p
         data = added if places[page, 2] else given
         images, meta_tags = image, meta
         tables = templates = foreign = 0
         math = opened = flagged = False
         bases[page, 0, 0] = bases[page, 0, 1] = -1
         while True:
-            p = _find(data, p, end, _LESS)
+            while mark < mark_count and marks[mark] < p:
+                mark += 1
+            if mark == mark_count:
+                p = max(p, marked)
+                if p >= end:
+                    break
+                marked = min(p + _MARKED_BYTES, end)
+                mark, mark_count = 0, _mark(data, p, marked, marks)
+                continue
+            p = marks[mark]
             if p + 1 >= end:
                 break
             byte = byte_at(data, p + 1)

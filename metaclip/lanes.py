@@ -130,7 +130,14 @@ def _raw_tag(_typing: Any, data: Any, position: Any) -> Any:
 
 def _trailing_zeros(_typing: Any, _word: Any) -> Any:
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.uint64), generate
+
+
+def _raw_count(_typing: Any, _word: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
 
     return types.int64(types.uint64), generate
 
@@ -142,6 +149,7 @@ _low_or_at: Any = intrinsic(_raw_low_or)
 _copy: Any = intrinsic(_raw_copy)
 _tag_at: Any = intrinsic(_raw_tag)
 _first_bit: Any = intrinsic(_trailing_zeros)
+_count_bits: Any = intrinsic(_raw_count)
 
 
 @kernel
@@ -196,5 +204,11 @@ def tag_at(data: Any, p: Any) -> Any:
 
 @kernel
 def first_bit(word: Any) -> Any:
-    """Count the zero bits below the lowest one of a uint64 that is not zero."""
+    """Count the zero bits below the lowest one of a uint64; 64 if it is zero."""
     return _first_bit(word)
+
+
+@kernel
+def count_bits(word: Any) -> Any:
+    """Count the ones of a uint64."""
+    return _count_bits(word)
