@@ -20,6 +20,7 @@ LANES = 32
 _CHECKED = bool(numba.config.BOUNDSCHECK)  # type: ignore[attr-defined]  # raw loads then go by the array too
 _LANES = ir.VectorType(ir.IntType(8), LANES)
 _BYTE, _WORD = ir.IntType(8), ir.IntType(64)
+_FIVE_WORDS: Any = types.UniTuple(types.uint64, 5)  # type: ignore[no-untyped-call]
 _SAME = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
 
 
@@ -125,7 +126,7 @@ def _raw_tag(_typing: Any, data: Any, position: Any) -> Any:
         masks.append(builder.bitcast(low, _WORD))
         return context.make_tuple(builder, signature.return_type, masks)
 
-    return types.UniTuple(types.uint64, 5)(data, position), generate
+    return _FIVE_WORDS(data, position), generate
 
 
 def _trailing_zeros(_typing: Any, _word: Any) -> Any:
@@ -195,8 +196,7 @@ def copy_lanes(data: Any, p: Any, target: Any, write: Any, first: Any, second: A
 
 @kernel
 def tag_at(data: Any, p: Any) -> Any:
-    """Find, of 64 bytes, those that part a tag, as five uint64: quotes, apostrophes, equals signs, `>`, and
-    slashes with all up to 0x20."""
+    """Find, of 64 bytes, quotes, apostrophes, equals signs, `>`, and slashes with all up to 0x20: five uint64."""
     if _CHECKED:
         data[p + 63]
     return _tag_at(data, p)

@@ -227,6 +227,31 @@ def test_values_keep_bytes_that_are_no_utf8() -> None:
     assert scan.images.data[start:end].tobytes() == b"M\xfcller & S\xc3"
 
 
+ATTRIBUTES_IN_THE_WAY = [
+    "b='>'", 'b="\'>"', '="x>"',
+    'b= ">"', 'b =">"', 'b=c"d>"', 'b"c=">"', 'b="c"="d>"', 'b="c"d=">"', '/b=">"', '/="b>"', "b=",
+    'b=">', "'", '"', 'b="" c=">"', "b=/", "b=''c=\"'>\"", 'b="=">', 'b==">"', "/ ", "/", "\v=\">\"",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("attribute", ATTRIBUTES_IN_THE_WAY)
+def test_a_tag_ends_where_it_ends_wherever_its_attributes_lie(attribute: str) -> None:
+    starts = [(f'<a b="{"x" * gap}" ', f"<svg {'y' * gap} ", f'</p b="{"=" * gap}"') for gap in range(70)]
+    rest = "><img src=a alt='>'><p c=\"d\"><img src=b>" + " " * 64
+    pages = [f"{start}{attribute}{rest}".encode() for some in starts for start in some]
+    left, images = check(pages)
+    assert left <= len(pages) // 3
+    assert images > 0
+
+
+@pytest.mark.parametrize("gap", [*range(60, 70), *range(2040, 2056)])
+def test_tags_are_found_wherever_they_lie(gap: int) -> None:
+    texts = ("x" * gap, "x" * (gap - 7) + "<b></b>", "<" * gap, "<!--" + "<" * gap + "-->", f"<p a='{'<' * gap}'>")
+    assert [
+        found and found[2] for found in scanned([f"{text}<img src=a>{text}<img src=b>".encode() for text in texts])
+    ] == [[{"src": "a"}, {"src": "b"}] for _ in texts]
+
+
 def test_many_images_and_meta_tags() -> None:
     """More than there is room for at first."""
     page = b"".join(b"<img src=%d alt='&amp;amp;%d'><meta name=robots content=%d>" % (i, i, i) for i in range(5000))
