@@ -65,14 +65,14 @@ def _stream(tables: list[pa.Table]) -> int:
     pairs = UniquePairs(PAIR)
     for one in tables:
         pairs.append(one)
-    return sum(one.num_rows for one in pairs.tables(pairs.order()))
+    return sum(one.num_rows for one in pairs.tables())
 
 
 def _ours(tables: list[pa.Table]) -> pa.Table:
     pairs = UniquePairs(PAIR)
     for one in tables:
         pairs.append(one)
-    return pa.concat_tables(list(pairs.tables(pairs.order()))).combine_chunks()
+    return pa.concat_tables(list(pairs.tables())).combine_chunks()
 
 
 def _with_pyarrow(whole: pa.Table) -> pa.Table:

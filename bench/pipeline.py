@@ -4,7 +4,9 @@ Without the shared data it takes the demo's crawl and list of entries. Figures a
 of gzipped input, medians of several turns with the lowest and the highest; `cpu` leaves out what other
 programs on the machine take, and ratios are of these. `shards` is extract and match: all that is done
 for each file, and so what a large pool costs; in a pool as small as this one the stages behind them
-mostly pay for the list of entries. The yardsticks take their turns in the same run: decompression of
+mostly pay for the list of entries. `one shard` is the same with all files in one shard, which is nearer
+to a crawl: its files are a hundred times as large as these, so that opening, writing and checkpointing
+an output weighs nothing there. The yardsticks take their turns in the same run: decompression of
 the same files by zlib and by isal, MetaCLIP's approach in plain Python (`bench.plain_pipeline`), and
 cc2dataset's extraction (no language id, no matching, nothing written) where `BENCH_CC2DATASET_PYTHON`
 names a Python that has it.
@@ -30,7 +32,9 @@ from metaclip.manifest import Reference
 
 REPEATS = 5
 SHARDS = ("extract", "match")
-TOTALS = ("shards", "all stages")
+TOTALS = ("one shard", "shards", "all stages")
+ROUNDS = 4
+"""How often processes go through the files in one turn, so that it does not matter who gets the last one."""
 PLAIN = "MetaCLIP's way in plain Python"
 
 
@@ -67,18 +71,20 @@ def _measure_kind(files: list[Path], folder: Path, repeats: int) -> dict[str, An
     config = configure(files, folder)
     metadata = make_metadata(config)
     run_stages(config, metadata)
-    pools, zlib, isal = [], list[Clock](), list[Clock]()
+    pools, whole, zlib, isal = [], list[Clock](), list[Clock](), list[Clock]()
     for _ in range(repeats):
         pools.append(run_stages(config, metadata))
+        whole.append(timed(lambda: run_shard(str(folder), files, None, metadata)))
         zlib.append(timed(lambda: decompress_zlib(files)))
         isal.append(timed(lambda: decompress_isal(files)))
     clocks: dict[str, list[Clock]] = {stage: [pool.clocks[stage] for pool in pools] for stage in STAGES}
-    for name, stages in zip(TOTALS, (SHARDS, STAGES), strict=True):
+    clocks["one shard"] = whole
+    for name, stages in zip(TOTALS[1:], (SHARDS, STAGES), strict=True):
         clocks[name] = [
             Clock(sum(pool.clocks[one].wall for one in stages), sum(pool.clocks[one].cpu for one in stages))
             for pool in pools
         ]
-    processes = {str(count): _throughput(files, folder, metadata, count, repeats) for count in (1, 2)}
+    processes = _throughput(files, folder, metadata, repeats)
     return {
         "gzipped_mb": round(megabytes, 3),
         "pairs": pools[0].pairs,
@@ -119,20 +125,26 @@ def _add_yardsticks(
     }
 
 
-def _throughput(files: list[Path], folder: Path, metadata: Reference, processes: int, repeats: int) -> dict[str, float]:
-    """Measure extract and match of all files, one shard each, by worker processes that are warm."""
+def _throughput(files: list[Path], folder: Path, metadata: Reference, repeats: int) -> dict[str, dict[str, float]]:
+    """Measure extract and match of all files, one shard each, by one worker process and by two that are warm."""
     megabytes = sum(path.stat().st_size for path in files) / 1e6
-    rates = []
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+    shards = [(str(folder), files, shard, metadata) for shard in range(len(files))]
+    rates: dict[str, list[float]] = {"1": [], "2": []}
+    with _processes(1) as one, _processes(2) as two:
+        pools = {"1": one, "2": two}
         for turn in range(repeats + 1):
-            start = time.perf_counter()
-            work = [pool.submit(run_shard, str(folder), files, shard, metadata) for shard in range(len(files))]
-            for one in work:
-                one.result()
-            if turn:  # in the first, processes start and load
-                rates.append(megabytes / (time.perf_counter() - start))
-        peak = pool.submit(peak_memory_mb).result()
-    return {**spread(rates, 2), "worker_peak_mb": peak}
+            for name, pool in pools.items():  # in turn, so that both meet the same machine
+                start = time.perf_counter()
+                for work in [pool.submit(run_shard, *shard) for shard in ROUNDS * shards]:
+                    work.result()
+                if turn:  # in the first, processes start and load
+                    rates[name].append(ROUNDS * megabytes / (time.perf_counter() - start))
+        peaks = {name: pool.submit(peak_memory_mb).result() for name, pool in pools.items()}
+    return {name: {**spread(rates[name], 2), "worker_peak_mb": peaks[name]} for name in pools}
+
+
+def _processes(count: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"))
 
 
 if __name__ == "__main__":

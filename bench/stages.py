@@ -1,5 +1,6 @@
 """The stages of a pool, one after the other in this process, each timed: for `bench.pipeline` and `bench.scaling`."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,10 +86,12 @@ def run_stages(config: Config, metadata: Reference) -> Pool:
     return Pool(clocks, *rows, unique.rows, curated.rows, stored)
 
 
-def run_shard(storage: str, files: Sequence[Path], shard: int, metadata: Reference) -> int:
-    """Extract and match one shard, as a worker process does; return the pairs that matched."""
+def run_shard(storage: str, files: Sequence[Path], shard: int | None, metadata: Reference) -> int:
+    """Extract and match one shard, as a worker process does, or all files as one; return the pairs that matched."""
     config, store = configure(files, Path(storage)), Store(storage)
-    extracted = extract_job(config, tuple(list_shards(config.source)[shard])).run(store)
+    shards = list_shards(config.source)
+    chosen = itertools.chain(*shards) if shard is None else shards[shard]
+    extracted = extract_job(config, tuple(chosen)).run(store)
     return MatchJob(extracted, metadata, config.match).run(store).rows
 
 

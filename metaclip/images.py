@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+import pyarrow as pa
 
 from metaclip.clean_text import clean_text as clean_text  # readers take it from here
 from metaclip.config import Extract
@@ -89,7 +90,9 @@ class PairCollector:
         batch = PairBatch.from_lists(urls, texts, keys, [clean_text(page_url)] * len(urls))
         self._add(batch, 1, seen, kept, faults)
 
-    def add_pages(self, page_urls: Sequence[str], base_hrefs: Sequence[str | None], images: ImageColumns) -> None:
+    def add_pages(
+        self, page_urls: pa.StringArray | Sequence[str], base_hrefs: Sequence[str | None], images: ImageColumns
+    ) -> None:
         """Add the pairs of pages whose images are in columns, as `add_page` does for each.
 
         A page at which something unforeseen is raised costs only itself (see `one_page`).
@@ -101,7 +104,8 @@ class PairCollector:
             raise
         except Exception as error:
             _LOGGER.warning("%d pages are looked at one by one: %s", len(page_urls), error, exc_info=True)
-            for page, (page_url, base_href) in enumerate(zip(page_urls, base_hrefs, strict=True)):
+            urls = page_urls.to_pylist() if isinstance(page_urls, pa.Array) else page_urls
+            for page, (page_url, base_href) in enumerate(zip(urls, base_hrefs, strict=True)):
                 with one_page(page_url, self.statistics):
                     self.add_page(page_url, base_href, images.attributes(page))
             return

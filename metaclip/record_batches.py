@@ -1,12 +1,13 @@
 """Records of an archive in batches: what `archive.read_records` gives, without an object for each.
 
 Nearly every archive is gzip, and its records lie one behind the other with nothing odd about them.
-So it is decompressed into a buffer by isal, which checks each member's CRC, and the records are found
-there by `metaclip.record_kernel`. At the first record that is odd in any way, or too large, and in
-other files from the start, `archive.read_records` is asked, and gives what was not given yet.
+So it is decompressed into a buffer (`metaclip.inflate`), and the records are found there by
+`metaclip.record_kernel`. At the first record that is odd in any way, or too large, and in other files
+from the start, `archive.read_records` is asked, and gives what was not given yet.
 """
 
 import io
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -16,10 +17,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from isal import isal_zlib
+import pyarrow as pa
 
 from metaclip.archive import TYPES, clean_address, read_records
 from metaclip.errors import TransportError
+from metaclip.inflate import DAMAGE, Inflater
 from metaclip.members import GZIP_MAGIC
 from metaclip.record_kernel import BLOCK, BLOCK_END, KIND, ODD, URL, URL_END, find_records
 from metaclip.streams import open_stream
@@ -30,8 +32,6 @@ BATCH_BYTES = 2 << 20
 
 _MOST_BYTES = 16 << 20  # longer records are left to `read_records`, so that memory stays bounded
 _MOST_RECORDS = 4096
-_READ = 128 << 10
-_DAMAGE: tuple[type[Exception], ...] = (EOFError, OSError, isal_zlib.error)  # type: ignore[assignment]
 _PADDING = 64
 
 
@@ -68,11 +68,17 @@ class RecordBatch:
         start, end = self.addresses[record].tolist()
         return _address(bytes(self.data[start:end]))
 
-    def urls(self, records: npt.NDArray[np.int64]) -> list[str]:
-        """Return the addresses of some records."""
+    def urls(self, records: npt.NDArray[np.int64]) -> pa.StringArray:
+        """Return the addresses of some records, each as `url` does."""
         data = memoryview(self.data)
         starts, ends = self.addresses[records].T.tolist()
-        return [_address(bytes(data[start:end])) for start, end in zip(starts, ends, strict=True)]
+        written = [data[start:end] for start, end in zip(starts, ends, strict=True)]
+        joined = b"".join(written)
+        if _ODD_ADDRESS.search(joined):
+            return pa.array([_address(bytes(one)) for one in written], pa.string())
+        offsets = np.zeros(len(written) + 1, np.int32)
+        np.cumsum(np.fromiter(map(len, written), np.int32, len(written)), out=offsets[1:])
+        return pa.StringArray.from_buffers(len(written), pa.py_buffer(offsets), pa.py_buffer(joined))
 
     def block(self, record: int) -> memoryview:
         """Return the block of a record, without a copy."""
@@ -112,6 +118,10 @@ def read_batches(
         yield RecordBatch.of(held)
 
 
+# Whatever may have to be decoded or cleaned.
+_ODD_ADDRESS = re.compile(rb"[^!-;=-~]")
+
+
 def _address(written: bytes) -> str:
     url = written.decode("utf-8", "replace")
     return clean_address(written.decode("latin-1") if "\ufffd" in url else url)
@@ -133,33 +143,27 @@ class _PlainFile:
         """Give the records of the wanted types."""
         with closing(_Source(self._path)) as source:
             if source.is_gzip:
-                yield from self._batches(source)
+                with closing(Inflater(source)) as inflater:
+                    yield from self._batches(inflater)
                 self.counts["bytes_read"] = source.bytes_read
 
-    def _batches(self, source: "_Source") -> Iterator[RecordBatch]:
+    def _batches(self, inflater: Inflater) -> Iterator[RecordBatch]:
         kinds = sorted(TYPES)
         names, bounds = _names()
         wanted = np.array([kind in self._types for kind in kinds])
         by_kind = np.zeros(len(kinds), np.int64)
-        # What `igzip.IGzipFile` reads with; that itself would copy everything once more.
-        reader = isal_zlib._GzipReader(source, _READ)  # type: ignore[arg-type]
         data = bytearray(2 * BATCH_BYTES + _PADDING)
         held = 0  # bytes of `data` that are filled
         found = np.empty((_MOST_RECORDS, 5), np.int64)
-        ended = False
         while True:
+            # Enough for one batch at a time, and for what it ends within.
+            array = np.frombuffer(data, np.uint8)
             try:
-                # Enough for one batch at a time, and for what it ends within.
-                with memoryview(data) as view:
-                    while held < len(data) - _PADDING and not ended:
-                        size = reader.readinto(view[held : len(data) - _PADDING])
-                        held += size
-                        ended = not size
+                held = inflater.fill(array, held, len(data) - _PADDING)
             except TransportError:
                 raise
-            except _DAMAGE:
+            except DAMAGE:
                 return
-            array = np.frombuffer(data, np.uint8)
             count, at, why, length = find_records(array, 0, held, names, bounds, found)
             picked = found[:count][wanted[found[:count, KIND]]]
             if (picked[:, BLOCK_END] - picked[:, BLOCK]).max(initial=0) > self._limit:
@@ -170,12 +174,20 @@ class _PlainFile:
                 yield RecordBatch(data, picked[:, BLOCK : BLOCK_END + 1], picked[:, URL : URL_END + 1])
             if why == ODD or length > self._most + (64 << 10):
                 return
-            if ended and at == held:
+            if inflater.ended and at == held:
                 break
-            if ended and not count:
+            if inflater.ended and not count:
                 return
-            if length > len(data) - _PADDING:
-                data = data[at:held] + bytes(length + BATCH_BYTES + _PADDING - (held - at))
+            room = len(data) - _PADDING
+            if length > room:
+                room = length + BATCH_BYTES
+            elif inflater.blocked and not count:  # a member takes more than there is room for
+                if room < self._most:
+                    room *= 2
+                else:
+                    inflater.stream()
+            if room + _PADDING > len(data):
+                data = data[at:held] + bytes(room + _PADDING - (held - at))
             else:
                 data[: held - at] = data[at:held]
             held -= at
@@ -192,7 +204,7 @@ def _names() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
 
 
 class _Source(io.RawIOBase):
-    """The bytes of a file as isal asks for them, counted."""
+    """The bytes of a file as `Inflater` asks for them, counted."""
 
     def __init__(self, path: str) -> None:
         super().__init__()

@@ -120,9 +120,11 @@ def _plain_page(address: str) -> Base | Fault:
 
 def _parse(reference: str, base: Base | None) -> Base | Fault:
     """Take a reference apart, however odd; with no base only absolute ones can be used."""
-    if _LONE_SURROGATE.search(reference):
+    if not reference.isascii() and _LONE_SURROGATE.search(reference):
         reference = _LONE_SURROGATE.sub("\ufffd", reference)
-    reference = reference.strip(_CONTROLS_AND_SPACE).translate(_LINE_BREAKS).partition("#")[0]
+    reference = reference.strip(_CONTROLS_AND_SPACE).partition("#")[0]
+    if not reference.isprintable():
+        reference = reference.translate(_LINE_BREAKS)
     scheme_match = _SCHEME.match(reference)
     scheme = base.scheme if base else ""
     rest = reference

@@ -61,9 +61,8 @@ class DedupJob(Job):
         for file in store.ask(lambda member: store.open_parquet(member, PAIRS), members):
             for table in self._read(file, counts):
                 pairs.append(table)
-        order = pairs.order()
         tally = Tally()
-        rows = output.parquet(PAIRS, MATCHED, tally.counting(pairs.tables(order)))
+        rows = output.parquet(PAIRS, MATCHED, tally.counting(pairs.tables()))
         tally.write(output, TALLY)
         counts.update({"matched": pairs.rows, "unique": rows, "dropped.pair.repeat": pairs.rows - rows})
         return {"counts": dict(sorted(counts.items()))}

@@ -101,9 +101,8 @@ class ExtractJob(Job):
                 logger.warning("%s: left out: %s", file.path, error.detail)
                 counts["failed_files"] += 1
                 failed.append({"path": file.path, "reason": error.reason, "detail": error.detail})
-        order = pairs.order()
-        counts["dropped.pair.repeat"] = pairs.rows - len(order)
-        counts["pairs"] = output.parquet(PAIRS, PAIR, pairs.tables(order))
+        counts["pairs"] = output.parquet(PAIRS, PAIR, pairs.tables())
+        counts["dropped.pair.repeat"] = pairs.rows - counts["pairs"]
         return {
             "counts": {name: counts[name] for name in sorted(counts)},
             "failed_files": failed,

@@ -54,6 +54,40 @@ print(json.dumps({"counts": counts, "matched": matched.rows, "peak_mb": round(pe
 """
 
 
+# Drops the repeats among many pairs, made up as they are asked for.
+DROP_REPEATS = """
+import re, sys
+from pathlib import Path
+import numpy as np
+import pyarrow as pa
+from metaclip.schemas import PAIR
+from metaclip.unique import UniquePairs
+
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+
+def tables(rows):
+    words = pa.array(["a photo of a dog " * 8, "a cat " * 20])
+    for start in range(0, rows, 8192):
+        numbers = np.arange(start, start + 8192, dtype=np.uint64) % np.uint64(max(rows * 3 // 4, 1))
+        texts = words.take(pa.array(numbers % 2))
+        same = pa.array(["alt"] * 8192)
+        mixed, scores = numbers * np.uint64(0x9E3779B97F4A7C15), np.ones(8192, np.float32)
+        columns = [mixed, numbers, texts, texts, same, texts, same, scores]
+        yield pa.table(columns, schema=PAIR)
+
+def unique(rows):
+    pairs = UniquePairs(PAIR)
+    for table in tables(rows):
+        pairs.append(table)
+    return sum(table.num_rows for table in pairs.tables())
+
+unique(1 << 17)
+before = peak()
+print(unique(1 << 21), round(peak() - before))
+"""
+
+
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A configuration whose store holds half a million entries, ready to match."""
@@ -83,6 +117,15 @@ def work(base: dict[str, Any], path: Path, **extract: Any) -> dict[str, Any]:
     result: dict[str, Any] = json.loads(done.stdout)
     logger.info("%s: peak of %d MB, %.1f s", path.name, result["peak_mb"], result["seconds"])
     return result
+
+
+def test_memory_does_not_grow_with_the_pairs_of_a_shard() -> None:
+    done = subprocess.run([sys.executable, "-c", DROP_REPEATS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows, grown_mb = map(int, done.stdout.split())
+    logger.info("two million pairs, 800 MB of rows: %d MB more than for a hundred thousand", grown_mb)
+    assert rows == (1 << 21) * 3 // 4
+    assert grown_mb < 150
 
 
 def warc_record(kind: str, number: int, block: bytes | None, length: int = 0) -> bytes:

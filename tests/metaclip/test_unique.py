@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaclip import scratch
+from metaclip import unique
 from metaclip.schemas import PAIR
 from metaclip.sketch import SIZE, DistinctSketch
 from metaclip.unique import UniquePairs
@@ -45,7 +45,7 @@ def _unique(tables: list[pa.Table]) -> list[Row]:
     pairs = UniquePairs(PAIR)
     for table in tables:
         pairs.append(table)
-    result = pa.concat_tables([PAIR.empty_table(), *pairs.tables(pairs.order())])
+    result = pa.concat_tables([PAIR.empty_table(), *pairs.tables()])
     columns = (result.column(name).to_pylist() for name in ("uid_hi", "uid_lo", "page_url", "text_key"))
     return list(zip(*columns, strict=True))
 
@@ -57,24 +57,30 @@ def _by_definition(chosen: list[Row]) -> list[Row]:
     return [(*uid, *smallest[uid]) for uid in sorted(smallest)]
 
 
-@pytest.mark.parametrize("memory", [scratch.MEMORY_BYTES, 0])
-@given(chosen=rows, cuts=st.lists(st.integers(0, 40), max_size=4))
+@pytest.mark.parametrize("memory", [unique.MEMORY_BYTES, 300, 0])
+@given(chosen=rows, cuts=st.lists(st.integers(0, 40), max_size=9), fan_in=st.integers(2, 4), piece=st.integers(1, 5))
 @settings(deadline=None)
-def test_equals_the_definition_in_any_cut(memory: int, chosen: list[Row], cuts: list[int]) -> None:
+def test_equals_the_definition_in_any_cut(
+    memory: int, chosen: list[Row], cuts: list[int], fan_in: int, piece: int
+) -> None:
     bounds = [0, *sorted(min(cut, len(chosen)) for cut in cuts), len(chosen)]
     tables = [_table(chosen[a:b]) for a, b in pairwise(bounds)]
-    before, scratch.MEMORY_BYTES = scratch.MEMORY_BYTES, memory
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unique, "MEMORY_BYTES", memory)
+        patch.setattr(unique, "_FAN_IN", fan_in)
+        patch.setattr(unique, "_PIECE_ROWS", piece)
         assert _unique(tables) == _by_definition(chosen)
-    finally:
-        scratch.MEMORY_BYTES = before
 
 
-def test_more_rows_than_a_row_group() -> None:
+@pytest.mark.parametrize("memory", [unique.MEMORY_BYTES, 100_000])
+def test_more_rows_than_a_row_group(memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unique, "MEMORY_BYTES", memory)
     generator = np.random.default_rng(0)
     high = generator.integers(0, 50_000, 150_000)
     chosen = [(int(h), 0, f"p{n % 7}", "alt") for n, h in enumerate(high)]
-    assert _unique([_table(chosen[:100_000]), _table(chosen[100_000:])]) == _by_definition(chosen)
+    assert _unique([_table(part.tolist()) for part in np.array_split(np.array(chosen, object), 90)]) == _by_definition(
+        chosen
+    )
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=600), st.integers(0, 600))
