@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from metaclip.html_kernel import PADDING
 from metaclip.jit import frozen
@@ -27,7 +28,7 @@ class HtmlPage(NamedTuple):
 class Pages:
     """Some pages, in order; valid as long as the records in which they lie."""
 
-    urls: list[str]
+    urls: pa.StringArray
     directives: list[Sequence[str]]
     """Their X-Robots-Tag headers."""
     data: npt.NDArray[np.uint8]
@@ -38,7 +39,12 @@ class Pages:
     """int64[pages, 3]: where each page starts and ends, and 1 if it is in `added`."""
 
     def __len__(self) -> int:
-        return len(self.urls)
+        return len(self.directives)
+
+    def url(self, page: int) -> str:
+        """Return the address of a page."""
+        url: str = self.urls[page].as_py()
+        return url
 
     def html(self, page: int) -> memoryview:
         """Return the bytes of a page, without a copy."""
@@ -48,8 +54,8 @@ class Pages:
     def without(self, left_out: set[int]) -> "Pages":
         """Leave out pages given by number."""
         kept = [page for page in range(len(self)) if page not in left_out]
-        urls, directives = [self.urls[page] for page in kept], [self.directives[page] for page in kept]
-        return Pages(urls, directives, self.data, self.added, self.places[kept])
+        directives = [self.directives[page] for page in kept]
+        return Pages(self.urls.take(pa.array(kept, pa.int64())), directives, self.data, self.added, self.places[kept])
 
 
 class PageList:
@@ -60,26 +66,23 @@ class PageList:
         self._data = data
         self._added: list[bytes | memoryview] = []
         self._end = 0
-        self._urls: list[str] = []
         self._directives: list[Sequence[str]] = []
         self._places: list[tuple[int, int, int]] = []
 
-    def add(self, url: str, directives: Sequence[str], start: int, end: int) -> None:
+    def add(self, start: int, end: int, directives: Sequence[str]) -> None:
         """Add a page that is a part of `data`."""
-        self._urls.append(url)
-        self._directives.append(directives)
         self._places.append((start, end, 0))
+        self._directives.append(directives)
 
-    def add_page(self, page: HtmlPage) -> None:
-        """Add a page that lies elsewhere."""
-        self._urls.append(page.url)
-        self._directives.append(page.directives)
-        self._added.append(page.html)
-        start, self._end = self._end, self._end + len(page.html)
+    def add_elsewhere(self, html: bytes | memoryview, directives: Sequence[str]) -> None:
+        """Add a page that is not."""
+        start, self._end = self._end, self._end + len(html)
+        self._added.append(html)
         self._places.append((start, self._end, 1))
+        self._directives.append(directives)
 
-    def pages(self) -> Pages:
-        """Return them together."""
+    def pages(self, urls: pa.StringArray) -> Pages:
+        """Return them together, given their addresses."""
         added = frozen(np.frombuffer(b"".join([*self._added, bytes(PADDING)]), np.uint8), np.uint8)
         places = np.array(self._places, np.int64).reshape(-1, 3)
-        return Pages(self._urls, self._directives, self._data, added, places)
+        return Pages(urls, self._directives, self._data, added, places)

@@ -40,35 +40,37 @@ def find_pages(records: RecordBatch, settings: Extract, statistics: Counter[str]
     data = frozen(np.frombuffer(records.data, np.uint8), np.uint8)
     heads = np.empty((len(records), 5), np.int64)
     find_heads(data, records.blocks, heads)
-    urls = records.urls(np.arange(len(records)))
     found = PageList(data)
+    numbers: list[int] = []
     others = 0
     for record, head in enumerate(heads.tolist()):
         body, end = head[BODY], int(records.blocks[record, 1])
         form = _form(data, head, end) if body >= 0 else _LEFT
         if form == _NOT_HTML:
             statistics["dropped.page.not_html"] += 1
-        elif form == _IN_UTF8 and end - body <= settings.max_page_bytes:
-            found.add(urls[record], (), body, end)
+            continue
+        if form == _IN_UTF8 and end - body <= settings.max_page_bytes:
+            found.add(body, end, ())
         else:
             others += 1
-            page = read_response(urls[record], records.block(record), settings, statistics)
+            page = read_response(records.url(record), records.block(record), settings, statistics)
             if page is None:
                 continue
             if isinstance(page.html, memoryview):
                 # What is no copy is the last part of the block.
-                found.add(page.url, page.directives, end - len(page.html), end)
+                found.add(end - len(page.html), end, page.directives)
             else:
-                found.add_page(page)
+                found.add_elsewhere(page.html, page.directives)
+        numbers.append(record)
     statistics["responses"] += len(records) - others
-    return _without_too_complex(found.pages(), statistics)
+    return _without_too_complex(found.pages(records.urls(np.array(numbers, np.int64))), statistics)
 
 
 def _without_too_complex(pages: Pages, statistics: Counter[str]) -> Pages:
     left_out = set[int]()
     for page in find_suspects(pages.data, pages.added, pages.places).tolist():
         left_out.add(page)
-        with one_page(pages.urls[page], statistics):
+        with one_page(pages.url(page), statistics):
             try:
                 check_complexity(pages.html(page))
             except PageError as error:

@@ -4,6 +4,8 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 
+import pyarrow as pa
+
 from metaclip.config import Extract
 from metaclip.html import opts_out, parse_page
 from metaclip.html_pages import Pages
@@ -43,10 +45,10 @@ def add_pages(pages: Pages, settings: Extract, collector: PairCollector) -> None
         if scan is None or scan.flags[page]:
             _add_scanned(pages, scan, ready, collector)
             ready = []
-            with one_page(pages.urls[page], collector.statistics):
+            with one_page(pages.url(page), collector.statistics):
                 tree = parse_page(bytes(pages.html(page)))
                 if not _is_opted_out([*tree.robots, *directives], settings, collector.statistics):
-                    collector.add_page(pages.urls[page], tree.base, tree.images)
+                    collector.add_page(pages.url(page), tree.base, tree.images)
         elif not _is_opted_out([*scan.robots[page], *directives], settings, collector.statistics):
             ready.append(page)
     _add_scanned(pages, scan, ready, collector)
@@ -64,8 +66,8 @@ def _scan(pages: Pages) -> Scan | None:
 
 def _add_scanned(pages: Pages, scan: Scan | None, numbers: list[int], collector: PairCollector) -> None:
     if scan and numbers:
-        urls, bases = [pages.urls[number] for number in numbers], [scan.bases[number] for number in numbers]
-        collector.add_pages(urls, bases, scan.images.select(numbers))
+        urls = pages.urls if len(numbers) == len(pages) else pages.urls.take(pa.array(numbers, pa.int64()))
+        collector.add_pages(urls, [scan.bases[number] for number in numbers], scan.images.select(numbers))
 
 
 def _is_opted_out(robots: list[str], settings: Extract, statistics: Counter[str]) -> bool:

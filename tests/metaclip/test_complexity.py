@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from metaclip import complexity
 from metaclip.complexity import check_complexity, find_suspects
 from metaclip.config import Extract
-from metaclip.html_pages import HtmlPage, PageList, Pages
+from metaclip.html_pages import PageList, Pages
 from metaclip.http_message import PageError
 from metaclip.record_batches import read_batches
 from metaclip.responses import find_pages
@@ -23,8 +24,8 @@ WORDS = 30_000
 def together(htmls: list[bytes]) -> Pages:
     pages = PageList()
     for html in htmls:
-        pages.add_page(HtmlPage("http://x.org/", html, []))
-    return pages.pages()
+        pages.add_elsewhere(html, ())
+    return pages.pages(pa.array(["http://x.org/"] * len(htmls), pa.string()))
 
 
 def suspects(htmls: list[bytes]) -> list[bool]:

@@ -33,7 +33,7 @@ def batch(blocks: list[bytes]) -> RecordBatch:
 
 
 def listed(pages: Pages) -> Found:
-    return [(pages.urls[page], bytes(pages.html(page)), list(pages.directives[page])) for page in range(len(pages))]
+    return [(pages.url(page), bytes(pages.html(page)), list(pages.directives[page])) for page in range(len(pages))]
 
 
 def one_by_one(records: RecordBatch, configuration: Extract, statistics: Counter[str]) -> Found:
