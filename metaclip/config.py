@@ -157,7 +157,7 @@ class Dedup(Model):
     """How the pool is split by uid for the stages that see all of it."""
 
     rows_per_partition: int = Field(default=4_000_000, ge=1)
-    """Aimed-at pairs in a partition; a worker holds one in memory (about 400 bytes a pair)."""
+    """Aimed-at pairs in a partition; a worker sets them aside on its local disk (400 bytes each, in `TMPDIR`)."""
 
 
 class Balance(Model):

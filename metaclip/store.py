@@ -141,7 +141,7 @@ class Store(Files):
         relative = f"{reference.folder}/{name}"
         try:
             if self.is_local:
-                return pq.ParquetFile(self.path(relative), memory_map=True)
+                return pq.ParquetFile(self.path(relative))
             # Arrow asks for a row group's columns in one range; a cache below it would read more than that.
             return pq.ParquetFile(self.open(relative, cache_type="none"), pre_buffer=True)
         except (OSError, pa.ArrowInvalid) as error:

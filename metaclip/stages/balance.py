@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from metaclip.balance import draws, min_t
@@ -12,12 +13,14 @@ from metaclip.csr import csr
 from metaclip.manifest import Reference
 from metaclip.output import OutputWriter
 from metaclip.schemas import BALANCED
-from metaclip.scratch import ScratchTable
 from metaclip.size_statistics import SizeStatistics, t_ladder
+from metaclip.sorter import Sorter
 from metaclip.stages.base import Job
 from metaclip.stages.count import read_counts
 from metaclip.stages.extract import PAIRS
 from metaclip.store import Store
+
+_KEYS = ("min_t", "uid_hi", "uid_lo")
 
 
 @dataclass(frozen=True)
@@ -43,25 +46,25 @@ class BalanceJob(Job):
         """Write the pairs sorted by (min_t, uid), so that the set for any t is a prefix."""
         counts = read_counts(store, self.counts)
         pairs = store.open_parquet(self.partition, PAIRS)
-        scratch = ScratchTable(BALANCED)
-        keys = []
+        ordered = Sorter(BALANCED, _KEYS, _order)
         sizes = SizeStatistics(counts, t_ladder(int(counts.max(initial=0))))
+        largest = 0.0
         for group in range(pairs.num_row_groups):
             table = pairs.read_row_group(group)
             high, low = table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy()
             offsets, entry_ids = csr(table.column("entry_ids"))
             thresholds = min_t(counts, offsets, entry_ids, draws(high, low, self.seed))
             sizes.add(offsets, entry_ids, thresholds)
-            scratch.append(table.append_column("min_t", pa.array(thresholds)).cast(BALANCED))
-            keys.append((thresholds, high, low))
-        order = np.zeros(0, np.int64)
-        if keys:
-            thresholds, high, low = (np.concatenate(column) for column in zip(*keys, strict=True))
-            order = np.lexsort((low, high, thresholds))
-        rows = output.parquet(PAIRS, BALANCED, scratch.in_order(order))
+            largest = max(largest, float(thresholds.max(initial=0)))
+            ordered.append(table.append_column("min_t", pa.array(thresholds)).cast(BALANCED))
+        rows = output.parquet(PAIRS, BALANCED, ordered.tables())
         read = store.manifest(self.partition.manifest).file(PAIRS).bytes
         return {
             "counts": {"pairs": rows, "bytes_read": read},
-            "largest_min_t": float(thresholds[order[-1]]) if rows else 0.0,
+            "largest_min_t": largest,
             "sizes": sizes.to_json(),
         }
+
+
+def _order(table: pa.Table) -> npt.NDArray[np.int64]:
+    return np.lexsort([table.column(key).to_numpy() for key in reversed(_KEYS)])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaclip import unique
+from metaclip import sorter
 from metaclip.schemas import PAIR
 from metaclip.sketch import SIZE, DistinctSketch
 from metaclip.unique import UniquePairs
@@ -57,7 +57,7 @@ def _by_definition(chosen: list[Row]) -> list[Row]:
     return [(*uid, *smallest[uid]) for uid in sorted(smallest)]
 
 
-@pytest.mark.parametrize("memory", [unique.MEMORY_BYTES, 300, 0])
+@pytest.mark.parametrize("memory", [sorter.MEMORY_BYTES, 300, 0])
 @given(chosen=rows, cuts=st.lists(st.integers(0, 40), max_size=9), fan_in=st.integers(2, 4), piece=st.integers(1, 5))
 @settings(deadline=None)
 def test_equals_the_definition_in_any_cut(
@@ -66,15 +66,15 @@ def test_equals_the_definition_in_any_cut(
     bounds = [0, *sorted(min(cut, len(chosen)) for cut in cuts), len(chosen)]
     tables = [_table(chosen[a:b]) for a, b in pairwise(bounds)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(unique, "MEMORY_BYTES", memory)
-        patch.setattr(unique, "_FAN_IN", fan_in)
-        patch.setattr(unique, "_PIECE_ROWS", piece)
+        patch.setattr(sorter, "MEMORY_BYTES", memory)
+        patch.setattr(sorter, "_FAN_IN", fan_in)
+        patch.setattr(sorter, "_PIECE_ROWS", piece)
         assert _unique(tables) == _by_definition(chosen)
 
 
-@pytest.mark.parametrize("memory", [unique.MEMORY_BYTES, 100_000])
+@pytest.mark.parametrize("memory", [sorter.MEMORY_BYTES, 100_000])
 def test_more_rows_than_a_row_group(memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unique, "MEMORY_BYTES", memory)
+    monkeypatch.setattr(sorter, "MEMORY_BYTES", memory)
     generator = np.random.default_rng(0)
     high = generator.integers(0, 50_000, 150_000)
     chosen = [(int(h), 0, f"p{n % 7}", "alt") for n, h in enumerate(high)]
