@@ -9,9 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from metaclip.image_columns import ATTRIBUTES
-from metaclip.jit import kernel
+from metaclip.jit import CHECKED, bare, bare_data, kernel, unowned
 
 # What an image's address is made of: a part of its page's base, and a span of the data.
 ABSOLUTE, ROOTED, RELATIVE, SAME_SCHEME = 0, 1, 2, 3
@@ -30,6 +33,11 @@ _BLANK = np.zeros(256, np.bool_)
 _BLANK[[*range(0x09, 0x0E), *range(0x1C, 0x21)]] = True
 _SECURE = np.frombuffer(b"https://", np.uint8)
 _DATA = np.frombuffer(b"data:", np.uint8)
+
+
+_ONES, _TOPS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+_BLANKS, _HASHES, _ZERO = np.uint64(0x20) * _ONES, np.uint64(_HASH) * _ONES, np.uint64(0)
+_SLASHES, _DOTS, _PERCENTS = np.uint64(_SLASH) * _ONES, np.uint64(_DOT) * _ONES, np.uint64(_PERCENT) * _ONES
 
 
 class Rules(NamedTuple):
@@ -79,6 +87,55 @@ class Columns(NamedTuple):
     texts: npt.NDArray[np.uint8]
     keys: npt.NDArray[np.uint8]
     pages: npt.NDArray[np.int64]
+
+
+def _word_address(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    start = bare_data(context, builder, signature.args[0], arguments[0])
+    address = builder.gep(start, [context.cast(builder, arguments[1], signature.args[1], types.int64)])
+    return builder.bitcast(address, ir.IntType(64).as_pointer())
+
+
+def _raw_word(_typing: Any, data: Any, place: Any) -> Any:
+    """Read eight bytes as uint64, the first in the lowest bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(_word_address(context, builder, signature, arguments), align=1)
+
+    return types.uint64(data, place), generate
+
+
+def _raw_put_word(_typing: Any, data: Any, place: Any, _word: Any) -> Any:
+    """Write what `_raw_word` reads."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[2], _word_address(context, builder, signature, arguments), align=1)
+        return context.get_dummy_value()
+
+    return types.none(data, place, types.uint64), generate
+
+
+_word_at: Any = intrinsic(_raw_word)
+_put_word_at: Any = intrinsic(_raw_put_word)
+
+
+@kernel
+def _word(data: Any, at: Any) -> Any:
+    if CHECKED:
+        data[at], data[at + 7]
+    return _word_at(data, at)
+
+
+@kernel
+def _put_word(data: Any, at: Any, word: Any) -> None:
+    if CHECKED:
+        data[at], data[at + 7]
+    _put_word_at(data, at, word)
+
+
+@kernel
+def _same(word: Any, bytes_alike: Any) -> Any:
+    """Return the top bits of those of eight ASCII characters that are one."""
+    return (_TOPS - (word ^ bytes_alike)) & _TOPS
 
 
 @kernel
@@ -142,6 +199,23 @@ def clean(data: Any, at: Any, end: Any, out: Any, begin: Any) -> Any:
     """
     position, gap = begin, False
     while at < end:
+        # Eight at a time, as long as they are ASCII, no controls and no two blanks together.
+        while at + 8 <= end:
+            word = _word(data, at)
+            if (word | word - _BLANKS) & _TOPS != _ZERO:
+                break
+            blanks = _same(word, _BLANKS)
+            if blanks & (blanks << np.uint64(8) | np.uint64(0x80)) != _ZERO:
+                break
+            if gap:
+                out[position] = 0x20
+                position += 1
+            _put_word(out, position, word)
+            gap = blanks >> np.uint64(63) != _ZERO
+            position += 7 if gap else 8
+            at += 8
+        if at == end:
+            break
         byte = data[at]
         if byte < 0x80:
             at += 1
@@ -180,29 +254,62 @@ def clean(data: Any, at: Any, end: Any, out: Any, begin: Any) -> Any:
 
 
 @kernel
+def _all_kinds(data: Any, at: Any, characters: Any) -> Any:
+    """Return what each of eight bytes may be part of."""
+    kinds = characters[data[at]]
+    for k in range(1, 8):
+        kinds &= characters[data[at + k]]
+    return kinds
+
+
+@kernel
+def _is_query(data: Any, at: Any, end: Any, characters: Any) -> Any:
+    while at + 8 <= end:
+        if not _all_kinds(data, at, characters) & QUERY:
+            return False
+        at += 8
+    while at < end:
+        if not characters[data[at]] & QUERY:
+            return False
+        at += 1
+    return True
+
+
+@kernel
+def _plain_path(data: Any, at: Any, end: Any, characters: Any) -> Any:
+    """Return up to where, in steps of eight bytes, there is nothing but path without what may begin dots."""
+    while at + 8 < end and _all_kinds(data, at, characters) & PATH:
+        following = _word(data, at + 1)
+        may_be_dots = _same(following & ~_TOPS, _DOTS) | _same(following & ~_TOPS, _PERCENTS)
+        if _same(_word(data, at), _SLASHES) & may_be_dots != _ZERO:
+            break
+        at += 8
+    return at
+
+
+@kernel
 def _is_path(data: Any, at: Any, end: Any, first_part: Any, characters: Any) -> Any:
     """Tell whether the rest is path and query in normal form, without segments that may be dots.
 
     In the first part of a relative reference, up to its first slash, a colon would end a scheme.
     """
     while at < end:
-        byte = data[at]
-        if byte == _MARK:
+        if not first_part:
+            at = _plain_path(data, at, end, characters)
+        stop = min(at + 8, end)
+        while at < stop:
+            byte = data[at]
+            if byte == _MARK:
+                return _is_query(data, at + 1, end, characters)
+            if not characters[byte] & PATH or (first_part and byte == _COLON):
+                return False
             at += 1
-            while at < end:
-                if not characters[data[at]] & QUERY:
+            if byte == _SLASH:
+                first_part = False
+                if at < end and data[at] == _DOT:
                     return False
-                at += 1
-            return True
-        if not characters[byte] & PATH or (first_part and byte == _COLON):
-            return False
-        at += 1
-        if byte == _SLASH:
-            first_part = False
-            if at < end and data[at] == _DOT:
-                return False
-            if at + 2 < end and data[at] == _PERCENT and data[at + 1] == 0x32 and data[at + 2] | 0x20 == 0x65:
-                return False
+                if at + 2 < end and data[at] == _PERCENT and data[at + 1] == 0x32 and data[at + 2] | 0x20 == 0x65:
+                    return False
     return True
 
 
@@ -258,20 +365,21 @@ def plain_pages(data: Any, offsets: Any, characters: Any, layout: Any, plain: An
         layout: int64[pages, 4], filled for the plain ones: see `page_bases.PageBases.layout`.
         plain: bool[pages], filled: whether an address is in normal form.
     """
+    text = bare(data)
     for page in range(plain.size):
         start, end = offsets[page], offsets[page + 1]
-        plain[page] = address_form(data, start, end, characters) == ABSOLUTE
+        plain[page] = address_form(text, start, end, characters) == ABSOLUTE
         if plain[page]:
             scheme = start + 5
-            while data[scheme - 1] != _COLON:
+            while text[scheme - 1] != _COLON:
                 scheme += 1
             origin = scheme + 2
-            while data[origin] != _SLASH:
+            while text[origin] != _SLASH:
                 origin += 1
             folder = at = origin
-            while at < end and data[at] != _MARK:
+            while at < end and text[at] != _MARK:
                 at += 1
-                if data[at - 1] == _SLASH:
+                if text[at - 1] == _SLASH:
                     folder = at
             layout[page, 0], layout[page, 1], layout[page, 2], layout[page, 3] = start, scheme, origin, folder
 
@@ -281,9 +389,16 @@ def _trimmed(data: Any, at: Any, end: Any) -> Any:
     """Return where a reference starts and ends, what is around it and its fragment left out."""
     while at < end and data[at] <= 0x20:
         at += 1
-    for k in range(at, end):
+    k = at
+    while k + 8 <= end:
+        differing = _word(data, k) ^ _HASHES
+        if (differing - _ONES) & ~differing & _TOPS != _ZERO:
+            break
+        k += 8
+    while k < end:
         if data[k] == _HASH:
             return at, k
+        k += 1
     while at < end and data[end - 1] <= 0x20:
         end -= 1
     return at, end
@@ -326,6 +441,9 @@ def gather(data: Any, spans: Any, pages: Any, usable: Any, rules: Any, found: An
     Returns:
         The numbers of images seen, of images found and of rows found.
     """
+    text, texts = bare(data), bare(found.text_data)
+    spans, rules, found = unowned(spans), unowned(rules), unowned(found)
+    characters = rules.characters
     seen = images = rows = 0
     position = np.int64(0)
     for page in range(usable.size):
@@ -339,7 +457,7 @@ def gather(data: Any, spans: Any, pages: Any, usable: Any, rules: Any, found: An
                 start, end = spans[image, attribute, 0], spans[image, attribute, 1]
                 if start >= end:
                     continue
-                filled = clean(data, start, end, found.text_data, position)
+                filled = clean(text, start, end, texts, position)
                 if filled > position:
                     position = filled
                     found.text_ends[rows], found.row_keys[rows], found.row_images[rows] = position, k, images
@@ -347,7 +465,7 @@ def gather(data: Any, spans: Any, pages: Any, usable: Any, rules: Any, found: An
             if rows == before:
                 faults[NO_TEXT] += 1
                 continue
-            form, start, end, ups = _reference(data, spans[image, 0, 0], spans[image, 0, 1], rules.characters)
+            form, start, end, ups = _reference(text, spans[image, 0, 0], spans[image, 0, 1], characters)
             fault = form
             for k in range(rules.lazy.size):
                 lazy = rules.lazy[k]
@@ -355,7 +473,7 @@ def gather(data: Any, spans: Any, pages: Any, usable: Any, rules: Any, found: An
                     form = ODD
                     if lazy != SRCSET:
                         form, start, end, ups = _reference(
-                            data, spans[image, lazy, 0], spans[image, lazy, 1], rules.characters
+                            text, spans[image, lazy, 0], spans[image, lazy, 1], characters
                         )
             if form in (EMPTY, DATA):
                 faults[fault] += 1
@@ -401,6 +519,7 @@ def measure(rows: Any, found: Any, layout: Any, bases: Any, url_offsets: Any, te
     Returns:
         The number of rows that stay.
     """
+    found, layout, bases = unowned(found), unowned(layout), unowned(bases)
     row, begin = 0, np.int64(0)
     url_offsets[0] = text_offsets[0] = 0
     for given in range(rows):
@@ -417,10 +536,13 @@ def measure(rows: Any, found: Any, layout: Any, bases: Any, url_offsets: Any, te
 
 @kernel
 def _copy(source: Any, start: Any, size: Any, target: Any, at: Any) -> None:
-    # Of slices the compiler knows that no index is negative, and copies many bytes at once.
-    taken, given = target[at : at + size], source[start : start + size]
-    for k in range(size):
-        taken[k] = given[k]
+    if size < 8:
+        for k in range(size):
+            target[at + k] = source[start + k]
+        return
+    for k in range(0, size - 8, 8):
+        _put_word(target, at + k, _word(source, start + k))
+    _put_word(target, at + size - 8, _word(source, start + size - 8))
 
 
 @kernel
@@ -439,19 +561,22 @@ def fill(
         text_offsets: int64[rows + 1], from `measure`.
         columns: a Columns, filled.
     """
+    found, layout = unowned(found), unowned(layout)
+    starts, given, extra, cleaned = bare(bases), bare(data), bare(found.extra), bare(found.text_data)
+    urls, texts, keys, pages = bare(columns.urls), bare(columns.texts), bare(columns.keys), bare(columns.pages)
     row, begin = 0, np.int64(0)
-    for given in range(rows):
-        image = found.row_images[given]
+    for place in range(rows):
+        image = found.row_images[place]
         form = found.forms[image]
         if form != DROPPED:
             page = found.pages[image]
             at = url_offsets[row]
             size = _base_bytes(found, image, layout, bases)
-            _copy(bases, layout[page, 0], size, columns.urls, at)
+            _copy(starts, layout[page, 0], size, urls, at)
             start = found.starts[image]
-            source = found.extra if found.is_extra[image] else data
-            _copy(source, start, found.ends[image] - start, columns.urls, at + size)
-            _copy(found.text_data, begin, found.text_ends[given] - begin, columns.texts, text_offsets[row])
-            columns.keys[row], columns.pages[row] = found.row_keys[given], page
+            source = extra if found.is_extra[image] else given
+            _copy(source, start, found.ends[image] - start, urls, at + size)
+            _copy(cleaned, begin, found.text_ends[place] - begin, texts, text_offsets[row])
+            keys[row], pages[row] = found.row_keys[place], page
             row += 1
-        begin = found.text_ends[given]
+        begin = found.text_ends[place]

@@ -4,8 +4,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
+from numba import types as numba_types
+from numba.extending import intrinsic
 
-from metaclip.jit import kernel
+from metaclip.jit import CHECKED, bare, bare_data, kernel, unowned
 
 MORE, ODD = 0, 1
 """Why `find_records` stopped: the next record is not all there (or there is no room to tell of it), or is odd."""
@@ -21,6 +24,41 @@ def _bytes(text: bytes) -> npt.NDArray[np.uint8]:
 _VERSION, _TYPE, _LENGTH = _bytes(b"WARC/1."), _bytes(b"warc-type"), _bytes(b"content-length")
 _ADDRESS = _bytes(b"warc-target-uri")
 _RETURN, _FEED, _COLON, _SPACE, _TAB = 0x0D, 0x0A, ord(":"), 0x20, 0x09
+
+
+_ONES, _TOPS, _ZERO = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080), np.uint64(0)
+_RETURNS, _FEEDS = np.uint64(_RETURN) * _ONES, np.uint64(_FEED) * _ONES
+
+
+def _raw_word(_typing: Any, data: Any, place: Any) -> Any:
+    """Read eight bytes as uint64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        start = bare_data(context, builder, signature.args[0], arguments[0])
+        place = context.cast(builder, arguments[1], signature.args[1], numba_types.int64)
+        word = ir.IntType(64).as_pointer()
+        return builder.load(builder.bitcast(builder.gep(start, [place]), word), align=1)
+
+    return numba_types.uint64(data, place), generate
+
+
+_word_at: Any = intrinsic(_raw_word)
+
+
+@kernel
+def _line_end(data: Any, at: Any, end: Any) -> Any:
+    """Return where a carriage return or a line feed comes next, or the end."""
+    while at + 8 <= end:
+        if CHECKED:
+            data[at], data[at + 7]
+        returns = _word_at(data, at) ^ _RETURNS
+        feeds = _word_at(data, at) ^ _FEEDS
+        if ((returns - _ONES) & ~returns | (feeds - _ONES) & ~feeds) & _TOPS != _ZERO:
+            break
+        at += 8
+    while at < end and data[at] != _RETURN and data[at] != _FEED:
+        at += 1
+    return at
 
 
 @kernel
@@ -57,9 +95,7 @@ def _read_head(data: Any, at: Any, end: Any, types: Any, bounds: Any, row: Any) 
             return False
         at += 1
         start = at
-        while data[at] != _RETURN and data[at] != _FEED:
-            at += 1
-        stop = at
+        at = stop = _line_end(data, at, end)
         if data[at + 1] != _FEED or data[at] != _RETURN:
             return False
         at += 2
@@ -110,29 +146,30 @@ def find_records(data: Any, at: Any, end: Any, types: Any, bounds: Any, found: A
     Returns:
         How many were found, where the next one starts, MORE or ODD, and how long that one is, 0 if it is not known.
     """
+    text, types, bounds, found = bare(data), unowned(types), unowned(bounds), unowned(found)
     count = 0
     while count < found.shape[0]:
         # The end of the header: what is looked at beyond it is within the data.
-        head_end = at
+        head_end = _line_end(text, at, end)
         while head_end + 4 <= end and not (
-            data[head_end] == _RETURN
-            and data[head_end + 1] == _FEED
-            and data[head_end + 2] == _RETURN
-            and data[head_end + 3] == _FEED
+            text[head_end] == _RETURN
+            and text[head_end + 1] == _FEED
+            and text[head_end + 2] == _RETURN
+            and text[head_end + 3] == _FEED
         ):
-            head_end += 1
+            head_end = _line_end(text, head_end + 1, end)
         if head_end + 4 > end:
             return count, at, (ODD if end - at > MOST_HEAD_BYTES else MORE), np.int64(0)
         head_end += 4
         row = found[count]
-        if not _read_head(data, at, head_end, types, bounds, row):
+        if not _read_head(text, at, head_end, types, bounds, row):
             return count, at, ODD, np.int64(0)
         stop = row[BLOCK_END]
         if stop + 4 > end:
             return count, at, MORE, stop + 4 - at
-        if data[stop] != _RETURN or data[stop + 1] != _FEED:
+        if text[stop] != _RETURN or text[stop + 1] != _FEED:
             return count, at, ODD, np.int64(0)
-        if data[stop + 2] != _RETURN or data[stop + 3] != _FEED:
+        if text[stop + 2] != _RETURN or text[stop + 3] != _FEED:
             return count, at, ODD, np.int64(0)
         at = stop + 4
         count += 1

@@ -1,10 +1,14 @@
 """WAT records scanned as bytes: what extraction needs of them, without an object for anything else.
 
-A record is walked once, validated as JSON (RFC 8259), and the strings of its images stay where they
-are; escapes are decoded in place once the record is known to be in order. Only what is in order is
-taken: a record with anything unusual about it (a part of another type than expected, a name twice, an
-escape in a name, a control character, a lone surrogate, deep nesting) is left to `wat.add_metadata`,
-which says what is right, and finds the record as it was.
+A record is walked once, from quote to quote as `metaclip.json_strings` found them, and validated as JSON
+(RFC 8259); the strings of its images stay where they are. Only what is in order is taken: a record with
+anything unusual about it (a part of another type than expected, a name twice, an escape in a name, a
+control character, a lone surrogate, deep nesting) is left to `wat.add_metadata`, which says what is
+right, and finds the record as it was.
+
+What walks goes by `at`, a place in the data, and by `quotes`, where quotes are: `quotes[0]` says which
+is the next. A string takes two, and a record has an even number, so one that opens a string has one
+that closes it.
 """
 
 from typing import Any, NamedTuple
@@ -15,46 +19,64 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from metaclip.jit import kernel
+from metaclip.jit import CHECKED, bare, bare_data, kernel, unowned
 
 LEFT, PASSED_OVER, PAGE = 0, 1, 2
 """What becomes of a record: left to `wat.add_metadata`, no response, a page."""
 BASE, CONTENT_TYPE, DIRECTIVES = 0, 1, 2
 MOST_DIRECTIVES = 8
-PADDING = 32
-"""Bytes of any kind that have to follow the data; a zero byte has to follow each record."""
 
 _DEEPEST = 60
-_QUOTE, _BACKSLASH, _COMMA, _COLON = ord('"'), ord("\\"), ord(","), ord(":")
-_OBJECT, _OBJECT_END, _LIST, _LIST_END = ord("{"), ord("}"), ord("["), ord("]")
-_U, _MINUS, _POINT = ord("u"), ord("-"), ord(".")
+_QUOTE, _BACKSLASH, _COMMA, _COLON, _SPACE = map(ord, '"\\,: ')
+_OBJECT, _OBJECT_END, _LIST, _LIST_END = map(ord, "{}[]")
+_MINUS, _POINT = map(ord, "-.")
 
 
-def _bytes(text: bytes) -> npt.NDArray[np.uint8]:
-    return np.frombuffer(text, np.uint8)
+class _Text(NamedTuple):
+    """Up to 24 bytes as words to compare with; three that may overlap for more than eight."""
+
+    size: int
+    mask: np.uint64
+    """For the first word."""
+    first: np.uint64
+    second: np.uint64
+    second_at: int
+    third: np.uint64
+    third_at: int
 
 
-_TRUE, _FALSE, _NULL = _bytes(b"true"), _bytes(b"false"), _bytes(b"null")
-_ENVELOPE, _WARC_HEADER, _PAYLOAD = _bytes(b"Envelope"), _bytes(b"WARC-Header-Metadata"), _bytes(b"Payload-Metadata")
-_WARC_TYPE, _TARGET, _RESPONSE_TYPE = _bytes(b"WARC-Type"), _bytes(b"WARC-Target-URI"), _bytes(b"response")
-_RESPONSE, _HEADERS, _HTML = _bytes(b"HTTP-Response-Metadata"), _bytes(b"Headers"), _bytes(b"HTML-Metadata")
-_HEAD, _LINKS, _BASE_NAME, _METAS = _bytes(b"Head"), _bytes(b"Links"), _bytes(b"Base"), _bytes(b"Metas")
-_NAME, _HTTP_EQUIV, _CONTENT = _bytes(b"name"), _bytes(b"http-equiv"), _bytes(b"content")
-_PATH, _URL, _ALT, _TITLE = _bytes(b"path"), _bytes(b"url"), _bytes(b"alt"), _bytes(b"title")
-_IMAGE_TITLE, _IMAGE = _bytes(b"data-image-title"), _bytes(b"IMG@/src")
-_TYPE_HEADER, _ROBOTS_HEADER = _bytes(b"content-type"), _bytes(b"x-robots-tag")
+def _text_of(text: str) -> _Text:
+    size = len(text)
+    places = 0, min(8, max(0, size - 8)), max(0, size - 8)
+    words = [np.uint64(int.from_bytes(text[place : place + 8].encode(), "little")) for place in places]
+    return _Text(size, _MASKS[min(size, 8)], words[0], words[1], places[1], words[2], places[2])
 
-# What the character after a backslash stands for; 0 where it may not stand there. `u` is apart.
-_ESCAPES = np.zeros(256, np.uint8)
-for _letter, _meaning in zip(b'"\\/bfnrt', b'"\\/\b\f\n\r\t', strict=True):
-    _ESCAPES[_letter] = _meaning
-_HEX = np.full(256, -1, np.int64)
-for _value in range(16):
-    _HEX[[ord(f"{_value:x}"), ord(f"{_value:X}")]] = _value
+
+_MASKS = tuple(np.uint64((1 << 8 * size) - 1) for size in range(9))
+_TRUE, _FALSE, _NULL = map(_text_of, ("true", "false", "null"))
+_ENVELOPE, _WARC_HEADER, _PAYLOAD = map(_text_of, ("Envelope", "WARC-Header-Metadata", "Payload-Metadata"))
+_WARC_TYPE, _TARGET, _RESPONSE_TYPE = map(_text_of, ("WARC-Type", "WARC-Target-URI", "response"))
+_RESPONSE, _HEADERS, _HTML = map(_text_of, ("HTTP-Response-Metadata", "Headers", "HTML-Metadata"))
+_HEAD, _LINKS, _BASE_NAME, _METAS = map(_text_of, ("Head", "Links", "Base", "Metas"))
+_NAME, _HTTP_EQUIV, _CONTENT = map(_text_of, ("name", "http-equiv", "content"))
+_PATH, _URL, _ALT, _TITLE = map(_text_of, ("path", "url", "alt", "title"))
+_IMAGE_TITLE, _IMAGE = map(_text_of, ("data-image-title", "IMG@/src"))
+_TYPE_HEADER, _ROBOTS_HEADER = map(_text_of, ("content-type", "x-robots-tag"))
+_LOWER, _BACKSLASHES = np.uint64(0x2020202020202020), np.uint64(0x5C5C5C5C5C5C5C5C)
+_ONES, _TOPS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+_ZERO, _ONE = np.uint64(0), np.uint64(1)
+# As Common Crawl's links have them, up to where the value may begin, and what may follow a value.
+_PATH_START, _URL_START, _TEXT_START = map(_text_of, ('"path":', '"url":', '"text":'))
+_ALT_START, _TITLE_START = map(_text_of, ('"alt":', '"title":'))
+_ANCHOR = _text_of('A@/href"')
+_NEXT_NAME, _NEXT_NAME_CLOSE = map(_text_of, ('", "', '","'))
+_NEXT_OBJECT, _NEXT_OBJECT_CLOSE = map(_text_of, ('"}, {"', '"},{"'))
+
 _GAP = np.zeros(256, np.bool_)
 _GAP[[0x20, 0x09, 0x0A, 0x0D]] = True
-_REFERENCE = np.zeros(256, np.bool_)
-_REFERENCE[[byte for byte in range(128) if chr(byte).isalnum() or chr(byte) == "#"]] = True
+# The fields of a link: those of an image first, in the order of `image_columns.ATTRIBUTES`.
+_URL_FIELD, _ALT_FIELD, _TITLE_FIELD, _IMAGE_TITLE_FIELD, _PATH_FIELD, _NO_FIELD = range(6)
+_KNOWN = (1 << _NO_FIELD) - 1
 
 
 class Scan(NamedTuple):
@@ -64,64 +86,84 @@ class Scan(NamedTuple):
     """uint8[records]: LEFT, PASSED_OVER or PAGE."""
     strings: npt.NDArray[np.int64]
     """int64[records, DIRECTIVES + MOST_DIRECTIVES, 2]: start and end of `Head.Base`, of Content-Type and of what
-    speaks to robots; -1 where there is none."""
+    speaks to robots in a PAGE, as they are written; -1 where there is none."""
     images: npt.NDArray[np.int64]
     """int64[records + 1]: the images of record r are `spans[images[r]:images[r + 1]]`."""
     spans: npt.NDArray[np.int32 | np.int64]
-    """int[images, attributes, 2], as in `ImageColumns`; room for one for each `IMG@/src` in the data."""
-    references: npt.NDArray[np.int64]
-    """int64[4 * images, 2]: image and attribute of strings that may hold character references."""
+    """int[images, attributes, 2], as in `ImageColumns`, as they are written; room for one for each `IMG@/src`."""
 
 
-def _special_typing(_typing: Any, array: Any, index: Any) -> Any:
+def _raw_word(_typing: Any, data: Any, place: Any) -> Any:
+    """Read eight bytes as uint64, the first in the lowest bits."""
+
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        place = context.cast(builder, arguments[1], signature.args[1], types.int64)
-        vector, word = ir.VectorType(ir.IntType(8), PADDING), ir.IntType(PADDING)
-        block = builder.load(builder.bitcast(builder.gep(data, [place]), vector.as_pointer()), align=1)
+        start = bare_data(context, builder, signature.args[0], arguments[0])
+        address = builder.gep(start, [context.cast(builder, arguments[1], signature.args[1], types.int64)])
+        return builder.load(builder.bitcast(address, ir.IntType(64).as_pointer()), align=1)
 
-        def each(byte: int) -> Any:
-            return ir.Constant(vector, [byte] * PADDING)
-
-        found = builder.icmp_unsigned("<", block, each(0x20))
-        found = builder.or_(found, builder.icmp_unsigned("==", block, each(_QUOTE)))
-        found = builder.or_(found, builder.icmp_unsigned("==", block, each(_BACKSLASH)))
-        bits = builder.zext(builder.bitcast(found, word), ir.IntType(64))
-        bits = builder.or_(bits, ir.Constant(ir.IntType(64), 1 << PADDING))
-        return builder.cttz(bits, ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(array, index), generate
+    return types.uint64(data, place), generate
 
 
-# How many of the next 32 bytes may stand in a string as they are.
-_plain_bytes: Any = intrinsic(_special_typing)
+_word_at: Any = intrinsic(_raw_word)
 
 
 @kernel
-def _special(data: Any, at: Any) -> Any:
-    """Return where the next quote, backslash or control character is; there is one in the padding."""
-    while True:
-        plain = _plain_bytes(data, at)
-        at += plain
-        if plain < PADDING:
-            return at
+def _word(data: Any, at: Any) -> Any:
+    if CHECKED:
+        data[at], data[at + 7]
+    return _word_at(data, at)
 
 
 @kernel
-def _gap(data: Any, at: Any) -> Any:
+def _is_escaped(data: Any, at: Any, end: Any) -> Any:
+    """Tell whether there is a backslash in a string."""
+    while at < end:
+        differing = _word(data, at) ^ _BACKSLASHES
+        zeros = (differing - _ONES) & ~differing & _TOPS
+        if at + 8 > end:
+            zeros &= _MASKS[end - at]
+        if zeros != _ZERO:
+            return True
+        at += 8
+    return False
+
+
+@kernel
+def _wide_gap(data: Any, at: Any) -> Any:
     while _GAP[data[at]]:
         at += 1
     return at
 
 
 @kernel
-def _is(data: Any, start: Any, end: Any, name: Any) -> Any:
-    same = end - start == name.size
-    k = 0
-    while same and k < name.size:
-        same = data[start + k] == name[k]
-        k += 1
-    return same
+def _gap(data: Any, at: Any) -> Any:
+    """Return where white space is over; mostly it is none, or one blank."""
+    if data[at] == _SPACE:
+        at += 1
+    return at if data[at] > _SPACE else _wide_gap(data, at)
+
+
+@kernel
+def _has(data: Any, at: Any, text: Any) -> Any:
+    """Tell whether a text is at `at`."""
+    if _word(data, at) & text.mask != text.first:
+        return False
+    if text.size <= 8:
+        return True
+    return _word(data, at + text.second_at) == text.second and _word(data, at + text.third_at) == text.third
+
+
+@kernel
+def _is(data: Any, start: Any, end: Any, text: Any) -> Any:
+    return end - start == text.size and _has(data, start, text)
+
+
+@kernel
+def _is_header(data: Any, start: Any, end: Any, name: Any) -> Any:
+    """Compare a string with a name of 9 to 16 bytes in lower case, whatever the case."""
+    if end - start != name.size or _word(data, start) | _LOWER != name.first:
+        return False
+    return _word(data, end - 8) | _LOWER == name.third
 
 
 @kernel
@@ -137,79 +179,11 @@ def _is_lower(data: Any, start: Any, end: Any, name: Any) -> Any:
 
 
 @kernel
-def _code_unit(data: Any, at: Any) -> Any:
-    r"""Return the value of the `\uXXXX` at `at`, or -1."""
-    if data[at] != _BACKSLASH or data[at + 1] != _U:
-        return np.int64(-1)
-    value = np.int64(0)
-    for k in range(2, 6):
-        digit = _HEX[data[at + k]]
-        if digit < 0:
-            return np.int64(-1)
-        value = value << 4 | digit
-    return value
-
-
-@kernel
-def _escape(data: Any, at: Any) -> Any:
-    """Return the character that the escape at `at` stands for, -1 where it is none, and its length."""
-    if data[at + 1] != _U:
-        meaning = np.int64(_ESCAPES[data[at + 1]])
-        return (meaning if meaning else np.int64(-1)), 2
-    high = _code_unit(data, at)
-    if high < 0xD800 or high > 0xDFFF:
-        return high, 6
-    low = _code_unit(data, at + 6)
-    if high > 0xDBFF or low < 0xDC00 or low > 0xDFFF:
-        return np.int64(-1), 6
-    return 0x10000 + ((high - 0xD800) << 10) + low - 0xDC00, 12
-
-
-@kernel
-def _string(data: Any, at: Any) -> Any:
-    """Return where a string that starts at `at` (after its quote) has its closing quote, or -1."""
-    while True:
-        at = _special(data, at)
-        if data[at] == _QUOTE:
-            return at
-        if data[at] != _BACKSLASH:
-            return np.int64(-1)
-        code, length = _escape(data, at)
-        if code < 0:
-            return np.int64(-1)
-        at += length
-
-
-@kernel
-def _decode(data: Any, start: Any, end: Any) -> Any:
-    """Decode the escapes of a valid string in place; return where it then ends."""
-    at = _special(data, start)
-    if at >= end:
-        return end
-    position = at
-    while at < end:
-        if data[at] != _BACKSLASH:
-            data[position] = data[at]
-            position += 1
-            at += 1
-            continue
-        code, length = _escape(data, at)
-        at += length
-        if code < 0x80:
-            data[position] = code
-            position += 1
-        elif code < 0x800:
-            data[position], data[position + 1] = 0xC0 | code >> 6, 0x80 | code & 0x3F
-            position += 2
-        elif code < 0x10000:
-            data[position], data[position + 1] = 0xE0 | code >> 12, 0x80 | code >> 6 & 0x3F
-            data[position + 2] = 0x80 | code & 0x3F
-            position += 3
-        else:
-            data[position], data[position + 1] = 0xF0 | code >> 18, 0x80 | code >> 12 & 0x3F
-            data[position + 2], data[position + 3] = 0x80 | code >> 6 & 0x3F, 0x80 | code & 0x3F
-            position += 4
-    return position
+def _string(quotes: Any) -> Any:
+    """Pass the next string; return where its closing quote is."""
+    quote = np.int64(quotes[0])
+    quotes[0] = quote + 2
+    return np.int64(quotes[quote + 1])
 
 
 @kernel
@@ -224,9 +198,10 @@ def _digits(data: Any, at: Any) -> Any:
 @kernel
 def _scalar(data: Any, at: Any) -> Any:
     """Return where the number, `true`, `false` or `null` at `at` ends, or -1."""
-    for word in (_TRUE, _NULL, _FALSE):
-        if _is(data, at, at + word.size, word):
-            return at + word.size
+    if _has(data, at, _TRUE) or _has(data, at, _NULL):
+        return at + 4
+    if _has(data, at, _FALSE):
+        return at + 5
     if data[at] == _MINUS:
         at += 1
     at = at + 1 if data[at] == 0x30 else _digits(data, at)
@@ -241,58 +216,65 @@ def _scalar(data: Any, at: Any) -> Any:
 
 
 @kernel
-def _skip(data: Any, at: Any) -> Any:
-    """Return where the value at `at` ends, or -1 where it is not JSON."""
-    depth, objects = 0, np.uint64(0)
+def _skip_from(data: Any, quotes: Any, at: Any, quote: Any) -> Any:
+    """As `_skip`, by the number of quotes that were passed; return that too."""
+    depth, objects = 0, _ZERO
     while True:
         byte = data[at]
         opened = False
         if byte == _QUOTE:
-            at = _string(data, at + 1) + 1
-            if at == 0:
-                return np.int64(-1)
+            at = np.int64(quotes[quote + 1]) + 1
+            quote += 2
         elif byte in (_OBJECT, _LIST):
             at = _gap(data, at + 1)
             opened = data[at] != byte + 2  # the closing bracket of either
             if opened:
                 depth += 1
-                objects = objects << np.uint64(1) | np.uint64(byte == _OBJECT)
+                objects = objects << _ONE | np.uint64(byte == _OBJECT)
                 if depth > _DEEPEST:
-                    return np.int64(-1)
+                    return np.int64(-1), quote
             else:
                 at += 1
         else:
             at = _scalar(data, at)
             if at < 0:
-                return at
+                return at, quote
         while not opened:
             if depth == 0:
-                return at
+                return at, quote
             at = _gap(data, at)
             byte = data[at]
             at += 1
             if byte == _COMMA:
                 at = _gap(data, at)
                 opened = True
-            elif byte == (_OBJECT_END if objects & np.uint64(1) else _LIST_END):
+            elif byte == (_OBJECT_END if objects & _ONE else _LIST_END):
                 depth -= 1
-                objects >>= np.uint64(1)
+                objects >>= _ONE
             else:
-                return np.int64(-1)
-        if objects & np.uint64(1):
+                return np.int64(-1), quote
+        if objects & _ONE:
             if data[at] != _QUOTE:
-                return np.int64(-1)
-            at = _string(data, at + 1) + 1
-            if at == 0:
-                return np.int64(-1)
-            at = _gap(data, at)
+                return np.int64(-1), quote
+            at = _gap(data, np.int64(quotes[quote + 1]) + 1)
+            quote += 2
             if data[at] != _COLON:
-                return np.int64(-1)
+                return np.int64(-1), quote
             at = _gap(data, at + 1)
 
 
 @kernel
-def _next_name(data: Any, at: Any, first: Any) -> Any:
+def _skip(data: Any, quotes: Any, at: Any) -> Any:
+    """Return where the value at `at` ends, or -1 where it is not JSON."""
+    if data[at] == _QUOTE:
+        return _string(quotes) + 1
+    at, quote = _skip_from(data, quotes, at, np.int64(quotes[0]))
+    quotes[0] = quote
+    return at
+
+
+@kernel
+def _next_name(data: Any, quotes: Any, at: Any, first: Any) -> Any:
     """Go to the next value of the object that `at` is in, after its bracket or a value.
 
     Returns:
@@ -308,9 +290,8 @@ def _next_name(data: Any, at: Any, first: Any) -> Any:
         at = _gap(data, at + 1)
     if data[at] != _QUOTE:
         return at, at, np.int64(-1)
-    start = at + 1
-    end = _special(data, start)
-    if data[end] != _QUOTE or end == start:
+    start, end = at + 1, _string(quotes)
+    if end == start or _is_escaped(data, start, end):
         return at, at, np.int64(-1)
     at = _gap(data, end + 1)
     if data[at] != _COLON:
@@ -332,93 +313,167 @@ def _next_item(data: Any, at: Any, first: Any) -> Any:
 
 
 @kernel
-def _text(data: Any, at: Any) -> Any:
+def _text(data: Any, quotes: Any, at: Any) -> Any:
     """Read a string or null: its start and end (-1 for null) and where it ends with its quote, or -1."""
     if data[at] == _QUOTE:
-        end = _string(data, at + 1)
-        return at + 1, end, (end + 1 if end >= 0 else end)
-    if _is(data, at, at + 4, _NULL):
-        return np.int64(-1), np.int64(-1), at + 4
-    return np.int64(-1), np.int64(-1), np.int64(-1)
+        end = _string(quotes)
+        return at + 1, end, end + 1
+    return np.int64(-1), np.int64(-1), (at + 4 if _has(data, at, _NULL) else np.int64(-1))
 
 
 @kernel
-def _may_hold_reference(data: Any, start: Any, end: Any) -> Any:
-    """Tell whether there is an ampersand, letters or digits, and a semicolon."""
-    for at in range(start, end):
-        if data[at] == 0x26:
-            stop = at + 1
-            while stop < end and _REFERENCE[data[stop]]:
-                stop += 1
-            if stop < end and data[stop] == 0x3B:
-                return True
-    return False
+def _link(data: Any, quotes: Any, at: Any, fields: Any) -> Any:
+    """Read a link from behind its bracket into `fields`.
 
-
-@kernel
-def _links(data: Any, at: Any, spans: Any, image: Any) -> Any:
-    """Read a list of links from behind its bracket; return where it ends, or -1, and the images so far."""
-    first_item = True
+    Returns:
+        Where it ends, or -1, bits for the fields that it has, and whether it is an image.
+    """
+    first, is_image, seen = True, False, 0
     while True:
-        more, at = _next_item(data, at, first_item)
+        name, name_end, at = _next_name(data, quotes, at, first)
+        if name == name_end or at < 0:
+            return at, seen, is_image
+        first = False
+        if _is(data, name, name_end, _URL):
+            field = _URL_FIELD
+        elif _is(data, name, name_end, _ALT):
+            field = _ALT_FIELD
+        elif _is(data, name, name_end, _TITLE):
+            field = _TITLE_FIELD
+        elif _is(data, name, name_end, _IMAGE_TITLE):
+            field = _IMAGE_TITLE_FIELD
+        elif _is(data, name, name_end, _PATH):
+            field = _PATH_FIELD
+        else:
+            at = _skip(data, quotes, at)
+            if at < 0:
+                return at, seen, is_image
+            continue
+        if seen & 1 << field:
+            return np.int64(-1), seen, is_image
+        seen |= 1 << field
+        start, end, at = _text(data, quotes, at)
+        if at < 0 or (field == _PATH_FIELD and _is_escaped(data, start, end)):
+            return np.int64(-1), seen, is_image
+        fields[field, 0], fields[field, 1] = start, end
+        if field == _PATH_FIELD:
+            is_image = _is(data, start, end, _IMAGE)
+
+
+@kernel
+def _note_image(spans: Any, image: Any, fields: Any, seen: Any) -> None:
+    """Fill the spans of an image, unless it has no text."""
+    spans[image] = -1
+    text = False
+    for k in range(_ALT_FIELD, _PATH_FIELD):
+        text |= seen & 1 << k != 0 and fields[k, 1] > fields[k, 0]
+    if text:
+        for k in range(_PATH_FIELD):
+            if seen & 1 << k:
+                spans[image, k, 0], spans[image, k, 1] = fields[k, 0], fields[k, 1]
+
+
+@kernel
+def _plain_name(data: Any, quotes: Any, at: Any, quote: Any) -> Any:
+    """Return which field's name is at `at`, -1 if it is none, and how long that is with quotes and colon."""
+    if _has(data, at, _URL_START):
+        return _URL_FIELD, 6
+    if _has(data, at, _TEXT_START):
+        return _NO_FIELD, 7
+    if _has(data, at, _PATH_START):
+        return _PATH_FIELD, 7
+    if _has(data, at, _ALT_START):
+        return _ALT_FIELD, 6
+    if _has(data, at, _TITLE_START):
+        return _TITLE_FIELD, 8
+    if data[at] != _QUOTE:
+        return -1, 0
+    start, end = at + 1, np.int64(quotes[quote + 1])
+    if end == start or data[end + 1] != _COLON or _is_escaped(data, start, end):
+        return -1, 0
+    return (_IMAGE_TITLE_FIELD if _is(data, start, end, _IMAGE_TITLE) else _NO_FIELD), end + 2 - at
+
+
+@kernel
+def _plain_links(data: Any, quotes: Any, at: Any, spans: Any, image: Any, fields: Any) -> Any:
+    """Read links from the bracket at `at` on while they are in order and laid out as nearly all are.
+
+    These have strings only, and white space nowhere but one blank after a comma or a colon.
+
+    Returns:
+        Where the last one ends, or the bracket of one to be read otherwise; the images so far; whether
+        it is the former.
+    """
+    quote = np.int64(quotes[0])
+    while True:
+        begin, place = quote, at + 1
+        is_image, seen = False, 0
+        plain = True
+        while plain:
+            field, size = _plain_name(data, quotes, place, quote)
+            place += size
+            if data[place] == _SPACE:
+                place += 1
+            if field < 0 or data[place] != _QUOTE or seen & 1 << field & _KNOWN:
+                plain = False
+                break
+            seen |= 1 << field
+            place += 1
+            end = np.int64(quotes[quote + 3])
+            quote += 4
+            fields[field, 0], fields[field, 1] = place, end
+            if field == _PATH_FIELD:
+                is_image = _is(data, place, end, _IMAGE)
+                if not is_image and not _has(data, place, _ANCHOR):
+                    plain = not _is_escaped(data, place, end)
+            if _has(data, end, _NEXT_NAME):
+                place = end + 3
+            elif _has(data, end, _NEXT_NAME_CLOSE):
+                place = end + 2
+            else:
+                plain &= data[end + 1] == _OBJECT_END
+                break
+        if not plain:
+            quotes[0] = begin
+            return at, image, False
+        if is_image:
+            _note_image(spans, image, fields, seen)
+            image += 1
+        if _has(data, end, _NEXT_OBJECT):
+            at = end + 4
+        elif _has(data, end, _NEXT_OBJECT_CLOSE):
+            at = end + 3
+        else:
+            quotes[0] = quote
+            return end + 2, image, True
+
+
+@kernel
+def _links(data: Any, quotes: Any, at: Any, spans: Any, image: Any) -> Any:
+    """Read a list of links from behind its bracket; return where it ends, or -1, and the images so far."""
+    fields = np.empty((_NO_FIELD + 1, 2), np.int64)
+    first = True
+    while True:
+        more, at = _next_item(data, at, first)
         if not more:
             return at, image
         if data[at] != _OBJECT:
             return np.int64(-1), image
-        at += 1
-        first_item, first, is_image = False, True, False
-        seen = np.int64(0)
-        starts = ends = (np.int64(-1), np.int64(-1), np.int64(-1), np.int64(-1))
-        while True:
-            name, name_end, at = _next_name(data, at, first)
-            if name == name_end or at < 0:
-                break
-            first = False
-            length, which = name_end - name, 0
-            if length == 3:
-                which = 1 if _is(data, name, name_end, _URL) else 2 if _is(data, name, name_end, _ALT) else 0
-            elif length == 4:
-                which = 16 if _is(data, name, name_end, _PATH) else 0
-            elif length == 5:
-                which = 4 if _is(data, name, name_end, _TITLE) else 0
-            elif length == 16:
-                which = 8 if _is(data, name, name_end, _IMAGE_TITLE) else 0
-            if not which:
-                at = _skip(data, at)
-                if at < 0:
-                    break
-                continue
-            if seen & which:
-                return np.int64(-1), image
-            seen |= which
-            start, end, at = _text(data, at)
+        first = False
+        at, image, over = _plain_links(data, quotes, at, spans, image, fields)
+        if not over:
+            at, seen, is_image = _link(data, quotes, at + 1, fields)
             if at < 0:
-                break
-            if which == 1:
-                starts, ends = (start, starts[1], starts[2], starts[3]), (end, ends[1], ends[2], ends[3])
-            elif which == 2:
-                starts, ends = (starts[0], start, starts[2], starts[3]), (ends[0], end, ends[2], ends[3])
-            elif which == 4:
-                starts, ends = (starts[0], starts[1], start, starts[3]), (ends[0], ends[1], end, ends[3])
-            elif which == 8:
-                starts, ends = (starts[0], starts[1], starts[2], start), (ends[0], ends[1], ends[2], end)
-            elif start >= 0:
-                if _special(data, start) < end:
-                    return np.int64(-1), image
-                is_image = _is(data, start, end, _IMAGE)
-        if at < 0:
-            return at, image
-        if not is_image:
-            continue
-        spans[image] = -1
-        if ends[1] > starts[1] or ends[2] > starts[2] or ends[3] > starts[3]:
-            for k in range(4):
-                spans[image, k, 0], spans[image, k, 1] = starts[k], ends[k]
-        image += 1
+                return at, image
+            if is_image:
+                _note_image(spans, image, fields, seen)
+                image += 1
 
 
 @kernel
-def _metas(data: Any, at: Any, strings: Any, record: Any, robots: Any, robots_bounds: Any, directives: Any) -> Any:
+def _metas(
+    data: Any, quotes: Any, at: Any, strings: Any, record: Any, robots: Any, robots_bounds: Any, directives: Any
+) -> Any:
     """Read a list of meta tags from behind its bracket; return where it ends, or -1, and the directives."""
     first_item = True
     while True:
@@ -432,7 +487,7 @@ def _metas(data: Any, at: Any, strings: Any, record: Any, robots: Any, robots_bo
         seen = np.int64(0)
         content = content_end = np.int64(-1)
         while True:
-            name, name_end, at = _next_name(data, at, first)
+            name, name_end, at = _next_name(data, quotes, at, first)
             if name == name_end or at < 0:
                 break
             first, which = False, 0
@@ -443,14 +498,14 @@ def _metas(data: Any, at: Any, strings: Any, record: Any, robots: Any, robots_bo
             elif _is(data, name, name_end, _HTTP_EQUIV):
                 which = 4
             if not which:
-                at = _skip(data, at)
+                at = _skip(data, quotes, at)
                 if at < 0:
                     break
                 continue
             if seen & which:
                 return np.int64(-1), directives
             seen |= which
-            start, end, at = _text(data, at)
+            start, end, at = _text(data, quotes, at)
             if at < 0:
                 break
             if which == 1:
@@ -476,23 +531,21 @@ def _metas(data: Any, at: Any, strings: Any, record: Any, robots: Any, robots_bo
 
 
 @kernel
-def _headers(data: Any, at: Any, strings: Any, record: Any, directives: Any) -> Any:
+def _headers(data: Any, quotes: Any, at: Any, strings: Any, record: Any, directives: Any) -> Any:
     """Read HTTP headers from behind the bracket; return where they end, or -1, and the directives."""
     first, typed, told = True, False, False
     while True:
-        name, name_end, at = _next_name(data, at, first)
+        name, name_end, at = _next_name(data, quotes, at, first)
         if name == name_end or at < 0:
             return at, directives
         first = False
-        is_type = _is_lower(data, name, name_end, _TYPE_HEADER)
-        is_robots = _is_lower(data, name, name_end, _ROBOTS_HEADER)
+        is_type = _is_header(data, name, name_end, _TYPE_HEADER)
+        is_robots = _is_header(data, name, name_end, _ROBOTS_HEADER)
         if (is_type and typed) or (is_robots and (told or directives == MOST_DIRECTIVES)):
             return np.int64(-1), directives
         if data[at] == _QUOTE:
             start = at + 1
-            end = _string(data, start)
-            if end < 0:
-                return end, directives
+            end = _string(quotes)
             at = end + 1
             if is_type:
                 typed = True
@@ -515,19 +568,19 @@ def _headers(data: Any, at: Any, strings: Any, record: Any, directives: Any) -> 
             if data[at] != _QUOTE:
                 return np.int64(-1), directives
             first_item = False
-            at = _string(data, at + 1) + 1
-            if at == 0:
-                return np.int64(-1), directives
+            at = _string(quotes) + 1
         if at < 0:
             return at, directives
 
 
 @kernel
-def _html(data: Any, at: Any, scan: Any, record: Any, robots: Any, robots_bounds: Any, counts: Any, told: Any) -> Any:
+def _html(
+    data: Any, quotes: Any, at: Any, scan: Any, record: Any, robots: Any, robots_bounds: Any, counts: Any, told: Any
+) -> Any:
     """Read HTML-Metadata from behind its bracket; return where it ends, or -1."""
     first, seen = True, 0
     while True:
-        name, name_end, at = _next_name(data, at, first)
+        name, name_end, at = _next_name(data, quotes, at, first)
         if name == name_end or at < 0:
             return at
         first = False
@@ -535,7 +588,7 @@ def _html(data: Any, at: Any, scan: Any, record: Any, robots: Any, robots_bounds
             if seen & 1 or data[at] != _LIST:
                 return np.int64(-1)
             seen |= 1
-            at, counts[0] = _links(data, at + 1, scan.spans, counts[0])
+            at, counts[0] = _links(data, quotes, at + 1, scan.spans, counts[0])
         elif _is(data, name, name_end, _HEAD):
             if seen & 2 or data[at] != _OBJECT:
                 return np.int64(-1)
@@ -543,7 +596,7 @@ def _html(data: Any, at: Any, scan: Any, record: Any, robots: Any, robots_bounds
             at += 1
             first_part, parts = True, 0
             while True:
-                name, name_end, at = _next_name(data, at, first_part)
+                name, name_end, at = _next_name(data, quotes, at, first_part)
                 if name == name_end or at < 0:
                     break
                 first_part = False
@@ -551,7 +604,7 @@ def _html(data: Any, at: Any, scan: Any, record: Any, robots: Any, robots_bounds
                     if parts & 1:
                         return np.int64(-1)
                     parts |= 1
-                    start, end, at = _text(data, at)
+                    start, end, at = _text(data, quotes, at)
                     if start >= 0 and at >= 0:
                         scan.strings[record, BASE, 0] = start
                         scan.strings[record, BASE, 1] = end
@@ -559,31 +612,33 @@ def _html(data: Any, at: Any, scan: Any, record: Any, robots: Any, robots_bounds
                     if parts & 2 or data[at] != _LIST:
                         return np.int64(-1)
                     parts |= 2
-                    at, told = _metas(data, at + 1, scan.strings, record, robots, robots_bounds, told)
+                    at, told = _metas(data, quotes, at + 1, scan.strings, record, robots, robots_bounds, told)
                 else:
-                    at = _skip(data, at)
+                    at = _skip(data, quotes, at)
                 if at < 0:
                     return at
         else:
-            at = _skip(data, at)
+            at = _skip(data, quotes, at)
         if at < 0:
             return at
 
 
 @kernel
-def _payload(data: Any, at: Any, scan: Any, record: Any, robots: Any, robots_bounds: Any, counts: Any) -> Any:
+def _payload(
+    data: Any, quotes: Any, at: Any, scan: Any, record: Any, robots: Any, robots_bounds: Any, counts: Any
+) -> Any:
     """Read Payload-Metadata from behind its bracket; return where it ends, or -1, and whether it has a page.
 
     One with a response that has no page is left.
     """
     first, has_page = True, False
     while True:
-        name, name_end, at = _next_name(data, at, first)
+        name, name_end, at = _next_name(data, quotes, at, first)
         if name == name_end or at < 0:
             return at, has_page
         first = False
         if not _is(data, name, name_end, _RESPONSE):
-            at = _skip(data, at)
+            at = _skip(data, quotes, at)
             if at < 0:
                 return at, False
             continue
@@ -592,7 +647,7 @@ def _payload(data: Any, at: Any, scan: Any, record: Any, robots: Any, robots_bou
         at += 1
         first_part, told, has_headers = True, 0, False
         while True:
-            name, name_end, at = _next_name(data, at, first_part)
+            name, name_end, at = _next_name(data, quotes, at, first_part)
             if name == name_end or at < 0:
                 break
             first_part = False
@@ -603,14 +658,14 @@ def _payload(data: Any, at: Any, scan: Any, record: Any, robots: Any, robots_bou
                 has_headers = True
                 while told < MOST_DIRECTIVES and scan.strings[record, DIRECTIVES + told, 0] >= 0:
                     told += 1
-                at, told = _headers(data, at + 1, scan.strings, record, told)
+                at, told = _headers(data, quotes, at + 1, scan.strings, record, told)
             elif _is(data, name, name_end, _HTML):
                 if has_page or data[at] != _OBJECT:
                     return np.int64(-1), False
                 has_page = True
-                at = _html(data, at + 1, scan, record, robots, robots_bounds, counts, told)
+                at = _html(data, quotes, at + 1, scan, record, robots, robots_bounds, counts, told)
             else:
-                at = _skip(data, at)
+                at = _skip(data, quotes, at)
             if at < 0:
                 return at, False
         if at < 0 or not has_page:
@@ -618,7 +673,9 @@ def _payload(data: Any, at: Any, scan: Any, record: Any, robots: Any, robots_bou
 
 
 @kernel
-def _record(data: Any, at: Any, scan: Any, record: Any, robots: Any, robots_bounds: Any, counts: Any) -> Any:
+def _record(
+    data: Any, quotes: Any, at: Any, scan: Any, record: Any, robots: Any, robots_bounds: Any, counts: Any
+) -> Any:
     """Read a record; return where it ends, or -1, and what it is."""
     at = _gap(data, at)
     if data[at] != _OBJECT:
@@ -627,12 +684,12 @@ def _record(data: Any, at: Any, scan: Any, record: Any, robots: Any, robots_boun
     first, has_envelope = True, False
     kind = LEFT
     while True:
-        name, name_end, at = _next_name(data, at, first)
+        name, name_end, at = _next_name(data, quotes, at, first)
         if name == name_end or at < 0:
             break
         first = False
         if not _is(data, name, name_end, _ENVELOPE):
-            at = _skip(data, at)
+            at = _skip(data, quotes, at)
             if at < 0:
                 return at, LEFT
             continue
@@ -642,7 +699,7 @@ def _record(data: Any, at: Any, scan: Any, record: Any, robots: Any, robots_boun
         at += 1
         first_part, parts, has_page, is_other = True, 0, False, False
         while True:
-            name, name_end, at = _next_name(data, at, first_part)
+            name, name_end, at = _next_name(data, quotes, at, first_part)
             if name == name_end or at < 0:
                 break
             first_part = False
@@ -650,7 +707,7 @@ def _record(data: Any, at: Any, scan: Any, record: Any, robots: Any, robots_boun
                 if parts & 1 or data[at] != _OBJECT:
                     return np.int64(-1), LEFT
                 parts |= 1
-                at, has_page = _payload(data, at + 1, scan, record, robots, robots_bounds, counts)
+                at, has_page = _payload(data, quotes, at + 1, scan, record, robots, robots_bounds, counts)
             elif _is(data, name, name_end, _WARC_HEADER):
                 if parts & 2 or data[at] != _OBJECT:
                     return np.int64(-1), LEFT
@@ -658,7 +715,7 @@ def _record(data: Any, at: Any, scan: Any, record: Any, robots: Any, robots_boun
                 at += 1
                 first_field, fields = True, 0
                 while True:
-                    name, name_end, at = _next_name(data, at, first_field)
+                    name, name_end, at = _next_name(data, quotes, at, first_field)
                     if name == name_end or at < 0:
                         break
                     first_field = False
@@ -668,17 +725,17 @@ def _record(data: Any, at: Any, scan: Any, record: Any, robots: Any, robots_boun
                         if fields & field:
                             return np.int64(-1), LEFT
                         fields |= field
-                        start, end, at = _text(data, at)
+                        start, end, at = _text(data, quotes, at)
                         if is_type and at >= 0:
                             # With an escape, or null, it is left unless there is a page.
-                            plain = start >= 0 and _special(data, start) >= end
+                            plain = start >= 0 and not _is_escaped(data, start, end)
                             is_other = plain and not _is(data, start, end, _RESPONSE_TYPE)
                     else:
-                        at = _skip(data, at)
+                        at = _skip(data, quotes, at)
                     if at < 0:
                         return at, LEFT
             else:
-                at = _skip(data, at)
+                at = _skip(data, quotes, at)
             if at < 0:
                 return at, LEFT
         if at < 0:
@@ -688,57 +745,40 @@ def _record(data: Any, at: Any, scan: Any, record: Any, robots: Any, robots_boun
 
 
 @kernel
-def _decode_strings(data: Any, strings: Any) -> None:
-    """Decode what was found beside images in one record, int64[n, 2]."""
-    for k in range(strings.shape[0]):
-        if strings[k, 0] >= 0:
-            strings[k, 1] = _decode(data, strings[k, 0], strings[k, 1])
-
-
-@kernel
-def _decode_images(data: Any, spans: Any, first: Any, last: Any, references: Any, reference: Any) -> Any:
-    """Decode the strings of images first to last - 1; return how many may hold references so far."""
-    for image in range(first, last):
-        for k in range(4):
-            start = spans[image, k, 0]
-            if start >= 0:
-                end = _decode(data, start, spans[image, k, 1])
-                spans[image, k, 1] = end
-                if _may_hold_reference(data, start, end):
-                    references[reference, 0], references[reference, 1] = image, k
-                    reference += 1
-    return reference
-
-
-@kernel
-def scan_records(data: Any, bounds: Any, addressed: Any, robots: Any, robots_bounds: Any, scan: Any) -> Any:
+def scan_records(
+    data: Any, bounds: Any, quotes: Any, starts: Any, addressed: Any, robots: Any, robots_bounds: Any, scan: Any
+) -> Any:
     """Scan records.
 
     Args:
-        data: uint8, records, each followed by a zero byte, and PADDING bytes of any kind; escapes of
-            strings that are found in a PAGE are decoded in place, and nothing else is altered.
+        data: uint8, records, each followed by a zero byte, and eight bytes of any kind.
         bounds: int64[records, 2], where each starts and ends.
+        quotes: int[n], from `json_strings.find_quotes`; its first element is written to.
+        starts: int64[records], from there.
         addressed: bool[records], whether each has an address; a page without is LEFT.
         robots: uint8, the names of meta tags that speak to robots, in lower case, end to end.
         robots_bounds: int64[names + 1], where each name begins.
         scan: a Scan, filled.
 
     Returns:
-        The numbers of images and of references.
+        The number of images.
     """
-    counts, references = np.zeros(1, np.int64), np.int64(0)
+    text, places = bare(data), bare(quotes)
+    robots, robots_bounds, scan = unowned(robots), unowned(robots_bounds), unowned(scan)
+    counts = np.zeros(1, np.int64)
     scan.images[0] = 0
     for record in range(bounds.shape[0]):
         images = counts[0]
         scan.strings[record] = -1
-        at, kind = _record(data, bounds[record, 0], scan, record, robots, robots_bounds, counts)
+        places[0] = starts[record]
+        at, kind = np.int64(-1), LEFT
+        if starts[record] >= 0:
+            at, kind = _record(text, places, bounds[record, 0], scan, record, robots, robots_bounds, counts)
         if at != bounds[record, 1] or (kind == PAGE and not addressed[record]):
             kind = LEFT
-        if kind == PAGE:
-            _decode_strings(data, scan.strings[record])
-            references = _decode_images(data, scan.spans, images, counts[0], scan.references, references)
-        else:
+        if kind != PAGE:
+            scan.strings[record] = -1
             counts[0] = images
         scan.kinds[record] = kind
         scan.images[record + 1] = counts[0]
-    return counts[0], references
+    return counts[0]

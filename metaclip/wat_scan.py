@@ -1,5 +1,6 @@
 """What extraction needs of many WAT records at once, found by `metaclip.wat_kernel`."""
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,8 @@ import numpy.typing as npt
 
 from metaclip.html import ROBOTS_NAMES
 from metaclip.image_columns import ATTRIBUTES, ImageColumns, span_type
-from metaclip.record_batches import RecordBatch
+from metaclip.json_strings import LANES, decode_strings, find_quotes
+from metaclip.record_batches import BATCH_BYTES, RecordBatch
 from metaclip.references import unescape
 from metaclip.utf8 import encode
 from metaclip.wat_kernel import BASE, DIRECTIVES, MOST_DIRECTIVES, Scan, scan_records
@@ -16,6 +18,9 @@ from metaclip.wat_kernel import BASE, DIRECTIVES, MOST_DIRECTIVES, Scan, scan_re
 _LETTER = np.array([chr(byte).isalpha() and byte < 128 for byte in range(256)])
 # `{"path":"IMG@/src"},` at the least
 _LEAST_IMAGE_BYTES = 20
+# As many quotes as there can be in a batch as it usually is.
+_MOST_KEPT = 3 * BATCH_BYTES
+_THREAD = threading.local()
 _ROBOTS, _ROBOTS_BOUNDS = encode(sorted(ROBOTS_NAMES), "names")
 
 
@@ -57,22 +62,43 @@ class ScannedRecords:
 def scan(batch: RecordBatch) -> ScannedRecords:
     """Scan the bodies of records, in place; see `wat_kernel` for which are left to others."""
     data = np.frombuffer(batch.data, np.uint8)
-    records = len(batch)
-    # Memory that is never written to costs nothing, so there is room for the most images there can be.
-    most_images = int((batch.blocks[:, 1] - batch.blocks[:, 0]).sum()) // _LEAST_IMAGE_BYTES + 1
+    bounds = np.ascontiguousarray(batch.blocks)
+    records, size = len(batch), int((bounds[:, 1] - bounds[:, 0]).sum())
+    # Memory that is never written to costs nothing, so there is room for the most that there can be.
+    most_images = size // _LEAST_IMAGE_BYTES + 1
+    quotes = _room(size + LANES + 1, span_type(len(data)))
+    starts = np.empty(records, np.int64)
     found = Scan(
         kinds=np.zeros(records, np.uint8),
         strings=np.empty((records, DIRECTIVES + MOST_DIRECTIVES, 2), np.int64),
         images=np.empty(records + 1, np.int64),
         spans=np.empty((most_images, len(ATTRIBUTES), 2), span_type(len(data))),
-        references=np.empty((4 * most_images, 2), np.int64),
     )
     # Where an address begins oddly, it may be none.
     addressed = (batch.addresses[:, 1] > batch.addresses[:, 0]) & _LETTER[data[batch.addresses[:, 0]]]
-    bounds = np.ascontiguousarray(batch.blocks)
-    images, references = scan_records(data, bounds, addressed, _ROBOTS, _ROBOTS_BOUNDS, found)
-    data = _unescape(data, found.spans, found.references[:references])
-    return ScannedRecords(found.kinds, ImageColumns(data, found.spans[:images], found.images), found.strings)
+    find_quotes(data, bounds, quotes, starts)
+    images = scan_records(data, bounds, quotes, starts, addressed, _ROBOTS, _ROBOTS_BOUNDS, found)
+    spans = found.spans[:images]
+    _decode(data, found.strings)
+    data = _unescape(data, spans, _decode(data, spans))
+    return ScannedRecords(found.kinds, ImageColumns(data, spans, found.images), found.strings)
+
+
+def _room(size: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return an array to be written over, a thread's own: getting new memory takes longer than filling it."""
+    if size > _MOST_KEPT:
+        return np.empty(size, dtype)
+    kept: npt.NDArray[Any] | None = getattr(_THREAD, "room", None)
+    if kept is None or kept.dtype != dtype:
+        kept = _THREAD.room = np.empty(_MOST_KEPT, dtype)
+    return kept
+
+
+def _decode(data: npt.NDArray[np.uint8], spans: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Decode the escapes of some strings in place; return which of them may hold references."""
+    places = spans.reshape(-1, 2)
+    references = np.empty(len(places), np.int64)
+    return references[: decode_strings(data, places, references)]
 
 
 def _unescape(
@@ -80,8 +106,9 @@ def _unescape(
 ) -> npt.NDArray[np.uint8]:
     """Decode the references of some strings, in place or, where one gets longer, behind the data."""
     added = bytearray()
-    for image, attribute in references.tolist():
-        start, end = spans[image, attribute].tolist()
+    places = spans.reshape(-1, 2)
+    for place in references.tolist():
+        start, end = places[place].tolist()
         value = data[start:end].tobytes().decode("utf-8", "replace")
         decoded = unescape(value)
         if not decoded or decoded == value:
@@ -92,5 +119,5 @@ def _unescape(
         else:
             start = len(data) + len(added)
             added += encoded
-        spans[image, attribute] = start, start + len(encoded)
+        places[place] = start, start + len(encoded)
     return np.concatenate([data, np.frombuffer(added, np.uint8)]) if added else data

@@ -45,6 +45,47 @@ def test_without_a_writable_folder_kernels_still_work(tmp_path):
     assert "twice is compiled anew in every process" in ended.stderr
 
 
+BARE = """
+import sys
+from typing import NamedTuple
+import numpy as np
+from metaclip.jit import bare, kernel, unowned
+
+
+class Parts(NamedTuple):
+    first: np.ndarray
+    second: np.ndarray
+
+
+@kernel
+def move(parts, n):
+    parts = unowned(parts)
+    first, second = bare(parts.first), bare(parts.second)
+    total = 0
+    for k in range(n):
+        total += first[k] + parts.second[k]
+        second[k] = first[k]
+    return total
+
+
+if __name__ == "__main__":
+    parts = Parts(np.arange(9), np.ones(9, np.uint8))
+    before = [sys.getrefcount(part) for part in parts]
+    print(move(parts, 9), parts.second.tolist(), [sys.getrefcount(part) for part in parts] == before)
+    try:
+        move(parts, 10)
+    except IndexError:
+        print("out of bounds is noticed")
+"""
+
+
+def test_arrays_without_owner_are_the_arrays(tmp_path):
+    (tmp_path / "moving.py").write_text(BARE)
+    script = "import runpy; runpy.run_module('moving', run_name='__main__')"
+    ended = run(script, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "cache"), NUMBA_BOUNDSCHECK="1")
+    assert ended.stdout == f"{36 + 9} {list(range(9))} True\nout of bounds is noticed\n"
+
+
 def test_of_processes_that_start_together_one_compiles(tmp_path):
     (tmp_path / "doubling.py").write_text(MODULE)
     cache = tmp_path / "cache"

@@ -149,6 +149,32 @@ def test_clean_equals_clean_text_for_every_character_and_start_of_one() -> None:
                 assert cleaned(value) == clean_text(value.decode("utf-8", "replace")).encode(), value
 
 
+def test_clean_equals_clean_text_in_blocks_of_any_kind() -> None:
+    """Eight bytes at a time are copied where they may be: at any place there may be one that may not."""
+    rng = np.random.default_rng(1)
+    for odd in (" ", "\t", "\0", "\x1f", "\x01", "\x7f", "\u00e9", "\u00a0", "\u3000", "\udc80", "  "):
+        alphabet = ["a", "b", "c", "d", "e", " ", odd]
+        for _ in range(300):
+            text = "".join(rng.choice(alphabet, rng.integers(41), p=[0.16, 0.16, 0.16, 0.16, 0.16, 0.14, 0.06]))
+            value = text.encode("utf-8", "surrogatepass")
+            assert cleaned(value) == clean_text(value.decode("utf-8", "replace")).encode(), value
+
+
+def test_references_equal_the_definition_wherever_something_stands_in_them() -> None:
+    parts = ["/", "/.", "/./", "/../", "/%2e", "/%2E/", "/%2f", "/%", ".", "%", "?", "?/.", "#", "#/.", ":", " "]
+    parts += ["\u00e9", "\\", '"', "'", "<", "|", "[", "\0", "\t", "\x7f", "?'", "?`"]
+    starts = ["", "/", "/.", "../", "//x.org/", "https://x.org/", "http://x.org"]
+    references = [
+        start + "a" * before + part + "b" * after
+        for start in starts
+        for part in parts
+        for before in (*range(10), 15, 16, 17)
+        for after in (0, 1, 7, 8, 9, 20)
+    ]
+    page = [{"src": reference.encode(), "alt": b"text"} for reference in references]
+    assert len(check(["https://y.org/c/d"], [None], [page])) > len(page) // 2
+
+
 def test_pages_too_large_for_a_column_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     pages: list[Page] = [
         [{"src": b"%d.jpg" % i, "alt": b"text %d" % i, "title": b"t"} for i in range(n)] for n in (5, 0, 90, 3)

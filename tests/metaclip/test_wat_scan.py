@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import random
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from metaclip.archive import read_records
 from metaclip.config import Extract
 from metaclip.images import PairBatch, PairCollector
+from metaclip.json_strings import LANES
 from metaclip.record_batches import RecordBatch
 from metaclip.wat import add_metadata, add_records
 from metaclip.wat_kernel import LEFT, MOST_DIRECTIVES, PAGE, PASSED_OVER
@@ -220,12 +222,102 @@ HEADS = st.fixed_dictionaries(
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.lists(LINKS, max_size=4), max_size=3), HEADS, st.randoms(use_true_random=False), st.booleans())
-def test_any_order_of_names_gives_the_same(
-    pages: list[list[dict[str, Any]]], head: dict[str, Any], order: random.Random, plain: bool
+@given(
+    st.lists(st.lists(LINKS, max_size=4), max_size=3),
+    HEADS,
+    st.randoms(use_true_random=False),
+    st.booleans(),
+    st.sampled_from([(", ", ": "), (",", ":"), (" ,", " :"), (",  ", ":\n")]),
+)
+def test_any_order_of_names_and_layout_gives_the_same(
+    pages: list[list[dict[str, Any]]],
+    head: dict[str, Any],
+    order: random.Random,
+    plain: bool,
+    separators: tuple[str, str],
 ) -> None:
     bodies = [shuffled(record(links, head), order) for links in pages]
-    check([(URL, json.dumps(body, ensure_ascii=plain, allow_nan=True).encode()) for body in bodies])
+    texts = [json.dumps(body, ensure_ascii=plain, allow_nan=True, separators=separators) for body in bodies]
+    check([(URL, text.encode()) for text in texts])
+
+
+LAYOUTS = [(", ", ": "), (",", ":")]
+
+
+@pytest.mark.parametrize("separators", LAYOUTS)
+@pytest.mark.parametrize("gap", [b" ", b"  ", b"\t", b"\r\n"])
+def test_white_space_may_stand_between_any_tokens(separators: tuple[str, str], gap: bytes) -> None:
+    links = [{"path": "A@/href", "url": "/", "text": "b"}, link(alt="TEXT", n=[1, {"a": None}]), {}, link(alt="x")]
+    body = json.dumps(record(links), separators=separators).encode()
+    bodies = [body[: token.start()] + gap + body[token.start() :] for token in TOKENS.finditer(body)] + [body + gap]
+    assert len(bodies) > 100
+    assert len(check([(URL, body) for body in bodies])) == 2 * len(bodies)
+    assert set(scan(RecordBatch.of([(URL, body) for body in bodies])).kinds.tolist()) == {PAGE}
+
+
+TOKENS = re.compile(rb'"[^"]*"|[][{}:,]|[^][{}:, "]+')
+
+
+READ = {"path", "url", "alt", "title", "data-image-title"}
+
+
+def links_are_in_order(text: str) -> bool:
+    """Tell whether in each object the names that are read are there once at most, with a string or null."""
+    in_order = True
+
+    def look(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal in_order
+        read = [(name, value) for name, value in pairs if name in READ]
+        in_order &= len(read) == len(dict(read)) and all(value is None or isinstance(value, str) for _, value in read)
+        return dict(pairs)
+
+    json.loads(text, object_pairs_hook=look)
+    return in_order
+
+
+@pytest.mark.parametrize("separators", LAYOUTS)
+def test_links_of_any_form_are_told_apart(separators: tuple[str, str]) -> None:
+    """Amid plain links; with a name twice, or a value of another type, the record is left."""
+    image = {"path": "IMG@/src", "url": "/a", "alt": "TEXT"}
+    values = ["IMG@/src", "A@/href", "IMG@/srcs", "IMG@/sr", "", "x", None, 5, ["IMG@/src"], {"path": "IMG@/src"}]
+    records, usual = list[tuple[str, bytes]](), list[bool]()
+    for name in [*sorted(READ), "text", "pat", "paths", "urls", "al", "rel"]:
+        for value in values:
+            part = {name: value}
+            for odd in (part, {**part, **image}, {**image, **part}, {"path": "IMG@/src", **part}):
+                body = json.dumps(record([image, odd, image]), separators=separators)
+                again = body.replace('"TEXT"', f'"TEXT"{separators[0]}"{name}"{separators[1]}{json.dumps(value)}')
+                for text in (body, again):
+                    records.append((URL, text.encode()))
+                    usual.append(links_are_in_order(text))
+    check(records)
+    assert (scan(RecordBatch.of(records)).kinds == PAGE).tolist() == usual
+
+
+ESCAPES = [
+    rb"\"", rb"\\", rb"\\\"", rb"\\\\", rb"\u0022", rb"\u005c", rb"\ud83d\ude00", rb"\u00e9\"", rb"\n", rb"\"\"\"",
+    b"\\", b"\\\\\\", rb"\u12", rb"\ud83d", rb"\ud83d\n", rb"\ude00", rb"\x", b"\n", b"\0", b'"',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("escape", ESCAPES)
+def test_escapes_mean_the_same_at_any_place(escape: bytes) -> None:
+    """Quotes are found in blocks: an escape may go on in the next, and a block may be full of quotes."""
+    records = []
+    for before in range(LANES + 16):
+        for text in (b"x" * before + escape, b"x" * before + escape + b"y" * 70, b"\\" * (before & ~1) + escape):
+            body = VALID.replace(b"TEXT", text).replace(b"SKIPPED", text)
+            records.append((URL, b" " * (-len(body) % LANES) + body))
+    check(records)
+    kinds = set(scan(RecordBatch.of(records)).kinds.tolist())
+    assert kinds == {PAGE if ESCAPES.index(escape) < 10 else LEFT}
+
+
+def test_blocks_full_of_quotes_are_read() -> None:
+    for before in range(LANES):
+        body = VALID.replace(b'["SKIPPED"]', b" " * before + b"[" + b'"",' * 100 + b'"":""]')
+        assert kind(body) == LEFT
+        assert kind(body.replace(b'"":""', b'""')) == PAGE
 
 
 def mutated(bodies: list[bytes], seed: int, count: int) -> list[tuple[str, bytes]]:
@@ -306,13 +398,20 @@ from metaclip.config import Extract
 from metaclip.images import PairCollector
 from metaclip.record_batches import RecordBatch
 from metaclip.wat import add_records
-from metaclip.wat_kernel import _is
+from metaclip.json_strings import LANES, _equal, find_quotes
+from metaclip.wat_kernel import _word
 path = Path(sys.argv[1])
 records = pickle.loads(path.read_bytes())
-try:
-    _is(np.ones(1, np.uint8), 0, 9, np.ones(9, np.uint8))
-except IndexError:
-    print("out of bounds is noticed")
+short, quotes = np.full((2, LANES - 1), 34, np.uint8), np.full(3 * LANES, 34, np.uint8)
+for read, *arguments in (
+    (_word, short[0], LANES - 8),
+    (_equal, short[0], 0, 34),
+    (find_quotes, quotes, np.array([[0, 2 * LANES]]), np.empty(LANES, np.int32), np.zeros(1, np.int64)),
+):
+    try:
+        read(*arguments)
+    except IndexError:
+        print("out of bounds is noticed")
 collector = PairCollector(Extract(), Counter())
 for first in range(0, len(records), 50):
     add_records(RecordBatch.of(records[first : first + 50]), Extract(), collector)
@@ -332,5 +431,5 @@ def test_no_index_is_out_of_bounds(tmp_path: Path) -> None:
         [sys.executable, "-c", BOUNDED, str(path)], env=environment, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stderr[-2000:]
-    assert ended.stdout == "out of bounds is noticed\n"
+    assert ended.stdout == 3 * "out of bounds is noticed\n"
     assert pickle.loads(path.read_bytes()) == check(records).table.to_pydict()
