@@ -4,18 +4,14 @@
 it cannot do.
 """
 
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 from selectolax.lexbor import LexborHTMLParser
 
-from metaclip.http_message import PageError
+from metaclip.complexity import check_complexity
 from metaclip.images import Attributes
-from metaclip.jit import frozen, kernel
 
 
 @dataclass(slots=True)
@@ -67,100 +63,6 @@ def parse_page(html: bytes) -> Page:
         elif is_robots_name(attributes.get("name") or attributes.get("http-equiv")):
             robots.append(attributes.get("content") or "")
     return Page(base, robots, images)
-
-
-# For each tag the parser walks the elements that are open, for each attribute those of its tag that
-# came before, at 3 ns a step. A tag takes three bytes or more, an attribute two.
-_MAX_STEPS = 3_000_000_000
-_SMALL = 100_000
-_MANY_TAGS = math.isqrt(_MAX_STEPS)
-_MAX_ATTRIBUTES = 30_000
-_WINDOW = _MAX_ATTRIBUTES
-_TAG = re.compile(rb"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
-# Elements without an end tag, and those that the next of their kind ends.
-_NOT_NESTED = frozenset(
-    b"area base br col embed hr img image input link meta param source track wbr"
-    b" p li dd dt tr td th thead tbody tfoot option optgroup rt rp".split()
-)
-
-
-def check_complexity(html: bytes | memoryview) -> None:
-    """Refuse pages whose tree would take some ten seconds or more to build.
-
-    Raises:
-        PageError: `too_complex`
-    """
-    if len(html) > _SMALL and _is_too_complex(html):
-        raise PageError("too_complex")
-
-
-@kernel
-def _count_tags(data: Any) -> Any:
-    """Count `<`, in blocks short enough for a byte, which is the form that processors count fastest in."""
-    count, at = 0, 0
-    while at + 128 <= data.size:
-        block: Any = np.uint8(0)
-        for k in range(128):
-            block = np.uint8(block + np.uint8(data[at + k] == np.uint8(0x3C)))
-        count += block
-        at += 128
-    while at < data.size:
-        count += data[at] == np.uint8(0x3C)
-        at += 1
-    return count
-
-
-@kernel
-def _bare_window(data: Any, window: Any) -> Any:
-    """Return where the first of the windows side by side starts that lies whole in the data and has no `>`, or -1."""
-    for start in range(0, data.size - window + 1, window):
-        k = start
-        while k < start + window and data[k] != 0x3E:
-            k += 1
-        if k == start + window:
-            return start
-    return -1
-
-
-def _is_too_complex(page: bytes | memoryview) -> bool:
-    data = frozen(np.frombuffer(page, np.uint8), np.uint8)
-    if len(page) > 3 * _MANY_TAGS:
-        tags = _count_tags(data)
-        if tags > _MANY_TAGS and tags * _depth(bytes(page)) > _MAX_STEPS:
-            return True
-    # Text files served as HTML may hold one `<word` and no `>`: all words to the end are attributes.
-    position = _bare_window(data, _WINDOW)
-    if position < 0:
-        return False
-    html = bytes(page)
-    while position + _WINDOW <= len(html):
-        if html.find(b">", position, position + _WINDOW) >= 0:
-            position += _WINDOW
-            continue
-        start = html.rfind(b">", 0, position) + 1
-        end = html.find(b">", position)
-        end = len(html) if end < 0 else end
-        # Long runs without `>` are mostly data without `<` either, which `find` is quicker to tell.
-        opening = html.find(b"<", start, end)
-        tag = _TAG.search(html, opening, end) if opening >= 0 else None
-        if tag and len(html[tag.end() : end].split()) > _MAX_ATTRIBUTES:
-            return True
-        position = end
-    return False
-
-
-def _depth(html: bytes) -> int:
-    """Estimate how many elements are open at once, at most."""
-    depth = deepest = 0
-    for tag in _TAG.finditer(html):  # all at once would take a hundred bytes for each
-        if tag[2].lower() in _NOT_NESTED:
-            continue
-        if tag[1]:
-            depth = max(0, depth - 1)
-        else:
-            depth += 1
-            deepest = max(deepest, depth)
-    return deepest
 
 
 def is_robots_name(name: str | None) -> bool:

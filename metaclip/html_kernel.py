@@ -13,107 +13,17 @@ Values are spans of the page's bytes; `metaclip.html_values` decodes them.
 
 from typing import Any
 
-import numba
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from metaclip.jit import kernel
+from metaclip.lanes import LANES, byte_at, count_bits, equal_at, first_bit, low_or_at, tag_at, word_at
 
-LANES = 32
-"""Bytes looked at together; so many may be read beyond the end of a page, and a few more."""
-PADDING = LANES + 16
+PADDING = 64
+"""So many bytes may be read beyond the end of a page."""
 MOST_TABLES = 64
 MOST_FOREIGN = 64
 IMAGE_SLOTS = 7
 META_SLOTS = 3
-
-_CHECKED = bool(numba.config.BOUNDSCHECK)  # type: ignore[attr-defined]  # raw loads then go by the array too
-_LANES = ir.VectorType(ir.IntType(8), LANES)
-_WORD = ir.IntType(64)
-
-
-def _address(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    array = context.make_array(signature.args[0])(context, builder, arguments[0])
-    return builder.gep(array.data, [arguments[1]])
-
-
-def _lanes(builder: Any, address: Any) -> Any:
-    lanes = builder.load(builder.bitcast(address, _LANES.as_pointer()))
-    lanes.align = 1
-    return lanes
-
-
-def _all(value: int) -> Any:
-    return ir.Constant(_LANES, [value] * LANES)
-
-
-def _bits(builder: Any, truths: Any) -> Any:
-    return builder.zext(builder.bitcast(truths, ir.IntType(LANES)), _WORD)
-
-
-def _raw_byte(_typing: Any, data: Any, position: Any) -> Any:
-    """Read one byte as int64; numpy's own indexing would look for negative positions."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.zext(builder.load(_address(context, builder, signature, arguments)), _WORD)
-
-    return types.int64(data, position), generate
-
-
-def _raw_word(_typing: Any, data: Any, position: Any) -> Any:
-    """Read eight bytes at any position as uint64, the first in the lowest bits."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        word = builder.load(builder.bitcast(_address(context, builder, signature, arguments), _WORD.as_pointer()))
-        word.align = 1
-        return word
-
-    return types.uint64(data, position), generate
-
-
-def _raw_equal(_typing: Any, data: Any, position: Any, byte: Any) -> Any:  # noqa: ARG001
-    """Compare LANES bytes with one; bit i of the result, a uint64, is for byte position + i."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        lanes = _lanes(builder, _address(context, builder, signature, arguments))
-        one = builder.insert_element(_all(0), builder.trunc(arguments[2], ir.IntType(8)), ir.Constant(_WORD, 0))
-        same = builder.shuffle_vector(one, _all(0), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
-        return _bits(builder, builder.icmp_unsigned("==", lanes, same))
-
-    return types.uint64(data, position, types.int64), generate
-
-
-def _raw_low_or(_typing: Any, data: Any, position: Any, first: Any, second: Any, third: Any) -> Any:  # noqa: ARG001
-    """Find, of LANES bytes, those up to 0x20 and those equal to one of three; bits as `_raw_equal`'s."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        lanes = _lanes(builder, _address(context, builder, signature, arguments))
-        found = builder.icmp_unsigned("<=", lanes, _all(0x20))
-        for argument in arguments[2:]:
-            one = builder.insert_element(_all(0), builder.trunc(argument, ir.IntType(8)), ir.Constant(_WORD, 0))
-            same = builder.shuffle_vector(one, _all(0), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
-            found = builder.or_(found, builder.icmp_unsigned("==", lanes, same))
-        return _bits(builder, found)
-
-    return types.uint64(data, position, types.int64, types.int64, types.int64), generate
-
-
-def _trailing_zeros(_typing: Any, _word: Any) -> Any:
-    """Count the zero bits below the lowest one of a uint64 that is not zero."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(types.uint64), generate
-
-
-_byte_at: Any = intrinsic(_raw_byte)
-_word_at: Any = intrinsic(_raw_word)
-_equal_at: Any = intrinsic(_raw_equal)
-_low_or_at: Any = intrinsic(_raw_low_or)
-_first: Any = intrinsic(_trailing_zeros)
 
 
 def _key(name: str) -> np.uint64:
@@ -174,34 +84,9 @@ _CDATA = np.uint64(int.from_bytes(b"<![CDATA", "little"))
 _TAB, _VT, _CR, _SPACE, _BANG, _QUOTE, _APOSTROPHE, _DASH = map(ord, "\t\v\r !\"'-")
 _SLASH, _LESS, _IS, _MORE, _ASK, _OPEN, _CLOSE, _T = map(ord, "/<=>?[]t")
 _ZERO = np.uint64(0)
-
-
-@kernel
-def _byte(data: Any, p: Any) -> Any:
-    if _CHECKED:
-        data[p]
-    return _byte_at(data, p)
-
-
-@kernel
-def _word(data: Any, p: Any) -> Any:
-    if _CHECKED:
-        data[p + 7]
-    return _word_at(data, p)
-
-
-@kernel
-def _equal(data: Any, p: Any, byte: Any) -> Any:
-    if _CHECKED:
-        data[p + LANES - 1]
-    return _equal_at(data, p, byte)
-
-
-@kernel
-def _low_or(data: Any, p: Any, first: Any, second: Any, third: Any) -> Any:
-    if _CHECKED:
-        data[p + LANES - 1]
-    return _low_or_at(data, p, first, second, third)
+_MARKED_BYTES = 2048
+_USUAL_MARKS = 4  # in 64 bytes
+_U1, _U2, _U4, _U8, _U16, _U32, _U63 = map(np.uint64, (1, 2, 4, 8, 16, 32, 63))
 
 
 @kernel
@@ -218,9 +103,9 @@ def _is_letter(byte: Any) -> Any:
 def _find(data: Any, p: Any, end: Any, byte: Any) -> Any:
     """Return where a byte comes next, or the end."""
     while p < end:
-        bits = _equal(data, p, byte)
+        bits = equal_at(data, p, byte)
         if bits != _ZERO:
-            return min(p + _first(bits), end)
+            return min(p + first_bit(bits), end)
         p += LANES
     return end
 
@@ -229,12 +114,12 @@ def _find(data: Any, p: Any, end: Any, byte: Any) -> Any:
 def _stop(data: Any, p: Any, end: Any, first: Any, second: Any, third: Any) -> Any:
     """Return where white space or one of three bytes comes next, or the end."""
     while p < end:
-        bits = _low_or(data, p, first, second, third)
+        bits = low_or_at(data, p, first, second, third)
         if bits == _ZERO:
             p += LANES
             continue
-        p += _first(bits)
-        byte = _byte(data, p)
+        p += first_bit(bits)
+        byte = byte_at(data, p)
         if byte > _SPACE or _is_blank(byte):
             return min(p, end)
         p += 1
@@ -242,20 +127,43 @@ def _stop(data: Any, p: Any, end: Any, first: Any, second: Any, third: Any) -> A
 
 
 @kernel
+def _mark(data: Any, p: Any, stop: Any, marks: Any) -> Any:
+    """Write to `marks` where each `<` is from p on, up to `stop` or little farther; return how many there are.
+
+    To look for them one by one would be to guess each time, mostly wrong, how far the next one is.
+    """
+    count = 0
+    while p < stop:
+        bits = equal_at(data, p, _LESS) | equal_at(data, p + LANES, _LESS) << _U32
+        after = count + count_bits(bits)
+        for k in range(_USUAL_MARKS):
+            marks[count + k] = p + first_bit(bits)
+            bits &= bits - _U1
+        count += _USUAL_MARKS
+        while bits != _ZERO:
+            marks[count] = p + first_bit(bits)
+            bits &= bits - _U1
+            count += 1
+        count = after
+        p += 2 * LANES
+    return count
+
+
+@kernel
 def _comment_end(data: Any, p: Any, end: Any) -> Any:
     """Return where a comment is over whose `<!--` ends before p."""
-    if p < end and _byte(data, p) == _MORE:
+    if p < end and byte_at(data, p) == _MORE:
         return p + 1
-    if p + 1 < end and _byte(data, p) == _DASH and _byte(data, p + 1) == _MORE:
+    if p + 1 < end and byte_at(data, p) == _DASH and byte_at(data, p + 1) == _MORE:
         return p + 2
     while p < end:
-        bits = _equal(data, p, _DASH) & _equal(data, p + 1, _DASH)
-        bits &= _equal(data, p + 2, _MORE) | _equal(data, p + 2, _BANG)
+        bits = equal_at(data, p, _DASH) & equal_at(data, p + 1, _DASH)
+        bits &= equal_at(data, p + 2, _MORE) | equal_at(data, p + 2, _BANG)
         while bits != _ZERO:
-            q = p + _first(bits) + 2
-            if q < end and _byte(data, q) == _MORE:
+            q = p + first_bit(bits) + 2
+            if q < end and byte_at(data, q) == _MORE:
                 return q + 1
-            if q + 1 < end and _byte(data, q + 1) == _MORE:
+            if q + 1 < end and byte_at(data, q + 1) == _MORE:
                 return q + 2
             bits &= bits - np.uint64(1)
         p += LANES
@@ -266,7 +174,7 @@ def _comment_end(data: Any, p: Any, end: Any) -> Any:
 def _cdata_end(data: Any, p: Any, end: Any) -> Any:
     while p < end:
         p = _find(data, p, end, _CLOSE)
-        if p + 2 < end and _byte(data, p + 1) == _CLOSE and _byte(data, p + 2) == _MORE:
+        if p + 2 < end and byte_at(data, p + 1) == _CLOSE and byte_at(data, p + 2) == _MORE:
             return p + 3
         p += 1
     return end
@@ -276,9 +184,9 @@ def _cdata_end(data: Any, p: Any, end: Any) -> Any:
 def _is_named(data: Any, p: Any, end: Any, key: Any, length: Any) -> Any:
     """Tell whether the tag name at p is this one, and complete."""
     q = p + length
-    if q >= end or ((_word(data, p) | _LOWER) & _MASK[length]) != key:
+    if q >= end or ((word_at(data, p) | _LOWER) & _MASK[length]) != key:
         return False
-    byte = _byte(data, q)
+    byte = byte_at(data, q)
     return byte in (_MORE, _SLASH) or _is_blank(byte)
 
 
@@ -287,7 +195,7 @@ def _raw_end(data: Any, p: Any, end: Any, key: Any, length: Any) -> Any:
     """Return where the name ends in the end tag that closes an element of raw text, or the end."""
     while p < end:
         p = _find(data, p, end, _LESS)
-        if p + 1 < end and _byte(data, p + 1) == _SLASH and _is_named(data, p + 2, end, key, length):
+        if p + 1 < end and byte_at(data, p + 1) == _SLASH and _is_named(data, p + 2, end, key, length):
             return p + 2 + length
         p += 1
     return end
@@ -301,16 +209,16 @@ def _script_end(data: Any, p: Any, end: Any) -> Any:
     """
     level = 0  # 1 escaped, 2 double escaped
     while p < end:
-        bits = _equal(data, p, _LESS)
+        bits = equal_at(data, p, _LESS)
         if level:
-            bits |= _equal(data, p, _DASH) & _equal(data, p + 1, _DASH) & _equal(data, p + 2, _MORE)
+            bits |= equal_at(data, p, _DASH) & equal_at(data, p + 1, _DASH) & equal_at(data, p + 2, _MORE)
         if bits == _ZERO:
             p += LANES
             continue
-        p += _first(bits)
+        p += first_bit(bits)
         if p + 2 >= end:
             break
-        byte, following = _byte(data, p), _byte(data, p + 1)
+        byte, following = byte_at(data, p), byte_at(data, p + 1)
         if byte == _DASH:
             level = 0
             p += 3
@@ -321,7 +229,7 @@ def _script_end(data: Any, p: Any, end: Any) -> Any:
                 level = 1
             p += 2
         elif level == 0 and following == _BANG:
-            if p + 3 < end and _byte(data, p + 2) == _DASH and _byte(data, p + 3) == _DASH:
+            if p + 3 < end and byte_at(data, p + 2) == _DASH and byte_at(data, p + 3) == _DASH:
                 level = 1
             p += 2  # the dashes may be those of the closing `-->` too
         else:
@@ -334,7 +242,7 @@ def _script_end(data: Any, p: Any, end: Any) -> Any:
 @kernel
 def _slot_of(data: Any, p: Any, length: Any, code: Any) -> Any:
     """Return where an attribute of an image, base or meta tag is kept, or -1."""
-    key = (_word(data, p) | _LOWER) & _MASK[min(length, 8)]
+    key = (word_at(data, p) | _LOWER) & _MASK[min(length, 8)]
     if code == _IMG:
         if length == 3:
             return 0 if key == _SRC else 1 if key == _ALT else -1
@@ -344,9 +252,9 @@ def _slot_of(data: Any, p: Any, length: Any, code: Any) -> Any:
             return 6 if key == _SRCSET else -1
         if length == 8:
             return 4 if key == _DATA_SRC else -1
-        if length == 13 and key == _DATA_ORI and (_word(data, p + 5) | _LOWER) == _ORIGINAL:
+        if length == 13 and key == _DATA_ORI and (word_at(data, p + 5) | _LOWER) == _ORIGINAL:
             return 5
-        if length == 16 and key == _DATA_IMA and (_word(data, p + 8) | _LOWER) == _GE_TITLE:
+        if length == 16 and key == _DATA_IMA and (word_at(data, p + 8) | _LOWER) == _GE_TITLE:
             return 3
         return -1
     if code == _BASE:
@@ -355,7 +263,7 @@ def _slot_of(data: Any, p: Any, length: Any, code: Any) -> Any:
         return 0 if key == _NAME else -1
     if length == 7:
         return 2 if key == _CONTENT else -1
-    return 1 if length == 10 and key == _HTTP_EQU and (_word(data, p + 2) | _LOWER) == _TP_EQUIV else -1
+    return 1 if length == 10 and key == _HTTP_EQU and (word_at(data, p + 2) | _LOWER) == _TP_EQUIV else -1
 
 
 @kernel
@@ -370,11 +278,11 @@ def _attributes(data: Any, p: Any, end: Any, code: Any, found: Any) -> Any:
         found[:] = -1
     while True:
         slash = False
-        byte = _byte(data, p)
+        byte = byte_at(data, p)
         while byte == _SLASH or _is_blank(byte):
             slash = byte == _SLASH
             p += 1
-            byte = _byte(data, p)
+            byte = byte_at(data, p)
             if p >= end:
                 return -1, False
         if p >= end:
@@ -385,19 +293,19 @@ def _attributes(data: Any, p: Any, end: Any, code: Any, found: Any) -> Any:
         # An equals sign may begin a name.
         p = _stop(data, p + 1, end, _SLASH, _MORE, _IS)
         length = p - name
-        byte = _byte(data, p)
+        byte = byte_at(data, p)
         while p < end and _is_blank(byte):
             p += 1
-            byte = _byte(data, p)
+            byte = byte_at(data, p)
         if p >= end:
             return -1, False
         start = stop = -2
         if byte == _IS:
             p += 1
-            byte = _byte(data, p)
+            byte = byte_at(data, p)
             while p < end and _is_blank(byte):
                 p += 1
-                byte = _byte(data, p)
+                byte = byte_at(data, p)
             if (byte == _QUOTE) | (byte == _APOSTROPHE):
                 start = p + 1
                 stop = _find(data, start, end, byte)
@@ -412,6 +320,40 @@ def _attributes(data: Any, p: Any, end: Any, code: Any, found: Any) -> Any:
             if slot >= 0 and found[slot, 0] == -1:
                 found[slot, 0] = start
                 found[slot, 1] = stop
+
+
+@kernel
+def _plain_end(data: Any, p: Any, end: Any) -> Any:
+    """Return where the `>` is that ends a tag, from the end of its name on, or -1 if this is not seen at once.
+
+    It is where all attributes are of the form `name` or `name="value"`, and 64 bytes more are in the page.
+    """
+    inside = equal = apart = _ZERO
+    while p + 64 <= end:
+        quotes, apostrophes, equals, mores, low = tag_at(data, p)
+        # Whether there are an odd number of quotes up to each byte: opening ones and what follows.
+        within = quotes ^ quotes << _U1
+        within ^= within << _U2
+        within ^= within << _U4
+        within ^= within << _U8
+        within ^= within << _U16
+        within ^= within << _U32
+        within ^= inside
+        mores &= ~within
+        equals &= ~within
+        # All before the first one.
+        before = (mores & (~mores + _U1)) - _U1
+        low |= quotes & ~within
+        odd = apostrophes & ~within | quotes & within ^ (equals << _U1 | equal) | equals & (low << _U1 | apart)
+        if odd & before != _ZERO:
+            return -1
+        if mores != _ZERO:
+            return p + first_bit(mores)
+        inside = ~((within >> _U63) - _U1)
+        equal = equals >> _U63
+        apart = low >> _U63
+        p += 64
+    return -1
 
 
 @kernel
@@ -430,7 +372,7 @@ def _close(data: Any, name: Any, length: Any, names: Any, lengths: Any, depth: A
         if lengths[depth] == length:
             same = True
             for i in range(length):
-                byte, other = _byte(data, name + i), _byte(data, names[depth] + i)
+                byte, other = byte_at(data, name + i), byte_at(data, names[depth] + i)
                 if byte != other and not (_is_letter(byte) and _is_letter(other) and (byte ^ other) == 0x20):
                     same = False
                     break
@@ -479,17 +421,18 @@ def _change_table(code: Any, closing: Any, cells: Any, sections: Any, tables: An
 
 
 @kernel
-def scan(data: Any, bounds: Any, page: Any, image: Any, meta: Any, results: Any) -> Any:
+def scan(given: Any, added: Any, places: Any, page: Any, image: Any, meta: Any, results: Any) -> Any:
     """Scan pages from `page` on until all are done or `spans` or `metas` might not hold the next one.
 
-    Takes `data`, uint8, with PADDING bytes after the last page; `bounds`, int64[pages, 2]; how many
-    images and meta tags there are already; and `results`, which are filled:
+    Takes `given` and `added`, uint8, with PADDING bytes after the last page; `places`, int64[pages, 3],
+    where each page starts and ends, and 0 for `given` or 1 for `added`; how many images and meta tags
+    there are already; and `results`, which are filled:
 
     spans: int[n, IMAGE_SLOTS, 2], of each image, in the order of `image_columns.ATTRIBUTES`
     image_ends: int64[pages], how many images there are up to the end of each page
     metas: int[m, META_SLOTS, 2], name, http-equiv and content of meta tags that have one of the first two
     meta_ends: int64[pages]
-    bases: int[pages, 2], of the first `href` with a value of a base, else -1
+    bases: int[pages, 1, 2], of the first `href` with a value of a base, else -1
     flags: bool[pages], whether only a tree builder gets the page right
 
     Return the pages, images and meta tags that are done.
@@ -500,27 +443,39 @@ def scan(data: Any, bounds: Any, page: Any, image: Any, meta: Any, results: Any)
     sections = np.zeros(MOST_TABLES, np.int64)
     names = np.empty(MOST_FOREIGN, np.int64)
     lengths = np.empty(MOST_FOREIGN, np.int64)
-    while page < bounds.shape[0]:
-        p, end = bounds[page, 0], bounds[page, 1]
+    marks = np.empty(_MARKED_BYTES + 2 * LANES + _USUAL_MARKS, np.int64)
+    while page < places.shape[0]:
+        p, end = places[page, 0], places[page, 1]
+        mark, mark_count, marked = 0, 0, p
+        data = added if places[page, 2] else given
         images, meta_tags = image, meta
         tables = templates = foreign = 0
         math = opened = flagged = False
-        bases[page, 0] = bases[page, 1] = -1
+        bases[page, 0, 0] = bases[page, 0, 1] = -1
         while True:
-            p = _find(data, p, end, _LESS)
+            while mark < mark_count and marks[mark] < p:
+                mark += 1
+            if mark == mark_count:
+                p = max(p, marked)
+                if p >= end:
+                    break
+                marked = min(p + _MARKED_BYTES, end)
+                mark, mark_count = 0, _mark(data, p, marked, marks)
+                continue
+            p = marks[mark]
             if p + 1 >= end:
                 break
-            byte = _byte(data, p + 1)
+            byte = byte_at(data, p + 1)
             closing = byte == _SLASH
             name = p + 1
             if closing:
                 name += 1
-                byte = _byte(data, name)
+                byte = byte_at(data, name)
             if not _is_letter(byte) or name >= end:
                 if byte == _BANG and not closing:
-                    if p + 3 < end and _byte(data, p + 2) == _DASH and _byte(data, p + 3) == _DASH:
+                    if p + 3 < end and byte_at(data, p + 2) == _DASH and byte_at(data, p + 3) == _DASH:
                         p = _comment_end(data, p + 4, end)
-                    elif foreign and p + 8 < end and _word(data, p) == _CDATA and _byte(data, p + 8) == _OPEN:
+                    elif foreign and p + 8 < end and word_at(data, p) == _CDATA and byte_at(data, p + 8) == _OPEN:
                         p = _cdata_end(data, p + 9, end)
                     else:
                         p = _find(data, p + 2, end, _MORE) + 1
@@ -533,14 +488,19 @@ def scan(data: Any, bounds: Any, page: Any, image: Any, meta: Any, results: Any)
             if p >= end:
                 break
             length = p - name
-            key = (_word(data, name) | _LOWER) & _MASK[min(length, 8)]
+            key = (word_at(data, name) | _LOWER) & _MASK[min(length, 8)]
             slot = np.int64((key * _FACTOR) >> _SHIFT)
             code = _OTHER
             if _KEYS[slot] == key and _CODES[slot] >> 5 == length:
                 code = _CODES[slot] & 31
             slash = False
-            if _byte(data, p) == _MORE and (closing or code < _IMG):
-                p += 1
+            kept = not closing and code >= _IMG
+            tag_end = -1
+            if not kept:
+                tag_end = p if byte_at(data, p) == _MORE else _plain_end(data, p, end)
+            if tag_end >= 0:
+                slash = byte_at(data, tag_end - 1) == _SLASH
+                p = tag_end + 1
             else:
                 p, slash = _attributes(data, p, end, _OTHER if closing else code, found)
                 if p < 0:
@@ -580,7 +540,7 @@ def scan(data: Any, bounds: Any, page: Any, image: Any, meta: Any, results: Any)
                 if p < 0:
                     break
             elif code == _PLAINTEXT:
-                if _byte(data, name + 8) | 0x20 == _T:
+                if byte_at(data, name + 8) | 0x20 == _T:
                     break
             elif code in (_SVG, _MATH):
                 if not slash:
@@ -604,8 +564,8 @@ def scan(data: Any, bounds: Any, page: Any, image: Any, meta: Any, results: Any)
                     spans[image, i, 1] = found[i, 1] if start != -2 else name
                 image += 1
             elif code == _BASE:
-                if bases[page, 0] < 0 and found[0, 0] >= 0:
-                    bases[page, 0], bases[page, 1] = found[0, 0], found[0, 1]
+                if bases[page, 0, 0] < 0 and found[0, 0] >= 0:
+                    bases[page, 0, 0], bases[page, 0, 1] = found[0, 0], found[0, 1]
             elif found[0, 0] != -1 or found[1, 0] != -1:
                 if meta == metas.shape[0]:
                     return page, images, meta_tags
@@ -618,7 +578,7 @@ def scan(data: Any, bounds: Any, page: Any, image: Any, meta: Any, results: Any)
                 break
         if flagged:
             image, meta = images, meta_tags
-            bases[page, 0] = bases[page, 1] = -1
+            bases[page, 0, 0] = bases[page, 0, 1] = -1
         flags[page] = flagged
         image_ends[page], meta_ends[page] = image, meta
         page += 1

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from metaclip.html import is_robots_name
 from metaclip.html_kernel import IMAGE_SLOTS, META_SLOTS, PADDING, scan
-from metaclip.html_values import decode, mention_robots
+from metaclip.html_values import decode, may_mention_robots
 from metaclip.image_columns import ImageColumns, span_type
+from metaclip.jit import frozen
 
 _LARGE_BYTES = 8 << 20
 
@@ -30,33 +31,43 @@ class Scan:
 
 def scan_pages(pages: Sequence[bytes | memoryview]) -> Scan:
     """Find images, bases and robots directives in pages of UTF-8 bytes."""
-    data = np.frombuffer(bytearray().join([*pages, bytes(PADDING)]), np.uint8)
-    count = len(pages)
-    bounds = np.zeros((count, 2), np.int64)
-    np.cumsum(np.fromiter(map(len, pages), np.int64, count), out=bounds[:, 1])
-    bounds[1:, 0] = bounds[:-1, 1]
-    places = span_type(len(data))
+    data = frozen(np.frombuffer(b"".join([*pages, bytes(PADDING)]), np.uint8), np.uint8)
+    places = np.zeros((len(pages), 3), np.int64)
+    np.cumsum(np.fromiter(map(len, pages), np.int64, len(pages)), out=places[:, 1])
+    places[1:, 0] = places[:-1, 1]
+    return scan_places(data, data, places)
+
+
+def scan_places(data: npt.NDArray[np.uint8], added: npt.NDArray[np.uint8], places: npt.NDArray[np.int64]) -> Scan:
+    """Find the same in pages that lie in two arrays, which stay as they are.
+
+    Args:
+        data: uint8, read-only, with PADDING bytes of whatever kind behind the last page.
+        added: such another.
+        places: int64[pages, 3], where each page starts and ends, and 0 for `data` or 1 for `added`.
+    """
+    count = len(places)
+    size = int((places[:, 1] - places[:, 0]).sum())
+    kind = span_type(size + len(data) + len(added))
     # Memory that is never written to costs nothing, but getting much of it again and again does.
-    spans = np.empty((len(data) // (512 if len(data) < _LARGE_BYTES else 32) + 16, IMAGE_SLOTS, 2), places)
-    metas = np.empty((len(data) // 2048 + 16, META_SLOTS, 2), places)
+    spans = np.empty((size // (512 if size < _LARGE_BYTES else 32) + 16, IMAGE_SLOTS, 2), kind)
+    metas = np.empty((size // 2048 + 16, META_SLOTS, 2), kind)
     image_ends, meta_ends = np.zeros((2, count), np.int64)
-    bases = np.empty((count, 2), places)
+    bases = np.empty((count, 1, 2), kind)
     flags = np.zeros(count, np.bool_)
     page = image = meta = 0
     while True:
         results = (spans, image_ends, metas, meta_ends, bases, flags)
-        page, image, meta = scan(data, bounds, page, image, meta, results)
+        page, image, meta = scan(data, added, places, page, image, meta, results)
         if page == count:
             break
         spans, metas = _grown(spans), _grown(metas)
     spans, metas = spans[:image], metas[:meta]
+    values = decode(data, added, places, image_ends, spans, flags)
+    base_values = decode(data, added, places, np.arange(1, count + 1), bases, flags)
+    robots = _robots(data, added, places, meta_ends, metas, flags)
     ends = np.concatenate((np.zeros(1, np.int64), image_ends))
-    spoilt_images = decode(data, spans.reshape(-1, 2)) // IMAGE_SLOTS
-    spoilt_metas = decode(data, metas.reshape(-1, 2)) // META_SLOTS
-    flags[np.searchsorted(image_ends, spoilt_images, "right")] = True
-    flags[np.searchsorted(meta_ends, spoilt_metas, "right")] = True
-    flags[decode(data, bases)] = True
-    return Scan(ImageColumns(data, spans, ends), _texts(data, bases), _robots(data, metas, meta_ends), flags)
+    return Scan(ImageColumns(values, spans, ends), _texts(base_values, bases[:, 0]), robots, flags)
 
 
 def _grown(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -71,12 +82,21 @@ def _texts(data: npt.NDArray[np.uint8], spans: npt.NDArray[Any]) -> list[str | N
     ]
 
 
-def _robots(data: npt.NDArray[np.uint8], metas: npt.NDArray[Any], ends: npt.NDArray[np.int64]) -> list[list[str]]:
+def _robots(
+    data: npt.NDArray[np.uint8],
+    added: npt.NDArray[np.uint8],
+    places: npt.NDArray[np.int64],
+    ends: npt.NDArray[np.int64],
+    metas: npt.NDArray[Any],
+    flags: npt.NDArray[np.bool_],
+) -> list[list[str]]:
     robots: list[list[str]] = [[] for _ in ends]
-    picked = np.flatnonzero(mention_robots(data, metas))
+    picked = np.flatnonzero(may_mention_robots(data, added, places, ends, metas))
     pages = np.searchsorted(ends, picked, "right")
-    for page, meta in zip(pages.tolist(), metas[picked], strict=True):
-        name, http_equiv, content = _texts(data, meta)
+    metas = metas[picked]
+    values = decode(data, added, places, np.searchsorted(picked, ends), metas, flags)
+    for page, meta in zip(pages.tolist(), metas, strict=True):
+        name, http_equiv, content = _texts(values, meta)
         if is_robots_name(name or http_equiv):
             robots[page].append(content or "")
     return robots

@@ -1,4 +1,4 @@
-"""Attribute values of HTML decoded where they stand: character references, line ends, zero bytes.
+"""Attribute values of HTML taken out of pages and decoded: character references, line ends, zero bytes.
 
 As the standard has it for attributes (13.2.3.5, 13.2.5.36 to 38 and 13.2.5.72 to 84): a name without
 its semicolon stays as it is before `=` or an alphanumeric; numbers that are no characters are
@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from metaclip.jit import kernel
+from metaclip.lanes import LANES, byte_at, copy_lanes, first_bit
 
 _AND, _HASH, _SEMICOLON, _IS, _LF, _CR, _X = map(ord, "&#;=\n\rx")
 _U32 = np.uint32
 _BASIS, _PRIME = _U32(2166136261), _U32(16777619)  # FNV-1a
 
-_SPECIAL = np.zeros(256, np.bool_)
-_SPECIAL[[0, _CR, _AND]] = True
 _ALNUM = np.array([chr(i).isalnum() and i < 128 for i in range(256)])
 _DIGIT = np.array([int(chr(i), 16) if chr(i) in "0123456789abcdefABCDEF" else 99 for i in range(256)])
 
@@ -34,7 +33,8 @@ _TEXT_DATA = np.frombuffer("".join(_NAMED.values()).encode(), np.uint8)
 _TEXT_BOUNDS = np.cumsum([0, *(len(text.encode()) for text in _NAMED.values())])
 _LONGEST = max(map(len, _NAMED))
 _SLOTS = 1 << 13
-_ROBOTS = tuple(np.frombuffer(name, np.uint8) for name in (b"robots", b"ccbot", b"img2dataset"))
+_NONE = np.uint64(0)
+_ROBOTS, _CCBOT, _DATASET = (np.uint64(int.from_bytes(name, "little")) for name in (b"robots", b"ccbot", b"2dataset"))
 
 
 def _name_slots() -> Any:
@@ -144,69 +144,92 @@ def _reference(data: Any, p: Any, end: Any, text: Any) -> Any:
 
 
 @kernel
-def decode(data: Any, spans: Any) -> Any:
-    """Decode values in place and shorten their spans, int[n, 2]; those with a negative start are none.
-
-    Return the numbers, int64, of values that would need more bytes than they have (zero bytes, `&nGt;`)
-    and are spoilt.
-    """
-    text = np.empty(16, np.uint8)
-    spoilt = []
-    for i in range(spans.shape[0]):
-        p, end = spans[i, 0], spans[i, 1]
-        while p < end and not _SPECIAL[data[p]]:
-            p += 1
-        if p >= end:
-            continue
-        write = p
+def _decode(source: Any, p: Any, end: Any, values: Any, write: Any, text: Any) -> Any:
+    """Write the value source[p:end]; return where it ends, or -1 if it needs more bytes than it has."""
+    room = write - p
+    while p < end:
+        bits = copy_lanes(source, p, values, write, _AND, _CR, 0)
+        plain = min(first_bit(bits) if bits != _NONE else LANES, end - p)
+        p += plain
+        write += plain
         while p < end:
-            byte = data[p]
+            byte = byte_at(source, p)
             length = 1
             text[0] = byte
             if byte == _AND:
-                p, length = _reference(data, p, end, text)
-            else:
+                p, length = _reference(source, p, end, text)
+            elif byte == _CR:
+                p += 2 if p + 1 < end and source[p + 1] == _LF else 1
+                text[0] = _LF
+            elif byte == 0:
                 p += 1
-                if byte == _CR:
-                    if p < end and data[p] == _LF:
-                        p += 1
-                    text[0] = _LF
-                elif byte == 0:
-                    length = _write_character(_REPLACEMENT, text)
-            if write + length > p:
-                spoilt.append(i)
+                length = _write_character(_REPLACEMENT, text)
+            else:
                 break
+            if write + length > p + room:
+                return -1
             for k in range(length):
-                data[write + k] = text[k]
+                values[write + k] = text[k]
             write += length
-        spans[i, 1] = write
-    return np.array(spoilt, np.int64)
+    return write
 
 
 @kernel
-def _mentions(data: Any, start: Any, end: Any, name: Any) -> Any:
-    for p in range(start, end - name.size + 1):
-        same = True
-        for k in range(name.size):
-            byte = data[p + k]
-            if 65 <= byte <= 90:
-                byte += 32
-            if byte != name[k]:
-                same = False
-                break
-        if same:
+def decode(data: Any, added: Any, places: Any, ends: Any, spans: Any, flags: Any) -> Any:
+    """Return values decoded, uint8, and let their spans, int[n, slots, 2], point there.
+
+    The spans up to ends[page], int64[pages], are of the pages of this number and before; pages lie in
+    `data` or `added` as `places` says (see `html_scan.scan_places`). Those with a negative start are
+    none. A page is flagged, and what is said of it does not count, where a value would need more bytes
+    than it has (zero bytes, `&nGt;`).
+    """
+    text = np.empty(16, np.uint8)
+    size = 0
+    for i in range(spans.shape[0]):
+        for slot in range(spans.shape[1]):
+            size += spans[i, slot, 1] - spans[i, slot, 0]
+    values = np.empty(size + LANES, np.uint8)
+    i = write = 0
+    for page in range(ends.size):
+        source = added if places[page, 2] else data
+        while i < ends[page]:
+            for slot in range(spans.shape[1]):
+                start = spans[i, slot, 0]
+                if start < 0:
+                    continue
+                end = _decode(source, np.int64(start), np.int64(spans[i, slot, 1]), values, write, text)
+                if end < 0:
+                    flags[page] = True
+                    end = write
+                spans[i, slot, 0], spans[i, slot, 1] = write, end
+                write = end
+            i += 1
+    return values
+
+
+@kernel
+def _may_mention(source: Any, start: Any, end: Any) -> Any:
+    word = np.uint64(0)
+    for p in range(start, end):
+        byte = source[p]
+        if byte == _AND:
+            return True
+        word = word >> np.uint64(8) | np.uint64(byte | 0x20) << np.uint64(56)
+        if word >> np.uint64(16) == _ROBOTS or word >> np.uint64(24) == _CCBOT or word == _DATASET:
             return True
     return False
 
 
 @kernel
-def mention_robots(data: Any, metas: Any) -> Any:
-    """Pick the meta tags, int[n, slots, 2], whose name or http-equiv may be one of `html.ROBOTS_NAMES`."""
+def may_mention_robots(data: Any, added: Any, places: Any, ends: Any, metas: Any) -> Any:
+    """Pick the meta tags, given as to `decode`, whose name or http-equiv may be one of `html.ROBOTS_NAMES`."""
     picked = np.zeros(metas.shape[0], np.bool_)
-    for i in range(metas.shape[0]):
-        for slot in range(2):
-            start, end = metas[i, slot, 0], metas[i, slot, 1]
-            for name in _ROBOTS:
-                if _mentions(data, start, end, name):
+    i = 0
+    for page in range(ends.size):
+        source = added if places[page, 2] else data
+        while i < ends[page]:
+            for slot in range(2):
+                if _may_mention(source, metas[i, slot, 0], metas[i, slot, 1]):
                     picked[i] = True
+            i += 1
     return picked

@@ -1,22 +1,19 @@
 """From the block of a `response` record to the bytes of an HTML page in UTF-8.
 
 HTTP head (RFC 9112, read tolerantly), transfer and content encodings undone (RFC 9110 section 8.4),
-media type, character set (HTML standard, 13.2.3). Crawlers store bodies as received, decoded with the
+media type, character set (`metaclip.charset`). Crawlers store bodies as received, decoded with the
 headers corrected, or decoded with the headers left as they were; all three are read.
 """
 
-import codecs
 import re
 import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
 import brotli
-import numpy as np
-import pyarrow as pa
-import webencodings
 import zstandard
-from resiliparse.parse.encoding import detect_encoding
+
+from metaclip.charset import to_utf8
 
 
 class PageError(Exception):
@@ -80,8 +77,8 @@ def html_page(message: Message, max_bytes: int) -> bytes | memoryview:
             (a content encoding that cannot be undone).
     """
     content_type = message.last("content-type")
-    media_type = content_type.partition(";")[0].strip().lower()
-    if "/" in media_type and not is_html_type(media_type):
+    typed = "/" in content_type.partition(";")[0]
+    if typed and not is_html_type(content_type):
         raise PageError("not_html")
     body = message.body
     if "chunked" in message.tokens("transfer-encoding"):
@@ -91,7 +88,7 @@ def html_page(message: Message, max_bytes: int) -> bytes | memoryview:
     if len(body) > max_bytes:
         raise PageError("too_large")
     # A server's text/html is believed unless the first bytes say otherwise; no type, only if they agree.
-    if bytes(body[:8]).startswith(_BINARY) or ("/" not in media_type and not _HTML_START.match(body)):
+    if bytes(body[:8]).startswith(_BINARY) or (not typed and not _HTML_START.match(body)):
         raise PageError("not_html")
     return to_utf8(body, content_type)
 
@@ -222,87 +219,3 @@ _DECODERS: dict[str, Callable[[bytes, int], bytes]] = {
     "br": _unbrotli,
     "zstd": _unzstd,
 }
-
-_CHARSET_PARAMETER = re.compile(r"charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
-_COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
-# Without IGNORECASE, for then the first character is looked for at ten times the speed.
-_META = re.compile(rb"<[mM][eE][tT][aA][\s/][^>]*")
-_META_CHARSET = re.compile(rb"[\s\"'/;]charset\s*=\s*[\"']?\s*([^\s\"'/>;]+)", re.IGNORECASE)
-_BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16le"),
-    (codecs.BOM_UTF16_BE, "utf-16be"),
-)
-# Pure ASCII by its bytes, which detection does not look behind; its escapes give it away.
-_ISO_2022_JP = re.compile(rb"\x1b\$[@B]")
-_PRESCAN_BYTES = 1024
-_LATE_PRESCAN_BYTES = 1 << 16
-
-
-def to_utf8(body: bytes | memoryview, content_type: str = "") -> bytes | memoryview:
-    """Return a page's bytes in UTF-8.
-
-    The character set is that of the byte-order mark, else of the Content-Type header, else of a meta tag
-    in the first 1024 bytes, else UTF-8 if the page is valid UTF-8, else of a later meta tag (a browser,
-    too, starts over when it meets one), else what detection guesses. Undecodable bytes become U+FFFD;
-    a page that is UTF-8 is returned as it is, and its parser does that.
-    """
-    for mark, label in _BYTE_ORDER_MARKS:
-        if body[: len(mark)] == mark:
-            return _transcode(body[len(mark) :], webencodings.lookup(label))
-    encoding = None
-    if parameter := _CHARSET_PARAMETER.search(content_type):
-        encoding = _lookup(parameter[1])
-    encoding = encoding or _meta_encoding(bytes(body[:_PRESCAN_BYTES]))
-    if encoding is None:
-        copy = bytes(body)
-        if b"\x1b" in copy and _ISO_2022_JP.search(copy) and copy.isascii():
-            encoding = _lookup("iso-2022-jp")
-        elif _is_utf8(copy):
-            return body
-        else:
-            encoding = _meta_encoding(copy[:_LATE_PRESCAN_BYTES]) or _lookup(detect_encoding(copy) or "")
-    return _transcode(body, encoding or webencodings.UTF8)
-
-
-def _transcode(body: bytes | memoryview, encoding: webencodings.Encoding) -> bytes | memoryview:
-    if encoding is webencodings.UTF8:
-        return body
-    text: str = encoding.codec_info.decode(bytes(body), "replace")[0]
-    return text.encode("utf-8", "replace")
-
-
-def _lookup(label: str) -> webencodings.Encoding | None:
-    # Labels are ASCII; webencodings lower-cases through UTF-8, which a lone surrogate would break.
-    encoding = webencodings.lookup(label) if label.isascii() else None
-    # What the standard maps to `replacement` is not to be decoded at all: as good as unlabelled.
-    return None if encoding is None or encoding.name == "replacement" else encoding
-
-
-def _meta_encoding(start: bytes) -> webencodings.Encoding | None:
-    if b"charset" not in start and b"harset" not in start.lower():
-        return None
-    for meta in _META.finditer(_COMMENT.sub(b"", start) if b"<!--" in start else start):
-        tag = meta[0]
-        lower = tag.lower()
-        # `charset=` inside `content` counts only where that stands for the Content-Type header.
-        if b"content" in lower and b"http-equiv" not in lower:
-            continue
-        if (found := _META_CHARSET.search(tag)) and (encoding := _lookup(found[1].decode("latin-1"))):
-            # A page whose meta tag could be read is not in UTF-16, whatever it says.
-            if encoding.name.startswith("utf-16"):
-                return webencodings.UTF8
-            return webencodings.lookup("windows-1252") if encoding.name == "x-user-defined" else encoding
-    return None
-
-
-def _is_utf8(body: bytes) -> bool:
-    """Tell whether a page is valid UTF-8, by Arrow, which makes no string of it: seven times as fast."""
-    if len(body) >= 1 << 31:  # an Arrow string is shorter
-        return body.isascii()
-    array = pa.StringArray.from_buffers(1, pa.py_buffer(np.array([0, len(body)], np.int32)), pa.py_buffer(body))
-    try:
-        array.validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True

@@ -2,29 +2,21 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator
+
+import pyarrow as pa
 
 from metaclip.config import Extract
-from metaclip.html import check_complexity, opts_out, parse_page
-from metaclip.html_scan import Scan, scan_pages
-from metaclip.http_message import PageError, html_page, parse_message
+from metaclip.html import opts_out, parse_page
+from metaclip.html_pages import Pages
+from metaclip.html_scan import Scan, scan_places
 from metaclip.images import PairBatch, PairCollector, one_page
 from metaclip.record_batches import read_batches
+from metaclip.responses import find_pages
 
 _LOGGER = logging.getLogger(__name__)
 _TYPES = frozenset({"response"})
 _MAX_HEAD_BYTES = 1 << 20
-
-
-class HtmlPage(NamedTuple):
-    """A response that is an HTML page."""
-
-    url: str
-    html: bytes | memoryview
-    """In UTF-8, as `http_message.html_page` gives it."""
-    directives: list[str]
-    """Its X-Robots-Tag headers."""
 
 
 def read_warc(path: str, settings: Extract, statistics: Counter[str]) -> Iterator[PairBatch]:
@@ -38,54 +30,33 @@ def read_warc(path: str, settings: Extract, statistics: Counter[str]) -> Iterato
     """
     collector = PairCollector(settings, statistics)
     for records in read_batches(path, _TYPES, statistics, settings.max_page_bytes + _MAX_HEAD_BYTES):
-        found = (
-            read_response(records.url(record), records.block(record), settings, statistics)
-            for record in range(len(records))
-        )
-        add_pages([page for page in found if page is not None], settings, collector)
+        add_pages(find_pages(records, settings, statistics), settings, collector)
         while batch := collector.take_full():
             yield batch
     if batch := collector.take():
         yield batch
 
 
-def read_response(
-    page_url: str, block: bytes | memoryview, settings: Extract, statistics: Counter[str]
-) -> HtmlPage | None:
-    """Return the page in a response (HTTP head and body as recorded), or count why there is none."""
-    statistics["responses"] += 1
-    with one_page(page_url, statistics):
-        try:
-            message = parse_message(block)
-            html = html_page(message, settings.max_page_bytes)
-            check_complexity(html)
-        except PageError as error:
-            statistics["dropped.page." + error.reason] += 1
-        else:
-            return HtmlPage(page_url, html, message.headers.get("x-robots-tag", []))
-    return None
-
-
-def add_pages(pages: Sequence[HtmlPage], settings: Extract, collector: PairCollector) -> None:
+def add_pages(pages: Pages, settings: Extract, collector: PairCollector) -> None:
     """Add the pairs of pages, in their order, or count why they give none."""
     scan = _scan(pages) if settings.html_parser == "scanner" else None
     ready: list[int] = []
-    for number, page in enumerate(pages):
-        if scan is None or scan.flags[number]:
+    for page, directives in enumerate(pages.directives):
+        if scan is None or scan.flags[page]:
             _add_scanned(pages, scan, ready, collector)
             ready = []
-            with one_page(page.url, collector.statistics):
-                tree = parse_page(bytes(page.html))
-                if not _is_opted_out(page, tree.robots, settings, collector.statistics):
-                    collector.add_page(page.url, tree.base, tree.images)
-        elif not _is_opted_out(page, scan.robots[number], settings, collector.statistics):
-            ready.append(number)
+            with one_page(pages.url(page), collector.statistics):
+                tree = parse_page(bytes(pages.html(page)))
+                if not _is_opted_out([*tree.robots, *directives], settings, collector.statistics):
+                    collector.add_page(pages.url(page), tree.base, tree.images)
+        elif not _is_opted_out([*scan.robots[page], *directives], settings, collector.statistics):
+            ready.append(page)
     _add_scanned(pages, scan, ready, collector)
 
 
-def _scan(pages: Sequence[HtmlPage]) -> Scan | None:
+def _scan(pages: Pages) -> Scan | None:
     try:
-        return scan_pages([page.html for page in pages])
+        return scan_places(pages.data, pages.added, pages.places)
     except MemoryError:
         raise
     except Exception as error:
@@ -93,15 +64,15 @@ def _scan(pages: Sequence[HtmlPage]) -> Scan | None:
         return None
 
 
-def _add_scanned(pages: Sequence[HtmlPage], scan: Scan | None, numbers: list[int], collector: PairCollector) -> None:
+def _add_scanned(pages: Pages, scan: Scan | None, numbers: list[int], collector: PairCollector) -> None:
     if scan and numbers:
-        urls, bases = [pages[number].url for number in numbers], [scan.bases[number] for number in numbers]
-        collector.add_pages(urls, bases, scan.images.select(numbers))
+        urls = pages.urls if len(numbers) == len(pages) else pages.urls.take(pa.array(numbers, pa.int64()))
+        collector.add_pages(urls, [scan.bases[number] for number in numbers], scan.images.select(numbers))
 
 
-def _is_opted_out(page: HtmlPage, robots: list[str], settings: Extract, statistics: Counter[str]) -> bool:
-    """Tell whether the page asks to be left out and that is respected; count it."""
-    if settings.respect_opt_out and opts_out(robots + page.directives):
+def _is_opted_out(robots: list[str], settings: Extract, statistics: Counter[str]) -> bool:
+    """Tell whether a page asks to be left out and that is respected; count it."""
+    if robots and settings.respect_opt_out and opts_out(robots):
         statistics["dropped.page.opt_out"] += 1
         return True
     return False

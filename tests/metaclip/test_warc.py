@@ -4,16 +4,18 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from metaclip import warc
+from metaclip import responses, warc
 from metaclip.config import Extract
 from metaclip.errors import UnreadableFileError
 from metaclip.html import Page
 from metaclip.images import BATCH_PAIRS, PairCollector
-from metaclip.record_batches import BATCH_BYTES
-from metaclip.warc import add_pages, read_response, read_warc
+from metaclip.record_batches import BATCH_BYTES, RecordBatch
+from metaclip.responses import find_pages
+from metaclip.warc import add_pages, read_warc
 from tests.shared import shared_data
 
 TYPES = ("request", "response", "metadata")
@@ -29,8 +31,8 @@ def response(body: bytes | str, *headers: str) -> bytes:
 def pairs(block: bytes, page_url: str = PAGE, **settings: object) -> tuple[list[tuple[str, str]], Counter[str]]:
     configuration = Extract.model_validate(settings)
     collector = PairCollector(configuration, Counter())
-    if page := read_response(page_url, block, configuration, collector.statistics):
-        add_pages([page], configuration, collector)
+    records = RecordBatch.of([(page_url, block)])
+    add_pages(find_pages(records, configuration, collector.statistics), configuration, collector)
     batch = collector.take()
     return (list(zip(batch.urls, batch.texts, strict=True)) if batch else []), collector.statistics
 
@@ -118,13 +120,24 @@ def fail_for_poison(function: Callable[[bytes], Page]) -> Callable[[bytes], Page
     return fail
 
 
-@pytest.mark.parametrize("function", ["parse_page", "check_complexity"])
+@pytest.mark.parametrize(
+    ("module", "function", "html"),
+    [
+        # A frameset is parsed, whatever the setting.
+        (warc, "parse_page", "<frameset><frame src=poison></frameset>"),
+        (responses, "check_complexity", "<!-- poison" + " x" * 60_000),
+    ],
+)
 def test_an_unforeseen_failure_costs_one_page(
-    function: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    module: ModuleType,
+    function: str,
+    html: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(warc, function, fail_for_poison(getattr(warc, function)))
-    # A frameset is parsed, whatever the setting.
-    good, bad = response("<img src=a alt=b>"), response("<frameset><frame src=poison></frameset>")
+    monkeypatch.setattr(module, function, fail_for_poison(getattr(module, function)))
+    good, bad = response("<img src=a alt=b>"), response(html)
     path = write_warc(tmp_path / "x.warc.gz", [(PAGE, good), (PAGE, bad), (PAGE, bad), (PAGE, good)])
     statistics: Counter[str] = Counter()
     with caplog.at_level(logging.WARNING):
@@ -138,10 +151,10 @@ def test_an_unforeseen_failure_costs_one_page(
 def test_pages_that_could_not_be_scanned_are_parsed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(pages: list[bytes]) -> None:
+    def fail(*pages: object) -> None:
         raise ZeroDivisionError("scanner")
 
-    monkeypatch.setattr(warc, "scan_pages", fail)
+    monkeypatch.setattr(warc, "scan_places", fail)
     found, statistics = pairs(response("<img src=a.jpg alt=b>"))
     assert found == [("http://x.org/p/a.jpg", "b")]
     assert statistics == {"responses": 1, "pages": 1, "images": 1, "images_kept": 1, "texts": 1}
@@ -153,11 +166,11 @@ def test_what_must_not_be_held_back(error: type[BaseException], monkeypatch: pyt
     def fail(*arguments: object) -> None:
         raise error
 
-    for function in ("html_page", "scan_pages", "parse_page"):
+    for module, function in ((responses, "html_page"), (warc, "scan_places"), (warc, "parse_page")):
         with monkeypatch.context() as patch:
-            patch.setattr(warc, function, fail)
+            patch.setattr(module, function, fail)
             with pytest.raises(error):
-                pairs(response("<frameset>"))
+                pairs(response("<frameset>", "Content-Type: text/html", "X-Robots-Tag: all"))
 
 
 def test_read_warc_takes_responses_in_order_and_in_batches(tmp_path: Path) -> None:
