@@ -8,9 +8,10 @@ from the start, `archive.read_records` is asked, and gives what was not given ye
 
 import io
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -27,12 +28,13 @@ from metaclip.record_kernel import BLOCK, BLOCK_END, KIND, ODD, URL, URL_END, fi
 from metaclip.streams import open_stream
 from metaclip.utf8 import encode
 
-BATCH_BYTES = 2 << 20
+BATCH_BYTES = 4 << 20
 """About so much is in a batch: a fraction of what caches hold, and many records."""
 
 _MOST_BYTES = 16 << 20  # longer records are left to `read_records`, so that memory stays bounded
 _MOST_RECORDS = 4096
 _PADDING = 64
+_THREAD = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +145,15 @@ class _PlainFile:
         """Give the records of the wanted types."""
         with closing(_Source(self._path)) as source:
             if source.is_gzip:
-                with closing(Inflater(source)) as inflater:
-                    yield from self._batches(inflater)
+                with closing(Inflater(source)) as inflater, _lent_buffer() as data:
+                    yield from self._batches(inflater, data)
                 self.counts["bytes_read"] = source.bytes_read
 
-    def _batches(self, inflater: Inflater) -> Iterator[RecordBatch]:
+    def _batches(self, inflater: Inflater, data: bytearray) -> Iterator[RecordBatch]:
         kinds = sorted(TYPES)
         names, bounds = _names()
         wanted = np.array([kind in self._types for kind in kinds])
         by_kind = np.zeros(len(kinds), np.int64)
-        data = bytearray(2 * BATCH_BYTES + _PADDING)
         held = 0  # bytes of `data` that are filled
         found = np.empty((_MOST_RECORDS, 5), np.int64)
         while True:
@@ -196,6 +197,15 @@ class _PlainFile:
             if number:
                 self.counts[f"records.{kind}"] = number
         self.ended = bool(self.counts["records"])
+
+
+@contextmanager
+def _lent_buffer() -> Iterator[bytearray]:
+    """Lend the buffer that a thread keeps: new memory takes longer to get than to fill."""
+    buffer: bytearray = getattr(_THREAD, "buffer", None) or bytearray(2 * BATCH_BYTES + _PADDING)
+    _THREAD.buffer = None  # whoever reads another file meanwhile needs one of its own
+    yield buffer
+    _THREAD.buffer = buffer
 
 
 @cache

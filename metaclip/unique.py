@@ -40,6 +40,20 @@ def _resolve(table: pa.Table, order: npt.NDArray[np.int64], repeats: npt.NDArray
     # Most repeats stand on one page and are alike in every column, so that any may stay.
     differ = _as_before(groups)
     differ &= ~(_alike(rows.column("page_url")) & _alike(rows.column("text_key")))
+    if differ.any():
+        _choose(starts, rows, groups, places, differ)
+    kept: npt.NDArray[np.int64] = order[starts]
+    return kept
+
+
+def _choose(
+    starts: npt.NDArray[np.bool_],
+    rows: pa.Table,
+    groups: npt.NDArray[np.int64],
+    places: npt.NDArray[np.int64],
+    differ: npt.NDArray[np.bool_],
+) -> None:
+    """Move the marks of `starts` to the smallest row of each group in which rows differ."""
     contested = np.isin(groups, groups[1:][differ])
     rows, groups, places = rows.filter(pa.array(contested)), groups[contested], places[contested]
     rows = rows.append_column("group", pa.array(groups)).append_column("place", pa.array(places))
@@ -48,8 +62,6 @@ def _resolve(table: pa.Table, order: npt.NDArray[np.int64], repeats: npt.NDArray
     firsts = np.flatnonzero(np.diff(ranked.column("group").to_numpy(), prepend=-1))
     starts[places] = False
     starts[ranked.column("place").to_numpy()[firsts]] = True
-    kept: npt.NDArray[np.int64] = order[starts]
-    return kept
 
 
 def _alike(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:

@@ -174,12 +174,12 @@ def test_what_must_not_be_held_back(error: type[BaseException], monkeypatch: pyt
 
 
 def test_read_warc_takes_responses_in_order_and_in_batches(tmp_path: Path) -> None:
-    html = "".join(f"<img src={i}.jpg alt='text {i}'>" for i in range(1000)) + " " * 100_000
+    html = "".join(f"<img src={i}.jpg alt='text {i}'>" for i in range(1000)) + " " * 316_000
     count = 20
     path = write_warc(tmp_path / "x.warc.gz", [(f"http://x.org/{n}/", response(html)) for n in range(count)])
     statistics: Counter[str] = Counter()
     batches = list(read_warc(path, Extract(), statistics))
-    # Pages are scanned together that lie in what is decompressed at once, two megabytes of requests,
+    # Pages are scanned together that lie in what is decompressed at once, some megabytes of requests,
     # responses and metadata, here of one length; a batch is handed on once it is full.
     together = 2 * BATCH_BYTES // (3 * len(html))
     pages = together * math.ceil(BATCH_PAIRS / (1000 * together))
