@@ -25,6 +25,7 @@ from metaclip.stages.base import Job
 from metaclip.stages.count import CountJob
 from metaclip.stages.curate import CuratedSetJob
 from metaclip.stages.dedup import DedupJob
+from metaclip.stages.gather import GatherJob
 from metaclip.stages.match import MatchJob
 from metaclip.stages.partition import PartitionJob
 from metaclip.store import Store
@@ -69,6 +70,7 @@ def _measure(folder: Path, proxy: Proxy) -> dict[str, Any]:
         wanted = [MatchJob(one, metadata, config.match) for one in extracted]
         references[size] = _count(result, f"match, a shard of {groups}", proxy, store, wanted)
     members = (*references["small"], *references["large"])
+    _count(result, f"gather, {len(members)} shards", proxy, store, [GatherJob(members)])
     (pool,) = _count(result, f"partition, {len(members)} shards", proxy, store, [PartitionJob(members, 1 << 20)])
     one = [DedupJob(pool, 0, 1)]
     _count(result, f"dedup, a partition of 1, {len(members)} shards", proxy, store, one)

@@ -21,6 +21,7 @@ from metaclip.stages.balance import BalanceJob
 from metaclip.stages.count import CountJob
 from metaclip.stages.curate import CuratedSetJob
 from metaclip.stages.dedup import DedupJob
+from metaclip.stages.gather import GatherJob
 from metaclip.stages.match import MatchJob
 from metaclip.stages.partition import PartitionJob
 
@@ -31,6 +32,7 @@ PUBLISHED_MATCHED = 10_700_000_000  # pairs in the larger pool of MetaCLIP, of a
 CC2DATASET = "cc2dataset, extraction alone, cpu"
 ROWS_PER_PARTITION = 4_000_000
 SHARDS_PER_RUN = 200
+SHARDS_PER_GROUP = 100
 PART_MB = 16  # of an upload; below 32 MB there is one
 CC2DATASET_HOURS, CC2DATASET_DOLLARS = 70_000, 2_800  # as published, for all WAT files
 CORE_HOUR = CC2DATASET_DOLLARS / CC2DATASET_HOURS
@@ -100,24 +102,29 @@ def estimate(case: Case, measured: dict[str, Any], rates: dict[str, Any]) -> dic
     stored = measured["stored_bytes"]
     bytes_of = {stage: stored[stage] / measured[rows] for stage, rows in ROWS.items()}
     partitions = math.ceil(matched / ROWS_PER_PARTITION)
-    rows = matched / shards
+    gathered = shards > SHARDS_PER_GROUP
+    sources = math.ceil(shards / SHARDS_PER_GROUP) if gathered else shards
+    rows = matched / sources
     groups = math.ceil(rows / ROW_GROUP_ROWS)
-    # Of each shard a partition reads the row groups that its range touches: its part, and one that it shares.
+    # Of each file a partition reads the row groups that its range touches: its part, and one that it shares.
     groups_read = min(groups, groups / partitions + 1)
-    rows_read = partitions * shards * min(rows, groups_read * ROW_GROUP_ROWS)
+    rows_read = partitions * sources * min(rows, groups_read * ROW_GROUP_ROWS)
     microseconds = {name: one["median"] for name, one in rates.items()}
     shard_hours = megabytes * measured["seconds_per_mb"]["shards, cpu"]["median"] / 3600
     pool_hours = (
-        matched * (microseconds["dedup"] + microseconds["balance"] + microseconds["curate"])
+        matched * sum(microseconds[one] for one in ("dedup", "balance", "curate"))
+        + (matched * microseconds["gather"] if gathered else 0)
         + rows_read * microseconds["read a row again"]
     ) / 3.6e9
     extract_mb = extracted / shards * bytes_of["extract"] / 1e6
     puts = shards * (4 + (extract_mb / PART_MB + 2 if extract_mb > 2 * PART_MB else 0)) + partitions * 10
-    dedup_gets = partitions * shards * (2 + groups_read)
+    dedup_gets = partitions * sources * (2 + groups_read)
     gets = shards * (8 + math.ceil(extracted / shards / ROW_GROUP_ROWS)) + dedup_gets + partitions * 20
-    terabytes = (
-        extracted * bytes_of["extract"] + matched * sum(bytes_of[one] for one in ("match", "dedup", "balance"))
-    ) / 1e12
+    if gathered:
+        gets += shards * (3 + math.ceil(matched / shards / ROW_GROUP_ROWS))
+        puts += sources * (2 + rows * bytes_of["match"] / 1e6 / PART_MB)
+    written = ("match", *(["match"] if gathered else []), "dedup", "balance")
+    terabytes = (extracted * bytes_of["extract"] + matched * sum(bytes_of[one] for one in written)) / 1e12
     dollars = {
         "dollars_computing": (shard_hours + pool_hours) * CORE_HOUR,
         "dollars_requests": gets * GET + puts * PUT,
@@ -131,7 +138,8 @@ def estimate(case: Case, measured: dict[str, Any], rates: dict[str, Any]) -> dic
         "gzipped_tb_read": megabytes / 1e6,
         "shards": shards,
         "match_shards_runs": math.ceil(shards / SHARDS_PER_RUN),
-        "task_runs": 2 * shards + 6 * partitions,
+        "files_that_dedup_reads": sources,
+        "task_runs": 2 * shards + (sources if gathered else 0) + 6 * partitions,
         "pairs_extracted": extracted,
         "pairs_matched": matched,
         "partitions": partitions,
@@ -159,7 +167,7 @@ def pool_rates() -> dict[str, Any]:
         store, shard, metadata, config = rebalance.extracted(folder)
         matched = MatchJob(shard, metadata, config.match).run(store)
         members = PartitionJob((matched,), rebalance.PAIRS).run(store)
-        dedup = DedupJob(members, 0, 1)
+        gather, dedup = GatherJob((matched,)), DedupJob(members, 0, 1)
         unique = dedup.run(store)
         counts = CountJob((unique,), metadata).run(store)
         balance = BalanceJob(unique, counts, 0)
@@ -172,6 +180,7 @@ def pool_rates() -> dict[str, Any]:
 
         clocks = in_turn(
             {
+                "gather": lambda: gather.run(store),
                 "dedup": lambda: dedup.run(store),
                 "balance": lambda: balance.run(store),
                 "curate": lambda: whole.parts()[0].run(store),

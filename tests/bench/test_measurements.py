@@ -64,15 +64,17 @@ def test_a_crawl_is_reckoned_from_rates() -> None:
         "seconds_per_mb": {"shards, cpu": {"median": 0.036}},
         "yardsticks_seconds_per_mb": {},
     }
-    rates = {name: {"median": 1.0} for name in ("dedup", "balance", "curate", "read a row again")}
+    rates = {name: {"median": 1.0} for name in ("gather", "dedup", "balance", "curate", "read a row again")}
     found = scale.estimate(scale.Case("a crawl", "wat", 90_000, 1), measured, rates)
     assert found["core_hours_extract_and_match"] == pytest.approx(90_000 * 350 * 0.036 / 3600)
     assert found["pairs_matched"] == pytest.approx(90_000 * 350 * 10)
     assert found["partitions"] == 79  # 315 million pairs
     assert found["match_shards_runs"] == 450
-    # 3,500 pairs are one row group, which every partition reads: sizes and footers, then the rows.
-    assert found["of_these_dedup"] == 79 * 90_000 * 3
-    assert found["terabytes_that_dedup_reads"] == pytest.approx(79 * 315e6 * 200 / 1e12)
+    # A group of 100 shards is 350,000 pairs in six row groups: sizes and footers, then a 79th of them and one more.
+    assert found["files_that_dedup_reads"] == 900
+    assert found["of_these_dedup"] == pytest.approx(79 * 900 * (2 + 6 / 79 + 1))
+    assert found["terabytes_that_dedup_reads"] == pytest.approx(79 * 900 * (6 / 79 + 1) * 65_536 * 200 / 1e12)
     fewer = scale.estimate(scale.Case("less dense", "wat", 90_000, 100, 350.0), measured, rates)
     assert fewer["pairs_extracted"] == pytest.approx(found["pairs_extracted"] / 10)
     assert fewer["shards"] == 900
+    assert fewer["files_that_dedup_reads"] == 9
