@@ -23,6 +23,9 @@ except ImportError:  # not on Windows, where each process compiles for itself
 CHECKED = bool(numba.config.BOUNDSCHECK)  # type: ignore[attr-defined]
 """Whether kernels are compiled with a check of every index; those that read memory by themselves then check too."""
 
+SHARED = (Path(__file__), Path(__file__).with_name("lanes.py"))
+"""Files whose code is compiled into kernels of other files: where one changes, all are compiled anew."""
+
 _TUPLE: Any = types.BaseTuple
 
 _log = logging.getLogger(__name__)
@@ -42,8 +45,7 @@ def kernel(function: Kernel) -> Kernel:
     zero gives infinity. The GIL is released.
 
     numba notices a change of the file that a kernel stands in, not of files that it calls into: a
-    kernel and those that it calls belong in one file. (What is below is compiled into kernels too;
-    whoever changes what it does clears `__pycache__`.)
+    kernel and those that it calls belong in one file, or in one of SHARED.
     """
     try:
         dispatcher: Any = njit(cache=True, nogil=True, error_model="numpy")(function)
@@ -51,6 +53,9 @@ def kernel(function: Kernel) -> Kernel:
         # numba's only way to say that no cache folder is writable (read-only image, no home).
         _log.warning("%s is compiled anew in every process: %s", function.__qualname__, error)
         return cast(Kernel, njit(nogil=True, error_model="numpy")(function))
+    # What numba takes for the version of the source.
+    cached = dispatcher._cache._cache_file
+    cached._source_stamp = (cached._source_stamp, *(_stamp(file) for file in SHARED))
     compile_or_load = dispatcher.compile
     lock = Path(dispatcher.stats.cache_path) / f"{function.__module__}.lock"
 
@@ -60,6 +65,11 @@ def kernel(function: Kernel) -> Kernel:
 
     dispatcher.compile = compile_once
     return cast(Kernel, dispatcher)
+
+
+def _stamp(file: Path) -> tuple[float, int]:
+    found = file.stat()
+    return found.st_mtime, found.st_size
 
 
 @contextmanager

@@ -1,8 +1,6 @@
 """Bytes of an array read many at a time, as kernels do that have no time for numpy's indexing.
 
 Positions are not checked, and what is beyond the array is read all the same, but with NUMBA_BOUNDSCHECK.
-Kernels that call these are compiled with them: numba does not compile them anew where only this file
-changes, so whoever changes it removes what is cached.
 """
 
 from typing import Any

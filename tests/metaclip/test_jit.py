@@ -45,6 +45,25 @@ def test_without_a_writable_folder_kernels_still_work(tmp_path):
     assert "twice is compiled anew in every process" in ended.stderr
 
 
+SHARED = """
+import sys
+from pathlib import Path
+from metaclip import jit
+jit.SHARED = (Path(sys.path[1], "shared.py"),)
+from doubling import twice
+twice(21)
+print(*map(len, (twice.stats.cache_hits, twice.stats.cache_misses)))
+"""
+
+
+def test_kernels_are_compiled_anew_where_a_shared_file_changes(tmp_path):
+    (tmp_path / "doubling.py").write_text(MODULE)
+    (tmp_path / "shared.py").write_text("1")
+    first, second = (run(SHARED, tmp_path).stdout for _ in range(2))
+    (tmp_path / "shared.py").write_text("22")
+    assert (first, second, run(SHARED, tmp_path).stdout) == ("0 1\n", "1 0\n", "0 1\n")
+
+
 BARE = """
 import sys
 from typing import NamedTuple
