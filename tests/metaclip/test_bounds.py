@@ -48,7 +48,7 @@ def test_nothing_outside_the_arrays_is_read_or_written(tmp_path: Path) -> None:
     # Large enough for their complexity to be looked at.
     responses += [HEAD + b"<a " + b"w " * 60_000 + end for end in (b"", b">", b">" + b"x" * 30_000)]
     responses += [HEAD + b"<b>" * 60_000, HEAD + b"x" * 70_000 + b"<a " + b"w" * 70_000]
-    environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
+    environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_OPT": "0", "NUMBA_CACHE_DIR": str(tmp_path)}
     ended = subprocess.run(
         [sys.executable, "-c", CHECKED],
         input=pickle.dumps((pages, responses)),

@@ -101,7 +101,7 @@ if __name__ == "__main__":
 def test_arrays_without_owner_are_the_arrays(tmp_path):
     (tmp_path / "moving.py").write_text(BARE)
     script = "import runpy; runpy.run_module('moving', run_name='__main__')"
-    ended = run(script, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "cache"), NUMBA_BOUNDSCHECK="1")
+    ended = run(script, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "cache"), NUMBA_BOUNDSCHECK="1", NUMBA_OPT="0")
     assert ended.stdout == f"{36 + 9} {list(range(9))} True\nout of bounds is noticed\n"
 
 

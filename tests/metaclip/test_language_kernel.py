@@ -237,7 +237,7 @@ def test_no_index_is_out_of_bounds(tmp_path):
     texts = [*EDGES, *WORDS[::10], *long, *mutated(4, 3_000)]
     path = tmp_path / "texts"
     path.write_bytes(pickle.dumps(packed(texts)))
-    environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_OPT": "0", "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     environment["PYTHONPATH"] = str(Path(__file__).parents[2])
     ended = subprocess.run(
         [sys.executable, "-c", BOUNDED, str(path)], env=environment, capture_output=True, text=True, check=False

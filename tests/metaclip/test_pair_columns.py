@@ -270,7 +270,7 @@ def test_no_index_is_out_of_bounds(tmp_path: Path) -> None:
     urls = [f"http://x.org/{i % 7}/b" for i in range(1000)]
     path = tmp_path / "pages"
     path.write_bytes(pickle.dumps((urls, columns(pages))))
-    environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_OPT": "0", "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     environment["PYTHONPATH"] = str(Path(__file__).parents[2])
     ended = subprocess.run(
         [sys.executable, "-c", BOUNDED, str(path)], env=environment, capture_output=True, text=True, check=False

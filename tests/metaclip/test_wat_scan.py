@@ -425,7 +425,7 @@ def test_no_index_is_out_of_bounds(tmp_path: Path) -> None:
     records = mutated(small_records(), 3, 2000)
     path = tmp_path / "records"
     path.write_bytes(pickle.dumps(records))
-    environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_OPT": "0", "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     environment["PYTHONPATH"] = str(Path(__file__).parents[2])
     ended = subprocess.run(
         [sys.executable, "-c", BOUNDED, str(path)], env=environment, capture_output=True, text=True, check=False
