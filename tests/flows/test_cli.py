@@ -21,7 +21,7 @@ from metaclip.config import parse_config
 from tests.conftest import config_tree, data_files, stage_files
 
 METACLIP = [sys.executable, "-m", "flows"]
-STAGES = ["metadata", "extract", "match", "dedup", "count", "balance", "curate", "report"]
+STAGES = ["metadata", "extract", "match", "gather", "dedup", "count", "balance", "curate", "report"]
 
 
 def _run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -93,11 +93,11 @@ def test_hash_seed_does_not_show(configure: Callable[..., Path], tmp_path: Path,
 def test_killed_in_every_stage_and_started_again(
     configure: Callable[..., Path], tmp_path: Path, prefect_server: str, whole: dict[str, bytes]
 ) -> None:
-    config, root = configure(dedup__rows_per_partition=700), tmp_path / "pool"
+    config, root = configure(dedup__rows_per_partition=700, dedup__shards_per_group=3), tmp_path / "pool"
     standing: dict[str, tuple[int, int]] = {}
     for stage in STAGES:
         # Where tasks go on side by side two processes are killed; elsewhere a second one would only cost its start.
-        _kill_in(stage, config, root, processes=2 if stage in ("extract", "dedup") else 1)
+        _kill_in(stage, config, root, processes=2 if stage in ("extract", "gather", "dedup") else 1)
         # The record comes a moment after the report, the last stage.
         assert stage == "report" or not (root / "pools").exists()
         found = _manifests(root)
