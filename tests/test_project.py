@@ -73,11 +73,10 @@ def test_lock_names_no_host_and_no_path_and_hashes_everything(lock: str) -> None
             assert "--hash=sha256:" in block, block.split("\n", 1)[0]
 
 
-@pytest.mark.parametrize("pattern", [r"/work/", r"/root/", r"pypi\.org"])
+# Written so that they do not match themselves.
+@pytest.mark.parametrize("pattern", [r"/[w]ork/", r"/[r]oot/", r"[p]ypi\.org"])
 def test_nothing_committed_names_this_machine_or_a_registry(pattern: str) -> None:
-    found = subprocess.run(
-        ["git", "grep", "-nIE", pattern, "--", ".", ":!tests/test_project.py"], capture_output=True, text=True, cwd=ROOT
-    )
+    found = subprocess.run(["git", "grep", "-nIE", pattern], capture_output=True, text=True, cwd=ROOT)
     if found.returncode == 128:
         pytest.skip("not a git checkout")
     assert found.stdout == ""
