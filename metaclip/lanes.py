@@ -5,17 +5,15 @@ Positions are not checked, and what is beyond the array is read all the same, bu
 
 from typing import Any
 
-import numba
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from metaclip.jit import kernel
+from metaclip.jit import CHECKED, bare_data, kernel
 
 LANES = 32
 """Bytes looked at together."""
 
-_CHECKED = bool(numba.config.BOUNDSCHECK)  # type: ignore[attr-defined]  # raw loads then go by the array too
 _LANES = ir.VectorType(ir.IntType(8), LANES)
 _BYTE, _WORD = ir.IntType(8), ir.IntType(64)
 _FIVE_WORDS: Any = types.UniTuple(types.uint64, 5)  # type: ignore[no-untyped-call]
@@ -23,11 +21,12 @@ _SAME = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
 
 
 def _address(context: Any, builder: Any, array_type: Any, array: Any, position: Any) -> Any:
-    return builder.gep(context.make_array(array_type)(context, builder, array).data, [position])
+    return builder.gep(bare_data(context, builder, array_type, array), [position])
 
 
 def _first_address(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    return _address(context, builder, signature.args[0], arguments[0], arguments[1])
+    position = context.cast(builder, arguments[1], signature.args[1], types.int64)
+    return _address(context, builder, signature.args[0], arguments[0], position)
 
 
 def _load(builder: Any, address: Any) -> Any:
@@ -64,6 +63,15 @@ def _raw_word(_typing: Any, data: Any, position: Any) -> Any:
         return word
 
     return types.uint64(data, position), generate
+
+
+def _raw_put(_typing: Any, data: Any, position: Any, _word: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address = _first_address(context, builder, signature, arguments)
+        builder.store(arguments[2], builder.bitcast(address, _WORD.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.none(data, position, types.uint64), generate
 
 
 def _raw_equal(_typing: Any, data: Any, position: Any, byte: Any) -> Any:  # noqa: ARG001
@@ -143,6 +151,7 @@ def _raw_count(_typing: Any, _word: Any) -> Any:
 
 _byte_at: Any = intrinsic(_raw_byte)
 _word_at: Any = intrinsic(_raw_word)
+_put_at: Any = intrinsic(_raw_put)
 _equal_at: Any = intrinsic(_raw_equal)
 _low_or_at: Any = intrinsic(_raw_low_or)
 _copy: Any = intrinsic(_raw_copy)
@@ -154,7 +163,7 @@ _count_bits: Any = intrinsic(_raw_count)
 @kernel
 def byte_at(data: Any, p: Any) -> Any:
     """Read one byte as int64; numpy's own indexing would look for negative positions."""
-    if _CHECKED:
+    if CHECKED:
         data[p]
     return _byte_at(data, p)
 
@@ -162,15 +171,35 @@ def byte_at(data: Any, p: Any) -> Any:
 @kernel
 def word_at(data: Any, p: Any) -> Any:
     """Read eight bytes at any position as uint64, the first in the lowest bits."""
-    if _CHECKED:
-        data[p + 7]
+    if CHECKED:
+        data[p], data[p + 7]
     return _word_at(data, p)
+
+
+@kernel
+def put_word(data: Any, p: Any, word: Any) -> None:
+    """Write what `word_at` reads."""
+    if CHECKED:
+        data[p], data[p + 7]
+    _put_at(data, p, word)
+
+
+@kernel
+def copy_bytes(source: Any, start: Any, size: Any, target: Any, at: Any) -> None:
+    """Copy source[start : start + size] to target[at:], eight bytes at a time where there are as many."""
+    if size < 8:
+        for k in range(size):
+            target[at + k] = source[start + k]
+        return
+    for k in range(0, size - 8, 8):
+        put_word(target, at + k, word_at(source, start + k))
+    put_word(target, at + size - 8, word_at(source, start + size - 8))
 
 
 @kernel
 def equal_at(data: Any, p: Any, byte: Any) -> Any:
     """Compare LANES bytes with one; bit i of the result, a uint64, is for byte p + i."""
-    if _CHECKED:
+    if CHECKED:
         data[p + LANES - 1]
     return _equal_at(data, p, byte)
 
@@ -178,7 +207,7 @@ def equal_at(data: Any, p: Any, byte: Any) -> Any:
 @kernel
 def low_or_at(data: Any, p: Any, first: Any, second: Any, third: Any) -> Any:
     """Find, of LANES bytes, those up to 0x20 and those equal to one of three; bits as `equal_at`'s."""
-    if _CHECKED:
+    if CHECKED:
         data[p + LANES - 1]
     return _low_or_at(data, p, first, second, third)
 
@@ -186,7 +215,7 @@ def low_or_at(data: Any, p: Any, first: Any, second: Any, third: Any) -> Any:
 @kernel
 def copy_lanes(data: Any, p: Any, target: Any, write: Any, first: Any, second: Any, third: Any) -> Any:
     """Copy LANES bytes to target[write:], and find those equal to one of three; bits as `equal_at`'s."""
-    if _CHECKED:
+    if CHECKED:
         data[p + LANES - 1]
         target[write + LANES - 1]
     return _copy(data, p, target, write, first, second, third)
@@ -195,7 +224,7 @@ def copy_lanes(data: Any, p: Any, target: Any, write: Any, first: Any, second: A
 @kernel
 def tag_at(data: Any, p: Any) -> Any:
     """Find, of 64 bytes, quotes, apostrophes, equals signs, `>`, and slashes with all up to 0x20: five uint64."""
-    if _CHECKED:
+    if CHECKED:
         data[p + 63]
     return _tag_at(data, p)
 

@@ -9,12 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from metaclip.image_columns import ATTRIBUTES
-from metaclip.jit import CHECKED, bare, bare_data, kernel, unowned
+from metaclip.jit import bare, kernel, unowned
+from metaclip.lanes import copy_bytes, put_word, word_at
 
 # What an image's address is made of: a part of its page's base, and a span of the data.
 ABSOLUTE, ROOTED, RELATIVE, SAME_SCHEME = 0, 1, 2, 3
@@ -89,49 +87,6 @@ class Columns(NamedTuple):
     pages: npt.NDArray[np.int64]
 
 
-def _word_address(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    start = bare_data(context, builder, signature.args[0], arguments[0])
-    address = builder.gep(start, [context.cast(builder, arguments[1], signature.args[1], types.int64)])
-    return builder.bitcast(address, ir.IntType(64).as_pointer())
-
-
-def _raw_word(_typing: Any, data: Any, place: Any) -> Any:
-    """Read eight bytes as uint64, the first in the lowest bits."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(_word_address(context, builder, signature, arguments), align=1)
-
-    return types.uint64(data, place), generate
-
-
-def _raw_put_word(_typing: Any, data: Any, place: Any, _word: Any) -> Any:
-    """Write what `_raw_word` reads."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.store(arguments[2], _word_address(context, builder, signature, arguments), align=1)
-        return context.get_dummy_value()
-
-    return types.none(data, place, types.uint64), generate
-
-
-_word_at: Any = intrinsic(_raw_word)
-_put_word_at: Any = intrinsic(_raw_put_word)
-
-
-@kernel
-def _word(data: Any, at: Any) -> Any:
-    if CHECKED:
-        data[at], data[at + 7]
-    return _word_at(data, at)
-
-
-@kernel
-def _put_word(data: Any, at: Any, word: Any) -> None:
-    if CHECKED:
-        data[at], data[at + 7]
-    _put_word_at(data, at, word)
-
-
 @kernel
 def _same(word: Any, bytes_alike: Any) -> Any:
     """Return the top bits of those of eight ASCII characters that are one."""
@@ -201,7 +156,7 @@ def clean(data: Any, at: Any, end: Any, out: Any, begin: Any) -> Any:
     while at < end:
         # Eight at a time, as long as they are ASCII, no controls and no two blanks together.
         while at + 8 <= end:
-            word = _word(data, at)
+            word = word_at(data, at)
             if (word | word - _BLANKS) & _TOPS != _ZERO:
                 break
             blanks = _same(word, _BLANKS)
@@ -210,7 +165,7 @@ def clean(data: Any, at: Any, end: Any, out: Any, begin: Any) -> Any:
             if gap:
                 out[position] = 0x20
                 position += 1
-            _put_word(out, position, word)
+            put_word(out, position, word)
             gap = blanks >> np.uint64(63) != _ZERO
             position += 7 if gap else 8
             at += 8
@@ -279,9 +234,9 @@ def _is_query(data: Any, at: Any, end: Any, characters: Any) -> Any:
 def _plain_path(data: Any, at: Any, end: Any, characters: Any) -> Any:
     """Return up to where, in steps of eight bytes, there is nothing but path without what may begin dots."""
     while at + 8 < end and _all_kinds(data, at, characters) & PATH:
-        following = _word(data, at + 1)
+        following = word_at(data, at + 1)
         may_be_dots = _same(following & ~_TOPS, _DOTS) | _same(following & ~_TOPS, _PERCENTS)
-        if _same(_word(data, at), _SLASHES) & may_be_dots != _ZERO:
+        if _same(word_at(data, at), _SLASHES) & may_be_dots != _ZERO:
             break
         at += 8
     return at
@@ -391,7 +346,7 @@ def _trimmed(data: Any, at: Any, end: Any) -> Any:
         at += 1
     k = at
     while k + 8 <= end:
-        differing = _word(data, k) ^ _HASHES
+        differing = word_at(data, k) ^ _HASHES
         if (differing - _ONES) & ~differing & _TOPS != _ZERO:
             break
         k += 8
@@ -535,17 +490,6 @@ def measure(rows: Any, found: Any, layout: Any, bases: Any, url_offsets: Any, te
 
 
 @kernel
-def _copy(source: Any, start: Any, size: Any, target: Any, at: Any) -> None:
-    if size < 8:
-        for k in range(size):
-            target[at + k] = source[start + k]
-        return
-    for k in range(0, size - 8, 8):
-        _put_word(target, at + k, _word(source, start + k))
-    _put_word(target, at + size - 8, _word(source, start + size - 8))
-
-
-@kernel
 def fill(
     rows: Any, found: Any, layout: Any, bases: Any, data: Any, url_offsets: Any, text_offsets: Any, columns: Any
 ) -> None:
@@ -572,11 +516,11 @@ def fill(
             page = found.pages[image]
             at = url_offsets[row]
             size = _base_bytes(found, image, layout, bases)
-            _copy(starts, layout[page, 0], size, urls, at)
+            copy_bytes(starts, layout[page, 0], size, urls, at)
             start = found.starts[image]
             source = extra if found.is_extra[image] else given
-            _copy(source, start, found.ends[image] - start, urls, at + size)
-            _copy(cleaned, begin, found.text_ends[place] - begin, texts, text_offsets[row])
+            copy_bytes(source, start, found.ends[image] - start, urls, at + size)
+            copy_bytes(cleaned, begin, found.text_ends[place] - begin, texts, text_offsets[row])
             keys[row], pages[row] = found.row_keys[place], page
             row += 1
         begin = found.text_ends[place]

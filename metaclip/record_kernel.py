@@ -4,11 +4,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
-from numba import types as numba_types
-from numba.extending import intrinsic
 
-from metaclip.jit import CHECKED, bare, bare_data, kernel, unowned
+from metaclip.jit import bare, kernel, unowned
+from metaclip.lanes import word_at
 
 MORE, ODD = 0, 1
 """Why `find_records` stopped: the next record is not all there (or there is no room to tell of it), or is odd."""
@@ -30,29 +28,12 @@ _ONES, _TOPS, _ZERO = np.uint64(0x0101010101010101), np.uint64(0x808080808080808
 _RETURNS, _FEEDS = np.uint64(_RETURN) * _ONES, np.uint64(_FEED) * _ONES
 
 
-def _raw_word(_typing: Any, data: Any, place: Any) -> Any:
-    """Read eight bytes as uint64."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        start = bare_data(context, builder, signature.args[0], arguments[0])
-        place = context.cast(builder, arguments[1], signature.args[1], numba_types.int64)
-        word = ir.IntType(64).as_pointer()
-        return builder.load(builder.bitcast(builder.gep(start, [place]), word), align=1)
-
-    return numba_types.uint64(data, place), generate
-
-
-_word_at: Any = intrinsic(_raw_word)
-
-
 @kernel
 def _line_end(data: Any, at: Any, end: Any) -> Any:
     """Return where a carriage return or a line feed comes next, or the end."""
     while at + 8 <= end:
-        if CHECKED:
-            data[at], data[at + 7]
-        returns = _word_at(data, at) ^ _RETURNS
-        feeds = _word_at(data, at) ^ _FEEDS
+        returns = word_at(data, at) ^ _RETURNS
+        feeds = word_at(data, at) ^ _FEEDS
         if ((returns - _ONES) & ~returns | (feeds - _ONES) & ~feeds) & _TOPS != _ZERO:
             break
         at += 8

@@ -15,11 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
-from metaclip.jit import CHECKED, bare, bare_data, kernel, unowned
+from metaclip.jit import bare, kernel, unowned
+from metaclip.lanes import word_at
 
 LEFT, PASSED_OVER, PAGE = 0, 1, 2
 """What becomes of a record: left to `wat.add_metadata`, no response, a page."""
@@ -93,32 +91,11 @@ class Scan(NamedTuple):
     """int[images, attributes, 2], as in `ImageColumns`, as they are written; room for one for each `IMG@/src`."""
 
 
-def _raw_word(_typing: Any, data: Any, place: Any) -> Any:
-    """Read eight bytes as uint64, the first in the lowest bits."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        start = bare_data(context, builder, signature.args[0], arguments[0])
-        address = builder.gep(start, [context.cast(builder, arguments[1], signature.args[1], types.int64)])
-        return builder.load(builder.bitcast(address, ir.IntType(64).as_pointer()), align=1)
-
-    return types.uint64(data, place), generate
-
-
-_word_at: Any = intrinsic(_raw_word)
-
-
-@kernel
-def _word(data: Any, at: Any) -> Any:
-    if CHECKED:
-        data[at], data[at + 7]
-    return _word_at(data, at)
-
-
 @kernel
 def _is_escaped(data: Any, at: Any, end: Any) -> Any:
     """Tell whether there is a backslash in a string."""
     while at < end:
-        differing = _word(data, at) ^ _BACKSLASHES
+        differing = word_at(data, at) ^ _BACKSLASHES
         zeros = (differing - _ONES) & ~differing & _TOPS
         if at + 8 > end:
             zeros &= _MASKS[end - at]
@@ -146,11 +123,11 @@ def _gap(data: Any, at: Any) -> Any:
 @kernel
 def _has(data: Any, at: Any, text: Any) -> Any:
     """Tell whether a text is at `at`."""
-    if _word(data, at) & text.mask != text.first:
+    if word_at(data, at) & text.mask != text.first:
         return False
     if text.size <= 8:
         return True
-    return _word(data, at + text.second_at) == text.second and _word(data, at + text.third_at) == text.third
+    return word_at(data, at + text.second_at) == text.second and word_at(data, at + text.third_at) == text.third
 
 
 @kernel
@@ -161,9 +138,9 @@ def _is(data: Any, start: Any, end: Any, text: Any) -> Any:
 @kernel
 def _is_header(data: Any, start: Any, end: Any, name: Any) -> Any:
     """Compare a string with a name of 9 to 16 bytes in lower case, whatever the case."""
-    if end - start != name.size or _word(data, start) | _LOWER != name.first:
+    if end - start != name.size or word_at(data, start) | _LOWER != name.first:
         return False
-    return _word(data, end - 8) | _LOWER == name.third
+    return word_at(data, end - 8) | _LOWER == name.third
 
 
 @kernel

@@ -13,7 +13,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from metaclip.jit import CHECKED, bare, bare_data, kernel
+from metaclip.jit import bare, bare_data, kernel
+from metaclip.lanes import copy_bytes
 from metaclip.utf8 import chunks
 
 U32, U64 = np.uint32, np.uint64
@@ -52,19 +53,6 @@ def _load(bits: int) -> Any:
 # Words of a uint8 array at any byte, whatever its bounds, little-endian as every platform here is.
 _word32: Any = _load(32)
 _word64: Any = _load(64)
-
-
-def _put_typing(_typing: Any, array: Any, index: Any, _value: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = bare_data(context, builder, signature.args[0], arguments[0])
-        place = context.cast(builder, arguments[1], signature.args[1], types.int64)
-        builder.store(arguments[2], builder.bitcast(builder.gep(data, [place]), ir.IntType(64).as_pointer()), align=1)
-        return context.get_dummy_value()
-
-    return types.none(array, index, types.uint64), generate
-
-
-_put64: Any = intrinsic(_put_typing)
 
 
 def _fold_typing(_typing: Any, _a: Any, _b: Any) -> Any:
@@ -178,19 +166,6 @@ def hash_bytes(data: Any, start: Any, end: Any) -> Any:
 
 
 @kernel
-def _copy(source: Any, start: Any, size: Any, target: Any, at: Any) -> None:
-    if CHECKED and size:
-        source[start], source[start + size - 1], target[at], target[at + size - 1]
-    if size < 8:
-        for k in range(size):
-            target[at + k] = source[start + k]
-        return
-    for k in range(0, size - 8, 8):
-        _put64(target, at + k, _word64(source, start + k))
-    _put64(target, at + size - 8, _word64(source, start + size - 8))
-
-
-@kernel
 def _hash_rows(
     urls: Any, url_offsets: Any, texts: Any, text_offsets: Any, high: Any, low: Any, longest_row: Any
 ) -> None:
@@ -199,10 +174,10 @@ def _hash_rows(
     for i in range(high.size):
         start, n = url_offsets[i], url_offsets[i + 1] - url_offsets[i]
         high[i] = hash_bytes(addresses, start, start + n)
-        _copy(addresses, start, n, joined, 0)
+        copy_bytes(addresses, start, n, joined, 0)
         joined[n] = 0
         start, size = text_offsets[i], text_offsets[i + 1] - text_offsets[i]
-        _copy(values, start, size, joined, n + 1)
+        copy_bytes(values, start, size, joined, n + 1)
         low[i] = hash_bytes(joined, 0, n + 1 + size)
 
 

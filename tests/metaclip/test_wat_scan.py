@@ -399,12 +399,12 @@ from metaclip.images import PairCollector
 from metaclip.record_batches import RecordBatch
 from metaclip.wat import add_records
 from metaclip.json_strings import LANES, _equal, find_quotes
-from metaclip.wat_kernel import _word
+from metaclip.lanes import word_at
 path = Path(sys.argv[1])
 records = pickle.loads(path.read_bytes())
 short, quotes = np.full((2, LANES - 1), 34, np.uint8), np.full(3 * LANES, 34, np.uint8)
 for read, *arguments in (
-    (_word, short[0], LANES - 8),
+    (word_at, short[0], LANES - 8),
     (_equal, short[0], 0, 34),
     (find_quotes, quotes, np.array([[0, 2 * LANES]]), np.empty(LANES, np.int32), np.zeros(1, np.int64)),
 ):
