@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from bench.timing import by_size, in_turn, peak_memory_mb, rate_table, rates, report, size_table
-from metaclip.balance import draws, keep_probability, min_t
-from metaclip.counts import entry_counts
+from metaclip.balance.algorithm import draws, keep_probability, min_t
+from metaclip.balance.counts import entry_counts
 
 PAIRS, ENTRIES = 1_000_000, 400_000
 SIZES = (PAIRS // 16, PAIRS // 4, PAIRS)

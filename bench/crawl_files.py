@@ -4,9 +4,9 @@ from collections import Counter
 from pathlib import Path
 
 from bench.timing import SHARED
-from metaclip.archive import read_records
+from metaclip.archive.records import read_records
 from metaclip.demo import write_demo_crawl
-from metaclip.http_message import PageError, html_page, parse_message
+from metaclip.html.message import PageError, html_page, parse_message
 
 KINDS = ("wat", "warc")
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from bench.timing import in_turn, peak_memory_mb, rate_table, rates, report, table
 from metaclip.schemas import PAIR
-from metaclip.unique import UniquePairs
+from metaclip.tables.unique import UniquePairs
 
 ROWS = 200_000
 SIZES = (ROWS // 4, ROWS, 4 * ROWS)

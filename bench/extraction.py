@@ -22,14 +22,15 @@ from selectolax.lexbor import LexborHTMLParser
 
 from bench.crawl_files import bodies_of, crawl_files, pages_of
 from bench.timing import SHARED, in_turn, peak_memory_mb, rate_table, rates, report
-from metaclip.config import Extract
-from metaclip.html import parse_page
-from metaclip.html_scan import scan_pages
-from metaclip.images import PairCollector
-from metaclip.record_batches import RecordBatch
-from metaclip.wat import add_metadata, add_records
-from metaclip.wat_scan import scan
-from metaclip.xxh3 import uid_columns
+from metaclip.archive.batches import RecordBatch
+from metaclip.config.settings import Extract
+from metaclip.html.scanner import scan_pages
+from metaclip.html.tree import parse_page
+from metaclip.pairs.collector import PairCollector
+from metaclip.pairs.uid_columns import uid_columns
+from metaclip.sources.wat import add_records
+from metaclip.wat.definition import add_metadata
+from metaclip.wat.scanner import scan
 
 REPEATS = 5
 SMALL = 20_000

@@ -21,10 +21,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.timing import SHARED, by_size, in_turn, peak_memory_mb, rate_table, rates, report, size_table
-from metaclip.config import Extract
-from metaclip.fasttext_model import read_model
-from metaclip.language import LanguageIdentifier, find_model
-from metaclip.wat import read_wat
+from metaclip.config.settings import Extract
+from metaclip.language.fasttext_model import read_model
+from metaclip.language.identifier import LanguageIdentifier
+from metaclip.language.model_file import find_model
+from metaclip.sources.wat import read_wat
 
 TURNS = 5
 TEXTS = 8192
@@ -32,8 +33,8 @@ START = """
 import sys, time
 from pathlib import Path
 start = time.perf_counter()
-from metaclip.fasttext_model import read_model
-from metaclip.language import LanguageIdentifier
+from metaclip.language.fasttext_model import read_model
+from metaclip.language.identifier import LanguageIdentifier
 imported = time.perf_counter()
 identifier = LanguageIdentifier(Path(sys.argv[1]))
 loaded = time.perf_counter()

@@ -20,20 +20,21 @@ import pyarrow as pa
 
 from bench.stages import make_metadata
 from bench.timing import peak_memory_mb, report, table
-from metaclip.config import Config, parse_config
-from metaclip.crawl import list_shards
-from metaclip.csr import add_tally
+from metaclip.balance.tally import add_tally
+from metaclip.config.loading import parse_config
+from metaclip.config.settings import Config
 from metaclip.demo import ENTRIES
-from metaclip.manifest import Manifest, Reference, StoredFile, json_bytes
-from metaclip.plan import extract_job, find_shards
+from metaclip.prepare.jobs import extract_job, find_shards
 from metaclip.schemas import ENTRY_COUNT
-from metaclip.sketch import DistinctSketch
-from metaclip.stages.base import Job
+from metaclip.sources.listing import list_shards
 from metaclip.stages.dedup import TALLY
 from metaclip.stages.match import MatchJob
 from metaclip.stages.partition import PartitionJob, read_members
 from metaclip.stages.source import ListingJob, read_listing
-from metaclip.store import Store
+from metaclip.store.job import Job
+from metaclip.store.manifest import Manifest, Reference, StoredFile, json_bytes
+from metaclip.store.store import Store
+from metaclip.tables.sketch import DistinctSketch
 
 SHARDS = 10_000
 PARTITIONS = 300

@@ -23,8 +23,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.timing import SHARED, by_size, in_turn, peak_memory_mb, rate_table, rates, report, size_table, timed
-from metaclip.matching import Matcher
-from metaclip.text import match_by_definition, space_text
+from metaclip.matching.definition import match_by_definition, space_text
+from metaclip.matching.matcher import Matcher
 
 BY_DEFINITION = 20
 SIZES = (5_000, 20_000, 80_000)
@@ -32,7 +32,7 @@ SIZES = (5_000, 20_000, 80_000)
 START = """
 import sys, time
 start = time.perf_counter()
-from metaclip.matching import Matcher
+from metaclip.matching.matcher import Matcher
 imported = time.perf_counter()
 matcher = Matcher.load(sys.argv[1])
 loaded = time.perf_counter()

@@ -26,15 +26,15 @@ import numpy as np
 
 from bench.metadata_growth import memory, merging
 from bench.timing import SHARED, report, table, timed
-from metaclip.metadata.bzip2 import read_blocks
-from metaclip.metadata.dump import read_articles
-from metaclip.metadata.ngrams import NgramCounter
-from metaclip.metadata.runs import Merge
-from metaclip.metadata.settings import Metadata
-from metaclip.metadata.titles import read_views
-from metaclip.metadata.wikitext import strip_markup
-from metaclip.stages.base import run_job
-from metaclip.stages.ngrams import NgramsJob
+from metaclip.config.metadata import Metadata
+from metaclip.metadata.ngrams_job import NgramsJob
+from metaclip.metadata.wikipedia.bzip2 import read_blocks
+from metaclip.metadata.wikipedia.dump import read_articles
+from metaclip.metadata.wikipedia.ngrams import NgramCounter
+from metaclip.metadata.wikipedia.page_views import read_views
+from metaclip.metadata.wikipedia.sorted_counts import Merge
+from metaclip.metadata.wikipedia.wikitext import strip_markup
+from metaclip.store.job import run_job
 
 COPIES = 12
 ENWIKI_BYTES = 22e9

@@ -19,11 +19,11 @@ import psutil
 import pyarrow.parquet as pq
 
 from bench.timing import Clock, peak_memory_mb
-from metaclip.metadata.ngrams import NgramCounter
-from metaclip.metadata.runs import Merge, Run
 from metaclip.metadata.select import Corpus
-from metaclip.output import write_parquet
+from metaclip.metadata.wikipedia.ngrams import NgramCounter
+from metaclip.metadata.wikipedia.sorted_counts import Merge, Run
 from metaclip.schemas import PAIR_COUNT, TEXT_COUNT
+from metaclip.tables.parquet import write_parquet
 
 PEAK = """
 import sys

@@ -26,8 +26,8 @@ from bench.plain_pipeline import PlainPipeline
 from bench.stages import STAGES, configure, entry_list, make_metadata, run_shard, run_stages
 from bench.timing import Clock, peak_memory_mb, ranges, report, spread, table, timed
 from bench.yardsticks import cc2dataset_seconds, decompress_isal, decompress_zlib
-from metaclip.entries import load_entries
-from metaclip.language import find_model
+from metaclip.language.model_file import find_model
+from metaclip.metadata.given_list import load_entries
 
 REPEATS = 5
 SHARDS = ("extract", "match")

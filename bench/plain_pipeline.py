@@ -20,7 +20,7 @@ import ftlangdetect
 from selectolax.lexbor import LexborHTMLParser
 from warcio.archiveiterator import ArchiveIterator
 
-from metaclip.text import space_text
+from metaclip.matching.definition import space_text
 
 
 class PlainPipeline:

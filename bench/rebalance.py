@@ -15,19 +15,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench.timing import in_turn, peak_memory_mb, report, spread, table
-from metaclip.config import Config, parse_config
+from metaclip.config.loading import parse_config
+from metaclip.config.settings import Config
 from metaclip.demo import ENTRIES
-from metaclip.entries import load_entries
-from metaclip.manifest import Reference
-from metaclip.plan import extract_job, list_shards, metadata_plan
+from metaclip.metadata.given_list import load_entries
+from metaclip.metadata.jobs import metadata_plan
+from metaclip.prepare.jobs import extract_job
 from metaclip.schemas import CURATED
+from metaclip.sources.listing import list_shards
 from metaclip.stages.balance import BalanceJob
 from metaclip.stages.count import CountJob
 from metaclip.stages.curate import CuratedSetJob, to_curated
 from metaclip.stages.dedup import DedupJob
 from metaclip.stages.match import MatchJob
 from metaclip.stages.partition import PartitionJob
-from metaclip.store import Store
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
 
 PAIRS, WORDS, REPEATS = 400_000, 9, 3
 LADDER = (20.0, 200.0, 2000.0, float("inf"))

@@ -15,20 +15,23 @@ from typing import Any
 from unittest.mock import patch
 
 from bench.timing import report, table
-from metaclip.config import Config, parse_config
+from metaclip.config.loading import parse_config
+from metaclip.config.settings import Config
 from metaclip.demo import ENTRIES
-from metaclip.manifest import Reference
-from metaclip.output import ROW_GROUP_ROWS
-from metaclip.plan import extract_job, list_shards, metadata_plan
+from metaclip.metadata.jobs import metadata_plan
+from metaclip.prepare.jobs import extract_job
+from metaclip.sources.listing import list_shards
 from metaclip.stages.balance import BalanceJob
-from metaclip.stages.base import Job
 from metaclip.stages.count import CountJob
 from metaclip.stages.curate import CuratedSetJob
 from metaclip.stages.dedup import DedupJob
 from metaclip.stages.gather import GatherJob
 from metaclip.stages.match import MatchJob
 from metaclip.stages.partition import PartitionJob
-from metaclip.store import Store
+from metaclip.store.job import Job
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
+from metaclip.tables.parquet import ROW_GROUP_ROWS
 from tests.s3 import S3Server, free_ports, running
 from tests.s3_proxy import Proxy, counting
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.timing import report, table
-from metaclip.config import Config, parse_config
+from metaclip.config.loading import parse_config
+from metaclip.config.settings import Config
 from metaclip.demo import ENTRIES
 from tests.s3 import S3Server, free_ports, running
 from tests.s3_proxy import counting
@@ -41,8 +42,8 @@ def measure() -> dict[str, Any]:
 
 
 def _measure(source: Path, roots: dict[str, str], server: S3Server) -> dict[str, Any]:
+    from flows.cli.local_server import prefect_api
     from flows.curate import curate
-    from flows.local_server import prefect_api
     from tasks.workers import workers
 
     results: dict[str, Any] = {"shards": SHARDS}

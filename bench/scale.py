@@ -15,7 +15,6 @@ from typing import Any
 from bench import pipeline, rebalance
 from bench import requests as s3
 from bench.timing import in_turn, report, spread, table
-from metaclip.output import ROW_GROUP_ROWS
 from metaclip.schemas import MATCHED
 from metaclip.stages.balance import BalanceJob
 from metaclip.stages.count import CountJob
@@ -24,6 +23,7 @@ from metaclip.stages.dedup import DedupJob
 from metaclip.stages.gather import GatherJob
 from metaclip.stages.match import MatchJob
 from metaclip.stages.partition import PartitionJob
+from metaclip.tables.parquet import ROW_GROUP_ROWS
 
 CRAWL_FILES = 90_000  # of each kind, in a crawl of Common Crawl
 ALL_WAT_FILES = 5_000_000  # of all crawls, as cc2dataset counts them

@@ -14,7 +14,7 @@ from typing import Any
 from bench.make_crawl import make_crawl
 from bench.stages import STAGES, configure, entry_list, make_metadata, run_stages
 from bench.timing import peak_memory_mb, report, spread, table
-from metaclip.manifest import Reference
+from metaclip.store.manifest import Reference
 
 KINDS = ("wat", "warc")
 SIZES = (1, 4, 16)

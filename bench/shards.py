@@ -20,15 +20,16 @@ import psutil
 from prefect import flow
 
 from bench.timing import report, table
-from flows.local_server import prefect_api
+from flows.cli.local_server import prefect_api
 from flows.match import match_shards
 from flows.metadata import metadata_stage
-from metaclip.config import Config, parse_config
+from metaclip.config.loading import parse_config
+from metaclip.config.settings import Config
 from metaclip.demo import ENTRIES, write_demo_crawl
-from metaclip.plan import check
+from metaclip.prepare.jobs import check
 from tasks.checkpoint import run_one
 from tasks.progress import reporting
-from tasks.source import freeze_listing
+from tasks.stages import freeze_listing
 from tasks.workers import workers
 from tests.s3 import S3Server, free_ports, running
 

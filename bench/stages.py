@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from bench.timing import SHARED, Clock
-from metaclip.config import Config, parse_config
+from metaclip.config.loading import parse_config
+from metaclip.config.settings import Config
 from metaclip.demo import ENTRIES
-from metaclip.manifest import Reference
-from metaclip.plan import extract_job, list_shards, metadata_plan
+from metaclip.metadata.jobs import metadata_plan
+from metaclip.prepare.jobs import extract_job
+from metaclip.sources.listing import list_shards
 from metaclip.stages.balance import BalanceJob
 from metaclip.stages.count import CountJob
 from metaclip.stages.curate import CuratedSetJob
 from metaclip.stages.dedup import DedupJob
 from metaclip.stages.match import MatchJob
 from metaclip.stages.partition import PartitionJob
-from metaclip.store import Store
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
 
 STAGES = ("extract", "match", "partition", "dedup", "count", "balance", "curate")
 

@@ -10,20 +10,15 @@ from flows.match import match_all_shards
 from flows.metadata import metadata_stage
 from flows.run import Run
 from flows.runner import task_runner
-from metaclip.config import Config
-from metaclip.latest import nothing_new
-from metaclip.plan import check, resolve
-from metaclip.record import begin_crawls
+from metaclip.config.settings import Config
+from metaclip.pool.record import begin_crawls
+from metaclip.prepare.jobs import check, resolve
+from metaclip.prepare.nothing_new import nothing_new
 from metaclip.stages.gather import groups_of
 from metaclip.stages.partition import read_members
 from metaclip.stages.source import ListingJob
-from tasks.balance import balance
-from tasks.count import count
-from tasks.dedup import dedup
-from tasks.gather import gather
-from tasks.partition import partition
 from tasks.progress import reporting
-from tasks.source import freeze_listing
+from tasks.stages import balance, count, dedup, freeze_listing, gather, partition
 from tasks.workers import workers_for
 
 Stage = Literal["metadata", "extract", "match", "dedup", "count", "balance", "curate", "report"]

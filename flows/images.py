@@ -8,7 +8,7 @@ from prefect.artifacts import create_table_artifact
 from pydantic import Field
 
 from flows.runner import task_runner
-from metaclip.image_files import Effort, ImageSettings, claim, exported_files, require_img2dataset
+from metaclip.export.images import Effort, ImageSettings, claim, exported_files, require_img2dataset
 from tasks.images import images
 from tasks.progress import watcher
 

@@ -8,16 +8,15 @@ from prefect import flow
 from flows.metadata import metadata_stage
 from flows.runner import task_runner
 from flows.scale_out import match_on_workers
-from metaclip.config import Config
+from metaclip.config.settings import Config
 from metaclip.errors import ConfigError
-from metaclip.manifest import Reference
-from metaclip.plan import check_failed_files
+from metaclip.prepare.jobs import check_failed_files
 from metaclip.stages.source import read_listing
-from metaclip.store import Store
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
 from tasks.checkpoint import Done, run_all
-from tasks.extract import extract
-from tasks.match import match
 from tasks.progress import reporting
+from tasks.stages import extract, match
 from tasks.workers import workers_for
 
 MAX_RANGES = 500

@@ -7,9 +7,9 @@ from prefect import flow
 
 from flows.parts import run_in_parts
 from flows.runner import task_runner
-from metaclip.config import Config
-from metaclip.plan import metadata_plan
-from metaclip.store import Store
+from metaclip.config.settings import Config
+from metaclip.metadata.jobs import metadata_plan
+from metaclip.store.store import Store
 from tasks.checkpoint import Done, run_one
 from tasks.metadata import count_ngrams, count_titles, publish_metadata, write_metadata
 from tasks.progress import reporting

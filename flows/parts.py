@@ -13,7 +13,7 @@ from prefect import Task, flow
 from prefect.runtime import flow_run
 
 from flows.runner import task_runner
-from metaclip.config import Config
+from metaclip.config.settings import Config
 from tasks.checkpoint import Done, run_all
 from tasks.progress import current_progress
 

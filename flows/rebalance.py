@@ -8,21 +8,21 @@ from pydantic import Field
 
 from flows.run import Run
 from flows.runner import task_runner
-from metaclip.config import Config, Threshold, format_t, parse_config
+from metaclip.config.loading import parse_config
+from metaclip.config.settings import Config, Threshold, format_t
 from metaclip.errors import ConfigError
-from metaclip.manifest import Reference
-from metaclip.metadata.inputs import InputFile
-from metaclip.record import read_record
-from metaclip.record import survivors_name as name_of_survivors
-from metaclip.size_curve import StoredSizeCurve, tail_t
+from metaclip.explore.size_curve import StoredSizeCurve, tail_t
+from metaclip.io.inputs import InputFile
+from metaclip.pool.record import read_record
+from metaclip.pool.record import survivors_name as name_of_survivors
 from metaclip.stages.count import read_counts
-from metaclip.stages.survive import SurvivorsJob, check_survived, survive_jobs
-from metaclip.store import Store
-from metaclip.survivors import survivor_files
-from tasks.balance import balance
-from tasks.count import count
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
+from metaclip.survivors.filter_job import check_survived, survive_jobs
+from metaclip.survivors.list_job import SurvivorsJob
+from metaclip.survivors.lists import survivor_files
 from tasks.progress import reporting
-from tasks.survive import read_survivors, survive
+from tasks.stages import balance, count, read_survivors, survive
 from tasks.workers import workers_for
 
 

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from flows.run import Run
 from flows.runner import task_runner
-from metaclip.config import Threshold
-from metaclip.finished.pool import FinishedPool
+from metaclip.config.settings import Threshold
+from metaclip.explore.pool import FinishedPool
 from metaclip.report.planned import PlannedReport
 from tasks.progress import reporting
 from tasks.workers import workers_for

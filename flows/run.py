@@ -9,18 +9,16 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.parts import run_in_parts
-from metaclip.config import Config, format_t
-from metaclip.manifest import Reference
-from metaclip.record import write_record
+from metaclip.config.settings import Config, format_t
+from metaclip.pool.record import write_record
+from metaclip.report.job import PAGE, REPORT
 from metaclip.report.planned import PlannedReport
 from metaclip.stages.curate import CuratedSetJob
-from metaclip.stages.report import PAGE, REPORT
-from metaclip.store import Store
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
 from tasks.checkpoint import Done
-from tasks.curate import curate_part, curate_set
-from tasks.curve import curve
 from tasks.report import publish, report
-from tasks.survey import survey
+from tasks.stages import curate_part, curate_set, curve, survey
 
 SINGLE = ("metadata", "source", "partition", "survivors", "count", "report")
 """Stages with one output for the whole pool; the record names it without a list."""

@@ -2,7 +2,7 @@
 
 A run may crash, and it may vanish: a worker that is killed with its run leaves it Running for ever,
 or Pending. So nothing here waits for a run to say that it ended. A run must give signs of life: a
-change of its state, or of its file in the store (`metaclip.runs`). One that gives none for
+change of its state, or of its file in the store (`metaclip.pool.run_log`). One that gives none for
 `execution.lost_after_seconds` is set Crashed and started again. Two runs of one range, should a lost
 one live on, write the same bytes.
 """
@@ -23,11 +23,11 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from prefect.states import Crashed
 
-from metaclip.config import Config
+from metaclip.config.settings import Config
 from metaclip.errors import ConfigError, StageError, WorkerLostError
-from metaclip.manifest import Reference
-from metaclip.runs import RunState, StageState, read_run
-from metaclip.store import Store
+from metaclip.pool.run_log import RunState, StageState, read_run
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
 from tasks.checkpoint import Done
 from tasks.progress import Progress, current_progress
 from tasks.shards import FoundRange, find_range
@@ -126,13 +126,13 @@ class _Supervisor:
         self._all = tuple(waiting)
         self._running: list[_Range] = []
         self._store = Store(config.storage)
-        self._log = get_run_logger()
+        self.logger = get_run_logger()
         self._progress: Progress = current_progress()
         self._begun = self._progress.stages()
 
     def run(self) -> None:
         standing = len(self._found) - len(self._all)
-        self._log.info("%d of %d ranges of shards stand; %d to run", standing, len(self._found), len(self._all))
+        self.logger.info("%d of %d ranges of shards stand; %d to run", standing, len(self._found), len(self._all))
         self._tell()
         with get_client(sync_client=True) as client:
             while self._waiting or self._running:
@@ -162,7 +162,7 @@ class _Supervisor:
                 ) from error
             except (httpx.HTTPError, PrefectHTTPStatusError) as error:
                 # Asked again with the same key, the server starts no second run.
-                self._log.warning("no run could be started (%s); trying again", error)
+                self.logger.warning("no run could be started (%s); trying again", error)
                 return
             self._running.append(self._waiting.pop(0))
 
@@ -185,7 +185,7 @@ class _Supervisor:
         )
         assert isinstance(started, FlowRun)
         one.run, one.seen, one.sign, one.warned = started.id, time.monotonic(), (), False
-        self._log.info("shards %d to %d: started run %s (%s)", first, last, started.name, started.id)
+        self.logger.info("shards %d to %d: started run %s (%s)", first, last, started.name, started.id)
 
     def _look(self, client: SyncPrefectClient) -> None:
         """Look at all runs, and take out those that are done or given up."""
@@ -197,7 +197,7 @@ class _Supervisor:
                 answers += client.read_flow_runs(flow_run_filter=FlowRunFilter(id=some), limit=RUNS_AN_ANSWER)
         except (httpx.HTTPError, PrefectHTTPStatusError) as error:
             # The runs go on without the server, and so does this one until the server is back.
-            self._log.warning("the Prefect server does not answer (%s); asking again", error)
+            self.logger.warning("the Prefect server does not answer (%s); asking again", error)
             return
         known = {answer.id: answer for answer in answers}
         for one in list(self._running):
@@ -220,7 +220,7 @@ class _Supervisor:
         message = state.message if state is not None else None
         if kind in (StateType.FAILED, StateType.CANCELLED, StateType.CANCELLING):
             one.failure = f"{where}: {kind.value.lower()}: {message}"
-            self._log.error(one.failure)
+            self.logger.error(one.failure)
             return True
         if kind == StateType.CRASHED:
             return self._lost(one, f"{where}: crashed: {message}")
@@ -229,7 +229,7 @@ class _Supervisor:
             if silent > WAITING_SECONDS and not one.warned:
                 one.warned = True
                 deployment = self._config.execution.deployment
-                self._log.warning("%s: no worker takes it; start one for the work queue of %s", where, deployment)
+                self.logger.warning("%s: no worker takes it; start one for the work queue of %s", where, deployment)
             return False
         if silent < self._config.execution.lost_after_seconds:
             return False
@@ -243,9 +243,9 @@ class _Supervisor:
         one.history.append(reason)
         if len(one.history) > self._config.execution.retries:
             one.failure = f"{reason} (given up after {len(one.history)} runs)"
-            self._log.error(one.failure)
+            self.logger.error(one.failure)
             return True
-        self._log.warning("%s; starting it again", reason)
+        self.logger.warning("%s; starting it again", reason)
         one.attempt += 1
         self._waiting.insert(0, one)
         return True

@@ -92,3 +92,6 @@ REPEATED = frozenset({"text_key", "page_url", "lang", "source", "count", "curate
 
 CLIMBING = frozenset({"entry_id"})
 """Columns in which each value is a little more than the last: only the differences are stored."""
+
+
+PAIRS = "pairs.parquet"

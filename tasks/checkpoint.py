@@ -11,11 +11,11 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.runtime import task_run
 from prefect.states import Completed
 
-from metaclip.config import Config
+from metaclip.config.settings import Config
 from metaclip.errors import StoreOutOfReachError, TransportError, WorkerLostError
-from metaclip.manifest import Reference
-from metaclip.stages.base import Job
-from metaclip.store import Store
+from metaclip.store.job import Job
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
 from tasks.progress import current_progress
 from tasks.workers import run_in_worker
 

@@ -5,7 +5,7 @@ from typing import Any
 from prefect import task
 from prefect.states import Completed, State
 
-from metaclip.image_files import Effort, ExportedFile, ImageSettings, download_file, find_images
+from metaclip.export.images import Effort, ExportedFile, ImageSettings, download_file, find_images
 from tasks.checkpoint import CACHED, RETRY_DELAYS_SECONDS, worth_retrying
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from prefect.artifacts import create_table_artifact
 
-from metaclip.config import Config
-from metaclip.stages.build import BuildJob
-from metaclip.stages.metadata import MetadataJob
-from metaclip.stages.ngrams import NgramsJob
-from metaclip.stages.titles import TitlesJob
+from metaclip.config.settings import Config
+from metaclip.metadata.build_job import BuildJob
+from metaclip.metadata.list_job import MetadataJob
+from metaclip.metadata.ngrams_job import NgramsJob
+from metaclip.metadata.titles_job import TitlesJob
 from tasks.artifacts import artifact_key
 from tasks.checkpoint import checkpointed
 

@@ -9,9 +9,9 @@ from uuid import UUID
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.runtime import flow_run
 
-from metaclip.config import Config
-from metaclip.runs import SIGN_SECONDS, RunLog, StageState, run_log
-from metaclip.store import Store
+from metaclip.config.settings import Config
+from metaclip.pool.run_log import SIGN_SECONDS, RunLog, StageState, run_log
+from metaclip.store.store import Store
 from tasks.artifacts import artifact_key
 
 Watcher = Callable[[str, int, int], None]
@@ -32,7 +32,7 @@ class Progress:
 
     def __init__(self, pool: str, log: RunLog) -> None:
         self._pool = pool
-        self._log = log
+        self.logger = log
         self._whole: set[str] = set()
         self._artifacts: dict[str, tuple[UUID, float]] = {}
 
@@ -40,39 +40,39 @@ class Progress:
         """Expect so many outputs of a stage over all flows of this run."""
         if stage not in self._whole:
             self._whole.add(stage)
-            self._log.begin(stage, total)
+            self.logger.begin(stage, total)
             self._show(stage)
 
     def begin(self, stage: str, total: int) -> None:
         """Expect so many more outputs of a stage, unless all of them were expected before."""
         if stage not in self._whole:
-            self._log.begin(stage, total)
+            self.logger.begin(stage, total)
             self._show(stage)
 
     def finished(self, stage: str, *, cached: bool, rows: int, seconds: float) -> None:
         """Count an output that stands."""
         computed = 0 if cached else rows
-        self._log.count(stage, done=1, cached=int(cached), rows=computed, seconds=seconds)
+        self.logger.count(stage, done=1, cached=int(cached), rows=computed, seconds=seconds)
         self._show(stage)
 
     def failed(self, stage: str, message: str) -> None:
         """Count an output that could not be made."""
-        self._log.count(stage, failed=1)
-        self._log.fail(f"{stage}: {message}")
+        self.logger.count(stage, failed=1)
+        self.logger.fail(f"{stage}: {message}")
         self._show(stage)
 
     def replace(self, stages: dict[str, StageState]) -> None:
         """Take over what runs on other workers tell."""
-        self._log.replace(stages)
+        self.logger.replace(stages)
         for stage in stages:
             self._show(stage)
 
     def stages(self) -> dict[str, StageState]:
         """Return how far all stages are."""
-        return self._log.stages()
+        return self.logger.stages()
 
     def _show(self, stage: str) -> None:
-        known = self._log.stages()[stage]
+        known = self.logger.stages()[stage]
         finished = known.done + known.failed
         watch = watcher.get()
         if watch is not None:

@@ -6,9 +6,9 @@ from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
-from metaclip.config import Config
+from metaclip.config.settings import Config
+from metaclip.report.job import ReportJob
 from metaclip.report.words import STEPS, markdown, reason
-from metaclip.stages.report import ReportJob
 from tasks.artifacts import artifact_key
 from tasks.checkpoint import checkpointed
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from prefect import task
 from prefect.states import Completed, State
 
-from metaclip.config import Config
-from metaclip.manifest import Reference
-from metaclip.plan import ShardOutputs, find_shards
+from metaclip.config.settings import Config
+from metaclip.prepare.jobs import ShardOutputs, find_shards
 from metaclip.stages.source import read_listing
-from metaclip.store import Store
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
 from tasks.checkpoint import CACHED
 
 

@@ -20,12 +20,12 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 
-from metaclip.client import DOWNLOADS, Client, downloading, set_client
-from metaclip.config import Config, Source
+from metaclip.config.settings import Config, Source
 from metaclip.errors import WorkerLostError
-from metaclip.manifest import Reference
-from metaclip.stages.base import Job, run_job
-from metaclip.store import Store
+from metaclip.io.client import DOWNLOADS, Client, downloading, set_client
+from metaclip.store.job import Job, run_job
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
 
 logger = logging.getLogger(__name__)
 

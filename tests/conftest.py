@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from metaclip.config import Config, parse_config
+from metaclip.config.loading import parse_config
+from metaclip.config.settings import Config
 from metaclip.demo import ENTRIES, write_demo_crawl
 from tests.s3 import S3Server, free_ports, running
 
@@ -63,7 +64,7 @@ def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture(scope="session")
 def prefect_server(_quiet_prefect: None, s3_address: S3Server) -> Iterator[str]:
     """A real Prefect server on a database of its own; flows of this process and its children use it."""
-    from flows.local_server import prefect_api
+    from flows.cli.local_server import prefect_api
     from tasks.workers import workers
 
     # Worker processes stay between tests: they take seconds to start.

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from metaclip.config import Config, format_t, parse_config
-from metaclip.manifest import Reference
-from metaclip.plan import check, extract_job, metadata_plan
-from metaclip.record import write_record
+from metaclip.config.loading import parse_config
+from metaclip.config.settings import Config, format_t
+from metaclip.metadata.jobs import metadata_plan
+from metaclip.pool.record import write_record
+from metaclip.prepare.jobs import check, extract_job
 from metaclip.report.planned import PlannedReport
 from metaclip.stages.balance import BalanceJob
 from metaclip.stages.count import CountJob
@@ -14,7 +15,8 @@ from metaclip.stages.curate import CuratedSetJob
 from metaclip.stages.dedup import DedupJob
 from metaclip.stages.match import MatchJob
 from metaclip.stages.partition import PartitionJob, read_members
-from metaclip.store import Store
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
 from tests.conftest import config_tree
 
 

@@ -83,10 +83,10 @@ def test_nothing_committed_names_this_machine_or_a_registry(pattern: str) -> Non
 
 
 def test_the_page_on_configuration_is_true() -> None:
-    from metaclip.config_docs import page
+    from metaclip.config.docs import page
 
     assert (ROOT / "docs/configuration.md").read_text() == page(), (
-        "python -m metaclip.config_docs > docs/configuration.md"
+        "python -m metaclip.config.docs > docs/configuration.md"
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flows.display import show_summary
+from flows.cli.show.summary import show_summary
 
 console = Console(record=True, width=100, soft_wrap=True, file=io.StringIO())
 show_summary(json.load(sys.stdin), console)

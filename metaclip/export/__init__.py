@@ -1,1 +1,1 @@
-"""A balanced set in the forms that other tools read, at any fsspec address."""
+"""A set in the forms that other tools read, and the download of its images."""

@@ -14,13 +14,14 @@ import pyarrow as pa
 
 from metaclip.errors import StoreError
 from metaclip.export.selection import Selection
-from metaclip.manifest import StoredFile
-from metaclip.output import HashingFile, write_parquet
+from metaclip.io.hashing import HashingFile
+from metaclip.pairs.uids import UIDS
 from metaclip.schemas import BALANCED, CURATED
-from metaclip.scratch import ScratchTable
 from metaclip.stages.curate import cut, to_curated
-from metaclip.target import Target
-from metaclip.uids import UIDS
+from metaclip.store.delivery import Target
+from metaclip.store.manifest import StoredFile
+from metaclip.tables.parquet import write_parquet
+from metaclip.tables.scratch import ScratchTable
 
 LINES_AT_ONCE = 16_384
 

@@ -7,22 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import metaclip
-from metaclip.config import format_t
+from metaclip.config.settings import format_t
 from metaclip.errors import ConfigError
-from metaclip.export.formats import (
-    Form,
-    Written,
-    write_datacomp,
-    write_img2dataset,
-    write_jsonl,
-    write_metaclip,
-)
+from metaclip.export.formats import Form, Written, write_datacomp, write_img2dataset, write_jsonl, write_metaclip
 from metaclip.export.selection import Selection, Texts
-from metaclip.manifest import Reference
-from metaclip.record import read_record
-from metaclip.stages.extract import PAIRS
-from metaclip.store import Store
-from metaclip.target import Target, identity_of
+from metaclip.pool.record import read_record
+from metaclip.schemas import PAIRS
+from metaclip.store.delivery import Target, identity_of
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
 
 EXPORT = "export.json"
 VERSION = 2

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from metaclip.pairs.uids import UIDS
 from metaclip.stages.curate import balanced_prefix
-from metaclip.uids import UIDS
 
 Texts = Literal["all", "one"]
 

@@ -1,1 +1,1 @@
-"""Metadata built from raw sources: WordNet, words and word pairs of Wikipedia, titles by page views."""
+"""The list of entries: a given one, or one built from WordNet and Wikipedia."""

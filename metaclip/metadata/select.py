@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip.metadata.pmi import pmi
-from metaclip.metadata.runs import Merge, Run
+from metaclip.metadata.wikipedia.sorted_counts import Merge, Run
 from metaclip.schemas import TEXT_COUNT
 
 Floats: TypeAlias = npt.NDArray[np.float64]

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow.compute as pc
 
 from metaclip.errors import InputError, StoreError
-from metaclip.manifest import Reference
-from metaclip.metadata.spacing import can_match
-from metaclip.stages.metadata import read_entries
-from metaclip.store import Store
+from metaclip.matching.spacing import can_match
+from metaclip.metadata.list_job import read_entries
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
 
 
 def describe(store: Store, metadata: Reference, samples: int = 5) -> dict[str, Any]:

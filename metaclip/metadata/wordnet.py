@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from metaclip.errors import InputError, UnreadableFileError
-from metaclip.streams import open_stream, scheme
+from metaclip.io.streams import open_stream, scheme
 
 SHIPPED = Path(__file__).parents[1] / "data" / "wordnet_names.txt.xz"
 PARTS = ("data.noun", "data.verb", "data.adj", "data.adv")

@@ -1,1 +1,1 @@
-"""What people read about a set: its report with plots, and its data card."""
+"""What people read about a set: the page, the data card, and the jobs that gather their figures."""

@@ -4,10 +4,10 @@ from typing import Any
 
 import yaml
 
+from metaclip.config.card import Card
 from metaclip.report.croissant import DATA, MEANINGS, PAPER
 from metaclip.report.figures import Figures
 from metaclip.report.page import environment, share, whole
-from metaclip.report.settings import Card
 from metaclip.report.words import STEPS, markdown
 from metaclip.schemas import CURATED, SET_COUNT
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from metaclip.manifest import StoredFile
+from metaclip.config.card import Card
 from metaclip.report.figures import Figures
-from metaclip.report.settings import Card
 from metaclip.schemas import CURATED, SET_COUNT
+from metaclip.store.manifest import StoredFile
 
 DATA = "data"
 PARQUET = "application/x-parquet"

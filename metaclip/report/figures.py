@@ -7,16 +7,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from metaclip.config import format_t
-from metaclip.report.hosts import HostCounts
+from metaclip.config.settings import format_t
+from metaclip.metadata.list_job import read_entries
+from metaclip.report.curves import Curves, read_curves
 from metaclip.report.inputs import Extracted, SetParts, by_count, funnel, sum_counts
+from metaclip.report.survey import HostCounts, Survey, read_surveys
 from metaclip.schemas import SET_COUNT
 from metaclip.stages.count import read_counts
 from metaclip.stages.curate import add_set_tallies
-from metaclip.stages.curve import Curves, read_curves
-from metaclip.stages.metadata import read_entries
-from metaclip.stages.survey import Survey, read_surveys
-from metaclip.store import Store
+from metaclip.store.store import Store
 
 TOP = 100
 TOP_HOSTS = 50

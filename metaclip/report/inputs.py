@@ -5,8 +5,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from metaclip.manifest import Reference
-from metaclip.store import Store
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
 
 FUNNEL = ("files", "failed_files", "bytes_read", "records", "pages", "images", "texts", "pairs")
 """Steps that the extract stage counts; `pairs` is texts without repeats within a shard."""

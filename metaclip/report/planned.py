@@ -4,16 +4,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from metaclip.config import format_t
+from metaclip.config.card import Card
+from metaclip.config.settings import format_t
 from metaclip.errors import ConfigError
-from metaclip.finished.pool import FinishedPool
-from metaclip.manifest import Reference
+from metaclip.explore.pool import FinishedPool
+from metaclip.report.curves import CurveJob
 from metaclip.report.inputs import SetParts
-from metaclip.report.settings import Card
-from metaclip.stages.base import Job
-from metaclip.stages.curve import CurveJob
-from metaclip.stages.report import ReportJob
-from metaclip.stages.survey import SurveyJob
+from metaclip.report.job import ReportJob
+from metaclip.report.survey import SurveyJob
+from metaclip.store.job import Job
+from metaclip.store.manifest import Reference
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.style import context
 from matplotlib.ticker import FuncFormatter, LogFormatter
 
-from metaclip.config import format_t
+from metaclip.config.settings import format_t
+from metaclip.report.curves import steps
 from metaclip.report.figures import Figures
-from metaclip.report.grid import steps
 
 WIDTH, HEIGHT = 7.2, 3.9
 """Inches; an inch is 72 units of the drawing."""

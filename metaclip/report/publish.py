@@ -4,11 +4,11 @@ import shutil
 from typing import Any
 
 from metaclip.errors import StoreError
-from metaclip.manifest import Reference, StoredFile
 from metaclip.report.croissant import DATA
-from metaclip.stages.report import data_files
-from metaclip.store import Store
-from metaclip.target import Target, identity_of
+from metaclip.report.job import data_files
+from metaclip.store.delivery import Target, identity_of
+from metaclip.store.manifest import Reference, StoredFile
+from metaclip.store.store import Store
 
 PUBLISHED = "published.json"
 _CHUNK = 1 << 20

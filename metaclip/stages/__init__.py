@@ -1,1 +1,1 @@
-"""The stages: one module each, a job that knows its key and how to compute its output."""
+"""What the pairs of a pool go through: one module for each stage, each with its job."""

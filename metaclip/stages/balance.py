@@ -8,17 +8,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from metaclip.balance import draws, min_t
-from metaclip.csr import csr
-from metaclip.manifest import Reference
-from metaclip.output import OutputWriter
-from metaclip.schemas import BALANCED
-from metaclip.size_statistics import SizeStatistics, t_ladder
-from metaclip.sorter import Sorter
-from metaclip.stages.base import Job
+from metaclip.balance.algorithm import draws, min_t
+from metaclip.balance.size_ladder import SizeStatistics, t_ladder
+from metaclip.schemas import BALANCED, PAIRS
 from metaclip.stages.count import read_counts
-from metaclip.stages.extract import PAIRS
-from metaclip.store import Store
+from metaclip.store.job import Job
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
+from metaclip.store.writer import OutputWriter
+from metaclip.tables.csr import csr
+from metaclip.tables.sorter import Sorter
 
 _KEYS = ("min_t", "uid_hi", "uid_lo")
 

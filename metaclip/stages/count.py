@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from metaclip.csr import add_tally
-from metaclip.manifest import Reference
-from metaclip.output import OutputWriter
+from metaclip.balance.tally import add_tally
 from metaclip.schemas import ENTRY_COUNT
-from metaclip.stages.base import Job
 from metaclip.stages.dedup import TALLY
-from metaclip.store import Store
+from metaclip.store.job import Job
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
+from metaclip.store.writer import OutputWriter
 
 COUNTS = "entry_counts.parquet"
 

@@ -14,14 +14,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metaclip.config import format_t
-from metaclip.csr import Tally, add_tally
-from metaclip.manifest import Reference
-from metaclip.output import OutputWriter, group_bytes
-from metaclip.schemas import CURATED
-from metaclip.stages.base import Job
-from metaclip.stages.extract import PAIRS
-from metaclip.store import Store
+from metaclip.balance.tally import Tally, add_tally
+from metaclip.config.settings import format_t
+from metaclip.pairs.uids import format_uids
+from metaclip.schemas import CURATED, PAIRS
+from metaclip.store.job import Job
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
+from metaclip.store.writer import OutputWriter
+from metaclip.tables.parquet import group_bytes
 
 _TALLY = ".entry_counts.arrow"
 STAGE = "curate"
@@ -175,10 +176,3 @@ def to_curated(table: pa.Table) -> pa.Table:
     uid = format_uids(table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy())
     columns = [uid, *(table.column(name) for name in ("url", "text", *CURATED.names[3:]))]
     return pa.table(columns, schema=CURATED)
-
-
-def format_uids(high: npt.NDArray[np.uint64], low: npt.NDArray[np.uint64]) -> pa.StringArray:
-    """Write uids as 32 lower-case hex digits each, without a Python object for each."""
-    digits = np.stack([high, low], axis=1).astype(">u8").tobytes().hex().encode()
-    offsets = np.arange(len(high) + 1, dtype=np.int32) * 32
-    return pa.StringArray.from_buffers(len(high), pa.py_buffer(offsets), pa.py_buffer(digits))

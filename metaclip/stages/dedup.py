@@ -9,15 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metaclip.csr import Tally
-from metaclip.manifest import Reference
-from metaclip.output import OutputWriter, group_bytes
-from metaclip.schemas import MATCHED
-from metaclip.stages.base import Job
-from metaclip.stages.extract import PAIRS
+from metaclip.balance.tally import Tally
+from metaclip.schemas import MATCHED, PAIRS
 from metaclip.stages.partition import read_members
-from metaclip.store import Store
-from metaclip.unique import UniquePairs
+from metaclip.store.job import Job
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
+from metaclip.store.writer import OutputWriter
+from metaclip.tables.parquet import group_bytes
+from metaclip.tables.unique import UniquePairs
 
 TALLY = "entry_counts.arrow"
 

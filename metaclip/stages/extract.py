@@ -10,24 +10,22 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from metaclip.config import Extract
-from metaclip.crawl import SourceFile
+from metaclip.config.settings import Extract
 from metaclip.errors import InputError, UnreadableFileError
-from metaclip.language import LanguageIdentifier
-from metaclip.manifest import Manifest
-from metaclip.output import OutputWriter
-from metaclip.pair_batch import PairBatch
-from metaclip.pairs import read_pairs
-from metaclip.schemas import PAIR
-from metaclip.stages.base import Job
-from metaclip.store import Store, Verify
-from metaclip.unique import UniquePairs
-from metaclip.warc import read_warc
-from metaclip.wat import read_wat
-from metaclip.webdataset import read_webdataset
-from metaclip.xxh3 import uid_columns
-
-PAIRS = "pairs.parquet"
+from metaclip.language.identifier import LanguageIdentifier
+from metaclip.pairs.batch import PairBatch
+from metaclip.pairs.uid_columns import uid_columns
+from metaclip.schemas import PAIR, PAIRS
+from metaclip.sources.listing import SourceFile
+from metaclip.sources.pair_files import read_pairs
+from metaclip.sources.warc import read_warc
+from metaclip.sources.wat import read_wat
+from metaclip.sources.webdataset import read_webdataset
+from metaclip.store.job import Job
+from metaclip.store.manifest import Manifest
+from metaclip.store.store import Store, Verify
+from metaclip.store.writer import OutputWriter
+from metaclip.tables.unique import UniquePairs
 
 logger = logging.getLogger(__name__)
 

@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from metaclip.manifest import Reference
-from metaclip.output import OutputWriter, group_bytes
-from metaclip.schemas import MATCHED
-from metaclip.sketch import DistinctSketch
-from metaclip.stages.base import Job
-from metaclip.stages.extract import PAIRS
-from metaclip.store import Store
-from metaclip.unique import UniquePairs
+from metaclip.schemas import MATCHED, PAIRS
+from metaclip.store.job import Job
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
+from metaclip.store.writer import OutputWriter
+from metaclip.tables.parquet import group_bytes
+from metaclip.tables.sketch import DistinctSketch
+from metaclip.tables.unique import UniquePairs
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metaclip.config import Match
-from metaclip.csr import id_lists
-from metaclip.manifest import Reference
-from metaclip.matching import Matcher
-from metaclip.output import OutputWriter
-from metaclip.schemas import ENTRY_IDS, MATCHED, PAIR
-from metaclip.sketch import DistinctSketch
-from metaclip.stages.base import Job
-from metaclip.stages.extract import PAIRS
-from metaclip.stages.metadata import open_matcher
-from metaclip.store import Store
+from metaclip.config.settings import Match
+from metaclip.matching.matcher import Matcher
+from metaclip.metadata.list_job import open_matcher
+from metaclip.schemas import ENTRY_IDS, MATCHED, PAIR, PAIRS
+from metaclip.store.job import Job
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
+from metaclip.store.writer import OutputWriter
+from metaclip.tables.csr import id_lists
+from metaclip.tables.sketch import DistinctSketch
 
 
 @dataclass(frozen=True)

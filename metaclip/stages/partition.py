@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
-from metaclip.manifest import Reference
-from metaclip.output import OutputWriter
-from metaclip.sketch import DistinctSketch
-from metaclip.stages.base import Job
-from metaclip.store import Store
+from metaclip.store.job import Job
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
+from metaclip.store.writer import OutputWriter
+from metaclip.tables.sketch import DistinctSketch
 
 MEMBERS = "members.json"
 

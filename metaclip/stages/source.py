@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from metaclip.crawl import SourceFile
-from metaclip.output import OutputWriter
-from metaclip.stages.base import Job
-from metaclip.store import Store
+from metaclip.sources.listing import SourceFile
+from metaclip.store.job import Job
+from metaclip.store.store import Store
+from metaclip.store.writer import OutputWriter
 
 LISTING = "shards.json"
 

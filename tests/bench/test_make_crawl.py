@@ -7,10 +7,10 @@ from pathlib import Path
 from warcio.archiveiterator import ArchiveIterator
 
 from bench.make_crawl import make_crawl
-from metaclip.config import Extract, Source
-from metaclip.crawl import list_shards
-from metaclip.warc import read_warc
-from metaclip.wat import read_wat
+from metaclip.config.settings import Extract, Source
+from metaclip.sources.listing import list_shards
+from metaclip.sources.warc import read_warc
+from metaclip.sources.wat import read_wat
 
 
 def records(path: Path) -> list[tuple[str, bytes]]:

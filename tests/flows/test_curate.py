@@ -20,14 +20,15 @@ from flows import parts
 from flows.curate import curate
 from flows.match import match_all_shards
 from flows.rebalance import rebalance
-from metaclip.config import Config, parse_config
+from metaclip.config.loading import parse_config
+from metaclip.config.settings import Config
 from metaclip.errors import ConfigError, InputError, StageError
-from metaclip.gc import collect
-from metaclip.manifest import Reference
+from metaclip.matching.definition import contains
+from metaclip.pool.gc import collect
+from metaclip.pool.status import pool_status
 from metaclip.schemas import BALANCED, CURATED
-from metaclip.status import pool_status
-from metaclip.store import Store
-from metaclip.text import contains
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
 from tests.conftest import MakeConfig, config_tree, data_files, stage_files
 
 pytestmark = pytest.mark.usefixtures("prefect_server")

@@ -22,14 +22,14 @@ from PIL import Image
 
 from flows.images import download_images
 from metaclip.errors import ConfigError, StageError, StoreError
-from metaclip.image_files import Effort, ImageSettings
-from metaclip.manifest import StoredFile
-from metaclip.output import write_parquet
+from metaclip.export.images import Effort, ImageSettings
+from metaclip.pairs.uids import format_uid, parse_uids, uids
 from metaclip.schemas import CURATED
-from metaclip.survivors import parse_uids, read_survivors, survivor_files
-from metaclip.target import Target
-from metaclip.urls import format_uid, uids
-from tests.metaclip.servers import Site, serve
+from metaclip.store.delivery import Target
+from metaclip.store.manifest import StoredFile
+from metaclip.survivors.lists import read_survivors, survivor_files
+from metaclip.tables.parquet import write_parquet
+from tests.servers import Site, serve
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.timeout(200)]
 

@@ -10,14 +10,15 @@ import pytest
 from prefect import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 
+from flows.cli.show.summary import show_summary
 from flows.curate import curate
-from flows.display import show_summary
 from flows.scale_out import part_of
-from metaclip.config import Config, parse_config
+from metaclip.config.loading import parse_config
+from metaclip.config.settings import Config
 from metaclip.demo import ENTRIES
 from metaclip.errors import MetaclipError
 from tests.conftest import data_files
-from tests.metaclip.servers import Site, serve
+from tests.servers import Site, serve
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

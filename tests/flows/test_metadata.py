@@ -10,10 +10,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from flows.cli import app
+from flows.cli.main import app
 from flows.curate import curate
 from flows.metadata import build_metadata
-from metaclip.config import parse_config
+from metaclip.config.loading import parse_config
 from metaclip.errors import InputError
 from tests.conftest import MakeConfig, config_tree
 from tests.metaclip.metadata.sources import write_sources

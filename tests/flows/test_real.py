@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flows.curate import curate
-from metaclip.config import parse_config
+from metaclip.config.loading import parse_config
 from tests.conftest import data_files
 from tests.shared import shared_data
 

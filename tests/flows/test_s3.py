@@ -14,7 +14,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from flows.cli import app
+from flows.cli.main import app
 from tests.conftest import config_tree
 from tests.s3 import S3Server
 from tests.s3_proxy import counting

@@ -19,7 +19,7 @@ from prefect.states import Completed, Crashed, Failed, Pending, Running
 from flows import scale_out
 from flows.curate import curate
 from flows.match import match_shards
-from metaclip.config import Config
+from metaclip.config.settings import Config
 from metaclip.errors import ConfigError, StageError, WorkerLostError
 from tests.conftest import MakeConfig
 

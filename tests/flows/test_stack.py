@@ -13,9 +13,9 @@ import psutil
 import pytest
 import yaml
 
-from metaclip.status import pool_status
+from metaclip.pool.status import pool_status
 from tests.conftest import config_tree, data_files
-from tests.metaclip.servers import Site, serve
+from tests.servers import Site, serve
 from tests.services import ROOT, SERVICES, Service, Stack, lose_database, stack
 
 # What a test waits for has deadlines of its own; on a busy machine that compiles its kernels first, the sum is long.

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import app
+from flows.cli.main import app
 from flows.rebalance import rebalance
 from metaclip.errors import ConfigError, InputError
-from metaclip.status import pool_status
+from metaclip.pool.status import pool_status
 from tests.conftest import MakeConfig, data_files
 
 pytestmark = pytest.mark.usefixtures("prefect_server")

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from tests.metaclip.metadata.test_dump import HEAD, page
+from tests.metaclip.metadata.wikipedia.test_dump import HEAD, page
 
 NOUNS = ["fox", "den", "Red Planet", "New Zealand", "Zzyzx Road", "café au lait", "dog", "river bank"]
 

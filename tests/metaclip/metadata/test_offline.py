@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from metaclip.errors import InputError
-from metaclip.metadata.count_files import read_counts
 from metaclip.metadata.offline import write_offline_counts
-from tests.metaclip.metadata.test_ngrams import merged
+from metaclip.metadata.wikipedia.count_files import read_counts
+from tests.metaclip.metadata.wikipedia.test_ngrams import merged
 
 
 @pytest.fixture

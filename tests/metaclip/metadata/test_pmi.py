@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nltk.collocations import BigramAssocMeasures, BigramCollocationFinder
 
 from metaclip.metadata.pmi import log2, pmi
-from tests.metaclip.metadata.test_ngrams import counted
+from tests.metaclip.metadata.wikipedia.test_ngrams import counted
 from tests.shared import shared_data
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from metaclip.errors import InputError
 from metaclip.metadata.wordnet import NUMERALS, PARTS, SHIPPED, load_wordnet, wordnet_fingerprint
-from tests.metaclip.servers import serve
+from tests.servers import serve
 
 DATABASE = Path("/usr/share/wordnet")
 PAPER = 86_654

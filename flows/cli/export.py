@@ -1,0 +1,152 @@
+"""The commands that hand a set on: `metaclip export` and `metaclip images`."""
+
+import os
+from dataclasses import asdict
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from flows.cli.common import Json, Storage, emit, errors, prefect, threshold
+from flows.cli.show.summary import progress
+from metaclip.config.settings import format_t
+from metaclip.export.images import Effort, ImageSettings, claim, exported_files, require_img2dataset
+from metaclip.export.run import MOST_ROWS, Wanted, export_pool
+from metaclip.pool.record import read_record
+from metaclip.store.store import Store
+
+
+class Format(StrEnum):
+    """The forms of an export."""
+
+    IMG2DATASET = "img2dataset"
+    DATACOMP = "datacomp"
+    METACLIP = "metaclip"
+    JSONL = "jsonl"
+
+
+class Texts(StrEnum):
+    """Which texts of an image."""
+
+    ALL = "all"
+    ONE = "one"
+
+
+def export(
+    pool: Annotated[str, typer.Argument(help="Name of a finished pool.")],
+    storage: Storage,
+    to: Annotated[str, typer.Option(help="Folder to fill, or an address such as s3://bucket/prefix; new or empty.")],
+    t: Annotated[str | None, typer.Option(help="Any t, or inf for all; default: the pool's own.")] = None,
+    form: Annotated[
+        Format,
+        typer.Option(
+            "--format",
+            help="img2dataset: Parquet. datacomp: sorted uids (.npy). metaclip: JSON Lines, one image a line."
+            " jsonl: JSON Lines, one pair a line.",
+        ),
+    ] = Format.IMG2DATASET,
+    rows_per_file: Annotated[int, typer.Option(help="Most rows in a file (datacomp: always one file).")] = MOST_ROWS,
+    texts_per_image: Annotated[
+        Texts, typer.Option(help="one: of each image the text that is kept at the smallest t.")
+    ] = Texts.ALL,
+    as_json: Json = False,
+) -> None:
+    """Write a pool's set for any t in the form of another tool."""
+    with errors(as_json):
+        chosen = threshold(t)
+        record = read_record(Store(storage), pool)
+        wanted = Wanted(
+            float(record["config"]["balance"]["t"] if chosen is None else chosen),
+            form.value,
+            rows_per_file,
+            texts_per_image.value,
+        )
+        with progress(quiet=as_json) as watch:
+            done = export_pool(storage, pool, to, wanted, lambda finished, total: watch("export", finished, total))
+        emit(done, as_json, lambda done: _show(done, to))
+
+
+def _show(done: dict[str, Any], to: str) -> None:
+    table = Table("pool", "t", "format", title=None if done["written"] else "stood already; nothing was written")
+    for name in ("pairs", "images", "files", "MB"):
+        table.add_column(name, justify="right")
+    size = sum(file["bytes"] for file in done["files"])
+    figures = [f"{done['pairs']:,}", f"{done['images']:,}", f"{len(done['files']):,}", f"{size / 1e6:,.1f}"]
+    table.add_row(done["pool"], format_t(done["t"]), done["format"], *figures)
+    console = Console(soft_wrap=True)
+    console.print(table)
+    console.print(Text(f"export: {to.rstrip('/')}/export.json"))
+
+
+class Output(StrEnum):
+    """What img2dataset writes."""
+
+    WEBDATASET = "webdataset"
+    FILES = "files"
+    PARQUET = "parquet"
+
+
+class Resize(StrEnum):
+    """How images get their size."""
+
+    BORDER = "border"
+    NO = "no"
+    KEEP_RATIO = "keep_ratio"
+    KEEP_RATIO_LARGEST = "keep_ratio_largest"
+    CENTER_CROP = "center_crop"
+
+
+def images(
+    source: Annotated[str, typer.Argument(metavar="EXPORT", help="Folder or address of an img2dataset export.")],
+    to: Annotated[str, typer.Option(help="Folder or address for the images.")],
+    image_size: Annotated[int, typer.Option(min=1, help="Width and height in pixels.")] = 256,
+    resize_mode: Annotated[Resize, typer.Option(help="How images get that size.")] = Resize.BORDER,
+    output_format: Annotated[Output, typer.Option(help="Tar shards, plain files, or Parquet.")] = Output.WEBDATASET,
+    samples_per_shard: Annotated[int, typer.Option(min=1, help="Pairs in a shard.")] = 10_000,
+    processes: Annotated[int, typer.Option(min=1, help="Processes of img2dataset.")] = os.cpu_count() or 1,
+    threads: Annotated[int, typer.Option(min=1, help="Downloads at once in each process.")] = 64,
+    timeout: Annotated[int, typer.Option(min=1, help="Seconds that a server has to answer.")] = 10,
+    retries: Annotated[int, typer.Option(min=0, help="How often an image is asked for again.")] = 1,
+    user_agent_token: Annotated[str, typer.Option(help="Who asks: a part of the user agent.")] = "img2dataset",
+    min_success: Annotated[float, typer.Option(min=0, max=1, help="Share of a file's images that must come.")] = 0.01,
+    as_json: Json = False,
+) -> None:
+    """Download the images of an export with img2dataset; goes on where it stood."""
+    with errors(as_json):
+        # All before the seconds that Prefect takes to start.
+        require_img2dataset()
+        settings = ImageSettings(image_size, resize_mode.value, output_format.value, samples_per_shard)
+        Effort(processes, threads, timeout, retries, user_agent_token, min_success)
+        exported_files(source)
+        claim(to, settings)
+        with prefect(as_json):
+            from flows.images import download_images
+
+            done = download_images(
+                source,
+                to,
+                **asdict(settings),
+                processes=processes,
+                threads=threads,
+                timeout=timeout,
+                retries=retries,
+                user_agent_token=user_agent_token,
+                min_success=min_success,
+            )
+        emit(done, as_json, _show_images)
+
+
+def _show_images(done: dict[str, Any]) -> None:
+    table = Table("images", title=f"{done['files']:,} files, {done['cached']:,} of them done before")
+    table.add_column("count", justify="right")
+    for name in ("success", "failed_to_download", "failed_to_resize"):
+        table.add_row(name.replace("_", " "), f"{done[name]:,}")
+    for reason, count in list(done["reasons"].items())[:5]:
+        table.add_row(Text(f"  {reason}"), f"{count:,}")
+    console = Console(soft_wrap=True)
+    console.print(table)
+    console.print(Text(f"images: {done['to']}"))
+    console.print(Text(f"next:   metaclip rebalance POOL --storage ROOT --t N --survivors {done['to']}"))

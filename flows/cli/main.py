@@ -1,0 +1,47 @@
+"""The command `metaclip` as a whole: its options, and where each subcommand is defined."""
+
+from typing import Annotated
+
+import typer
+
+from flows.cli import export, inspect, metadata, report, run, upkeep
+from metaclip import __version__
+
+app = typer.Typer(
+    help="CLIP data curation with the MetaCLIP algorithm: from web pages to a balanced set of image-text pairs.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    epilog="Exit codes: 0 done; 1 unexpected error; 2 configuration or usage; 3 input; 4 store; 5 a stage's"
+    " result must not be used; 6 a worker process died; 130 interrupted.",
+)
+app.add_typer(metadata.app, name="metadata")
+# In the order of `metaclip --help`.
+for command in (
+    run.run,
+    run.rebalance,
+    upkeep.status,
+    inspect.plan,
+    inspect.explain,
+    inspect.entry,
+    inspect.trace,
+    report.report,
+    export.export,
+    export.images,
+    upkeep.gc,
+    upkeep.doctor,
+):
+    app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Hold the options of the command itself."""

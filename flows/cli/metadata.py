@@ -1,0 +1,44 @@
+"""`metaclip metadata build` and `show`: the list of entries."""
+
+from typing import Annotated
+
+import typer
+
+from flows.cli.common import ConfigPath, Json, Override, emit, errors, prefect
+from flows.cli.show import metadata as show
+from metaclip.config.loading import load_config
+from metaclip.metadata.jobs import metadata_plan
+from metaclip.metadata.show import describe, find_entry, require
+from metaclip.store.store import Store
+
+app = typer.Typer(help="The list of entries: build it from its sources, look at it.", no_args_is_help=True)
+
+
+@app.command("build")
+def build_list(config: ConfigPath, override: Override = None, as_json: Json = False) -> None:
+    """Build the list of entries of a pool; what an earlier run counted is not counted again."""
+    with errors(as_json):
+        checked = load_config(config, override or [])
+        metadata_plan(checked)
+        with prefect(as_json):
+            from flows.metadata import build_metadata
+
+            summary = build_metadata(checked)
+        emit(summary, as_json, show.show_build)
+
+
+@app.command("show")
+def show_list(
+    config: ConfigPath,
+    entry: Annotated[str | None, typer.Option(help="Show id, source and score of this entry alone.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Entries to show of each source.")] = 5,
+    override: Override = None,
+    as_json: Json = False,
+) -> None:
+    """Show sizes by source and samples of the list of entries, or one entry."""
+    with errors(as_json):
+        checked = load_config(config, override or [])
+        store = Store(checked.storage)
+        found = require(metadata_plan(checked).job.find(store))
+        described = describe(store, found, samples) if entry is None else find_entry(store, found, entry)
+        emit(described, as_json, show.show_list if entry is None else show.show_entry)

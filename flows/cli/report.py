@@ -1,0 +1,75 @@
+"""The command `metaclip report`: find or make the report of a set, and hand it on."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from flows.cli.common import Json, Storage, emit, errors, prefect, threshold
+from flows.cli.show.summary import short
+from metaclip.config.settings import format_t
+from metaclip.errors import ConfigError
+from metaclip.explore.pool import FinishedPool
+from metaclip.report.job import CARD, PAGE
+from metaclip.report.planned import PlannedReport
+from metaclip.report.publish import publish_report
+
+
+def report(
+    pool: Annotated[str, typer.Argument(help="Name of a finished pool.")],
+    storage: Storage,
+    t: Annotated[str | None, typer.Option(help="Which of the pool's sets; default: that of its last run.")] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(help="Copy the report and the data card to a folder, or an address such as s3://bucket/prefix."),
+    ] = None,
+    with_set: Annotated[
+        bool, typer.Option("--with-set", help="With --to: copy the set's files as well, so that the folder is whole.")
+    ] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Find the report of a set, or make it, and tell where it is."""
+    with errors(as_json):
+        if with_set and to is None:
+            raise ConfigError("--with-set: name the folder to copy to with --to")
+        chosen = threshold(t)
+        opened = FinishedPool.open(storage, pool)
+        planned = PlannedReport.of_pool(opened, None if chosen is None else float(chosen))
+        job, store = planned.report, opened.store
+        found = job.find(store)
+        made = found is None
+        if made:
+            with prefect(as_json):
+                from flows.report import make_report
+
+                make_report(pool, storage, format_t(job.t))
+        reference = found or job.find(store)
+        assert reference is not None
+        told: dict[str, Any] = {
+            "pool": pool,
+            "t": format_t(job.t),
+            "made": made,
+            "report": store.address(f"{job.folder}/{PAGE}"),
+            "card": store.address(f"{job.folder}/{CARD}"),
+            "set": store.address(job.parts.curated.folder),
+        }
+        if to is not None:
+            published = publish_report(store, reference, job.parts.curated, to, with_set=with_set)
+            told |= {"to": to, "files": len(published["files"]), "written": published["written"]}
+        if show:
+            page = f"{to.rstrip('/')}/{PAGE}" if to is not None else told["report"]
+            if "://" in page:
+                raise ConfigError(f"--open: {page} is not on this machine; copy it here with --to FOLDER")
+            typer.launch(page)
+        emit(told, as_json, _show)
+
+
+def _show(told: dict[str, Any]) -> None:
+    console = Console(soft_wrap=True)
+    for name in ("report", "card", "set"):
+        console.print(Text(f"{name}: {' ' * (6 - len(name))}{short(told[name])}"))
+    if "to" in told:
+        state = "files" if told["written"] else "files, which stood there already"
+        console.print(Text(f"to:     {told['to']} ({told['files']:,} {state})"))

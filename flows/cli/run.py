@@ -1,0 +1,91 @@
+"""`metaclip run` and `metaclip rebalance`: from a configuration, or a finished pool, to a set."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from flows.cli.common import ConfigPath, Json, Override, Storage, emit, errors, prefect, threshold
+from flows.cli.show.summary import show_summary
+from metaclip.config.loading import load_config
+from metaclip.errors import ConfigError
+from metaclip.pool.record import read_record, survivors_name
+from metaclip.prepare.jobs import check
+from metaclip.store.store import Store
+from metaclip.survivors.lists import survivor_files
+
+
+class Stage(StrEnum):
+    """The stages, for `--until`."""
+
+    METADATA = "metadata"
+    EXTRACT = "extract"
+    MATCH = "match"
+    DEDUP = "dedup"
+    COUNT = "count"
+    BALANCE = "balance"
+    CURATE = "curate"
+    REPORT = "report"
+
+
+def run(
+    config: ConfigPath,
+    override: Override = None,
+    until: Annotated[Stage, typer.Option(help="The last stage to do.")] = Stage.REPORT,
+    as_json: Json = False,
+) -> None:
+    """Curate a pool; what an earlier run left in the store is not done again."""
+    with errors(as_json):
+        checked = load_config(config, override or [])
+        check(checked)  # before the seconds that Prefect takes to start
+        with prefect(as_json):
+            from flows.curate import curate
+
+            summary = curate(checked, until.value)
+        emit(summary, as_json, show_summary)
+
+
+def rebalance(
+    pool: Annotated[str, typer.Argument(help="Name of a finished pool.")],
+    storage: Storage,
+    t: Annotated[
+        str | None, typer.Option(help="Entries with more than t matches are sampled down; inf keeps all.")
+    ] = None,
+    target_pairs: Annotated[
+        int | None, typer.Option(min=1, help="Instead of t: the size of the set; takes the smallest t that reaches it.")
+    ] = None,
+    tail_share: Annotated[
+        float | None, typer.Option(help="Instead of t: the share of matches that entries with at most t of them hold.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the draws; default: the pool's (survivors: +1).")] = None,
+    survivors: Annotated[
+        list[str] | None,
+        typer.Option(help="Only what these name: img2dataset's output, or lists of uids or addresses. Repeatable."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--as", help="Name of the survivors' pool; default: POOL-survivors.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Curate a finished pool at another t, at once, or count and balance its survivors."""
+    with errors(as_json):
+        given = [option for option in (t, target_pairs, tail_share) if option is not None]
+        if len(given) != 1:
+            raise ConfigError("give exactly one of --t, --target-pairs and --tail-share")
+        if tail_share is not None and not 0 < tail_share <= 1:
+            raise ConfigError(f"--tail-share {tail_share}: must be above 0 and at most 1")
+        chosen = threshold(t)
+        # All before the seconds that Prefect takes to start.
+        read_record(Store(storage), pool)
+        if survivors:
+            survivor_files(survivors)
+            survivors_name(Store(storage), pool, name)
+        elif name:
+            raise ConfigError("--as names the survivors' pool: give --survivors too")
+        with prefect(as_json):
+            from flows.rebalance import rebalance as flow
+
+            summary = flow(
+                pool, storage, chosen, target_pairs, tail_share, seed, survivors=survivors, survivors_name=name
+            )
+        emit(summary, as_json, show_summary)

@@ -1,0 +1,90 @@
+"""What people see of a list of entries on a terminal."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from flows.cli.show.terminal import visible
+from metaclip.metadata.entry_list import PAPER
+
+FAULTS = {
+    "malformed_lines": "malformed lines",
+    "dropped.not_utf8": "titles that are not UTF-8",
+    "skipped.markup": "articles whose markup was not understood",
+    "too_long": "words that are too long",
+}
+"""Counts of what could not be read, and how people are told."""
+
+
+def show_build(summary: dict[str, Any], console: Console | None = None) -> None:
+    """Print what each source gave, what was dropped and why, beside the paper's Table 1."""
+    console = console or Console(soft_wrap=True)
+    stages = Table("stage", title=f"metadata of {summary['pool']}: {summary['seconds']:.1f} s")
+    for name in ("tasks", "cached", "seconds", "MB read", "MB/s"):
+        stages.add_column(name, justify="right")
+    for stage in summary["stages"]:
+        figures = [stage["seconds"], stage["megabytes"], stage["megabytes_per_second"]]
+        cells = [f"{figure:,.2f}" if figure else "" for figure in figures]
+        stages.add_row(stage["stage"], str(stage["tasks"]), str(stage["cached"]), *cells)
+    console.print(stages)
+    if "table" in summary:
+        sources = Table("source", title=f"{summary['entries']:,} entries")
+        for name in ("candidates", "entries", "paper's\nTable 1", "lowest\nscore"):
+            sources.add_column(name, justify="right")
+        sources.add_column("left out")
+        for row in summary["table"]:
+            dropped = "\n".join(f"{reason.replace('_', ' ')} {count:,}" for reason, count in row["dropped"].items())
+            lowest = "" if row["lowest_score"] is None else f"{row['lowest_score']:,.2f}"
+            counts = [f"{row[name]:,}" for name in ("candidates", "entries", "paper")]
+            sources.add_row(row["source"], *counts, lowest, dropped)
+        sources.add_section()
+        sources.add_row("all", "", f"{summary['entries']:,}", f"{sum(PAPER.values()):,}")
+        console.print(sources)
+        for note in _faults(summary.get("read", {})):
+            console.print(note, style="yellow")
+        if summary["unmatchable"]:
+            console.print(
+                f"entries that can never match under the paper's spacing: {summary['unmatchable']:,} (see"
+                " unmatchable.json); match.space_entries lets them.",
+                style="yellow",
+            )
+    else:
+        console.print(f"{summary['entries']:,} entries, as given")
+    console.print(Text(f"list: {summary['folder']}"))
+
+
+def _faults(read: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """Tell what was passed over in the files of each source because it could not be read."""
+    for source, counts in read.items():
+        for reason, told in FAULTS.items():
+            if counts.get(reason):
+                yield f"{source}: left out {counts[reason]:,} {told} (see report.json)"
+
+
+def show_list(found: dict[str, Any], console: Console | None = None) -> None:
+    """Print sizes by source, and samples."""
+    console = console or Console(soft_wrap=True)
+    table = Table("source", title=f"{found['entries']:,} entries")
+    table.add_column("entries", justify="right")
+    table.add_column("samples")
+    for source in found["sources"]:
+        samples = "\n".join(_describe(row) for row in source["samples"])
+        table.add_row(source["source"], f"{source['entries']:,}", Text(samples))
+    console.print(table)
+
+
+def show_entry(row: dict[str, Any], console: Console | None = None) -> None:
+    """Print one entry."""
+    console = console or Console(soft_wrap=True)
+    console.print(Text(f"{_describe(row)}, from {row['source'] or 'the given list'}"))
+    if not row["can_match"]:
+        console.print("It can never match under the paper's spacing; see match.space_entries.", style="yellow")
+
+
+def _describe(row: dict[str, Any]) -> str:
+    score = row.get("score")
+    shown = "" if score is None else f"  ({score:,.4f}".rstrip("0").rstrip(".") + ")"
+    return f"{row['entry_id']}  {visible(row['entry'])}{shown}"

@@ -1,0 +1,168 @@
+"""What `metaclip plan`, `explain`, `entry` and `trace` show on a terminal."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from flows.cli.show.summary import short
+from flows.cli.show.terminal import plain, visible
+
+NEAR_MISSES = 20
+"""So many are shown; the JSON has all."""
+
+
+def show_plan(found: dict[str, Any]) -> None:
+    """Print the size at each t."""
+    console = Console(soft_wrap=True)
+    console.print(
+        plain(
+            f"pool {found['pool']}: {found['pairs']:,} pairs with {found['matches']:,} matches of"
+            f" {found['entries_with_matches']:,} entries, {found['largest_count']:,} at most; seed {found['seed']}"
+        )
+    )
+    table = Table("t")
+    for name in ("pairs", "of the pool", "in the tail", "expected", "head entries", "tail's share", "Σ min(count, t)"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for size in found["sizes"]:
+        marks = [*size["asked"], *(["a set"] if size["set"] else [])]
+        table.add_row(
+            size["t"],
+            f"{size['pairs']:,}",
+            _percent(size["share"]),
+            "" if size["tail_pairs"] is None else f"{size['tail_pairs']:,}",
+            "" if size["expected"] is None else f"{size['expected']:,.1f}",
+            f"{size['head_entries']:,}",
+            _percent(size["tail_share"]),
+            f"{size['capped_matches']:,.0f}",
+            plain(", ".join(marks)),
+        )
+    _print(console, table)
+    if any(size["expected"] is None for size in found["sizes"]):
+        console.print(plain("In the tail, expected: known beforehand for a ladder of t; --expected reads the pairs."))
+
+
+def show_explanation(found: dict[str, Any]) -> None:
+    """Print what a pool makes of a text."""
+    console = Console(soft_wrap=True)
+    _line(console, "text", found["text"])
+    _line(console, "spaced", found["spaced"].replace(" ", "␣"))
+    language = found["language"]
+    if language["label"] is None:
+        _warn(console, f"language: not told: {language['problem']}")
+    else:
+        _line(console, "language", f"{language['label']}, score {language['score']:.3f}")
+        if language["problem"]:
+            _warn(console, language["problem"])
+        if not language["kept"]:
+            kept = ", ".join(language["languages"]) or "all languages"
+            least = f" from a score of {language['min_lang_score']:g}" if language["min_lang_score"] else ""
+            _warn(console, f"The pool would drop this text: it keeps {kept}{least}.")
+    if found["entries"]:
+        _print(console, _entries(found["entries"], found["t"]))
+        _line(console, "kept", f"with probability 1 − ∏(1 − p) = {found['keep_probability']:.6f} at t = {found['t']}")
+    else:
+        _warn(console, "No entry matches: no t keeps it.")
+    near = found["near_misses"]
+    if near:
+        table = Table("id", "near miss", "source", title="entries that would match but for case or punctuation")
+        table.add_column("matches", justify="right")
+        table.add_column("kept out by")
+        for row in near[:NEAR_MISSES]:
+            causes = " and ".join(row["causes"]) + ("" if row["can_match"] else "; as spelled it can never match")
+            table.add_row(*_name(row), f"{row['count']:,}", causes)
+        _print(console, table)
+        if len(near) > NEAR_MISSES:
+            console.print(plain(f"and {len(near) - NEAR_MISSES:,} more; --json lists all"))
+
+
+def show_entry(found: dict[str, Any]) -> None:
+    """Print one entry."""
+    console = Console(soft_wrap=True)
+    _line(console, "entry", f"{found['entry_id']}  {found['entry']}, from {found['source'] or 'the given list'}")
+    if found["repeats"] is not None:
+        _warn(console, f"It repeats entry {found['repeats']}, which matches in its place.")
+    if not found["can_match"]:
+        _warn(console, "It can never match under the paper's spacing; see match.space_entries.")
+    if not found["count"]:
+        console.print(plain("No text of the pool contains it."))
+        return
+    _line(console, "count", f"{found['count']:,}, rank {found['rank']:,}")
+    _line(
+        console,
+        "share",
+        f"{found['share_of_matches']:.4%} of all matches, in {found['share_of_pairs']:.4%} of all pairs",
+    )
+    _line(console, "p", f"{found['keep_probability']:.6f} at t = {found['t']}")
+    share = found["curated"] / found["count"]
+    _line(console, "curated", f"{found['curated']:,} ({share:.2%}) at t = {found['t']}: {found['curated_told_by']}")
+    for sample in found["samples"]:
+        console.print()
+        _line(console, "text", sample["text"])
+        _line(console, "image", sample["url"])
+        _line(console, "page", sample["page_url"])
+        kept = "kept" if sample["kept"] else "not kept"
+        _line(console, "uid", f"{sample['uid']}, kept from t = {sample['min_t']:.6g} on: {kept} at {found['t']}")
+
+
+def show_trace(found: dict[str, Any]) -> None:
+    """Print a pair's way through the stages."""
+    console = Console(soft_wrap=True)
+    _line(console, "uid", found["uid"])
+    _line(console, "text", found["text"])
+    _line(console, "image", found["url"])
+    _line(console, "language", f"{found['lang']}, score {found['lang_score']:.3f}")
+    for copy in found["copies"]:
+        state = (
+            "" if "stayed" not in copy or copy["stayed"] else "; a repeat, left out when shards were brought together"
+        )
+        console.print(plain(f"shard {copy['shard']}: {copy['text_key']} on {copy['page_url']}{state}"))
+        for file in copy["files"]:
+            console.print(plain(f"  {'from' if len(copy['files']) == 1 else 'one of'} {short(file)}"))
+    if "entries" in found:
+        _print(console, _entries(found["entries"], found["t"]))
+        _line(
+            console,
+            "kept",
+            f"with probability {found['keep_probability']:.6f} at t = {found['t']}; drawn {found['draw']:.6f}"
+            f" (seed {found['seed']}), so kept from t = {found['min_t']!r} on",
+        )
+        for t, inside in found["sets"].items():
+            console.print(plain(f"  {'in' if inside else 'not in'} the set of t = {t}"))
+    _line(console, "ended", f"{found['ended']}: {found['why']}")
+
+
+def _entries(rows: Sequence[dict[str, Any]], t: str) -> Table:
+    table = Table("id", "entry", "source")
+    table.add_column("matches", justify="right")
+    table.add_column(f"p at t = {t}", justify="right")
+    for row in rows:
+        table.add_row(*_name(row), f"{row['count']:,}", f"{row['keep_probability']:.6f}")
+    return table
+
+
+def _name(row: dict[str, Any]) -> tuple[str, Text, Text]:
+    return str(row["entry_id"]), plain(row["entry"]), plain(row["source"] or "list")
+
+
+def _line(console: Console, label: str, value: str) -> None:
+    """Print a labelled line; the value is text from anywhere."""
+    console.print(Text(f"{label:<9}", style="bold").append(visible(value), style="not bold"))
+
+
+def _warn(console: Console, message: str) -> None:
+    console.print(plain(message), style="yellow")
+
+
+def _print(console: Console, table: Table) -> None:
+    """Print a table at its own width: a figure that is cut short is worse than a long line."""
+    wanted = Measurement.get(console, console.options.update(max_width=1000), table).maximum
+    Console(soft_wrap=True, width=max(console.width, wanted)).print(table)
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.2%}"

@@ -1,0 +1,130 @@
+"""`metaclip status`, `gc` and `doctor`: what looks after a pool, a store and a machine."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from flows.cli.common import Json, Storage, emit, errors
+from flows.cli.show.status import show_status
+from flows.cli.show.terminal import to_json
+from metaclip.config.loading import load_config
+from metaclip.config.settings import Config
+from metaclip.errors import ConfigError
+from metaclip.pool.gc import collect, parse_grace
+from metaclip.pool.status import pool_status
+from metaclip.prepare.doctor import Finding, State, examine, guarded
+
+Override = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of CONFIG, such as storage=pool.")
+]
+
+_COLOURS: dict[State, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def status(
+    pool: Annotated[str, typer.Argument(help="Name of a pool.")],
+    storage: Storage,
+    full: Annotated[bool, typer.Option("--full", help="Compare the SHA-256 of every file as well.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Tell what a pool consists of, whether all of it stands, and what its runs are doing."""
+    with errors(as_json):
+        found = pool_status(storage, pool, "full" if full else "size")
+        emit(found, as_json, show_status)
+        if found["missing"]:
+            raise typer.Exit(4)
+
+
+def gc(
+    storage: Storage,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would go, and remove nothing.")] = False,
+    grace: Annotated[
+        str, typer.Option(help="Keep what was written within this time: a number with s, m, h or d.")
+    ] = "24h",
+    as_json: Json = False,
+) -> None:
+    """Remove outputs that no pool needs, and what killed runs left."""
+    with errors(as_json):
+        done = collect(storage, dry_run=dry_run, grace=parse_grace(grace))
+        emit(done, as_json, lambda done: _show_removed(done, storage, grace, dry_run))
+
+
+def _show_removed(done: dict[str, Any], storage: str, grace: str, dry_run: bool) -> None:
+    console = Console(soft_wrap=True)
+    table = Table("stage", title=Text(f"{'would go from' if dry_run else 'removed from'} {storage}"))
+    for name in ("outputs", "files", "MB"):
+        table.add_column(name, justify="right")
+    for stage in done["removed"]:
+        row = (f"{stage['outputs']:,}", f"{stage['files']:,}", f"{stage['bytes'] / 1e6:,.2f}")
+        table.add_row(stage["stage"], *row)
+    console.print(table if done["removed"] else Text(f"nothing to remove from {storage}"))
+    leftovers, runs = done["leftovers"], done["runs"]
+    kept, young = (sum(stage["outputs"] for stage in done[name]) for name in ("kept", "young"))
+    console.print(
+        Text(
+            f"temporary files {leftovers['files']:,}, unfinished uploads {leftovers['uploads']:,}, signs of life"
+            f" {runs['files']:,}; {kept:,} outputs of pools {', '.join(done['pools']) or 'none'} stay,"
+            f" {young:,} others are younger than {grace}"
+        )
+    )
+    for run in done["active"]:
+        console.print(Text(f"a run goes on, so gc would refuse: {run}"), style="yellow")
+    for address in done["missing"]:
+        console.print(Text(f"named by a pool and not there, run the pool again: {address}"), style="yellow")
+
+
+def doctor(
+    config: Annotated[Path | None, typer.Argument(help="A configuration whose source and entries to look at.")] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="Root of the store to try; default: the configuration's own.")
+    ] = None,
+    override: Override = None,
+    as_json: Json = False,
+) -> None:
+    """Check that all is there that a run needs: libraries, model, storage, disk, Prefect."""
+    with errors(as_json):
+        if override and config is None:
+            raise ConfigError("--set changes a configuration: name its file as well")
+        found = []
+        for finding in _findings(config, storage, override or []):
+            found.append(finding)
+            if not as_json:  # each as it is found: some take seconds
+                _show_finding(finding)
+        failed = [finding for finding in found if finding.state == "fail"]
+        if as_json:
+            states = [{"check": f.check, "state": f.state, "message": f.message, "mend": f.mend} for f in found]
+            typer.echo(to_json({"ok": not failed, "checks": states}))
+        if failed:
+            raise typer.Exit(failed[0].exit_code or 1)
+
+
+def _findings(path: Path | None, storage: str | None, override: list[str]) -> Iterator[Finding]:
+    from flows.cli.prefect_check import prefect_api
+
+    config: Config | None = None
+    if path is not None:
+        loaded: list[Config] = []
+
+        def load() -> Iterator[Finding]:
+            loaded.append(load_config(path, override))
+            yield Finding("configuration", "ok", f"{path} can be read")
+
+        yield from guarded("configuration", load)
+        config = loaded[0] if loaded else None
+    if storage is None and config is not None:
+        storage = config.storage
+    yield from examine(storage, config)
+    yield from prefect_api(config)
+
+
+def _show_finding(finding: Finding) -> None:
+    line = Text(f"{finding.state:<5}", style=_COLOURS[finding.state])
+    line.append(f"{finding.check}: {finding.message}", style="default")
+    if finding.mend and finding.state != "ok":
+        line.append(f"\n     → {finding.mend}", style="default")
+    Console(soft_wrap=True).print(line)

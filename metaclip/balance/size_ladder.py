@@ -1,0 +1,110 @@
+"""What a partition tells about sizes at a ladder of t, counted while it is balanced.
+
+Kept in the manifest of the balance stage, so that `metaclip plan` reads manifests alone.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from metaclip.kernels.jit import frozen, kernel
+
+PUBLISHED = (20_000.0, 170_000.0)
+"""MetaCLIP's t for 400M and for 2.5B pairs."""
+
+
+def t_ladder(largest: int) -> list[float]:
+    """Return 1, 2, 5, 10, 20, … up to the first t at which every pair is kept, with those of MetaCLIP's below it.
+
+    Args:
+        largest: the largest count of an entry.
+    """
+    ladder: list[float] = []
+    while not ladder or ladder[-1] < largest:
+        ladder.append(float((1, 2, 5)[len(ladder) % 3] * 10 ** (len(ladder) // 3)))
+    return sorted({*ladder, *(t for t in PUBLISHED if t < ladder[-1])})
+
+
+@kernel
+def _add(counts: Any, offsets: Any, entry_ids: Any, ladder: Any, row_shares: Any, certain: Any, chance: Any) -> Any:
+    """Add each pair's keep probability below its smallest count to `chance`, and 1 to `certain` where that is reached.
+
+    The sum is taken in the order of the rows, so it is the same on every machine.
+    """
+    for row in range(offsets.size - 1):
+        begin, k = offsets[row], offsets[row + 1] - offsets[row]
+        least = math.inf
+        for i in range(k):
+            count = counts[entry_ids[begin + i]]
+            least = min(least, count)
+            row_shares[i] = 1.0 / count
+        rung = 0
+        while rung < ladder.size and ladder[rung] < least:
+            lost = 1.0
+            for i in range(k):
+                lost *= 1.0 - ladder[rung] * row_shares[i]
+            chance[rung] += 1.0 - lost
+            rung += 1
+        if rung < ladder.size:
+            certain[rung] += 1
+
+
+class SizeStatistics:
+    """Counts pairs that pass by, for each t of a ladder.
+
+    Args:
+        counts: uint64[n_entries], over the whole pool.
+        ladder: ascending t, each above 0.
+    """
+
+    def __init__(self, counts: npt.NDArray[np.uint64], ladder: Sequence[float]) -> None:
+        self._counts = frozen(counts.astype(np.float64), np.float64)
+        self._ladder = frozen(np.array(ladder, np.float64), np.float64)
+        self._pairs = np.zeros(len(ladder), np.int64)
+        self._certain = np.zeros(len(ladder), np.int64)
+        self._chance = np.zeros(len(ladder), np.float64)
+
+    def add(
+        self,
+        offsets: npt.NDArray[np.int64],
+        entry_ids: npt.NDArray[np.uint32],
+        min_t: npt.NDArray[np.float64] | None = None,
+    ) -> None:
+        """Add pairs in CSR form; their entries must be counted, as `balance.min_t` makes sure.
+
+        Args:
+            offsets: int64[n + 1].
+            entry_ids: uint32[m].
+            min_t: float64[n]; without it `pairs` stays 0.
+        """
+        bounds, ids = frozen(offsets, np.int64), frozen(entry_ids, np.uint32)
+        row_shares = np.empty(int(np.diff(bounds).max(initial=0)))
+        _add(self._counts, bounds, ids, self._ladder, row_shares, self._certain, self._chance)
+        if min_t is not None:
+            self._pairs += np.searchsorted(np.sort(min_t), self._ladder, side="right")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return lists by t: pairs kept, pairs with an entry of at most t matches, expected number of pairs."""
+        certain = np.cumsum(self._certain)
+        return {
+            "t": self._ladder.tolist(),
+            "pairs": self._pairs.tolist(),
+            "tail_pairs": certain.tolist(),
+            "expected": [round(value, 3) for value in (certain + self._chance).tolist()],
+        }
+
+
+def merged(statistics: Iterable[dict[str, Any]]) -> dict[float, dict[str, Any]]:
+    """Add up what `to_json` gave for partitions of one pool; return `pairs`, `tail_pairs` and `expected` by t."""
+    parts = list(statistics)
+    return {
+        t: {
+            "pairs": sum(part["pairs"][rung] for part in parts),
+            "tail_pairs": sum(part["tail_pairs"][rung] for part in parts),
+            "expected": round(math.fsum(part["expected"][rung] for part in parts), 3),
+        }
+        for rung, t in enumerate(parts[0]["t"] if parts else [])
+    }

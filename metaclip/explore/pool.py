@@ -1,0 +1,185 @@
+"""A finished pool, opened by its record: its configuration, and where its outputs are."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from metaclip.config.loading import parse_config
+from metaclip.config.settings import Config
+from metaclip.errors import ConfigError, StoreError
+from metaclip.io.files import side_by_side
+from metaclip.metadata.list_job import read_entries
+from metaclip.pool.record import read_record
+from metaclip.schemas import PAIRS
+from metaclip.stages.count import read_counts
+from metaclip.store.manifest import Manifest, Reference
+from metaclip.store.store import Store
+
+
+@dataclass(frozen=True)
+class FinishedPool:
+    """A pool's record; outputs are opened when they are asked for.
+
+    References are made from addresses alone, so that a pool of many shards opens at once: their
+    `rows` are 0, whatever the outputs hold.
+    """
+
+    store: Store
+    config: Config
+    stages: dict[str, Any]
+
+    @classmethod
+    def open(cls, storage: str, name: str) -> "FinishedPool":
+        """Read the record of a pool.
+
+        Raises:
+            ConfigError: if the store has no finished run of that pool; the message names those it has.
+        """
+        store = Store(storage)
+        record = read_record(store, name)
+        return cls(store, parse_config({**record["config"], "storage": storage}, f"pool {name}"), record["stages"])
+
+    def one(self, stage: str) -> Reference:
+        """Return the output of a stage that has one for the whole pool."""
+        return reference(self.stages[stage])
+
+    def all(self, stage: str) -> list[Reference]:
+        """Return the outputs of a stage, by shard or by partition."""
+        return [reference(address) for address in self.stages[stage]]
+
+    @property
+    def survivors(self) -> bool:
+        """Whether this is what survived of another pool, counted and balanced again."""
+        return "survive" in self.stages
+
+    @property
+    def partitions(self) -> list[Reference]:
+        """The pairs that were counted and balanced, sorted by uid, in the order of the balanced partitions."""
+        return self.all("survive" if self.survivors else "dedup")
+
+    @property
+    def sets(self) -> dict[str, Reference]:
+        """The sets that were cut, by t as people write it, ascending."""
+        return {t: reference(addresses[0]) for t, addresses in self.stages["curate"].items()}
+
+    @cached_property
+    def counts(self) -> npt.NDArray[np.uint64]:
+        """How many texts of the pool contain each entry, uint64[n_entries]."""
+        return read_counts(self.store, self.one("count"))
+
+    @cached_property
+    def entries(self) -> pa.Table:
+        """The entries, of `schemas.ENTRY`."""
+        return read_entries(self.store, self.one("metadata"))
+
+    def manifests(self, stage: str) -> list[Manifest]:
+        """Read the manifests of all outputs of a stage.
+
+        Raises:
+            StoreError: if one of them is missing.
+        """
+        return side_by_side(self.store.manifest, self.stages[stage])
+
+    @cached_property
+    def balanced(self) -> list[Manifest]:
+        """The manifests of the balanced partitions."""
+        return self.manifests("balance")
+
+    @property
+    def pairs(self) -> int:
+        """Pairs with a matched entry, each once."""
+        return sum(manifest.rows for manifest in self.balanced)
+
+    @property
+    def balanced_bytes(self) -> int:
+        """Size of the balanced partitions' files."""
+        return sum(file.bytes for manifest in self.balanced for file in manifest.files)
+
+    def t(self, t: float | None) -> float:
+        """Return t, or the pool's own where none is given.
+
+        Raises:
+            ConfigError: where t is not above 0.
+        """
+        if t is None:
+            return self.config.balance.threshold
+        if math.isnan(t) or t <= 0:
+            raise ConfigError(f"t must be above 0, or inf; got {t}")
+        return float(t)
+
+
+def reference(address: str) -> Reference:
+    """Return a reference by the address of a manifest, without reading it."""
+    return Reference(address, PurePosixPath(address).parent.name, 0)
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """Some columns of one row group of an output's pairs."""
+
+    file: pq.ParquetFile
+    address: str
+    number: int
+    columns: tuple[str, ...]
+
+    def read(self, columns: Sequence[str] = ()) -> pa.Table:
+        """Read its columns, or others.
+
+        Raises:
+            StoreError: if they are damaged.
+        """
+        try:
+            return self.file.read_row_group(self.number, columns=list(columns or self.columns))
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(
+                f"{self.address}: row group {self.number} cannot be read: {error}; delete the file and run the pool"
+                " again, which remakes it"
+            ) from error
+
+    def bounds(self, column: str) -> tuple[Any, Any] | None:
+        """Return the smallest and largest value of a flat column, where the file states them."""
+        stated = self.file.metadata.row_group(self.number)
+        statistics = stated.column(self.file.schema_arrow.get_field_index(column)).statistics
+        return (statistics.min, statistics.max) if statistics is not None and statistics.has_min_max else None
+
+    @property
+    def bytes(self) -> int:
+        """What its columns take up in the file."""
+        stated = self.file.metadata.row_group(self.number)
+        parts = [stated.column(number) for number in range(stated.num_columns)]
+        return sum(part.total_compressed_size for part in parts if part.path_in_schema.split(".")[0] in self.columns)
+
+
+def row_groups(store: Store, output: Reference, *columns: str) -> Iterator[RowGroup]:
+    """Go through an output's pairs by row group; nothing but the footer is read before it is asked for."""
+    file = store.open_parquet(output, PAIRS)
+    for number in range(file.num_row_groups):
+        yield RowGroup(file, store.address(f"{output.folder}/{PAIRS}"), number, columns)
+
+
+def entry_rows(pool: FinishedPool, entry_ids: Sequence[int], t: float) -> list[dict[str, Any]]:
+    """Return id, entry, source, count and keep probability min(1, t / count) of entries, as JSON values."""
+    columns = pool.entries.select(["entry_id", "entry", "source"])
+    rows: list[dict[str, Any]] = columns.take(pa.array(entry_ids, pa.int64())).to_pylist()
+    for row in rows:
+        row["count"] = int(pool.counts[row["entry_id"]])
+        row["keep_probability"] = keep_share(row["count"], t)
+    return rows
+
+
+def keep_share(count: int, t: float) -> float:
+    """Return min(1, t / count), 1 for a count of 0."""
+    return 1.0 if count <= t else t / count
+
+
+def pair_probability(shares: Sequence[float]) -> float:
+    """Return 1 - prod(1 - p), the probability that Algorithm 1 keeps a pair whose entries have these p."""
+    return 1.0 - math.prod(1.0 - share for share in shares)

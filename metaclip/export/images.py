@@ -1,0 +1,260 @@
+"""Images of an export through img2dataset, an input file at a time, each in a folder named by its content."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any, BinaryIO, Literal, get_args
+
+from metaclip.errors import ConfigError, StageError, StoreError, TransportError
+from metaclip.export.run import EXPORT
+from metaclip.store.store import Store
+
+SETTINGS = "images.settings.json"
+COLUMNS = ["uid", "text_key", "page_url", "lang", "lang_score", "min_t"]
+"""What img2dataset carries through beside `url` and `caption`."""
+
+Output = Literal["webdataset", "files", "parquet"]
+Resize = Literal["border", "no", "keep_ratio", "keep_ratio_largest", "center_crop"]
+
+
+@dataclass(frozen=True)
+class ImageSettings:
+    """What images are made into; one folder of images has one of these.
+
+    Raises:
+        ConfigError: naming the value that cannot be.
+    """
+
+    image_size: int = 256
+    resize_mode: str = "border"
+    output_format: str = "webdataset"
+    samples_per_shard: int = 10_000
+
+    def __post_init__(self) -> None:
+        _at_least("image size", self.image_size, 1)
+        _at_least("samples per shard", self.samples_per_shard, 1)
+        _one_of("resize mode", self.resize_mode, get_args(Resize))
+        _one_of("output format", self.output_format, get_args(Output))
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How images are fetched; nothing here changes what an image is made into.
+
+    Raises:
+        ConfigError: naming the value that cannot be.
+    """
+
+    processes: int = 1
+    threads: int = 64
+    timeout: int = 10
+    retries: int = 1
+    user_agent_token: str = "img2dataset"
+    """Names who asks, in the user agent; X-Robots-Tag headers for this name are honoured too."""
+    min_success: float = 0.01
+    """The share of a file's images that must come through; with less, the network is at fault."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("processes", 1), ("threads", 1), ("timeout", 1), ("retries", 0)):
+            _at_least(name, getattr(self, name), least)
+        if not 0 <= self.min_success <= 1:
+            raise ConfigError(f"min success {self.min_success:g}: must be 0 to 1")
+        if not self.user_agent_token.strip() or not self.user_agent_token.isprintable():
+            raise ConfigError("user agent token: must be printable, and not empty: servers are told who asks")
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ConfigError(f"{name} {value}: must be at least {least}")
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"{name} {value!r}: not one of {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """One input file."""
+
+    path: str
+    bytes: int
+    sha256: str
+    rows: int
+
+    @property
+    def key(self) -> str:
+        """Name of its folder of images: files that join an export shift nothing."""
+        return self.sha256[:16]
+
+
+def require_img2dataset() -> None:
+    """Make sure that img2dataset is there.
+
+    Raises:
+        ConfigError: with the way to get it.
+    """
+    if importlib.util.find_spec("img2dataset") is None:
+        raise ConfigError("img2dataset is not installed; install it with: pip install 'metaclip-pipeline[images]'")
+
+
+def exported_files(export: str) -> list[ExportedFile]:
+    """Return the files of an export that img2dataset can read.
+
+    Raises:
+        ConfigError: no finished export, or one in another form.
+    """
+    store = Store(export)
+    try:
+        described = store.read_json(EXPORT)
+    except OSError as error:
+        raise StoreError(f"{export}: cannot be read: {error}") from error
+    if described is None:
+        raise ConfigError(f"{export}: no {EXPORT} there, so no finished export; make one with `metaclip export`")
+    if described["format"] != "img2dataset":
+        raise ConfigError(f"{export}: an export in the form {described['format']}; export with --format img2dataset")
+    return [
+        ExportedFile(store.address(file["name"]), file["bytes"], file["sha256"], file["rows"])
+        for file in described["files"]
+    ]
+
+
+def claim(to: str, settings: ImageSettings) -> None:
+    """Make a folder the place of images of these settings, and of no others.
+
+    Raises:
+        ConfigError: if it holds images of other settings.
+        StoreError: if it cannot be written.
+    """
+    try:
+        store = Store(to)
+        found = store.read_json(SETTINGS)
+        if found is None:
+            store.write_json(SETTINGS, asdict(settings))
+    except OSError as error:
+        raise StoreError(f"{to}: cannot be used: {error}; check that it may be written") from error
+    if found is not None and found != asdict(settings):
+        others = [f"{name} {found.get(name)!r}" for name, value in asdict(settings).items() if found.get(name) != value]
+        raise ConfigError(
+            f"{to}: holds images made with {', '.join(others)}; name another folder, or use the same settings"
+        )
+
+
+def find_images(to: str, file: ExportedFile) -> dict[str, Any] | None:
+    """Return what was done for a file, if it is done."""
+    found = Store(to).read_json(f"{file.key}.json")
+    return None if found is None else dict(found)
+
+
+def download_file(to: str, file: ExportedFile, settings: ImageSettings, effort: Effort) -> dict[str, Any]:
+    """Fetch the images of one file and return how many came through; written to `<key>.json`, last.
+
+    A killed call goes on after the last shard that img2dataset finished: its numbers of shards are
+    positions, which are safe within a folder that has one input for ever.
+
+    Raises:
+        StoreError: the input is missing or short.
+        TransportError: img2dataset ended before it had tried every row.
+        StageError: fewer came through than `effort.min_success`; what there was is removed.
+    """
+    store = Store(to)
+    folder, name = file.path.rsplit("/", 1)
+    if not Store(folder).has(name, file.bytes):
+        raise StoreError(f"{file.path}: missing or short; run `metaclip export` again, which mends it")
+    _run(
+        {
+            "url_list": file.path,
+            "input_format": "parquet",
+            "url_col": "url",
+            "caption_col": "caption",
+            "save_additional_columns": COLUMNS,
+            "output_folder": store.address(file.key),
+            "output_format": settings.output_format,
+            "image_size": settings.image_size,
+            "resize_mode": settings.resize_mode,
+            "number_sample_per_shard": settings.samples_per_shard,
+            "processes_count": effort.processes,
+            "thread_count": effort.threads,
+            "timeout": effort.timeout,
+            "retries": effort.retries,
+            "user_agent_token": effort.user_agent_token,
+        },
+        file,
+    )
+    counts, reasons = Counter[str](), Counter[str]()
+    for shard in store.names(file.key):
+        if shard.endswith("_stats"):
+            statistics = store.read_json(f"{file.key}/{shard}.json") or {}
+            counts.update({name: statistics[name] for name in _STATISTICS})
+            reasons.update(statistics["status_dict"])
+    if counts["count"] != file.rows:
+        raise TransportError(
+            f"{file.path}: img2dataset tried {counts['count']:,} of {file.rows:,} rows; run again to go on"
+            " (with fewer processes or threads, if memory or files ran out)"
+        )
+    reasons.pop("success", None)
+    if counts["successes"] < effort.min_success * file.rows:
+        store.remove_all([found.path for found in store.files(file.key)])
+        raise StageError(
+            f"{file.path}: {counts['successes']:,} of {file.rows:,} images came through, fewer than min success ="
+            f" {effort.min_success:g}; most frequent: {dict(reasons.most_common(3))}. Is the network there? Run again,"
+            " or lower --min-success"
+        )
+    done = {
+        "input": {"name": name, "sha256": file.sha256, "rows": file.rows},
+        "settings": asdict(settings),
+        "success": counts["successes"],
+        "failed_to_download": counts["failed_to_download"],
+        "failed_to_resize": counts["failed_to_resize"],
+        "reasons": dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))[:20]),
+    }
+    store.write_json(f"{file.key}.json", done)
+    return done
+
+
+_STATISTICS = ("count", "successes", "failed_to_download", "failed_to_resize")
+
+
+def _run(arguments: dict[str, Any], file: ExportedFile) -> None:
+    """Run img2dataset in a process of its own, which ends with its children when this one does."""
+    with tempfile.TemporaryFile(prefix="metaclip-") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "metaclip.export.image_process"],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        try:
+            process.stdin.write(json.dumps(arguments).encode() + b"\n")
+            process.stdin.flush()
+            process.wait()
+        except BrokenPipeError:
+            process.wait()  # it ended before it listened; its code and its log say why
+        finally:
+            _close(process)
+        if process.returncode:
+            raise TransportError(
+                f"{file.path}: img2dataset ended with code {process.returncode}; run again to go on. It said:\n"
+                + _tail(log)
+            )
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    """End the process by ending its input, which is what it waits for."""
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):  # it is gone already
+        process.stdin.close()
+    process.wait()
+
+
+def _tail(log: BinaryIO) -> str:
+    log.seek(0, 2)
+    log.seek(max(0, log.tell() - 2000))
+    return log.read().decode(errors="replace").strip()

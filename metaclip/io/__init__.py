@@ -1,0 +1,1 @@
+"""Bytes from and to anywhere: folders, object stores, web servers."""

@@ -1,0 +1,152 @@
+"""Download over http(s): patient, honest about itself, and noticing a short transfer.
+
+Common Crawl's advice is the measure: a 503 or 429 means back off, a 403 means blocked, and an
+error page must never pass for a file.
+"""
+
+import email.message
+import email.utils
+import http.client
+import io
+import re
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from datetime import UTC, datetime
+from typing import cast
+
+from metaclip.errors import ChangedFileError, TransportError, UnreadableFileError
+from metaclip.io.client import Client, current_client
+from metaclip.io.resume import Answer, Fault, ResumingStream
+
+_FAULTS = (OSError, http.client.HTTPException)
+
+
+def open_url(url: str, offset: int = 0, client: Client | None = None) -> io.BufferedReader:
+    """Open an http(s) address for sequential reading from a byte offset.
+
+    Raises (on opening and on reading):
+        UnreadableFileError: the server says that the file is missing or not for us.
+        TransportError: time-outs, resets, 429 or 5xx that outlasted all attempts; of these,
+            ChangedFileError: the file is another one than at the start.
+    """
+    stream = HttpStream(url, offset, client)
+    stream.start()
+    return io.BufferedReader(stream, buffer_size=256 << 10)
+
+
+class HttpStream(ResumingStream):
+    """The body of one http(s) address."""
+
+    def seekable(self) -> bool:
+        """Return False: web servers are good at reading forward only."""
+        return False
+
+    def ask(self, start: int, version: str | None) -> Answer | None:
+        """Send a GET request, with a range and its condition where it goes on."""
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        if start and version is not None and not version.startswith("W/"):
+            headers["If-Range"] = version  # the whole file comes if it is another one by now
+        try:
+            response = _request(self.address, "GET", headers, self.client)
+        except urllib.error.HTTPError as error:
+            with error:
+                if error.code == 416 and start:
+                    total = re.match(r"bytes \*/(\d+)", error.headers.get("Content-Range") or "")
+                    if version is not None and (total is None or int(total[1]) != start):
+                        raise ChangedFileError(self.address, f"has no byte {start} any more") from error
+                    return None
+                raise _fault(self.address, error) from error
+        except _FAULTS as error:
+            raise Fault(f"{type(error).__name__}: {error}") from error
+        return _answer(response, start)
+
+
+def _answer(response: http.client.HTTPResponse, asked: int) -> Answer:
+    version = response.headers.get("ETag") or response.headers.get("Last-Modified")
+    length = response.headers.get("Content-Length") or ""
+    size, start = int(length) if length.isdigit() else None, 0
+    if response.status == 206:
+        span = re.match(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range") or "")
+        if span is None or int(span[1]) != asked:
+            response.close()
+            raise Fault("the server answered a Range request with another range")
+        size, start = int(span[2]) if span[2] != "*" else None, asked
+
+    def read(count: int) -> bytes:
+        try:
+            return response.read1(count)
+        except _FAULTS as error:
+            raise Fault(f"{type(error).__name__}: {error}") from error
+
+    return Answer(read, response.close, start, size, version)
+
+
+def head(url: str, client: Client | None = None) -> email.message.Message:
+    """Ask for an address's headers.
+
+    Raises:
+        UnreadableFileError, TransportError: as `open_url`.
+    """
+    client = client or current_client()
+    for failures in range(1, client.backoff.attempts + 1):
+        asked = None
+        client.slots.acquire()
+        try:
+            with _request(url, "HEAD", {}, client) as response:
+                return response.headers
+        except urllib.error.HTTPError as error:
+            with error:
+                fault = _fault(url, error)
+                what, asked = str(fault), fault.asked
+        except _FAULTS as error:
+            what = f"{type(error).__name__}: {error}"
+        finally:
+            client.slots.release()
+        if failures < client.backoff.attempts:
+            time.sleep(client.backoff.pause(failures, asked))
+    raise TransportError(f"{url}: {what} (given up after {client.backoff.attempts} attempts)")
+
+
+def _request(url: str, method: str, headers: dict[str, str], client: Client) -> http.client.HTTPResponse:
+    # Identity: a `.gz` object must arrive as it is stored, not unpacked or packed once more.
+    headers = {"User-Agent": client.user_agent, "Accept-Encoding": "identity", **headers}
+    try:
+        # Addresses in path lists may hold spaces or letters beyond ASCII.
+        quoted = urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]")
+        request = urllib.request.Request(quoted, method=method, headers=headers)
+        return cast(http.client.HTTPResponse, urllib.request.urlopen(request, timeout=client.backoff.timeout))
+    except (ValueError, http.client.InvalidURL) as error:
+        raise UnreadableFileError(url, "bad_address", f"not an address that can be fetched: {error}") from error
+
+
+def _fault(url: str, error: urllib.error.HTTPError) -> Fault:
+    """Return what may be gone later.
+
+    Raises:
+        UnreadableFileError: if the answer will not change.
+    """
+    if error.code in (404, 410):
+        raise UnreadableFileError(url, "not_found", f"the server answered {error.code}: no such file") from error
+    if error.code in (401, 403):
+        raise UnreadableFileError(
+            url, "forbidden", f"the server answered {error.code}: access refused, or this client is blocked"
+        ) from error
+    if error.code not in (408, 425, 429) and error.code < 500:
+        raise UnreadableFileError(url, f"http_{error.code}", f"the server answered {error.code}") from error
+    return Fault(f"the server answered {error.code} {error.reason}", _retry_after(error.headers))
+
+
+def _retry_after(headers: email.message.Message) -> float | None:
+    """Read a Retry-After header: seconds, or a date (RFC 9110, 10.2.3)."""
+    value = headers.get("Retry-After")
+    if not value:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        date = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

@@ -1,0 +1,188 @@
+"""One way to open what a path names: a local file, an http(s) address, or any fsspec address.
+
+Faults come in two kinds. What may work later (time-outs, resets, 429, 5xx) is a `TransportError`,
+raised after a few attempts; what will not (missing, forbidden) is an `UnreadableFileError`.
+"""
+
+import io
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import aiohttp
+import botocore.exceptions  # type: ignore[import-untyped]
+
+from metaclip.errors import ChangedFileError, InputError, TransportError, UnreadableFileError
+from metaclip.io.client import Client
+from metaclip.io.http import head, open_url
+from metaclip.io.object_store import connect, is_s3
+from metaclip.io.resume import Answer, Fault, ResumingStream
+from metaclip.io.s3_stream import NO_CREDENTIALS, S3Stream, s3_error
+
+logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+_STORE_FAULTS = (OSError, aiohttp.ClientError, botocore.exceptions.BotoCoreError)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What tells one version of a remote object from another."""
+
+    tag: str
+    bytes: int | None
+
+
+def scheme(path: str) -> str:
+    """Return the scheme of an address in lower case (`https`, `s3`), or "" for a local path."""
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", path)
+    return found[1].lower() if found else ""
+
+
+def open_stream(path: str, offset: int = 0, client: Client | None = None) -> BinaryIO:
+    """Open a file for sequential reading from a byte offset.
+
+    What is remote is streamed, by the client of this process if none is given, and goes on from the
+    byte reached where the connection drops.
+
+    Raises:
+        UnreadableFileError: missing or forbidden, for good (on opening, or later for http).
+        TransportError: out of reach for now (on opening or reading).
+        InputError: the address needs a library or credentials that are not there.
+    """
+    kind = scheme(path)
+    if kind in ("http", "https"):
+        return open_url(path, offset, client)
+    if kind in ("", "file"):
+        return _open_local(path.removeprefix("file://") if kind else path, offset)
+    return _open_store(path, offset, client)
+
+
+def _open_local(path: str, offset: int) -> BinaryIO:
+    try:
+        stream = Path(path).open("rb")  # noqa: SIM115
+        stream.seek(offset)
+    except FileNotFoundError as error:
+        raise UnreadableFileError(path, "not_found", "there is no such file") from error
+    except PermissionError as error:
+        raise UnreadableFileError(path, "forbidden", "its permissions do not allow reading it") from error
+    except IsADirectoryError as error:
+        raise UnreadableFileError(path, "not_a_file", "is a folder, not a file") from error
+    except OSError as error:
+        raise TransportError(f"{path}: cannot be opened: {error}") from error
+    return stream
+
+
+def _open_store(path: str, offset: int, client: Client | None) -> BinaryIO:
+    stream = (S3Stream if is_s3(path) else _StoreStream)(path, offset, client)
+    stream.start()
+    return io.BufferedReader(stream, buffer_size=256 << 10)
+
+
+def filesystem(path: str) -> Any:
+    """Return the fsspec file system of an address.
+
+    Raises:
+        InputError: no library for it is installed.
+    """
+    try:
+        return connect(path)[0]
+    except ImportError as error:
+        raise InputError(f"{path}: {error}; install that library to read {scheme(path)}:// addresses") from error
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; use a local path, http(s)://, s3:// or another fsspec scheme") from error
+
+
+def call_store(path: str, call: Callable[[], _T]) -> _T:
+    """Call into an object store, with its many kinds of failure turned into this project's."""
+    try:
+        return call()
+    except FileNotFoundError as error:
+        raise UnreadableFileError(path, "not_found", "the store has no such object") from error
+    except PermissionError as error:
+        raise UnreadableFileError(path, "forbidden", f"the store refuses access: {error}") from error
+    except NO_CREDENTIALS as error:
+        raise s3_error(path, error) from error
+    except _STORE_FAULTS as error:
+        raise TransportError(f"{path}: {type(error).__name__}: {error}") from error
+
+
+class _StoreStream(ResumingStream):
+    """The bytes of an object of any other store that fsspec knows."""
+
+    def ask(self, start: int, version: str | None) -> Answer | None:
+        def opened() -> tuple[Any, Identity | None]:
+            store = filesystem(self.address)
+            file = store.open(self.address, "rb", cache_type="readahead")
+            file.seek(start)
+            return file, _identity(store.info(self.address))
+
+        try:
+            file, identity = call_store(self.address, opened)
+        except TransportError as error:
+            raise Fault(str(error)) from error
+
+        def read(count: int) -> bytes:
+            try:
+                return bytes(call_store(self.address, lambda: file.read(count)))
+            except TransportError as error:
+                raise Fault(str(error)) from error
+
+        size = identity.bytes if identity is not None else None
+        return Answer(read, file.close, start, size, identity.tag if identity is not None else None)
+
+
+def read_whole(path: str, client: Client | None = None) -> bytes:
+    """Read a small file, such as a list of paths, anew if it changes meanwhile.
+
+    Raises:
+        UnreadableFileError, TransportError, InputError: as `open_stream`.
+    """
+    for _ in range(2):
+        try:
+            with open_stream(path, 0, client) as stream:
+                return stream.read()
+        except ChangedFileError as error:
+            logger.info("%s", error)
+    with open_stream(path, 0, client) as stream:
+        return stream.read()
+
+
+def identify(path: str, client: Client | None = None) -> Identity:
+    """Return what tells this version of a remote object from others: its ETag, else its date and size.
+
+    Raises:
+        InputError: the server gives neither.
+        TransportError, UnreadableFileError: as `open_stream`.
+    """
+    found = None
+    if scheme(path) in ("http", "https"):
+        headers = head(path, client)
+        length = headers.get("Content-Length") or ""
+        size = int(length) if length.isdigit() else None
+        tag, date = headers.get("ETag"), headers.get("Last-Modified")
+        if tag or (date and size is not None):
+            found = Identity(str(tag or date).strip('"'), size)
+    else:
+        found = _identity(call_store(path, lambda: filesystem(path).info(path)))
+    if found is None:
+        raise InputError(
+            f"{path}: its server states neither an ETag nor a date with a size, so a changed file could not be"
+            " told from the old one; copy the file to a local folder or an object store and name that"
+        )
+    return found
+
+
+def _identity(info: dict[str, Any]) -> Identity | None:
+    """Find the ETag, else the date and size, in what a store tells of an object."""
+    lower = {name.lower().replace("_", ""): value for name, value in info.items()}
+    tag = next((lower[name] for name in ("etag", "md5hash", "contentmd5") if lower.get(name)), None)
+    date = next((lower[name] for name in ("lastmodified", "updated", "mtime", "created") if lower.get(name)), None)
+    size = info.get("size")
+    if tag:
+        return Identity(str(tag).strip('"'), size)
+    return Identity(str(date), size) if date and size is not None else None

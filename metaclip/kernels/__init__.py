@@ -1,0 +1,1 @@
+"""How numeric code is compiled, and bytes read many at a time."""

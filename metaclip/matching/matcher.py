@@ -1,0 +1,175 @@
+"""Finding the entries that texts contain, exactly as `metaclip.matching.definition` defines it, at full speed."""
+
+import os
+import struct
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from metaclip.errors import StoreError
+from metaclip.kernels.jit import frozen
+from metaclip.kernels.utf8 import Texts, chunks, encode
+from metaclip.matching import table_kernel as match_table
+
+_MAGIC = b"metaclip matcher"
+_FORMAT = 1
+# Magic, format, entries, duplicates, unmatchable, deepest, slots, filter words, bytes of long tokens,
+# digest; then the three arrays. Padded so that each slot lies within one cache line.
+_HEADER = struct.Struct("<16s9Q40x")
+_DIGEST_AT = 16 + 8 * 8
+_SLOT_BYTES = 32
+
+
+class Matcher:
+    r"""Finds the entries that texts contain.
+
+    An entry's id is its position. Of equal entries only the first ever matches; `duplicates` is the
+    number of the others. `unmatchable` is the number of entries that no text can contain, because
+    they hold a tab or a line end, or one of `, . ; : ? ! \`` beside another character.
+
+    Texts and entries are compared as UTF-8; lone surrogates, which a `str` may hold though UTF-8
+    may not, equal only themselves, as in the definition.
+
+    Args:
+        entries: distinct strings, in the order of their ids; the empty one is allowed.
+
+    Raises:
+        TypeError: where an entry is not a `str`.
+        ValueError: where the entries have more than about 2.5 thousand million distinct beginnings.
+    """
+
+    def __init__(self, entries: Sequence[str]) -> None:
+        data, offsets = encode(entries, "entries")
+        capacity = max(64, 2 * len(entries))
+        while True:
+            slots, long_tokens = np.zeros((capacity, 4), np.uint64), np.zeros(len(data), np.uint8)
+            built = match_table.build(data, offsets, slots, long_tokens)
+            if built[0] == len(entries):
+                break
+            capacity *= 2
+        # The number of keys is known only now: build again at the size that suits them.
+        keys, long_bytes = int(built[1]), int(built[2])
+        capacity = max(64, keys * 5 // 3)
+        if capacity >= 1 << 32:
+            raise ValueError(f"the entries have {keys} distinct beginnings; split the list")
+        filter_words = 1 << max(3, (keys // 6).bit_length())
+        header = (len(entries), int(built[3]), int(built[4]), int(built[5]), capacity, filter_words, long_bytes)
+        buffer = _zeroed(_size(*header[-3:]))
+        buffer[: _HEADER.size] = np.frombuffer(_HEADER.pack(_MAGIC, _FORMAT, *header, 0), np.uint8)
+        slots, words, kept = _parts(buffer, *header[-3:])
+        long_tokens[:] = 0
+        match_table.build(data, offsets, slots, long_tokens)
+        match_table.fill_filter(slots, words)
+        kept[:] = long_tokens[:long_bytes]
+        buffer[_DIGEST_AT : _DIGEST_AT + 8] = np.frombuffer(struct.pack("<Q", _digest(buffer)), np.uint8)
+        self._take(buffer)
+
+    def match(self, texts: Texts) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+        """Return the ids of the entries that each text contains.
+
+        Args:
+            texts: strings, or an Arrow array of type string or large_string, whole or chunked,
+                which is read where it lies.
+
+        Returns:
+            offsets int64[n + 1] and entry_ids uint32[m]: text i contains
+            entry_ids[offsets[i] : offsets[i + 1]], ascending and distinct.
+
+        Raises:
+            TypeError: for other types.
+            ValueError: where a text is null.
+        """
+        all_offsets, all_ids = [np.zeros(1, np.int64)], [np.zeros(0, np.uint32)]
+        found = 0
+        for data, offsets in chunks(texts):
+            bounds, ids = match_table.match(data, offsets, self._slots, self._filter, self._long_tokens, self._deepest)
+            all_offsets.append(bounds[1:] + found)
+            all_ids.append(ids)
+            found += len(ids)
+        return np.concatenate(all_offsets), np.concatenate(all_ids)
+
+    def save(self, path: str | Path) -> None:
+        """Write the table to a local file; the same entries give the same bytes everywhere."""
+        target = Path(path)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            temporary.write_bytes(self._buffer.data)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | Path, mmap: bool = True) -> "Matcher":
+        """Open a table that `save` wrote.
+
+        Args:
+            path: a local file.
+            mmap: map the file, so that all processes of a machine share one copy in memory.
+
+        Raises:
+            StoreError: where the file is missing, short, altered or something else.
+        """
+        way_out = "; write the table again with Matcher(entries).save(path)"
+        try:
+            buffer = np.memmap(path, np.uint8, "r") if mmap else np.fromfile(path, np.uint8)
+        except (OSError, ValueError) as error:  # an empty file cannot be mapped
+            raise StoreError(f"{path}: cannot be read as a matcher's table: {error}{way_out}") from error
+        if len(buffer) < _HEADER.size or buffer[:16].tobytes() != _MAGIC:
+            raise StoreError(f"{path}: not a matcher's table{way_out}")
+        fields = _HEADER.unpack(buffer[: _HEADER.size].tobytes())
+        if fields[1] != _FORMAT:
+            raise StoreError(f"{path}: format {fields[1]} of the table, expected {_FORMAT}{way_out}")
+        expected = _size(*fields[6:9])
+        if len(buffer) != expected:
+            raise StoreError(f"{path}: {len(buffer)} bytes long, should be {expected}{way_out}")
+        if fields[9] != _digest(buffer):
+            raise StoreError(f"{path}: its content was altered (checksum differs){way_out}")
+        matcher = cls.__new__(cls)
+        matcher._take(buffer)
+        return matcher
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the table, in memory and as a file."""
+        return len(self._buffer)
+
+    def _take(self, buffer: npt.NDArray[np.uint8]) -> None:
+        if sys.byteorder != "little":
+            raise NotImplementedError("the matcher's table is for little-endian processors")
+        self._buffer = frozen(buffer, np.uint8)
+        header = _HEADER.unpack(self._buffer[: _HEADER.size].tobytes())
+        self.n_entries, self.duplicates, self.unmatchable, self._deepest = header[2:6]
+        self._slots, self._filter, self._long_tokens = _parts(self._buffer, *header[6:9])
+
+
+def _size(slots: int, filter_words: int, long_bytes: int) -> int:
+    return _HEADER.size + slots * _SLOT_BYTES + filter_words * 8 + long_bytes
+
+
+def _parts(
+    buffer: npt.NDArray[np.uint8], slots: int, filter_words: int, long_bytes: int
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
+    filter_at = _HEADER.size + slots * _SLOT_BYTES
+    long_at = filter_at + filter_words * 8
+    return (
+        buffer[_HEADER.size : filter_at].view(np.uint64).reshape(slots, 4),
+        buffer[filter_at:long_at].view(np.uint64),
+        buffer[long_at : long_at + long_bytes],
+    )
+
+
+def _zeroed(size: int) -> npt.NDArray[np.uint8]:
+    """Return zeroed memory that begins with a cache line, as a mapped file does."""
+    memory = np.zeros(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size]
+
+
+def _digest(buffer: npt.NDArray[np.uint8]) -> int:
+    digest = xxhash.xxh3_64(buffer[:_DIGEST_AT].data)
+    digest.update(buffer[_DIGEST_AT + 8 :].data)
+    return int(digest.intdigest())

@@ -1,0 +1,338 @@
+"""The matcher's kernels: one hash table over the tokens of all entries.
+
+A spaced text, its two padding spaces cut off, is split on single spaces, empty tokens kept. Then
+`" " + entry + " "` occurs in it exactly where the entry equals some `" ".join(tokens[i:j])`, so an
+entry is a path of tokens, and matching is a walk from each token of the text for as long as the
+path goes on. Tokens are ranges of the text's own bytes (UTF-8): no spaced copy is made.
+
+A key of the table is (parent, token): the token appended to the path that ends at slot parent - 1,
+parent 0 being the empty path. A slot has four 64-bit words:
+
+    0  parent (low half), entry id + 1 or 0 where the path is only the beginning of entries (high)
+    1  the token's bytes 0 to 7; for a token of more than 16 bytes, where it starts in `long_tokens`
+    2  the token's bytes 8 to 15; for a token of more than 16 bytes, a hash of it
+    3  the token's length + 1, so that 0 means empty (low half); a mask of the tokens that may
+       follow, one bit picked by five bits of their hash (high half)
+
+Collisions are resolved by linear probing. A Bloom filter of the keys, small enough to stay in the
+processor's cache, answers most of the misses; filter and mask only ever save work.
+"""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from metaclip.kernels.jit import kernel
+from metaclip.matching.definition import BLANKS, ISOLATED
+
+U64 = np.uint64
+_INLINE = U64(16)
+_LOW = U64(0xFFFFFFFF)
+_M1, _M2, _M3 = U64(0x9E3779B97F4A7C15), U64(0xC2B2AE3D27D4EB4F), U64(0x165667B19E3779F9)
+_M4, _M5, _M6 = U64(0xD6E8FEB86659FD93), U64(0xA0761D6478BD642F), U64(0xE7037ED1A0B428DB)
+
+# What a byte does to the tokens: 0 nothing, 1 ends one, 2 ends one and is one by itself.
+_KIND = np.zeros(256, np.uint8)
+_KIND[[ord(mark) for mark in " " + BLANKS]] = 1
+_KIND[[ord(mark) for mark in ISOLATED]] = 2
+
+# The bits of two little-endian words that a token of 0 to 16 bytes fills.
+_MASK_0 = np.array([(1 << 8 * min(n, 8)) - 1 for n in range(17)], U64)
+_MASK_1 = np.array([(1 << 8 * max(n - 8, 0)) - 1 for n in range(17)], U64)
+
+_WINDOW = 4096  # tokens held at a time, so that scratch memory does not grow with a text
+
+
+def _unaligned(_typing: Any, data: Any, position: Any) -> Any:
+    """Read eight bytes at any position, as uint64: numpy's own views are aligned."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        address = builder.gep(array.data, [arguments[1]])
+        word = builder.load(builder.bitcast(address, ir.IntType(64).as_pointer()))
+        word.align = 1
+        return word
+
+    return types.uint64(data, position), generate
+
+
+_load: Any = intrinsic(_unaligned)
+
+
+@kernel
+def _words(data: Any, start: Any, length: Any) -> Any:
+    """Return a token as two words: its bytes if they fit, else zero and a hash of them."""
+    if length <= _INLINE:
+        if start + _INLINE <= U64(data.size):
+            return _load(data, start) & _MASK_0[length], _load(data, start + U64(8)) & _MASK_1[length]
+        first = second = U64(0)
+        for i in range(length):
+            byte = U64(data[start + U64(i)])
+            if i < 8:
+                first |= byte << U64(8 * i)
+            else:
+                second |= byte << U64(8 * i - 64)
+        return first, second
+    digest = U64(length)
+    for i in range(length):
+        digest = (digest ^ U64(data[start + U64(i)])) * _M1
+        digest ^= digest >> U64(29)
+    return U64(0), digest
+
+
+@kernel
+def _hash_token(first: Any, second: Any, length: Any) -> Any:
+    digest = first * _M1 + second * _M2 + length * _M3
+    digest ^= digest >> U64(32)
+    digest *= _M4
+    return digest ^ (digest >> U64(29))
+
+
+@kernel
+def _hash_key(parent: Any, token_hash: Any) -> Any:
+    return (token_hash + parent * _M5) * _M6
+
+
+@kernel
+def _filter_bits(key_hash: Any) -> Any:
+    return (U64(1) << (key_hash & U64(63))) | (U64(1) << ((key_hash >> U64(6)) & U64(63)))
+
+
+@kernel
+def _find(
+    slots: Any,
+    long_tokens: Any,
+    parent: Any,
+    data: Any,
+    start: Any,
+    length: Any,
+    first: Any,
+    second: Any,
+    key_hash: Any,
+) -> Any:
+    """Return the key's slot and True, or the empty slot where it would stand and False."""
+    capacity = U64(slots.shape[0])
+    i = ((key_hash >> U64(32)) * capacity) >> U64(32)
+    while True:
+        extent = slots[i, 3]
+        if extent == U64(0):
+            return i, False
+        # One branch for all that may differ: which of them does cannot be predicted.
+        other = (slots[i, 2] ^ second) | ((slots[i, 0] ^ parent) & _LOW) | ((extent ^ (length + U64(1))) & _LOW)
+        if length <= _INLINE:
+            if (other | (slots[i, 1] ^ first)) == U64(0):
+                return i, True
+        elif other == U64(0):
+            kept = slots[i, 1]
+            same = True
+            for k in range(length):
+                if data[start + U64(k)] != long_tokens[kept + U64(k)]:
+                    same = False
+                    break
+            if same:
+                return i, True
+        i += U64(1)
+        if i == capacity:
+            i = U64(0)
+
+
+@kernel
+def _can_match(data: Any, begin: Any, end: Any) -> Any:
+    """Say whether an entry's tokens can all occur in a spaced text."""
+    for k in range(begin, end):
+        kind = _KIND[data[k]]
+        if kind == 0 or data[k] == 32:
+            continue
+        if kind == 1 or (k > begin and data[k - 1] != 32) or (k + 1 < end and data[k + 1] != 32):
+            return False
+    return True
+
+
+@kernel
+def build(data: Any, offsets: Any, slots: Any, long_tokens: Any) -> Any:
+    """Put entries into zeroed slots; stop where these are too few for probing to be short.
+
+    Args:
+        data: uint8, the entries' bytes end to end.
+        offsets: int64[n + 1], where each begins.
+        slots: uint64[capacity, 4], zeroed; filled.
+        long_tokens: uint8[data.size]; filled from the front.
+
+    Returns:
+        int64[6]: entries taken in, keys, bytes of `long_tokens`, entries that repeat an earlier one,
+        entries that can never match (neither kind is in the table), most tokens in an entry.
+    """
+    fullest = slots.shape[0] - slots.shape[0] // 4
+    keys = duplicates = unmatchable = deepest = 0
+    used = U64(0)
+    n = offsets.size - 1
+    for e in range(n):
+        if not _can_match(data, offsets[e], offsets[e + 1]):
+            unmatchable += 1
+            continue
+        k, end = U64(offsets[e]), U64(offsets[e + 1])
+        parent = last = U64(0)
+        depth = 0
+        while True:
+            start = k
+            while k < end and data[k] != 32:
+                k += U64(1)
+            length = k - start
+            first, second = _words(data, start, length)
+            token_hash = _hash_token(first, second, length)
+            if parent:
+                slots[last, 3] |= U64(1) << (U64(32) + (token_hash >> U64(59)))
+            key_hash = _hash_key(parent, token_hash)
+            last, found = _find(slots, long_tokens, parent, data, start, length, first, second, key_hash)
+            if not found:
+                if keys == fullest:
+                    return np.array([e, keys, used, duplicates, unmatchable, deepest], np.int64)
+                keys += 1
+                if length > _INLINE:
+                    first = used
+                    for i in range(length):
+                        long_tokens[used + U64(i)] = data[start + U64(i)]
+                    used += length
+                slots[last, 0], slots[last, 1], slots[last, 2] = parent, first, second
+                slots[last, 3] = length + U64(1)
+            parent = last + U64(1)
+            depth += 1
+            if k == end:
+                break
+            k += U64(1)
+        deepest = max(deepest, depth)
+        if slots[last, 0] >> U64(32):
+            duplicates += 1
+        else:
+            slots[last, 0] |= U64(e + 1) << U64(32)
+    return np.array([n, keys, used, duplicates, unmatchable, deepest], np.int64)
+
+
+@kernel
+def fill_filter(slots: Any, filter_words: Any) -> Any:
+    """Enter the keys of all slots into a zeroed filter, uint64[a power of two]."""
+    mask = U64(filter_words.size - 1)
+    for i in range(slots.shape[0]):
+        if slots[i, 3]:
+            length = (slots[i, 3] & _LOW) - U64(1)
+            first = slots[i, 1] if length <= _INLINE else U64(0)
+            key_hash = _hash_key(slots[i, 0] & _LOW, _hash_token(first, slots[i, 2], length))
+            filter_words[(key_hash >> U64(12)) & mask] |= _filter_bits(key_hash)
+
+
+@kernel
+def _passes(filter_words: Any, key_hash: Any) -> Any:
+    bits = _filter_bits(key_hash)
+    return (filter_words[(key_hash >> U64(12)) & U64(filter_words.size - 1)] & bits) == bits
+
+
+@kernel
+def _sort_distinct(ids: Any, begin: Any, end: Any) -> Any:
+    """Sort ids[begin:end], move its distinct values to the front and return where they end."""
+    if end - begin > 64:
+        ids[begin:end].sort()
+    else:
+        for i in range(begin + 1, end):
+            value = ids[i]
+            k = i
+            while k > begin and ids[k - 1] > value:
+                ids[k] = ids[k - 1]
+                k -= 1
+            ids[k] = value
+    kept = begin
+    for i in range(begin, end):
+        if i == begin or ids[i] != ids[i - 1]:
+            ids[kept] = ids[i]
+            kept += 1
+    return kept
+
+
+@kernel
+def match(data: Any, offsets: Any, slots: Any, filter_words: Any, long_tokens: Any, deepest: Any) -> Any:
+    """Match texts, given like `build`'s entries; `offsets` may begin anywhere in `data`.
+
+    Returns:
+        offsets int64[n + 1] and entry ids uint32[m], ascending and distinct within a text.
+    """
+    n = offsets.size - 1
+    window = _WINDOW + 2 * deepest
+    starts, lengths = np.empty(window, U64), np.empty(window, U64)
+    firsts, seconds = np.empty(window, U64), np.empty(window, U64)
+    hashes, candidates = np.empty(window, U64), np.empty(window, np.int64)
+    ids = np.empty(4 * n + 64, np.uint32)
+    m = 0
+    bounds = np.zeros(n + 1, np.int64)
+    for text in range(n):
+        position, end = offsets[text], offsets[text + 1]
+        start = U64(position)
+        tokens = hashed = 0
+        done = False
+        begin, limit = m, 1 << 16
+        while not done:
+            stop = min(end, position + (window - 2 - tokens) // 2)
+            for k in range(position, stop):
+                kind = _KIND[data[k]]
+                if kind:
+                    starts[tokens], lengths[tokens] = start, U64(k) - start
+                    tokens += 1
+                    start = U64(k) + U64(1)
+                    if kind == 2:
+                        starts[tokens], lengths[tokens] = U64(k), U64(1)
+                        tokens += 1
+            position = stop
+            done = position == end
+            if done:
+                starts[tokens], lengths[tokens] = start, U64(end) - start
+                tokens += 1
+            # The last tokens of a window wait until all that may follow them are in it.
+            ready = tokens if done else max(tokens - deepest, 0)
+            for j in range(hashed, tokens):
+                first, second = _words(data, starts[j], lengths[j])
+                firsts[j], seconds[j] = first, second
+                hashes[j] = _hash_token(first, second, lengths[j])
+            hashed = tokens
+            waiting = 0
+            for j in range(ready):
+                candidates[waiting] = j
+                waiting += _passes(filter_words, _hash_key(U64(0), hashes[j]))
+            for c in range(waiting):
+                j = candidates[c]
+                parent = U64(0)
+                key_hash = _hash_key(parent, hashes[j])
+                while True:
+                    slot, found = _find(
+                        slots, long_tokens, parent, data, starts[j], lengths[j], firsts[j], seconds[j], key_hash
+                    )
+                    if not found:
+                        break
+                    entry = slots[slot, 0] >> U64(32)
+                    if entry:
+                        if m == ids.size:
+                            larger = np.empty(2 * m, np.uint32)
+                            larger[:m] = ids
+                            ids = larger
+                        ids[m] = entry - U64(1)
+                        m += 1
+                    j += 1
+                    if j == tokens or not (slots[slot, 3] >> (U64(32) + (hashes[j] >> U64(59)))) & U64(1):
+                        break
+                    parent = slot + U64(1)
+                    key_hash = _hash_key(parent, hashes[j])
+                    if not _passes(filter_words, key_hash):
+                        break
+            if ready and not done:
+                for j in range(ready, tokens):
+                    starts[j - ready], lengths[j - ready] = starts[j], lengths[j]
+                    firsts[j - ready], seconds[j - ready] = firsts[j], seconds[j]
+                    hashes[j - ready] = hashes[j]
+                tokens -= ready
+                hashed = tokens
+            if m - begin > limit:
+                m = _sort_distinct(ids, begin, m)
+                limit = max(limit, 2 * (m - begin))
+        m = _sort_distinct(ids, begin, m)
+        bounds[text + 1] = m
+    return bounds, ids[:m]

@@ -1,0 +1,146 @@
+"""The metadata stage where the list is built: from WordNet, words, word pairs and titles."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from metaclip.config.metadata import Metadata
+from metaclip.errors import StageError
+from metaclip.metadata import ngrams_job as ngrams
+from metaclip.metadata import titles_job as titles
+from metaclip.metadata.entry_list import EntryList
+from metaclip.metadata.list_job import ENTRIES, write_table
+from metaclip.metadata.select import Corpus, Ranked
+from metaclip.metadata.wordnet import NUMERALS, load_wordnet
+from metaclip.schemas import BUILT_ENTRY
+from metaclip.store.job import Job
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
+from metaclip.store.writer import OutputWriter
+
+LIST = "entries.json"
+REPORT = "report.json"
+UNMATCHABLE = "unmatchable.json"
+
+
+@dataclass(frozen=True)
+class BuildJob(Job):
+    """Build one list from counted sources."""
+
+    STAGE: ClassVar[str] = "metadata"
+    VERSION: ClassVar[int] = 2
+
+    settings: Metadata
+    wordnet_fingerprint: str | None
+    words: tuple[Reference, ...]
+    pairs: tuple[Reference, ...]
+    titles: tuple[Reference, ...]
+    space_entries: bool = False
+
+    def config(self) -> Mapping[str, Any]:
+        """Return thresholds, budgets and rules; files are inputs, and their order does not matter."""
+        settings = self.settings
+        config: dict[str, Any] = {"kind": "build", "max_entries": settings.max_entries}
+        if self.wordnet_fingerprint:
+            config["wordnet"] = settings.wordnet.model_dump(mode="json", exclude={"path"})
+        if self.words:
+            config["words"] = settings.words.model_dump(mode="json", exclude={"paths"})
+        if self.pairs:
+            config["pairs"] = settings.pairs.model_dump(mode="json", exclude={"paths"})
+        if self.titles:
+            config["titles"] = {"min_views": settings.titles.min_views, "budget": settings.titles.budget}
+        if self.space_entries:
+            config["space_entries"] = True
+        return config
+
+    def inputs(self) -> list[str]:
+        """Return WordNet's fingerprint and the keys of the counts, each with what it is for."""
+        parts = {"words": self.words, "pairs": self.pairs, "titles": self.titles}
+        keys = sorted(f"{source}:{part.key}" for source, found in parts.items() for part in found)
+        return [f"wordnet:{self.wordnet_fingerprint}", *keys] if self.wordnet_fingerprint else keys
+
+    def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
+        """Write the entries, the list as MetaCLIP's, the matcher's table and the report."""
+        found = EntryList(self.settings.max_entries)
+        if self.wordnet_fingerprint:
+            self._add_wordnet(found)
+        self._add_ngrams(found, store)
+        if self.titles:
+            corpus = Corpus([titles.open_run(store, part) for part in self.titles])
+            settings = self.settings.titles
+            ranked = corpus.most_counted(settings.min_views, found.wanted(settings.budget), "below_min_views")
+            found.add("titles", ranked, settings.budget)
+        if not found.entries:
+            raise StageError("the list has no entry: lower the thresholds of metadata, or raise its budgets")
+        return self._write(found, store, output)
+
+    def _add_wordnet(self, found: EntryList) -> None:
+        settings = self.settings.wordnet
+        names = load_wordnet(settings.path).entries(lemmas=settings.use == "lemmas", cut_at_dot=settings.cut_at_dot)
+        entries = sorted({*names, *NUMERALS})
+        ranked = Ranked(entries, [0.0] * len(entries), len(entries), {})
+        found.add("wordnet", ranked, settings.budget, scored=False)
+
+    def _add_ngrams(self, found: EntryList, store: Store) -> None:
+        words, pairs = self.settings.words, self.settings.pairs
+        corpus = self._corpus("words", self.words, store)
+        if self.words:
+            found.add("words", corpus.most_counted(words.min_count, found.wanted(words.budget)), words.budget)
+        if self.pairs:
+            if {part.key for part in self.pairs} != {part.key for part in self.words}:
+                corpus = self._corpus("pairs", self.pairs, store)
+            ranked = corpus.most_associated(
+                pairs.min_pmi, pairs.min_count, found.wanted(pairs.budget), pairs.total_words
+            )
+            found.add("pairs", ranked, pairs.budget)
+
+    def _corpus(self, source: str, parts: Sequence[Reference], store: Store) -> Corpus:
+        corpus = Corpus([ngrams.open_run(store, part) for part in parts])
+        if parts and not corpus.total:
+            raise StageError(f"metadata.{source}.paths: no word is counted in these files; are they the right ones?")
+        return corpus
+
+    def _write(self, found: EntryList, store: Store, output: OutputWriter) -> Mapping[str, Any]:
+        columns = [
+            pa.array(np.arange(len(found.entries), dtype=np.uint32)),
+            pa.array(found.entries, pa.string()),
+            pa.array(found.sources, pa.string()),
+            pa.array(found.scores, pa.float64()),
+        ]
+        output.parquet(ENTRIES, BUILT_ENTRY, iter([pa.table(columns, schema=BUILT_ENTRY)]))
+        with output.file(LIST) as sink:
+            sink.write(msgspec.json.format(msgspec.json.encode(found.entries), indent=1))
+        duplicates = write_table(found.entries, self.space_entries, output)
+        unmatchable = found.unmatchable()
+        with output.file(UNMATCHABLE) as sink:
+            listed = [[entry_id, found.entries[entry_id]] for entry_id in unmatchable]
+            sink.write(msgspec.json.format(msgspec.json.encode(listed), indent=1))
+        report = found.report(unmatchable)
+        report["space_entries"] = self.space_entries
+        report["read"] = {
+            "words": _sum_counts(store, self.words),
+            "pairs": _sum_counts(store, self.pairs),
+            "titles": _sum_counts(store, self.titles),
+        }
+        with output.file(REPORT) as sink:
+            sink.write(msgspec.json.format(msgspec.json.encode(report), indent=1))
+        return {
+            "entries": len(found.entries),
+            "duplicates": duplicates,
+            "unmatchable": len(unmatchable),
+            "sources": {row["source"]: row["entries"] for row in found.table},
+            "table": found.table,
+            "read": report["read"],
+        }
+
+
+def _sum_counts(store: Store, references: Sequence[Reference]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for reference in references:
+        total.update(store.manifest(reference.manifest).statistics["counts"])
+    return dict(sorted(total.items()))

@@ -1,0 +1,226 @@
+"""Reading a list of metadata entries. An entry's id is its position in the list, always."""
+
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from metaclip.errors import ConfigError, InputError, TransportError, UnreadableFileError
+from metaclip.io.streams import identify, open_stream, scheme
+
+MAX_ENTRIES = 2**32
+"""Ids are stored as uint32."""
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_PARQUET_MAGIC = b"PAR1"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedEntries:
+    """A list of entries as it stands in its file."""
+
+    entries: list[str]
+    """The entry with id i at position i, as spelled in the file; duplicates keep their ids."""
+    sources: list[str]
+    """Where each entry came from (a Parquet list's column `source`), else empty strings."""
+    blank_lines: int
+    """Lines of a text list that were skipped, being empty or only white space."""
+    duplicates: int
+    """Entries that stand earlier in the list too; each matches and counts on its own."""
+
+
+def load_entries(address: str) -> LoadedEntries:
+    """Read a list of entries from any fsspec address.
+
+    The form is told by the name (`.json`, `.txt`, `.parquet`, each with or without `.gz`), else by
+    the content: a JSON list of strings as MetaCLIP publishes it; UTF-8 text, one entry a line; or
+    Parquet with a column `entry`, and `source` and `entry_id` if they are there.
+
+    Raises:
+        ConfigError: where there is no such file.
+        InputError: where the file is no such list, naming the entry at fault and the way out.
+        TransportError: where a remote file cannot be fetched now.
+    """
+    data = _unzip(address, _read(address))
+    form = _form(address, data)
+    sources: list[str] | None = None
+    blank_lines = 0
+    if form == "parquet":
+        entries, sources = _from_parquet(address, data)
+    elif form == "json":
+        entries = _from_json(address, data)
+    else:
+        entries, blank_lines = _from_text(address, data)
+    if not entries:
+        raise InputError(f"{address}: the list holds no entry; metadata.entries must name a list with at least one")
+    if len(entries) > MAX_ENTRIES:
+        raise InputError(f"{address}: {len(entries)} entries, but ids are 32 bits: at most {MAX_ENTRIES}")
+    duplicates = len(entries) - len(set(entries))
+    return LoadedEntries(entries, sources or [""] * len(entries), blank_lines, duplicates)
+
+
+def validate_entries_address(address: str) -> None:
+    """Check that there is a file at the address, without reading it.
+
+    Raises:
+        ConfigError: where there is none, or only a folder, or the address cannot be understood.
+        TransportError: where its server cannot be reached now.
+    """
+    with _naming_the_field():
+        if scheme(address) in ("", "file"):
+            _open(address).close()
+        else:
+            identify(address)
+
+
+def fingerprint(address: str) -> str:
+    """Return what a list's content is known by in keys.
+
+    `<size>-<sha256>` for local files, `<size>-<ETag>` for remote ones (with a date where the server
+    gives no ETag).
+
+    Raises:
+        ConfigError: where there is no such file.
+        TransportError: where a remote file cannot be looked up now.
+    """
+    with _naming_the_field():
+        if scheme(address) not in ("", "file"):
+            identity = identify(address)
+            return f"{identity.bytes}-{identity.tag}"
+    data = _read(address)
+    return f"{len(data)}-{hashlib.sha256(data).hexdigest()}"
+
+
+def _read(address: str) -> bytes:
+    with _naming_the_field(), _open(address) as stream:
+        return stream.read()
+
+
+def _open(address: str) -> BinaryIO:
+    return open_stream(address if scheme(address) else str(Path(address).expanduser()))
+
+
+@contextmanager
+def _naming_the_field() -> Iterator[None]:
+    """Turn what makes an address unusable into a fault of the configuration."""
+    try:
+        yield
+    except TransportError:
+        raise
+    except UnreadableFileError as error:
+        way_out = _WAYS_OUT.get(error.reason, "")
+        raise ConfigError(f"metadata.entries: {error}{way_out}") from error
+    except InputError as error:
+        raise ConfigError(f"metadata.entries: {error}") from error
+
+
+_WAYS_OUT = {
+    "not_found": "; relative paths start at the folder that the command runs in",
+    "not_a_file": "; name the file of entries in it",
+    "forbidden": "; check its rights, or your credentials",
+}
+
+
+def _unzip(address: str, data: bytes) -> bytes:
+    if not data.startswith(_GZIP_MAGIC):
+        return data
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{address}: damaged gzip file ({error}); fetch or compress it again") from error
+
+
+def _form(address: str, data: bytes) -> str:
+    name = PurePosixPath(address.partition("?")[0]).name.lower().removesuffix(".gz")
+    for suffix, form in ((".json", "json"), (".txt", "text"), (".parquet", "parquet")):
+        if name.endswith(suffix):
+            return form
+    if data.startswith(_PARQUET_MAGIC):
+        return "parquet"
+    return "json" if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[") else "text"
+
+
+def _from_json(address: str, data: bytes) -> list[str]:
+    _decode(address, data)  # so that a wrong byte is reported with its place
+    try:
+        value = msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"))
+    except msgspec.DecodeError as error:
+        raise InputError(
+            f"{address}: not valid JSON ({error}); expected one list of strings."
+            " A list with one entry a line must be named .txt"
+        ) from error
+    if not isinstance(value, list):
+        raise InputError(f"{address}: the JSON holds {_kind(value)}; expected one list of strings")
+    return _checked(address, value)
+
+
+def _from_text(address: str, data: bytes) -> tuple[list[str], int]:
+    lines = _decode(address, data).removeprefix("\ufeff").split("\n")
+    if lines[-1] == "":
+        lines.pop()  # what follows the last line end is no line
+    entries = [line.removesuffix("\r") for line in lines]
+    kept = [entry for entry in entries if entry.strip()]
+    return kept, len(entries) - len(kept)
+
+
+def _from_parquet(address: str, data: bytes) -> tuple[list[str], list[str] | None]:
+    try:
+        table = pq.read_table(io.BytesIO(data))
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{address}: not a readable Parquet file: {error}") from error
+    if "entry" not in table.column_names:
+        raise InputError(f"{address}: has no column `entry`; its columns are {', '.join(table.column_names) or 'none'}")
+    entries = _checked(address, table["entry"].to_pylist())
+    if "entry_id" in table.column_names:
+        for index, entry_id in enumerate(table["entry_id"].to_pylist()):
+            if entry_id != index:
+                raise InputError(
+                    f"{address}: row {index} has entry_id {entry_id}, but ids are positions:"
+                    " sort the rows by entry_id and leave no gap"
+                )
+    if "source" not in table.column_names:
+        return entries, None
+    return entries, [str(source or "") for source in table["source"].to_pylist()]
+
+
+def _decode(address: str, data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{address}: byte {error.start} (line {line}) is not UTF-8; convert the list to UTF-8"
+        ) from error
+
+
+def _checked(address: str, values: Sequence[object]) -> list[str]:
+    entries: list[str] = []
+    for index, entry in enumerate(values):
+        if not isinstance(entry, str):
+            raise InputError(
+                f"{address}: entry {index} is {_kind(entry)}, not a string;"
+                " correct the list (taking it out would shift the ids of all entries after it)"
+            )
+        if not entry:
+            raise InputError(
+                f"{address}: entry {index} is the empty string, which cannot be matched;"
+                " correct the list (taking it out would shift the ids of all entries after it)"
+            )
+        entries.append(entry)
+    return entries
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "null"
+    kinds = {dict: "an object", list: "a list", str: "a string", bool: "a truth value"}
+    return kinds.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)

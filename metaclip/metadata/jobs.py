@@ -1,0 +1,91 @@
+"""From a configuration to the jobs that lead to its list of entries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from metaclip.config.settings import Config
+from metaclip.io.inputs import list_inputs
+from metaclip.metadata.build_job import BuildJob
+from metaclip.metadata.given_list import fingerprint
+from metaclip.metadata.list_job import MetadataJob
+from metaclip.metadata.ngrams_job import NgramsJob
+from metaclip.metadata.titles_job import TitlesJob
+from metaclip.metadata.wikipedia.dump import can_be_split, is_dump
+from metaclip.metadata.wikipedia.page_views import pageview_addresses
+from metaclip.metadata.wordnet import wordnet_fingerprint
+from metaclip.store.job import Job
+from metaclip.store.manifest import Reference
+
+J = TypeVar("J", bound=Job)
+
+
+@dataclass(frozen=True)
+class MetadataPlan:
+    """The jobs of the metadata: counts of source files, and the list that is built of them or given."""
+
+    ngrams: tuple[NgramsJob, ...]
+    titles: tuple[TitlesJob, ...]
+    job: MetadataJob | BuildJob
+
+
+def metadata_plan(config: Config) -> MetadataPlan:
+    """Return the jobs that lead to the configured list of entries.
+
+    Raises:
+        ConfigError: a file of the sources, or the given list, is missing.
+        InputError: WordNet's database is missing or is none.
+        TransportError: a server that is out of reach for now.
+    """
+    settings, spaced = config.metadata, config.match.space_entries
+    if settings.entries is not None:
+        address = settings.entries
+        if "://" not in address:
+            address = str(Path(address).absolute())
+        return MetadataPlan((), (), MetadataJob(address, fingerprint(address), spaced))
+    words = ngrams_jobs(settings.words.paths, "metadata.words.paths", config)
+    pairs = ngrams_jobs(settings.pairs.paths, "metadata.pairs.paths", config)
+    views = titles_jobs(config)
+    wordnet = wordnet_fingerprint(settings.wordnet.path) if settings.wordnet.use != "none" else None
+    build = BuildJob(settings, wordnet, _outputs(words), _outputs(pairs), _outputs(views), spaced)
+    return MetadataPlan(tuple(_distinct([*words, *pairs])), tuple(views), build)
+
+
+def ngrams_jobs(paths: list[str], field: str, config: Config) -> list[NgramsJob]:
+    """Return the jobs that count words and pairs: one for each file, and for each part of a large dump."""
+    memory = config.execution.ngram_memory_mb << 20
+    jobs = []
+    for file in list_inputs(paths, field):
+        if not is_dump(file.path):
+            jobs.append(NgramsJob(file.path, file.fingerprint, "counts", bytes_read=file.bytes, memory_bytes=memory))
+            continue
+        step = config.metadata.bytes_per_task
+        size = file.bytes if can_be_split(file.path) else None
+        for start in range(0, size or 1, step):
+            end = start + step if size is not None and start + step < size else None
+            read = (end or size or 0) - start if size is not None else file.bytes
+            jobs.append(NgramsJob(file.path, file.fingerprint, "dump", start, end, read, memory))
+    return _distinct(jobs)
+
+
+def titles_jobs(config: Config) -> list[TitlesJob]:
+    """Return the jobs that sum the views of titles, one for each hourly file."""
+    titles = config.metadata.titles
+    paths = [*titles.paths, *pageview_addresses(titles.dates, titles.address)]
+    return _distinct(
+        [
+            TitlesJob(file.path, file.fingerprint, tuple(titles.domains), titles.min_hourly_views, file.bytes)
+            for file in list_inputs(paths, "metadata.titles")
+        ]
+    )
+
+
+def _distinct(jobs: list[J]) -> list[J]:
+    """Return each job once: a file under two names is counted once."""
+    return list({job.key: job for job in jobs}.values())
+
+
+def _outputs(jobs: Sequence[Job]) -> tuple[Reference, ...]:
+    """Return where the outputs of jobs will be; their rows are not known yet."""
+    return tuple(Reference(job.manifest, job.key, 0) for job in jobs)

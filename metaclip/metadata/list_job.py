@@ -1,0 +1,91 @@
+"""The metadata stage: a list of entries, with ids, and the matcher's table beside it."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+
+from metaclip.matching.matcher import Matcher
+from metaclip.matching.spacing import space_entry
+from metaclip.metadata.given_list import load_entries
+from metaclip.schemas import ENTRY
+from metaclip.store.job import Job
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
+from metaclip.store.writer import OutputWriter
+
+ENTRIES = "entries.parquet"
+TABLE = "matcher.bin"
+
+
+@dataclass(frozen=True)
+class MetadataJob(Job):
+    """Take over a given list of entries."""
+
+    STAGE: ClassVar[str] = "metadata"
+    VERSION: ClassVar[int] = 2
+
+    address: str
+    fingerprint: str
+    space_entries: bool = False
+
+    def config(self) -> Mapping[str, Any]:
+        """Return how entries are matched, where that is not the paper's way."""
+        return {"kind": "list", "space_entries": True} if self.space_entries else {"kind": "list"}
+
+    def inputs(self) -> list[str]:
+        """Return the list's fingerprint."""
+        return [self.fingerprint]
+
+    def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
+        """Write the entries, an id being a position, and the table that all processes map."""
+        loaded = load_entries(self.address)
+        entries = pa.array(loaded.entries, pa.string())
+        table = pa.table(
+            [
+                pa.array(np.arange(len(entries), dtype=np.uint32)),
+                entries,
+                pa.array(loaded.sources, pa.string()),
+            ],
+            schema=ENTRY,
+        )
+        output.parquet(ENTRIES, ENTRY, iter([table]))
+        duplicates = write_table(loaded.entries, self.space_entries, output)
+        return {
+            "entries": len(entries),
+            "duplicates": duplicates,
+            "blank_lines": loaded.blank_lines,
+            "sources": dict(sorted(Counter(loaded.sources).items())),
+        }
+
+
+def write_table(entries: list[str], space_entries: bool, output: OutputWriter) -> int:
+    """Write the matcher's table beside the entries; return how many entries repeat an earlier one."""
+    matcher = Matcher([space_entry(entry) for entry in entries] if space_entries else entries)
+    with TemporaryDirectory(prefix="metaclip-") as folder:
+        path = Path(folder) / TABLE
+        matcher.save(path)
+        with output.file(TABLE) as sink:
+            sink.write(path.read_bytes())
+    return int(matcher.duplicates)
+
+
+@lru_cache(maxsize=1)
+def _map_table(path: Path) -> Matcher:
+    return Matcher.load(path)
+
+
+def open_matcher(store: Store, metadata: Reference) -> Matcher:
+    """Return the matcher of a metadata output, mapped into memory once for a process."""
+    return _map_table(store.local_file(metadata, TABLE))
+
+
+def read_entries(store: Store, metadata: Reference) -> pa.Table:
+    """Return the entries as a table of `schemas.ENTRY`, with scores where the list was built."""
+    return store.open_parquet(metadata, ENTRIES).read()

@@ -1,0 +1,1 @@
+"""Words, word pairs and titles of Wikipedia, with their counts."""

@@ -1,0 +1,132 @@
+"""Articles of a Wikipedia dump, from a range of the file's bytes.
+
+Format: `pages-articles.xml`, https://www.mediawiki.org/wiki/Help:Export; packed with bzip2 in one or
+many streams, with gzip, or plain. A `<` of an article's text is always escaped, so tags are found as
+bytes; a page belongs to the range in which it begins.
+"""
+
+import html
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from metaclip.errors import InputError
+from metaclip.io.streams import scheme
+from metaclip.metadata.wikipedia.bzip2 import Block, read_blocks
+from metaclip.metadata.wikipedia.chunks import read_chunks
+
+PAGE_BYTES = 256 << 20
+"""A page longer than this is no page: its end is missing."""
+
+_PAGE, _PAGE_END, _DUMP_END = b"<page>", b"</page>", b"</mediawiki>"
+_NAMESPACE = re.compile(rb"<ns>\s*(-?\d+)\s*</ns>")
+_MODEL = re.compile(rb"<model>\s*([^<]*?)\s*</model>")
+
+
+def is_dump(path: str) -> bool:
+    """Tell a dump from other files by its name."""
+    name = PurePosixPath(path.partition("?")[0] if scheme(path) in ("http", "https") else path).name.lower()
+    return bool(re.search(r"\.xml(-p\d+p\d+)?(-\w+)?(\.bz2|\.gz)?$|\.xml\b.*\.bz2$|pages-articles.*\.bz2$", name))
+
+
+def can_be_split(path: str) -> bool:
+    """Say whether ranges of the file can be read one by one."""
+    return path.partition("?")[0].lower().endswith(".bz2")
+
+
+def read_articles(path: str, counts: Counter[str], start: int = 0, end: int | None = None) -> Iterator[str]:
+    """Give the wiki text of the articles that begin in the bytes from `start` to `end` of the file.
+
+    Articles are pages of namespace 0 that are no redirects. `counts` gets `bytes_unpacked`, `pages`,
+    `articles`, and `skipped.<reason>`: `namespace`, `redirect`, `model`, `no_text`.
+
+    Raises:
+        InputError: the file is no dump, is damaged, or ends before its end.
+        TransportError: it is out of reach for now.
+    """
+    for page in _pages(path, counts, start, end):
+        counts["pages"] += 1
+        begin = page.rfind(b"<text")  # of the last revision, should there be several
+        head = page[: begin if begin >= 0 else len(page)]
+        namespace, model = _NAMESPACE.search(head), _MODEL.findall(head)
+        if namespace is not None and int(namespace[1]):
+            counts["skipped.namespace"] += 1
+        elif b"<redirect" in head:
+            counts["skipped.redirect"] += 1
+        elif model and model[-1] != b"wikitext":
+            counts["skipped.model"] += 1
+        else:
+            text = (
+                _unescape(path, page[page.find(b">", begin) + 1 : max(page.rfind(b"</text>"), 0)]) if begin >= 0 else ""
+            )
+            if text:
+                counts["articles"] += 1
+                yield text
+            else:
+                counts["skipped.no_text"] += 1
+
+
+def _unescape(path: str, content: bytes) -> str:
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: an article is not UTF-8 ({error}); dumps always are: fetch it again") from error
+    if "&#" in text:
+        return html.unescape(text)
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")
+
+
+def _blocks(path: str, start: int, end: int | None) -> Iterator[Block]:
+    if can_be_split(path):
+        yield from read_blocks(path, start, end)
+    else:
+        for chunk in read_chunks(path):
+            yield Block(chunk, within=True)
+
+
+def _pages(path: str, counts: Counter[str], start: int, end: int | None) -> Iterator[bytes]:
+    held = b""
+    searched = 0  # bytes of `held` that hold no end of the page that it begins with
+    mine = 0  # bytes of `held` that were unpacked within the range
+    begun = False  # whether `held` begins with a page
+    first = True
+    last = b""
+    complete = True  # whether the file was read to its end
+    for block in _blocks(path, start, end):
+        if first and not start and b"<mediawiki" not in block.data[:4096]:
+            raise InputError(f"{path}: is no Wikipedia dump (no <mediawiki> at its beginning); see what was downloaded")
+        first = False
+        if block.within:
+            counts["bytes_unpacked"] += len(block.data)
+            mine = len(held) + len(block.data)
+        held += block.data
+        last = (last + block.data)[-64:]
+        while True:
+            if not begun:
+                at = held.find(_PAGE)
+                begun = at >= 0
+                gone = at if begun else max(0, len(held) - len(_PAGE) + 1)
+                held, mine, searched = held[gone:], mine - gone, 0
+            if not begun:
+                break
+            if mine <= 0:
+                break  # this page begins in another range
+            at = held.find(_PAGE_END, searched)
+            if at < 0:
+                searched = max(0, len(held) - len(_PAGE_END))
+                if searched > PAGE_BYTES:
+                    raise InputError(f"{path}: a page of more than {PAGE_BYTES >> 20} MB: is its end missing?")
+                break
+            yield held[: at + len(_PAGE_END)]
+            gone = at + len(_PAGE_END)
+            held, mine, searched, begun = held[gone:], mine - gone, 0, False
+        if mine <= 0 and not block.within:
+            complete = False
+            break
+    if first and not start:
+        raise InputError(f"{path}: is an empty dump; see what was downloaded")
+    if complete and not first and not last.rstrip().endswith(_DUMP_END):
+        raise InputError(f"{path}: ends before its end (no </mediawiki>): cut short; fetch it again")
+    if complete and begun and mine > 0:
+        raise InputError(f"{path}: ends within a page; fetch it again")

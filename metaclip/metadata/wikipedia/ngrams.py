@@ -1,0 +1,129 @@
+"""Counting words and word pairs of any amount of text in bounded memory.
+
+Two hash tables hold what is counted; when one is full, both are written down as sorted runs and
+begun anew, and the runs are merged at the end (`metaclip.metadata.wikipedia.sorted_counts`). So memory is what the
+tables take, and the result depends neither on their size nor on the order of the texts.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from metaclip.kernels.jit import frozen
+from metaclip.metadata.wikipedia.sorted_counts import PairCounts, Run, RunSet, WordCounts
+from metaclip.metadata.wikipedia.words import (
+    EMPTY,
+    LETTERS,
+    MAX_WORD_CHARACTERS,
+    PAIRS,
+    TOKENS,
+    TOO_LONG,
+    WORDS,
+    classes,
+    count_tokens,
+)
+from metaclip.tables.parquet import ROW_GROUP_ROWS
+
+MIN_MEMORY_BYTES = 1 << 20
+MAX_MEMORY_BYTES = 16 << 30
+
+_LONGEST = 4 * MAX_WORD_CHARACTERS  # bytes of a word as UTF-8
+
+
+class NgramCounter:
+    """Counts the words and pairs of texts.
+
+    Args:
+        memory_bytes: what the tables and their sorting may take; smaller is slower.
+    """
+
+    def __init__(self, memory_bytes: int = 512 << 20) -> None:
+        budget = min(max(memory_bytes, MIN_MEMORY_BYTES), MAX_MEMORY_BYTES)
+        # Two thirds of the slots are used; a slot takes 12 bytes, and a pair some 44 more while it is sorted.
+        pair_slots = budget // 64
+        self._max_pairs = pair_slots * 2 // 3
+        self._max_words = budget // 200
+        self._keys = np.full(pair_slots, EMPTY)
+        self._pair_counts = np.zeros(pair_slots, np.uint32)
+        self._slots = np.full(self._max_words * 2, -1, np.int32)
+        self._hashes = np.zeros(self._max_words, np.uint32)
+        self._starts = np.zeros(self._max_words + 1, np.int32)
+        self._letters = np.zeros(self._max_words * 12 + _LONGEST, np.uint8)
+        self._word_counts = np.zeros(self._max_words, np.int64)
+        self._sizes = np.zeros(5, np.int64)
+        self._tables = (
+            self._keys,
+            self._pair_counts,
+            self._slots,
+            self._hashes,
+            self._starts,
+            self._letters,
+            self._word_counts,
+        )
+        self._runs = RunSet()
+
+    @property
+    def tokens(self) -> int:
+        """Words counted, repeats included."""
+        return int(self._sizes[TOKENS])
+
+    @property
+    def too_long(self) -> int:
+        """Tokens that were left out because of their length."""
+        return int(self._sizes[TOO_LONG])
+
+    @property
+    def spills(self) -> int:
+        """Runs written so far."""
+        return self._runs.written
+
+    def add(self, text: str) -> None:
+        """Count the words and pairs of a text."""
+        codes = frozen(np.frombuffer(text.encode("utf-32-le", "replace"), np.uint32), np.uint32)
+        at = previous = previous_end = 0
+        while True:
+            at, previous, previous_end = count_tokens(
+                codes, classes(), at, previous, previous_end, *self._tables, self._sizes, self._max_pairs
+            )
+            if at == len(codes):
+                return
+            self._spill()
+
+    def runs(self) -> list[Run]:
+        """Write down what the tables hold, and return all runs; the counter is used up."""
+        if self._sizes[WORDS]:
+            self._spill()
+        return self._runs.runs
+
+    def _spill(self) -> None:
+        words = int(self._sizes[WORDS])
+        letters = pa.py_buffer(self._letters[: self._starts[words]])
+        texts = pa.StringArray.from_buffers(words, pa.py_buffer(self._starts[: words + 1]), letters)
+        order = pc.sort_indices(texts).to_numpy()
+        used = np.flatnonzero(self._keys != EMPTY)
+        rank = np.empty(words, np.uint64)
+        rank[order] = np.arange(words, dtype=np.uint64)
+        keys = self._keys[used]
+        keys = rank[keys >> np.uint64(32)] << np.uint64(32) | rank[keys & np.uint64(0xFFFFFFFF)]
+        sorting = np.argsort(keys)
+        keys, counts = keys[sorting], self._pair_counts[used][sorting]
+        self._runs.write(_cut(texts, order, self._word_counts), _cut_pairs(keys, counts))
+        self._keys[:] = EMPTY
+        self._pair_counts[:] = 0
+        self._slots[:] = -1
+        self._word_counts[:] = 0
+        self._sizes[[WORDS, LETTERS, PAIRS]] = 0
+
+
+def _cut(texts: pa.StringArray, order: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64]) -> Iterator[WordCounts]:
+    for start in range(0, len(order), ROW_GROUP_ROWS):
+        rows = order[start : start + ROW_GROUP_ROWS]
+        yield WordCounts(texts.take(pa.array(rows)), counts[rows])
+
+
+def _cut_pairs(keys: npt.NDArray[np.uint64], counts: npt.NDArray[np.uint32]) -> Iterator[PairCounts]:
+    for start in range(0, len(keys), ROW_GROUP_ROWS):
+        yield PairCounts(keys[start : start + ROW_GROUP_ROWS], counts[start : start + ROW_GROUP_ROWS].astype(np.int64))

@@ -1,0 +1,178 @@
+"""The images of many pages to their pairs: `metaclip.pairs.assembly_kernel` and, for what is odd, Python."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from metaclip.kernels.jit import frozen
+from metaclip.pairs.assembly_kernel import (
+    ABSOLUTE,
+    DATA,
+    DROPPED,
+    EMPTY,
+    NO_TEXT,
+    ODD,
+    Columns,
+    Found,
+    Rules,
+    fill,
+    gather,
+    measure,
+)
+from metaclip.pairs.batch import COLUMNS, PairBatch
+from metaclip.pairs.image_columns import ATTRIBUTES, ImageColumns
+from metaclip.pairs.page_bases import PageBases
+from metaclip.pairs.urls import CHARACTERS, Base, Fault
+
+_REASONS = {EMPTY: Fault.NONE.value, DATA: Fault.DATA.value, NO_TEXT: "no_text"}
+# An Arrow string column holds 2 GB.
+_MOST_BYTES = 1 << 30
+# More are done in pieces, so that what is held beside the images and their pairs stays small.
+_MOST_IMAGES = 1 << 16
+
+Address = Callable[[dict[str, str], Base], str | Fault]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPairs:
+    """The pairs of some pages, and what became of their images."""
+
+    batch: PairBatch
+    images: int
+    images_kept: int
+    faults: Counter[str]
+    """Images without pairs by reason."""
+
+
+def image_pairs(
+    bases: PageBases,
+    images: ImageColumns,
+    text_keys: Sequence[str],
+    lazy_attributes: Sequence[str],
+    address: Address,
+) -> FoundPairs:
+    """Return the pairs of pages; those whose base is a Fault are passed over.
+
+    Args:
+        bases: the pages' addresses, and what their references are resolved against.
+        images: their images.
+        text_keys: the attributes whose texts are taken.
+        lazy_attributes: those that stand in for `src`.
+        address: gives an image's address, asked only where a reference is not plain.
+    """
+    if len(images.spans) > _MOST_IMAGES:
+        return _in_halves(bases, images, text_keys, lazy_attributes, address)
+    data, spans = frozen(images.data, np.uint8), frozen(images.spans, images.spans.dtype)
+    pages = frozen(images.pages, np.int64)
+    layout, base_data = bases.layout, bases.data
+    keys = np.array([ATTRIBUTES.index(key) for key in text_keys], np.int64)
+    lazy = np.array([ATTRIBUTES.index(name) for name in lazy_attributes], np.int64)
+    widths = spans[:, :, 1] - spans[:, :, 0]
+    text_bytes = 3 * int(widths[:, keys].sum())
+    most = text_bytes + len(keys) * int(widths[:, 0].sum() + np.diff(pages) @ (layout[:, 3] - layout[:, 0]))
+    if most > _MOST_BYTES and len(spans) > 1:
+        return _in_halves(bases, images, text_keys, lazy_attributes, address)
+    found = _room(len(spans), len(keys), text_bytes)
+    counts = np.zeros(NO_TEXT + 1, np.int64)
+    seen, count, rows = gather(data, spans, pages, bases.usable, Rules(keys, lazy, _CHARACTERS), found, counts)
+    faults = Counter({reason: int(counts[code]) for code, reason in _REASONS.items() if counts[code]})
+    found = _resolve_odd(found, count, images, bases, address, faults)
+    kept = count - int(np.count_nonzero(found.forms[:count] == DROPPED))
+    url_offsets, text_offsets = np.empty(rows + 1, np.int64), np.empty(rows + 1, np.int64)
+    stay = measure(rows, found, layout, base_data, url_offsets, text_offsets)
+    columns = Columns(
+        np.empty(url_offsets[stay], np.uint8),
+        np.empty(text_offsets[stay], np.uint8),
+        np.empty(stay, np.uint8),
+        np.empty(stay, np.int64),
+    )
+    fill(rows, found, layout, base_data, data, url_offsets, text_offsets, columns)
+    table = [
+        _strings(url_offsets[: stay + 1], columns.urls),
+        _strings(text_offsets[: stay + 1], columns.texts),
+        pa.array(text_keys, pa.string()).take(pa.array(columns.keys)),
+        bases.addresses.take(pa.array(columns.pages)),
+    ]
+    return FoundPairs(PairBatch(pa.table(table, schema=COLUMNS)), seen, kept, faults)
+
+
+def _in_halves(
+    bases: PageBases,
+    images: ImageColumns,
+    text_keys: Sequence[str],
+    lazy_attributes: Sequence[str],
+    address: Address,
+) -> FoundPairs:
+    halves = _halves(images)
+    parts = [image_pairs(bases, half, text_keys, lazy_attributes, address) for half in halves]
+    return FoundPairs(
+        PairBatch(pa.concat_tables([part.batch.table for part in parts])),
+        sum(part.images for part in parts),
+        sum(part.images_kept for part in parts),
+        parts[0].faults + parts[1].faults,
+    )
+
+
+def _room(images: int, keys: int, text_bytes: int) -> Found:
+    rows = images * keys
+    return Found(
+        text_data=np.empty(text_bytes, np.uint8),
+        text_ends=np.empty(rows, np.int64),
+        row_keys=np.empty(rows, np.uint8),
+        row_images=np.empty(rows, np.int64),
+        pages=np.empty(images, np.int64),
+        places=np.empty(images, np.int64),
+        forms=np.empty(images, np.uint8),
+        starts=np.empty(images, np.int64),
+        ends=np.empty(images, np.int64),
+        ups=np.zeros(images, np.int64),
+        is_extra=np.zeros(images, np.bool_),
+        extra=_NOTHING,
+    )
+
+
+def _resolve_odd(
+    found: Found,
+    count: int,
+    images: ImageColumns,
+    bases: PageBases,
+    address: Address,
+    faults: Counter[str],
+) -> Found:
+    """Ask `address` for each of the first `count` images whose form is ODD."""
+    extra = bytearray()
+    for image in np.flatnonzero(found.forms[:count] == ODD).tolist():
+        base = bases.base(int(found.pages[image]))
+        resolved = base if isinstance(base, Fault) else address(images.image(found.places[image]), base)
+        if isinstance(resolved, Fault):
+            found.forms[image] = DROPPED
+            faults[resolved.value] += 1
+        else:
+            found.forms[image], found.is_extra[image] = ABSOLUTE, True
+            found.starts[image] = len(extra)
+            extra += resolved.encode("ascii")
+            found.ends[image] = len(extra)
+    return found._replace(extra=frozen(np.frombuffer(extra, np.uint8), np.uint8)) if extra else found
+
+
+_CHARACTERS = frozen(CHARACTERS, np.uint8)
+_NOTHING = frozen(np.zeros(0, np.uint8), np.uint8)
+
+
+def _halves(images: ImageColumns) -> tuple[ImageColumns, ImageColumns]:
+    """Cut at the image in the middle; both halves have all pages."""
+    middle = len(images.spans) // 2
+    first, second = np.minimum(images.pages, middle), np.maximum(images.pages, middle) - middle
+    return (
+        ImageColumns(images.data, images.spans[:middle], first),
+        ImageColumns(images.data, images.spans[middle:], second),
+    )
+
+
+def _strings(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]) -> Any:
+    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data))

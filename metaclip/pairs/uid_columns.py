@@ -1,0 +1,64 @@
+"""Uids of whole Arrow columns, as `uids.uids` gives them for lists."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from metaclip.kernels.jit import bare, kernel
+from metaclip.kernels.lanes import copy_bytes
+from metaclip.kernels.utf8 import chunks
+from metaclip.kernels.xxh3 import (
+    hash_bytes,
+)
+
+
+@kernel
+def _hash_rows(
+    urls: Any, url_offsets: Any, texts: Any, text_offsets: Any, high: Any, low: Any, longest_row: Any
+) -> None:
+    """As `_hash_pairs`, with room for the longest row: uint8[n]."""
+    addresses, values, joined = bare(urls), bare(texts), bare(longest_row)
+    for i in range(high.size):
+        start, n = url_offsets[i], url_offsets[i + 1] - url_offsets[i]
+        high[i] = hash_bytes(addresses, start, start + n)
+        copy_bytes(addresses, start, n, joined, 0)
+        joined[n] = 0
+        start, size = text_offsets[i], text_offsets[i + 1] - text_offsets[i]
+        copy_bytes(values, start, size, joined, n + 1)
+        low[i] = hash_bytes(joined, 0, n + 1 + size)
+
+
+@kernel
+def _hash_pairs(urls: Any, url_offsets: Any, texts: Any, text_offsets: Any, high: Any, low: Any) -> None:
+    """Fill in the uids of rows; texts and addresses may begin anywhere in their data."""
+    longest = 0
+    for i in range(high.size):
+        size = url_offsets[i + 1] - url_offsets[i] + text_offsets[i + 1] - text_offsets[i]
+        longest = max(longest, size)
+    _hash_rows(urls, url_offsets, texts, text_offsets, high, low, np.empty(longest + 1, np.uint8))
+
+
+def uid_columns(
+    urls: pa.StringArray | pa.ChunkedArray, texts: pa.StringArray | pa.ChunkedArray
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """Return what `urls.uids` returns for the same addresses and texts: uint64[n] each.
+
+    Raises:
+        TypeError: for other types than string and large_string.
+        ValueError: where a value is null, or the lengths differ.
+    """
+    if len(urls) != len(texts):
+        raise ValueError(f"{len(urls)} addresses and {len(texts)} texts: there must be as many")
+    high, low = np.empty(len(urls), np.uint64), np.empty(len(urls), np.uint64)
+    row = 0
+    # Batches of a table: both columns are cut at the same rows.
+    for batch in pa.table([urls, texts], ["url", "text"]).to_batches():
+        parts = [part for column in batch.columns for part in chunks(column)]
+        if parts:
+            (url_data, url_offsets), (text_data, text_offsets) = parts
+            end = row + batch.num_rows
+            _hash_pairs(url_data, url_offsets, text_data, text_offsets, high[row:end], low[row:end])
+            row = end
+    return high, low

@@ -1,0 +1,262 @@
+"""Removing what no pool needs any more: outputs that no record names, and what killed runs left.
+
+An output stays when a pool's record names it, or when an output that stays was made from it. All
+else goes once its newest file is older than a grace period, and only while no run goes on: a run
+uses outputs that no record names yet. The manifest goes first, so a clean-up that is interrupted
+leaves rubbish, never an output with a part missing.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
+from typing import Any
+
+from pydantic import ValidationError
+
+from metaclip.errors import ConfigError, StoreError
+from metaclip.io.files import StoredObject, side_by_side
+from metaclip.io.temporary import is_temporary
+from metaclip.pool.record import record_address
+from metaclip.pool.run_log import active
+from metaclip.store.manifest import MANIFEST, Manifest
+from metaclip.store.store import Store
+
+GRACE = timedelta(hours=24)
+RUNS_KEPT = 5
+"""Files of a pool's newest runs that stay, however old: `metaclip status` tells of them."""
+
+OUTPUTS_AT_ONCE = 200
+"""After so many removed outputs it is looked again whether a run has begun."""
+
+_STAGE = re.compile(r"[a-z][a-z0-9_-]*-v\d+")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@dataclass
+class _Output:
+    """A folder of a stage and what it holds."""
+
+    folder: str
+    files: list[StoredObject] = field(default_factory=list)
+
+    @property
+    def stage(self) -> str:
+        return self.folder.partition("/")[0]
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.bytes for file in self.files)
+
+    @property
+    def newest(self) -> datetime:
+        return max(file.modified for file in self.files)
+
+
+def parse_grace(text: str) -> timedelta:
+    """Turn `24h`, `90m`, `7d`, `30s` or `0` into a length of time.
+
+    Raises:
+        ConfigError: for anything else.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text.strip())
+    if match:
+        return timedelta(**{_UNITS[match[2]]: float(match[1])})
+    if text.strip() == "0":
+        return timedelta()
+    raise ConfigError(f"--grace {text}: write a number and a unit, such as 24h, 90m or 7d")
+
+
+def collect(storage: str, *, dry_run: bool = False, grace: timedelta = GRACE) -> dict[str, Any]:
+    """Remove what no pool needs; with `dry_run` only tell.
+
+    Returns:
+        `removed` with outputs, files and bytes by stage; `kept` likewise; `young`, what only the
+        grace period protects; `leftovers` (temporary files, uploads that were never ended); `runs`,
+        signs of life that were removed; `missing`, outputs that are named and not there; `active`,
+        runs that go on (of a dry run alone, for else they are refused).
+
+    Raises:
+        StoreError: if a pool's record or a named manifest cannot be read, a run goes on, or the store fails.
+    """
+    store = Store(storage)
+    store.reach()
+    before = datetime.now(UTC) - grace
+    named = _named(store)
+    going_on = _runs_going_on(store)
+    if going_on and not dry_run:
+        raise StoreError(_refusal(store, going_on))
+    stages = [name for name in store.folders() if _STAGE.fullmatch(name)]
+    outputs = _outputs(store, stages)
+    needed, missing = _needed(store, named, outputs)
+    unneeded = [output for folder, output in outputs.items() if folder not in needed]
+    old = [output for output in unneeded if output.newest < before]
+    leftovers = [
+        file
+        for folder in sorted(needed)
+        for file in outputs[folder].files
+        if is_temporary(PurePosixPath(file.path).name) and file.modified < before
+    ]
+    runs = _old_runs(store, before)
+    uploads = store.unfinished_uploads(before)
+    if not dry_run:
+        for start in range(0, len(old), OUTPUTS_AT_ONCE):
+            going_on = _runs_going_on(store)
+            if going_on:
+                raise StoreError(f"{_refusal(store, going_on)} ({start} outputs were removed before it began)")
+            _remove(store, old[start : start + OUTPUTS_AT_ONCE])
+        store.remove_all([file.path for file in [*leftovers, *runs]])
+        store.abort_uploads(uploads)
+        store.remove_empty_folders([*stages, "runs"], before)
+    return {
+        "storage": storage,
+        "dry_run": dry_run,
+        "grace_hours": round(grace.total_seconds() / 3600, 3),
+        "pools": sorted(named),
+        "removed": _by_stage(old),
+        "kept": _by_stage([outputs[folder] for folder in needed]),
+        "young": _by_stage([output for output in unneeded if output.newest >= before]),
+        "leftovers": {"files": len(leftovers), "bytes": _bytes(leftovers), "uploads": len(uploads)},
+        "runs": {"files": len(runs), "bytes": _bytes(runs)},
+        "missing": missing,
+        "active": going_on,
+    }
+
+
+def _named(store: Store) -> dict[str, list[str]]:
+    """Return the addresses of the manifests that each pool's record names.
+
+    Raises:
+        StoreError: if a record is not one.
+    """
+    named: dict[str, list[str]] = {}
+    for pool in store.names("pools"):
+        record: Any = store.read_json(record_address(pool))
+        try:
+            addresses = list(_addresses(record["stages"]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StoreError(
+                f"{store.address(record_address(pool))}: not a pool's record ({type(error).__name__}: {error}), so what"
+                " it names is not known; nothing was removed. Run the pool again, which writes it anew, or delete it"
+            ) from error
+        if not addresses:
+            raise StoreError(
+                f"{store.address(record_address(pool))}: names no outputs; run the pool again or delete it"
+            )
+        named[pool] = addresses
+    return named
+
+
+def _addresses(value: object) -> list[str]:
+    """Return all manifest addresses of a record's `stages`, however deep they stand."""
+    if isinstance(value, str):
+        if not value.endswith(MANIFEST) or not _STAGE.fullmatch(value.partition("/")[0]):
+            raise ValueError(f"{value!r} is no address of a manifest")
+        return [value]
+    if isinstance(value, Mapping):
+        return [address for each in value.values() for address in _addresses(each)]
+    if isinstance(value, Sequence):
+        return [address for each in value for address in _addresses(each)]
+    raise TypeError(f"{value!r} is no address of a manifest")
+
+
+def _outputs(store: Store, stages: Sequence[str]) -> dict[str, _Output]:
+    """List the outputs of stages, whole or not, by their folders."""
+    outputs: dict[str, _Output] = {}
+    for listed in side_by_side(store.files, stages):
+        for file in listed:
+            parts = PurePosixPath(file.path).parts
+            # A file that lies beside the outputs is none of this project's.
+            if len(parts) > 2:
+                folder = f"{parts[0]}/{parts[1]}"
+                outputs.setdefault(folder, _Output(folder)).files.append(file)
+    return outputs
+
+
+def _needed(
+    store: Store, named: Mapping[str, Sequence[str]], outputs: Mapping[str, _Output]
+) -> tuple[set[str], list[str]]:
+    """Follow what pools name, and what that was made from; return folders, and named manifests that are missing."""
+    by_key: dict[str, list[str]] = defaultdict(list)
+    for folder in outputs:
+        by_key[folder.partition("/")[2]].append(folder)
+    needed: set[str] = set()
+    missing: list[str] = []
+    wanted = sorted({address for addresses in named.values() for address in addresses})
+    while wanted:
+        folders = {str(PurePosixPath(address).parent) for address in wanted}
+        needed |= folders & outputs.keys()
+        inputs: set[str] = set()
+        for address, manifest in zip(wanted, side_by_side(lambda one: _manifest(store, one), wanted), strict=True):
+            if manifest is None:
+                missing.append(address)
+            else:
+                inputs.update(manifest.inputs)
+        # An input that no folder is called by is the fingerprint of a file that no stage made.
+        further = {folder for key in inputs for folder in by_key.get(key, ())} - needed
+        needed |= further
+        wanted = sorted(f"{folder}/{MANIFEST}" for folder in further)
+    return needed, missing
+
+
+def _manifest(store: Store, address: str) -> Manifest | None:
+    content = store.read(address)
+    if content is None:
+        return None
+    try:
+        return Manifest.model_validate_json(content)
+    except ValidationError as error:
+        raise StoreError(
+            f"{store.address(address)}: not a manifest, so what it was made from is not known; nothing was removed."
+            " Run the pool again, which makes it anew"
+        ) from error
+
+
+def _runs_going_on(store: Store) -> list[str]:
+    return [f"{run.flow} of pool {run.pool} on {run.host} (last sign {run.updated:%H:%M:%S})" for run in active(store)]
+
+
+def _refusal(store: Store, going_on: Sequence[str]) -> str:
+    return (
+        f"{store.root}: a run goes on and may use any output: {'; '.join(going_on[:3])}. Run gc again when it has"
+        " ended (a killed run counts as ended after three minutes)"
+    )
+
+
+def _old_runs(store: Store, before: datetime) -> list[StoredObject]:
+    """Return signs of life of runs that ended long ago, the newest few of each pool excepted."""
+    by_pool: dict[str, list[StoredObject]] = defaultdict(list)
+    for file in store.files("runs"):
+        by_pool[str(PurePosixPath(file.path).parent)].append(file)
+    newest_first = (sorted(files, key=lambda file: file.modified, reverse=True) for files in by_pool.values())
+    return [file for files in newest_first for file in files[RUNS_KEPT:] if file.modified < before]
+
+
+def _remove(store: Store, outputs: Sequence[_Output]) -> None:
+    manifests = [file.path for output in outputs for file in output.files if file.path.endswith(MANIFEST)]
+    # The one of a whole set before those of its parts.
+    store.remove_all(sorted(manifests, key=lambda path: PurePosixPath(path).name != MANIFEST))
+    gone = set(manifests)
+    store.remove_all([file.path for output in outputs for file in output.files if file.path not in gone])
+    store.remove_empty_folders([output.folder for output in outputs], datetime.now(UTC))
+
+
+def _by_stage(outputs: Sequence[_Output]) -> list[dict[str, Any]]:
+    stages: dict[str, list[_Output]] = defaultdict(list)
+    for output in outputs:
+        stages[output.stage].append(output)
+    return [
+        {
+            "stage": stage,
+            "outputs": len(found),
+            "files": sum(len(output.files) for output in found),
+            "bytes": sum(output.bytes for output in found),
+        }
+        for stage, found in sorted(stages.items())
+    ]
+
+
+def _bytes(files: Sequence[StoredObject]) -> int:
+    return sum(file.bytes for file in files)

@@ -1,0 +1,107 @@
+"""What a pool consists of, whether all of it stands, and what its runs are doing; from the store alone."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from metaclip.io.files import side_by_side
+from metaclip.pool.record import read_record, record_address
+from metaclip.pool.run_log import RunState, runs_of
+from metaclip.store.manifest import Manifest
+from metaclip.store.store import Store, Verify
+
+RUNS = 5
+"""Runs that ended are told of up to this number."""
+
+
+def pool_status(storage: str, pool: str, verify: Verify = "size") -> dict[str, Any]:
+    """Look at every output that a pool's last finished run names, and at its runs' signs of life.
+
+    Returns:
+        `stages` with outputs, missing, rows and bytes of each, `sets` by t, `missing`, the number of
+        outputs that are not whole, and `runs`, newest last: those that go on, those that were lost,
+        and the last few that ended, with done, cached, failed, rate and projected end by stage.
+
+    Raises:
+        ConfigError: if the store knows no pool of that name.
+    """
+    store = Store(storage)
+    store.reach()
+    runs = runs_of(store, pool)
+    # A pool that has runs may have no record yet; one that has neither is unknown.
+    finished = store.read_json(record_address(pool)) is not None or not runs
+    summaries: list[dict[str, Any]] = []
+    sets: dict[str, Any] = {}
+    if finished:
+        stages = dict(read_record(store, pool)["stages"])
+        curated: dict[str, list[str]] = stages.pop("curate")
+        for stage, addresses in stages.items():
+            addresses = [addresses] if isinstance(addresses, str) else addresses
+            summaries.append(_summary(stage, _find(store, addresses, verify)))
+        for t, addresses in curated.items():
+            found = _find(store, addresses, verify)
+            summaries.append(_summary(f"curate t={t}", found))
+            rows = sum(manifest.rows for manifest in found if manifest)
+            sets[t] = {"rows": rows, "folder": store.address(addresses[0].rsplit("/", 1)[0])}
+    return {
+        "pool": pool,
+        "storage": storage,
+        "finished": finished,
+        "stages": summaries,
+        "sets": sets,
+        "missing": sum(summary["missing"] for summary in summaries),
+        "runs": _runs(runs),
+    }
+
+
+def _find(store: Store, addresses: Sequence[str], verify: Verify) -> list[Manifest | None]:
+    return side_by_side(lambda address: store.find(address, verify), addresses)
+
+
+def _runs(runs: Sequence[RunState]) -> list[dict[str, Any]]:
+    """Describe runs that nobody started on a worker; what those did is told by the ones that did."""
+    top = [run for run in runs if run.parent is None]
+    unfinished = [run for run in top if run.state == "running"]
+    ended = [run for run in top if run.state != "running"][-RUNS:]
+    children = [run.parent for run in runs if run.parent is not None and run.is_active]
+    return [
+        {
+            "run": run.run,
+            "flow": run.flow,
+            "state": run.state if run.state != "running" or run.is_active else "lost",
+            "host": run.host,
+            "started": run.started.isoformat(timespec="seconds"),
+            "updated": run.updated.isoformat(timespec="seconds"),
+            "runs_on_workers": children.count(run.run),
+            "stages": [_stage(name, run) for name in run.stages],
+            "failures": run.failures,
+            "message": run.message,
+        }
+        for run in sorted([*unfinished, *ended], key=lambda run: (run.started, run.run))
+    ]
+
+
+def _stage(name: str, run: RunState) -> dict[str, Any]:
+    stage = run.stages[name]
+    seconds = (stage.updated - stage.started).total_seconds()
+    rate, end = stage.per_minute, stage.projected_end() if run.is_active else None
+    return {
+        "stage": name,
+        "total": stage.total,
+        "done": stage.done,
+        "cached": stage.cached,
+        "failed": stage.failed,
+        "rows_per_second": round(stage.rows / seconds, 1) if stage.rows and seconds > 0 else None,
+        "per_minute": round(rate, 2) if rate is not None else None,
+        "projected_end": end.isoformat(timespec="seconds") if end is not None else None,
+    }
+
+
+def _summary(stage: str, found: Sequence[Manifest | None]) -> dict[str, Any]:
+    whole = [manifest for manifest in found if manifest is not None]
+    return {
+        "stage": stage,
+        "outputs": len(found),
+        "missing": len(found) - len(whole),
+        "rows": sum(manifest.rows for manifest in whole),
+        "bytes": sum(file.bytes for manifest in whole for file in manifest.files),
+    }

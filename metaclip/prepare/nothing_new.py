@@ -1,0 +1,66 @@
+"""Runs of the newest crawl, again and again: whether there is anything new to do."""
+
+from pydantic import ValidationError
+
+from metaclip.config.settings import LATEST, Config
+from metaclip.metadata.build_job import BuildJob
+from metaclip.metadata.jobs import metadata_plan
+from metaclip.metadata.list_job import MetadataJob
+from metaclip.pool.record import record_address
+from metaclip.pool.status import pool_status
+from metaclip.prepare.jobs import extract_job
+from metaclip.report.curves import CurveJob
+from metaclip.report.job import ReportJob
+from metaclip.report.survey import SurveyJob
+from metaclip.stages.balance import BalanceJob
+from metaclip.stages.count import CountJob
+from metaclip.stages.curate import CuratedSetJob
+from metaclip.stages.dedup import DedupJob
+from metaclip.stages.extract import ExtractJob
+from metaclip.stages.match import MatchJob
+from metaclip.stages.partition import PartitionJob
+from metaclip.stages.source import ListingJob
+from metaclip.store.job import Job
+from metaclip.store.store import Store
+
+STAGES: tuple[type[Job], ...] = (
+    *(ListingJob, MetadataJob, BuildJob, ExtractJob, MatchJob, PartitionJob, DedupJob, CountJob, BalanceJob),
+    *(CuratedSetJob, CurveJob, SurveyJob, ReportJob),
+)
+"""The jobs whose outputs a pool's record names."""
+
+
+def nothing_new(asked: Config, config: Config, listing: ListingJob) -> bool:
+    """Tell whether a run of `latest` would do again what the pool's last one finished.
+
+    `asked` is the configuration that may say `latest`, `config` the one with names. True only if
+    no setting that shapes a result differs, every input is what it was, this version of the package
+    would write the same outputs, and all of them stand.
+    """
+    store = Store(config.storage)
+    record = store.read_json(record_address(config.pool))
+    if LATEST not in asked.source.crawl or record is None:
+        return False
+    try:
+        before = Config.model_validate(record["config"])
+    except ValidationError:  # of a version with other settings
+        return False
+    stages = record["stages"]
+    written = [value for value in stages.values() if isinstance(value, str)]
+    written += [address for value in stages.values() if isinstance(value, list) for address in value]
+    written += [address for addresses in stages["curate"].values() for address in addresses]
+    return (
+        _shaping(before) == _shaping(config)
+        and stages["source"] == listing.manifest
+        and stages["metadata"] == metadata_plan(config).job.manifest
+        and stages["extract"] == [extract_job(config, shard).manifest for shard in listing.shards]
+        and {address.split("/")[0] for address in written} <= {f"{job.STAGE}-v{job.VERSION}" for job in STAGES}
+        and not pool_status(config.storage, config.pool, config.execution.verify)["missing"]
+    )
+
+
+def _shaping(config: Config) -> dict[str, object]:
+    """Return the settings that shape a result."""
+    return config.model_dump(
+        mode="json", exclude={"storage": True, "execution": True, "source": {"max_downloads", "contact"}}
+    )

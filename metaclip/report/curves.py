@@ -1,0 +1,159 @@
+"""The curve stage: of one balanced partition, how many pairs and matches each step of t keeps."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from metaclip.schemas import CURVE, PAIRS
+from metaclip.stages.count import read_counts
+from metaclip.store.job import Job
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
+from metaclip.store.writer import OutputWriter
+from metaclip.tables.csr import csr
+from metaclip.tables.parquet import group_bytes
+
+CURVES = "curve.parquet"
+
+
+_MANTISSAS = (10, 12, 15, 20, 25, 30, 40, 50, 60, 80)
+SINGLE = 100
+"""So many of the largest entries are a group each."""
+EVEN = 100
+"""The other entries are cut into about so many groups of equal size, and finer towards the head."""
+
+
+def steps(largest: int) -> npt.NDArray[np.float64]:
+    """Return rising t from 1 to the first at or above `largest`, which keeps every pair: ten a decade.
+
+    Integers, for powers and logarithms may differ in the last bit from machine to machine.
+    """
+    found = [1.0]
+    scale = 1
+    while found[-1] < largest:
+        found += [mantissa * scale / 10 for mantissa in _MANTISSAS if mantissa * scale % 10 == 0]
+        scale *= 10
+    unique = np.unique(found)
+    return unique[: int(np.searchsorted(unique, max(largest, 1))) + 1]
+
+
+@dataclass(frozen=True)
+class EntryGroups:
+    """The entries with matches, from tail to head, cut into groups of neighbours.
+
+    `order` has their ids, ascending by count, of equal counts the larger id first; group g is
+    order[bounds[g] : bounds[g + 1]].
+    """
+
+    order: npt.NDArray[np.int64]
+    bounds: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, counts: npt.NDArray[np.uint64]) -> "EntryGroups":
+        """Cut the entries of uint64[n_entries] counts."""
+        falling = np.argsort(np.iinfo(np.uint64).max - counts, kind="stable")
+        order = falling[: int(np.count_nonzero(counts))][::-1]
+        entries = len(order)
+        from_head = np.concatenate([np.arange(SINGLE + 1), steps(entries).astype(np.int64)])
+        even = np.arange(EVEN + 1) * entries // EVEN
+        bounds = np.unique(np.concatenate([entries - from_head[from_head <= entries], even]))
+        return cls(order, bounds)
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    def of_entries(self, n_entries: int) -> npt.NDArray[np.int64]:
+        """Return the group of each entry, int64[n_entries]; -1 where an entry has no match."""
+        groups = np.full(n_entries, -1, np.int64)
+        groups[self.order] = np.repeat(np.arange(len(self)), np.diff(self.bounds))
+        return groups
+
+    def sums(self, counts: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        """Add up uint64[n_entries] by group, int64[groups]."""
+        held = np.concatenate([[0], np.cumsum(counts[self.order].astype(np.int64))])
+        return np.asarray(np.diff(held[self.bounds]), np.int64)
+
+
+@dataclass(frozen=True)
+class CurveJob(Job):
+    """Tell one partition's sizes for every step of t; no t is chosen yet."""
+
+    STAGE: ClassVar[str] = "curve"
+    VERSION: ClassVar[int] = 2
+
+    balanced: Reference
+    counts: Reference
+
+    def config(self) -> Mapping[str, Any]:
+        """Return nothing: the steps and the groups of entries follow from the counts."""
+        return {}
+
+    def inputs(self) -> list[str]:
+        """Return the keys of the balanced partition and of the counts."""
+        return [self.balanced.key, self.counts.key]
+
+    def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
+        """Count pairs by step, and matches by step and group of entries, where a pair enters the set."""
+        entry_counts = read_counts(store, self.counts)
+        grid = steps(int(entry_counts.max(initial=0)))
+        groups = EntryGroups.of(entry_counts)
+        group_of = groups.of_entries(len(entry_counts))
+        pairs = np.zeros(len(grid), np.int64)
+        matches = np.zeros(len(groups) * len(grid), np.int64)
+        file = store.open_parquet(self.balanced, PAIRS)
+        bytes_read = 0
+        for number in range(file.num_row_groups):
+            table = file.read_row_group(number, columns=["entry_ids", "min_t"])
+            bytes_read += group_bytes(file, number, table.column_names)
+            step = np.searchsorted(grid, table.column("min_t").to_numpy())
+            offsets, entry_ids = csr(table.column("entry_ids"))
+            pairs += np.bincount(step, minlength=len(grid))
+            cells = group_of[entry_ids] * len(grid) + np.repeat(step, np.diff(offsets))
+            matches += np.bincount(cells, minlength=len(matches))
+        output.parquet(CURVES, CURVE, iter([_sparse(pairs, matches.reshape(len(groups), len(grid)))]))
+        return {"counts": {"pairs": int(pairs.sum()), "matches": int(matches.sum()), "bytes_read": bytes_read}}
+
+
+def _sparse(pairs: npt.NDArray[np.int64], matches: npt.NDArray[np.int64]) -> pa.Table:
+    (entering,) = np.nonzero(pairs)
+    group, step = np.nonzero(matches)
+    of_pairs = {"group": pa.nulls(len(entering)), "step": entering, "count": pairs[entering]}
+    of_matches = {"group": group, "step": step, "count": matches[group, step]}
+    return pa.concat_tables(
+        pa.table({name: pa.array(column) for name, column in part.items()}).cast(CURVE)
+        for part in (of_pairs, of_matches)
+    )
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The curves of a whole pool, by steps of t."""
+
+    t: npt.NDArray[np.float64]
+    """float64[steps], rising."""
+    pairs: npt.NDArray[np.int64]
+    """int64[steps], the pairs that each t keeps."""
+    matches: npt.NDArray[np.int64]
+    """int64[groups, steps], the matches of each group of entries in them."""
+    groups: EntryGroups
+
+
+def read_curves(store: Store, parts: Sequence[Reference], counts: npt.NDArray[np.uint64]) -> Curves:
+    """Add up the curves of all partitions of a pool with these counts, a partition at a time."""
+    grid = steps(int(counts.max(initial=0)))
+    groups = EntryGroups.of(counts)
+    pairs = np.zeros(len(grid), np.int64)
+    matches = np.zeros((len(groups), len(grid)), np.int64)
+    for part in parts:
+        table = store.open_parquet(part, CURVES).read()
+        step, count = table.column("step").to_numpy(), table.column("count").to_numpy()
+        # Rows of pairs have no group.
+        group = table.column("group").fill_null(len(groups)).to_numpy()
+        of_pairs = group == len(groups)
+        pairs[step[of_pairs]] += count[of_pairs].astype(np.int64)
+        matches[group[~of_pairs], step[~of_pairs]] += count[~of_pairs].astype(np.int64)
+    return Curves(grid, np.cumsum(pairs), np.cumsum(matches, axis=1), groups)

@@ -1,0 +1,164 @@
+"""The survey stage: of one partition's pairs at a t, their hosts, images, languages and attributes."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from metaclip.config.settings import format_t
+from metaclip.schemas import HOST_COUNT, PAIRS
+from metaclip.stages.curate import balanced_prefix
+from metaclip.store.job import Job
+from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
+from metaclip.store.writer import OutputWriter
+
+HOSTS = "hosts.parquet"
+_COLUMNS = ["uid_hi", "url", "text_key", "lang", "min_t"]
+
+
+_HOST = r"^[a-z]+://(?:[^/?#@]*@)?(?P<host>\[[^\]/]*\]|[^/?#:@]+)"
+KEPT = 10_000
+"""Hosts of a partition that are kept; what exceeds them is bounded, not lost from the totals."""
+GATHERED = 64
+"""Tables that are gathered before they are added up."""
+
+
+def hosts(addresses: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the host of each address, without user and port; `?` where an address has none."""
+    return pc.fill_null(pc.struct_field(pc.extract_regex(addresses, _HOST), "host"), "?")
+
+
+def count_hosts(tables: Iterable[pa.Table]) -> pa.Table:
+    """Add up columns `host` and `pairs`: exact, by falling number of pairs, then by host.
+
+    Memory is of the distinct hosts.
+    """
+    total = HOST_COUNT.empty_table()
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        if len(waiting) >= GATHERED:
+            total, waiting = _sum([total, *waiting]), []
+    return _sum([total, *waiting]).sort_by([("pairs", "descending"), ("host", "ascending")])
+
+
+def _sum(tables: list[pa.Table]) -> pa.Table:
+    summed = pa.concat_tables(tables).group_by("host").aggregate([("pairs", "sum")])
+    return summed.select(["host", "pairs_sum"]).rename_columns(["host", "pairs"]).cast(HOST_COUNT)
+
+
+@dataclass(frozen=True)
+class HostCounts:
+    """The hosts of a pool or a set."""
+
+    table: pa.Table
+    """`schemas.HOST_COUNT`, largest first."""
+    error: int
+    """No host has more pairs than its row says, or than 0 where it has no row, by more than this."""
+
+
+def merge_hosts(parts: Iterable[tuple[pa.Table, int]]) -> HostCounts:
+    """Add up the hosts of partitions, each with the largest count that it left out (0 for none).
+
+    A host's count is exact where all partitions kept it; where some did not, it is too small by at
+    most what these left out, so by at most the sum of all.
+    """
+    error = 0
+
+    def tables() -> Iterable[pa.Table]:
+        nonlocal error
+        for table, left_out in parts:
+            error += left_out
+            yield table
+
+    return HostCounts(count_hosts(tables()), error)
+
+
+@dataclass(frozen=True)
+class SurveyJob(Job):
+    """Survey one balanced partition at t; `inf` surveys all of it."""
+
+    STAGE: ClassVar[str] = "survey"
+    VERSION: ClassVar[int] = 2
+
+    balanced: Reference
+    t: float
+
+    @property
+    def label(self) -> str:
+        """The t and the partition's key."""
+        return f"t={format_t(self.t)} {self.balanced.key[:8]}"
+
+    def config(self) -> Mapping[str, Any]:
+        """Return t."""
+        return {"t": format_t(self.t)}
+
+    def inputs(self) -> list[str]:
+        """Return the key of the balanced partition."""
+        return [self.balanced.key]
+
+    def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
+        """Count exactly in this partition; write its largest hosts, and say what the largest left out has."""
+        counts: Counter[str] = Counter()
+        languages: Counter[str] = Counter()
+        text_keys: Counter[str] = Counter()
+        images = [np.zeros(0, np.uint64)]
+
+        def tables() -> Iterator[pa.Table]:
+            for table in balanced_prefix(store.open_parquet(self.balanced, PAIRS), self.t, counts, _COLUMNS):
+                counts["pairs"] += table.num_rows
+                _count_values(languages, table.column("lang"))
+                _count_values(text_keys, table.column("text_key"))
+                images.append(table.column("uid_hi").to_numpy())
+                found = hosts(table.column("url")).value_counts()
+                yield pa.table([found.field("values"), found.field("counts")], names=HOST_COUNT.names).cast(HOST_COUNT)
+
+        found = count_hosts(tables())
+        output.parquet(HOSTS, HOST_COUNT, iter([found.slice(0, KEPT)]))
+        # All texts of an image are in one partition, so images of partitions add up.
+        counts["images"] = len(np.unique(np.concatenate(images)))
+        return {
+            "counts": dict(sorted(counts.items())),
+            "languages": dict(sorted(languages.items())),
+            "text_keys": dict(sorted(text_keys.items())),
+            "hosts": found.num_rows,
+            "largest_host_left_out": found.column("pairs")[KEPT].as_py() if found.num_rows > KEPT else 0,
+        }
+
+
+def _count_values(total: Counter[str], column: pa.ChunkedArray) -> None:
+    total.update({found["values"]: found["counts"] for found in column.value_counts().to_pylist()})
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the surveys of all partitions say together."""
+
+    pairs: int
+    images: int
+    languages: Counter[str]
+    text_keys: Counter[str]
+    hosts: HostCounts
+
+
+def read_surveys(store: Store, parts: Sequence[Reference]) -> Survey:
+    """Add up the surveys of all partitions of a pool, a partition at a time."""
+    counts: Counter[str] = Counter()
+    languages: Counter[str] = Counter()
+    text_keys: Counter[str] = Counter()
+
+    def found() -> Iterator[tuple[pa.Table, int]]:
+        for part in parts:
+            statistics = store.manifest(part.manifest).statistics
+            counts.update(statistics["counts"])
+            languages.update(statistics["languages"])
+            text_keys.update(statistics["text_keys"])
+            yield store.open_parquet(part, HOSTS).read(), statistics["largest_host_left_out"]
+
+    merged = merge_hosts(found())
+    return Survey(counts["pairs"], counts["images"], languages, text_keys, merged)

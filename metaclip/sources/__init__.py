@@ -1,0 +1,1 @@
+"""Which files a pool is made of, and a reader for each kind of file."""

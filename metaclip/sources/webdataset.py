@@ -1,0 +1,211 @@
+"""WebDataset shards: tar files of samples, each an image with a `.json` and at times a `.txt` beside it."""
+
+import io
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from metaclip.archive.members import Break, read_members
+from metaclip.config.settings import Extract
+from metaclip.errors import UnreadableFileError
+from metaclip.io.streams import open_stream
+from metaclip.pairs.batch import PairBatch
+from metaclip.sources.samples import PAGE_COLUMNS, TEXT_COLUMNS, URL_COLUMNS, SampleCollector, parse_json
+
+_MAX_MEMBER_BYTES = 16 << 20
+_BLOCK = tarfile.RECORDSIZE  # tarfile copies what is left of its buffer at each read: larger is slower
+
+
+def read_webdataset(path: str, settings: Extract, statistics: Counter[str]) -> Iterator[PairBatch]:
+    """Yield the pairs of a tar shard (plain or gzip), in order, in batches; images are passed over.
+
+    A sample is a run of members that share their name up to the first dot of its last part. Its
+    address is `url` of its `.json`; its texts are `texts` of its `.json`, a list of [key, text]
+    (MetaCLIP's layout), else the first of `text`, `TEXT`, `caption`, `alt` there, else its `.txt`
+    (img2dataset's layout). `text_key` is the key given, else the field's name in lower case, or
+    `txt`. A sample whose `status` is there and is not `success` was not downloaded, and is dropped.
+
+    Counts `records` (samples), `bytes_read`, what SampleCollector counts,
+    `dropped.image.not_downloaded`, `dropped.record.<reason>`, and damage as
+    `dropped.file_tail.<reason>`; what was read before it stays.
+
+    Raises:
+        UnreadableFileError: empty, or not a tar file.
+        TransportError: out of reach for now.
+    """
+    collector = SampleCollector(settings, statistics)
+    with open_stream(path) as stream:
+        tape = _Tape(stream, statistics)
+        for sample in _samples(path, tape, statistics):
+            _add(sample, collector, statistics)
+            if full := collector.take_full():
+                yield full
+    if rest := collector.take():
+        yield rest
+
+
+def read_fields(path: str, statistics: Counter[str]) -> Iterator[dict[str, Any]]:
+    """Yield the fields of the `.json` of each sample of a tar shard (plain or gzip), in order.
+
+    Counts `records` and `bytes_read`, `dropped.record.<reason>` for a sample without readable fields,
+    and damage as `dropped.file_tail.<reason>`.
+
+    Raises:
+        UnreadableFileError: empty, or not a tar file.
+        TransportError: out of reach for now.
+    """
+    with open_stream(path) as stream:
+        for sample in _samples(path, _Tape(stream, statistics), statistics):
+            statistics["records"] += 1
+            data = sample.get("json")
+            fields = parse_json(data) if data is not None else None
+            if isinstance(fields, dict):
+                yield fields
+            else:
+                statistics["dropped.record.bad_json" if data is not None else "dropped.record.no_json"] += 1
+
+
+def _add(sample: dict[str, bytes | None], collector: SampleCollector, statistics: Counter[str]) -> None:
+    statistics["records"] += 1
+    if any(part is None for part in sample.values()):
+        statistics["dropped.record.too_large"] += 1
+        return
+    fields: object = {}
+    if (data := sample.get("json")) is not None:
+        fields = parse_json(data)
+    if not isinstance(fields, dict):
+        statistics["dropped.record.bad_json" if fields is None else "dropped.record.not_an_object"] += 1
+        return
+    if fields.get("status", "success") not in ("success", None):
+        statistics["images"] += 1
+        statistics["dropped.image.not_downloaded"] += 1
+        return
+    url = _first(fields, URL_COLUMNS)[1]
+    collector.add(url, _texts(fields, sample.get("txt")), _first(fields, PAGE_COLUMNS)[1])
+
+
+def _texts(fields: dict[str, Any], txt: bytes | None) -> list[tuple[str, object]]:
+    listed = fields.get("texts")
+    if isinstance(listed, list):
+        # Lists that went through matching hold the matched entries as a third element.
+        pairs = [item for item in listed if isinstance(item, list) and len(item) >= 2]
+        return [(item[0] if isinstance(item[0], str) and item[0] else "texts", item[1]) for item in pairs]
+    name, text = _first(fields, TEXT_COLUMNS)
+    if text is None and txt is not None:
+        return [("txt", txt.decode("utf-8", "replace"))]
+    return [(name.lower(), text)]
+
+
+def _first(fields: dict[str, Any], names: tuple[str, ...]) -> tuple[str, object]:
+    return next(((name, fields[name]) for name in names if fields.get(name) is not None), (names[0], None))
+
+
+def _samples(path: str, tape: "_Tape", statistics: Counter[str]) -> Iterator[dict[str, bytes | None]]:
+    """Yield the `.json` and `.txt` of each sample, None for one that is too large."""
+    key: str | None = None
+    sample: dict[str, bytes | None] = {}
+    for member, archive in _members(path, tape):
+        folder, slash, name = member.name.rpartition("/")
+        stem, _, suffix = name.partition(".")
+        if key is not None and key != folder + slash + stem:
+            yield sample
+            sample = {}
+        key = folder + slash + stem
+        if suffix.lower() in ("json", "txt"):
+            try:
+                sample[suffix.lower()] = _content(archive, member)
+            except tarfile.TarError:
+                tape.tear("truncated")
+                break
+    if tape.torn:
+        statistics["dropped.file_tail." + tape.torn] += 1
+    if key is not None and not tape.torn:
+        yield sample
+    elif key is not None:
+        # What is missing of the last sample, nobody knows.
+        statistics["records"] += 1
+        statistics["dropped.record.truncated"] += 1
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | None:
+    if member.size > _MAX_MEMBER_BYTES:
+        return None
+    file = archive.extractfile(member)
+    return file.read() if file else b""
+
+
+def _members(path: str, tape: "_Tape") -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
+    """Yield the files in a tar archive; an end that is none tears the tape."""
+    try:
+        archive = tarfile.open(fileobj=tape, mode="r|", bufsize=_BLOCK)  # noqa: SIM115 (closed below)
+    except tarfile.TarError as error:
+        if tape.position == 0:
+            raise UnreadableFileError(path, "empty", "the file is empty") from error
+        raise UnreadableFileError(path, "not_tar", f"not a tar file: {error}") from error
+    with archive:
+        try:
+            while (member := archive.next()) is not None:
+                if member.isfile():
+                    yield member, archive
+                archive.members.clear()  # type: ignore[attr-defined]  # it would grow with the shard
+        except tarfile.TarError:
+            tape.tear("truncated")
+            return
+        # tarfile takes whatever is no header for the end; the real one is a block of zeros.
+        mark = tape.last(archive.offset, tarfile.BLOCKSIZE)
+        if len(mark) < tarfile.BLOCKSIZE:
+            tape.tear("truncated")
+        elif mark.strip(b"\0"):
+            tape.tear("corrupt")
+
+
+class _Tape(io.BufferedIOBase):
+    """The decompressed archive for tarfile to read forward, of which the last two blocks are kept."""
+
+    def __init__(self, stream: BinaryIO, statistics: Counter[str]) -> None:
+        super().__init__()
+        self.position = 0
+        self.torn = ""
+        """Why the archive ends before its end, if it does."""
+        self._events = read_members(_Counted(stream, statistics), 0)
+        self._piece = b""
+        self._used = 0  # bytes of the piece
+        self._kept = b""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return so many bytes, fewer at the end."""
+        wanted = size or 0
+        data = self._piece[self._used : self._used + wanted]
+        self._used += len(data)
+        while len(data) < wanted and not self.torn and (event := next(self._events, None)) is not None:
+            if isinstance(event, Break):
+                self.tear(event.reason)  # nothing in a tar archive marks where to go on
+            elif isinstance(event, bytes):
+                self._piece, self._used = event, wanted - len(data)
+                data += event[: self._used]
+        self.position += len(data)
+        self._kept = (self._kept + data)[-2 * _BLOCK :]
+        return data
+
+    def tear(self, reason: str) -> None:
+        """Note why the archive ends here; the first reason is the one that counts."""
+        self.torn = self.torn or reason
+
+    def last(self, offset: int, size: int) -> bytes:
+        """Return bytes at an offset near the end of what was read."""
+        start = offset - (self.position - len(self._kept))
+        return self._kept[start : start + size]
+
+
+class _Counted:
+    """The stored bytes, counted."""
+
+    def __init__(self, stream: BinaryIO, statistics: Counter[str]) -> None:
+        self._stream = stream
+        self._statistics = statistics
+
+    def read(self, size: int, /) -> bytes:
+        data = self._stream.read(size)
+        self._statistics["bytes_read"] += len(data)
+        return data

@@ -1,0 +1,1 @@
+"""Outputs under keys, each made to exist by its manifest."""

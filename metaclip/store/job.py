@@ -1,0 +1,81 @@
+"""What a stage is: a job that knows its key from its inputs, and how to compute its output."""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+from metaclip.store.manifest import MANIFEST, Manifest, Reference, stage_key
+from metaclip.store.store import Store, Verify
+from metaclip.store.writer import OutputWriter
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job(ABC):
+    """One output to be there: of one shard, one partition, or the whole pool.
+
+    A subclass is a frozen dataclass of plain values and references, so that it travels to a worker
+    process. Its `VERSION` is raised when its output would change.
+    """
+
+    STAGE: ClassVar[str]
+    VERSION: ClassVar[int]
+
+    @abstractmethod
+    def config(self) -> Mapping[str, Any]:
+        """The part of the configuration that the output depends on, as JSON values."""
+
+    @abstractmethod
+    def inputs(self) -> list[str]:
+        """Keys of the outputs that this one is made from, or fingerprints of files."""
+
+    @abstractmethod
+    def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
+        """Write the data files and return the statistics."""
+
+    @property
+    def label(self) -> str:
+        """What tells this job from others of its stage, for people."""
+        return self.key[:8]
+
+    @cached_property
+    def key(self) -> str:
+        """The output's key."""
+        return stage_key(self.STAGE, self.VERSION, self.config(), self.inputs())
+
+    @property
+    def folder(self) -> str:
+        """The output's folder, relative to the root."""
+        return f"{self.STAGE}-v{self.VERSION}/{self.key}"
+
+    @property
+    def manifest(self) -> str:
+        """The address of the output's manifest, relative to the root."""
+        return f"{self.folder}/{MANIFEST}"
+
+    def find(self, store: Store, verify: Verify = "size") -> Reference | None:
+        """Return the output if it stands whole, else None."""
+        found = self.found(store, verify)
+        return None if found is None else Reference(self.manifest, self.key, found.rows)
+
+    def found(self, store: Store, verify: Verify) -> Manifest | None:
+        """Return the manifest of the output if it stands whole, else None."""
+        found = store.find(self.manifest, verify)
+        if found is not None and (found.key != self.key or found.stage != self.STAGE):
+            logger.warning("%s: the manifest is of another output; it is made again", store.address(self.manifest))
+            return None
+        return found
+
+    def run(self, store: Store) -> Reference:
+        """Compute the output and make it exist, whether or not it stands."""
+        with store.create(self.STAGE, self.VERSION, self.config(), self.inputs(), self.manifest) as output:
+            return output.commit(self.compute(store, output))
+
+
+def run_job(root: str, job: Job) -> Reference:
+    """Compute a job against the store at `root`: what a worker process is asked to do."""
+    return job.run(Store(root))

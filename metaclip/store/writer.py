@@ -1,0 +1,98 @@
+"""Writing an output: its data files first, and the manifest that makes it exist last."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+import metaclip
+from metaclip.store.manifest import Manifest, Reference, StoredFile, json_bytes, stage_key
+
+if TYPE_CHECKING:
+    from metaclip.store.store import Store
+from metaclip.io.hashing import HashingFile
+from metaclip.tables.parquet import write_parquet
+
+
+class OutputWriter:
+    """One output while it is written; nobody sees it before `commit`."""
+
+    def __init__(
+        self,
+        store: Store,
+        stage: str,
+        version: int,
+        config: Mapping[str, Any],
+        inputs: Sequence[str],
+        manifest: str,
+    ) -> None:
+        self._store = store
+        self._stage = stage
+        self._version = version
+        self._config = dict(config)
+        self._inputs = list(inputs)
+        self._manifest = manifest
+        self._folder = str(PurePosixPath(manifest).parent)
+        self._files: list[StoredFile] = []
+        self._temporaries: list[Path] = []
+
+    @contextmanager
+    def file(self, name: str) -> Iterator[HashingFile]:
+        """Write one data file; set its `rows` where it has any."""
+        temporary = self._store.temporary(f"{self._folder}/{name}")
+        self._temporaries.append(temporary)
+        with temporary.open("wb") as sink:
+            hashing = HashingFile(sink)
+            yield hashing
+            sink.flush()
+            os.fsync(sink.fileno())
+        self._store.put(temporary, f"{self._folder}/{name}")
+        self._files.append(
+            StoredFile(name=name, bytes=hashing.size, sha256=hashing.digest.hexdigest(), rows=hashing.rows)
+        )
+
+    def parquet(self, name: str, schema: pa.Schema, tables: Iterator[pa.Table]) -> int:
+        """Write a stream of tables as one Parquet file in row groups of equal size; return its rows."""
+        with self.file(name) as sink:
+            sink.rows = write_parquet(sink, schema, tables)
+            return sink.rows
+
+    def json(self, name: str, value: object, rows: int) -> None:
+        """Write a JSON file that stands for so many rows."""
+        with self.file(name) as sink:
+            sink.write(json_bytes(value))
+            sink.rows = rows
+
+    def written(self, name: str) -> StoredFile:
+        """Return what is known of a file that was written already."""
+        (found,) = [file for file in self._files if file.name == name]
+        return found
+
+    def adopt(self, files: Sequence[StoredFile]) -> None:
+        """List files that another manifest of the same folder committed."""
+        self._files.extend(files)
+
+    def commit(self, statistics: Mapping[str, Any]) -> Reference:
+        """Make the output exist."""
+        manifest = Manifest(
+            stage=self._stage,
+            version=self._version,
+            key=stage_key(self._stage, self._version, self._config, self._inputs),
+            config=self._config,
+            inputs=self._inputs,
+            files=sorted(self._files, key=lambda file: file.name),
+            statistics=dict(statistics),
+            code_version=metaclip.__version__,
+        )
+        self._store.write_whole(self._manifest, json_bytes(manifest.model_dump()))
+        return Reference(self._manifest, manifest.key, manifest.rows)
+
+    def close(self) -> None:
+        """Remove what an interrupted write left."""
+        for temporary in self._temporaries:
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,279 @@
+"""Lists of pairs or images that came through something outside: a download, a filter, a person's eye.
+
+Uids are kept as the two halves that `u8,u8` arrays have, addresses as the `uid_hi` they stand for.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO, cast
+
+import fsspec
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import xxhash
+
+from metaclip.archive.members import Break, read_members
+from metaclip.errors import ConfigError, InputError, UnreadableFileError
+from metaclip.io.inputs import InputFile, list_inputs
+from metaclip.io.streams import call_store, filesystem, open_stream, scheme
+from metaclip.pairs.uids import UIDS, parse_uids
+from metaclip.pairs.urls import Fault, page_base
+from metaclip.sources.webdataset import read_fields
+
+ROWS = 1 << 17
+
+_KINDS = {
+    "parquet": (".parquet",),
+    "webdataset": (".tar", ".tar.gz", ".tgz"),
+    "npy": (".npy",),
+    "jsonl": (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz"),
+    "text": (".txt", ".txt.gz"),
+}
+"""What a name says of a file; in a folder the first of these that is there is read, and it alone."""
+
+
+@dataclass
+class Ids:
+    """What a piece of a list names."""
+
+    uids: npt.NDArray[np.void]
+    """`u8,u8`[n]."""
+    images: npt.NDArray[np.uint64]
+    """`uid_hi` of n addresses."""
+
+
+def survivor_files(paths: Sequence[str]) -> list[InputFile]:
+    """Return the files that some paths name, each once, sorted by path, with fingerprints.
+
+    A path is a file, a glob, a folder at any depth, or an address of either. Of a folder the files of
+    one kind are taken: Parquet (img2dataset writes it beside its images and tells of failures there),
+    else tar, npy, JSON Lines, text.
+
+    Raises:
+        ConfigError: a path that names nothing, or a file whose name does not tell what it holds.
+        TransportError: a server that is out of reach for now.
+    """
+    if not paths:
+        raise ConfigError("survivors: no path is given; name img2dataset's output folder, or a list of uids")
+    named: list[str] = []
+    for path in paths:
+        named += _expand(path)
+    files = list_inputs(named, "survivors")
+    for file in files:
+        if _kind(file.path) is None:
+            known = ", ".join(suffix for suffixes in _KINDS.values() for suffix in suffixes)
+            raise ConfigError(f"survivors: {file.path}: its name does not tell what it holds; known: {known}")
+    return files
+
+
+def _kind(path: str) -> str | None:
+    name = (path.split("?")[0] if scheme(path) in ("http", "https") else path).lower()
+    return next((kind for kind, suffixes in _KINDS.items() if name.endswith(suffixes)), None)
+
+
+def _expand(path: str) -> list[str]:
+    if scheme(path) in ("http", "https"):
+        return [path]
+    system = filesystem(path)
+    # Not Path.resolve: a symbolic link keeps its own name.
+    place = os.path.abspath(os.path.expanduser(path)) if not scheme(path) else path  # noqa: PTH100, PTH111
+    if call_store(path, lambda: system.isdir(place)):
+        found = call_store(path, lambda: system.find(place))
+        kinds = {kind for name in found if (kind := _kind(name))}
+        chosen = next((kind for kind in _KINDS if kind in kinds), None)
+        names = [name for name in found if chosen is not None and _kind(name) == chosen and not _is_hidden(name)]
+    elif any(mark in path for mark in "*?["):
+        names = call_store(path, lambda: system.glob(place))
+    else:
+        return [place]
+    if not names:
+        raise ConfigError(f"survivors: {path}: no file there that could name pairs; see docs/images.md for the forms")
+    return [str(system.unstrip_protocol(name)) if scheme(path) else str(name) for name in names]
+
+
+def _is_hidden(name: str) -> bool:
+    return PurePosixPath(name).name.startswith((".", "_"))
+
+
+def read_survivors(path: str, statistics: Counter[str]) -> Iterator[Ids]:
+    """Yield what a file names, a piece at a time.
+
+    Parquet and JSON Lines: `uid` (32 hex digits), else `uid_hi` and `uid_lo`, else `url`; rows whose
+    `status` is there and is not `success` are left out. WebDataset: the same, from the `.json` of each
+    sample. npy: an array of dtype `u8,u8`. Text: a uid or an address a line.
+
+    Counts `given`, `not_successful` and `unrecognised` (neither uid nor address).
+
+    Raises:
+        InputError: a file that is missing, damaged, or names nothing: nobody survives by chance.
+        TransportError: out of reach for now.
+    """
+    readers = {
+        "parquet": _read_parquet,
+        "webdataset": _read_webdataset,
+        "npy": _read_npy,
+        "jsonl": _read_json_lines,
+        "text": _read_text,
+    }
+    yield from readers[_kind(path) or "text"](path, statistics)
+
+
+def _read_parquet(path: str, statistics: Counter[str]) -> Iterator[Ids]:
+    with _open(path) as stream:
+        try:
+            file = pq.ParquetFile(stream)
+            names = file.schema_arrow.names
+            wanted = _columns(path, names)
+            for batch in file.iter_batches(ROWS, columns=[*wanted, *(["status"] if "status" in names else [])]):
+                yield _of_table(pa.Table.from_batches([batch]), wanted, statistics)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise InputError(f"{path}: cannot be read as Parquet: {error}; leave it out, or write it again") from error
+
+
+def _columns(path: str, names: Sequence[str]) -> list[str]:
+    for columns in (["uid"], ["uid_hi", "uid_lo"], ["url"]):
+        if set(columns) <= set(names):
+            return columns
+    raise InputError(f"{path}: has neither uid nor uid_hi and uid_lo nor url, but {', '.join(names) or 'no field'}")
+
+
+def _of_table(table: pa.Table, columns: list[str], statistics: Counter[str]) -> Ids:
+    statistics["given"] += table.num_rows
+    if "status" in table.column_names:
+        before = table.num_rows
+        table = table.filter(pc.equal(table.column("status"), "success"))
+        statistics["not_successful"] += before - table.num_rows
+    if columns == ["uid_hi", "uid_lo"]:
+        uids = np.empty(table.num_rows, UIDS)
+        uids["f0"], uids["f1"] = (np.asarray(table.column(name).to_numpy(), np.uint64) for name in columns)
+        return Ids(uids, np.zeros(0, np.uint64))
+    return _of_strings(table.column(columns[0]), statistics)
+
+
+def _of_strings(strings: pa.ChunkedArray | pa.Array, statistics: Counter[str]) -> Ids:
+    """Tell uids, addresses and the rest apart."""
+    strings = pc.fill_null(strings.cast(pa.large_string()), "")
+    is_uid = pc.match_substring_regex(strings, "^[0-9a-f]{32}$")
+    uids = parse_uids(strings.filter(is_uid))
+    others = strings.filter(pc.invert(is_uid)).to_pylist()
+    images = [xxhash.xxh3_64_intdigest(address) for other in others if (address := _address(other))]
+    statistics["unrecognised"] += len(others) - len(images)
+    return Ids(uids, np.array(images, np.uint64))
+
+
+def _address(url: str) -> bytes | None:
+    """Return an address in the form that the pool has it in."""
+    base = page_base(url, None)
+    return None if isinstance(base, Fault) else (base.origin + base.path + base.query).encode()
+
+
+def _read_npy(path: str, statistics: Counter[str]) -> Iterator[Ids]:
+    with _open(path) as stream:
+        try:
+            version = np.lib.format.read_magic(stream)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(stream)
+        except (ValueError, OSError) as error:
+            raise InputError(f"{path}: not an array of numpy's: {error}") from error
+        names = dtype.names or ()
+        if len(names) != 2 or any(dtype[name].kind != "u" or dtype[name].itemsize != 8 for name in names):
+            raise InputError(f"{path}: an array of dtype {dtype}; uids are of dtype u8,u8, as DataComp has them")
+        rows = int(np.prod(shape))
+        for start in range(0, rows, ROWS):
+            wanted = min(ROWS, rows - start) * dtype.itemsize
+            data = stream.read(wanted)
+            if len(data) < wanted:
+                raise InputError(f"{path}: ends before its {rows:,} uids; write it again")
+            found = np.frombuffer(data, dtype)
+            uids = np.empty(len(found), UIDS)
+            uids["f0"], uids["f1"] = found[names[0]], found[names[1]]
+            statistics["given"] += len(uids)
+            yield Ids(uids, np.zeros(0, np.uint64))
+
+
+def _read_text(path: str, statistics: Counter[str]) -> Iterator[Ids]:
+    for lines in _line_blocks(path):
+        stripped = [line.strip() for line in lines]
+        strings = pa.array([line.decode("utf-8", "replace") for line in stripped if line], pa.large_string())
+        statistics["given"] += len(strings)
+        yield _of_strings(strings, statistics)
+
+
+def _read_json_lines(path: str, statistics: Counter[str]) -> Iterator[Ids]:
+    def fields() -> Iterator[dict[str, Any]]:
+        decode = msgspec.json.Decoder().decode
+        for lines in _line_blocks(path):
+            for line in lines:
+                if line.strip():
+                    try:
+                        record = decode(line)
+                    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                        raise InputError(f"{path}: a line that is not JSON: {line[:80]!r}: {error}") from error
+                    if not isinstance(record, dict):
+                        raise InputError(f"{path}: a line that is no object: {line[:80]!r}")
+                    yield record
+
+    yield from _of_fields(path, fields(), statistics)
+
+
+def _read_webdataset(path: str, statistics: Counter[str]) -> Iterator[Ids]:
+    read = Counter[str]()
+    yield from _of_fields(path, read_fields(path, read), statistics)
+    damage = {name: count for name, count in read.items() if name.startswith("dropped.")}
+    if damage:
+        raise InputError(f"{path}: damaged ({damage}); leave it out, or write it again")
+
+
+def _of_fields(path: str, records: Iterator[dict[str, Any]], statistics: Counter[str]) -> Iterator[Ids]:
+    rows: list[dict[str, Any]] = []
+    for record in records:
+        rows.append(record)
+        if len(rows) == ROWS:
+            yield _of_rows(path, rows, statistics)
+            rows = []
+    if rows:
+        yield _of_rows(path, rows, statistics)
+
+
+def _of_rows(path: str, rows: list[dict[str, Any]], statistics: Counter[str]) -> Ids:
+    columns = _columns(path, list(dict.fromkeys(name for row in rows for name in row)))
+    kept = [row for row in rows if row.get("status", "success") in ("success", None)]
+    statistics["given"] += len(rows)
+    statistics["not_successful"] += len(rows) - len(kept)
+    if columns == ["uid_hi", "uid_lo"]:
+        try:
+            return Ids(np.array([(row["uid_hi"], row["uid_lo"]) for row in kept], UIDS), np.zeros(0, np.uint64))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"{path}: uid_hi and uid_lo must be whole numbers of 64 bits in every record") from error
+    values = (row.get(columns[0]) for row in kept)
+    strings = pa.array([value if isinstance(value, str) else "" for value in values], pa.large_string())
+    return _of_strings(strings, statistics)
+
+
+def _line_blocks(path: str) -> Iterator[list[bytes]]:
+    """Yield the lines of a text file, plain or gzip, some thousand at a time."""
+    rest = b""
+    with open_stream(path) as stream:
+        for event in read_members(stream, 0):
+            if isinstance(event, Break):
+                raise InputError(f"{path}: damaged ({event.reason}); leave it out, or write it again")
+            if isinstance(event, bytes):
+                *lines, rest = (rest + event).split(b"\n")
+                yield lines
+    yield [rest]
+
+
+def _open(path: str) -> BinaryIO:
+    try:
+        opened = call_store(path, partial(fsspec.open, path, "rb"))
+        return cast(BinaryIO, call_store(path, opened.open))
+    except UnreadableFileError as error:
+        raise InputError(f"survivors: {error}") from error

@@ -1,0 +1,1 @@
+"""Arrow rows in bounded memory: written, sorted, merged, each once."""

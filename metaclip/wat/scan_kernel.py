@@ -1,0 +1,761 @@
+"""WAT records scanned as bytes: what extraction needs of them, without an object for anything else.
+
+A record is walked once, from quote to quote as `metaclip.wat.string_kernel` found them, and validated as JSON
+(RFC 8259); the strings of its images stay where they are. Only what is in order is taken: a record with
+anything unusual about it (a part of another type than expected, a name twice, an escape in a name, a
+control character, a lone surrogate, deep nesting) is left to `wat.add_metadata`, which says what is
+right, and finds the record as it was.
+
+What walks goes by `at`, a place in the data, and by `quotes`, where quotes are: `quotes[0]` says which
+is the next. A string takes two, and a record has an even number, so one that opens a string has one
+that closes it.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from metaclip.kernels.jit import bare, kernel, unowned
+from metaclip.kernels.lanes import word_at
+
+LEFT, PASSED_OVER, PAGE = 0, 1, 2
+"""What becomes of a record: left to `wat.add_metadata`, no response, a page."""
+BASE, CONTENT_TYPE, DIRECTIVES = 0, 1, 2
+MOST_DIRECTIVES = 8
+
+_DEEPEST = 60
+_QUOTE, _BACKSLASH, _COMMA, _COLON, _SPACE = map(ord, '"\\,: ')
+_OBJECT, _OBJECT_END, _LIST, _LIST_END = map(ord, "{}[]")
+_MINUS, _POINT = map(ord, "-.")
+
+
+class _Text(NamedTuple):
+    """Up to 24 bytes as words to compare with; three that may overlap for more than eight."""
+
+    size: int
+    mask: np.uint64
+    """For the first word."""
+    first: np.uint64
+    second: np.uint64
+    second_at: int
+    third: np.uint64
+    third_at: int
+
+
+def _text_of(text: str) -> _Text:
+    size = len(text)
+    places = 0, min(8, max(0, size - 8)), max(0, size - 8)
+    words = [np.uint64(int.from_bytes(text[place : place + 8].encode(), "little")) for place in places]
+    return _Text(size, _MASKS[min(size, 8)], words[0], words[1], places[1], words[2], places[2])
+
+
+_MASKS = tuple(np.uint64((1 << 8 * size) - 1) for size in range(9))
+_TRUE, _FALSE, _NULL = map(_text_of, ("true", "false", "null"))
+_ENVELOPE, _WARC_HEADER, _PAYLOAD = map(_text_of, ("Envelope", "WARC-Header-Metadata", "Payload-Metadata"))
+_WARC_TYPE, _TARGET, _RESPONSE_TYPE = map(_text_of, ("WARC-Type", "WARC-Target-URI", "response"))
+_RESPONSE, _HEADERS, _HTML = map(_text_of, ("HTTP-Response-Metadata", "Headers", "HTML-Metadata"))
+_HEAD, _LINKS, _BASE_NAME, _METAS = map(_text_of, ("Head", "Links", "Base", "Metas"))
+_NAME, _HTTP_EQUIV, _CONTENT = map(_text_of, ("name", "http-equiv", "content"))
+_PATH, _URL, _ALT, _TITLE = map(_text_of, ("path", "url", "alt", "title"))
+_IMAGE_TITLE, _IMAGE = map(_text_of, ("data-image-title", "IMG@/src"))
+_TYPE_HEADER, _ROBOTS_HEADER = map(_text_of, ("content-type", "x-robots-tag"))
+_LOWER, _BACKSLASHES = np.uint64(0x2020202020202020), np.uint64(0x5C5C5C5C5C5C5C5C)
+_ONES, _TOPS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+_ZERO, _ONE = np.uint64(0), np.uint64(1)
+# As Common Crawl's links have them, up to where the value may begin, and what may follow a value.
+_PATH_START, _URL_START, _TEXT_START = map(_text_of, ('"path":', '"url":', '"text":'))
+_ALT_START, _TITLE_START = map(_text_of, ('"alt":', '"title":'))
+_ANCHOR = _text_of('A@/href"')
+_NEXT_NAME, _NEXT_NAME_CLOSE = map(_text_of, ('", "', '","'))
+_NEXT_OBJECT, _NEXT_OBJECT_CLOSE = map(_text_of, ('"}, {"', '"},{"'))
+
+_GAP = np.zeros(256, np.bool_)
+_GAP[[0x20, 0x09, 0x0A, 0x0D]] = True
+# The fields of a link: those of an image first, in the order of `image_columns.ATTRIBUTES`.
+_URL_FIELD, _ALT_FIELD, _TITLE_FIELD, _IMAGE_TITLE_FIELD, _PATH_FIELD, _NO_FIELD = range(6)
+_KNOWN = (1 << _NO_FIELD) - 1
+
+
+class Scan(NamedTuple):
+    """What was found in records; filled by `scan_records`."""
+
+    kinds: npt.NDArray[np.uint8]
+    """uint8[records]: LEFT, PASSED_OVER or PAGE."""
+    strings: npt.NDArray[np.int64]
+    """int64[records, DIRECTIVES + MOST_DIRECTIVES, 2]: start and end of `Head.Base`, of Content-Type and of what
+    speaks to robots in a PAGE, as they are written; -1 where there is none."""
+    images: npt.NDArray[np.int64]
+    """int64[records + 1]: the images of record r are `spans[images[r]:images[r + 1]]`."""
+    spans: npt.NDArray[np.int32 | np.int64]
+    """int[images, attributes, 2], as in `ImageColumns`, as they are written; room for one for each `IMG@/src`."""
+
+
+@kernel
+def _is_escaped(data: Any, at: Any, end: Any) -> Any:
+    """Tell whether there is a backslash in a string."""
+    while at < end:
+        differing = word_at(data, at) ^ _BACKSLASHES
+        zeros = (differing - _ONES) & ~differing & _TOPS
+        if at + 8 > end:
+            zeros &= _MASKS[end - at]
+        if zeros != _ZERO:
+            return True
+        at += 8
+    return False
+
+
+@kernel
+def _wide_gap(data: Any, at: Any) -> Any:
+    while _GAP[data[at]]:
+        at += 1
+    return at
+
+
+@kernel
+def _gap(data: Any, at: Any) -> Any:
+    """Return where white space is over; mostly it is none, or one blank."""
+    if data[at] == _SPACE:
+        at += 1
+    return at if data[at] > _SPACE else _wide_gap(data, at)
+
+
+@kernel
+def _has(data: Any, at: Any, text: Any) -> Any:
+    """Tell whether a text is at `at`."""
+    if word_at(data, at) & text.mask != text.first:
+        return False
+    if text.size <= 8:
+        return True
+    return word_at(data, at + text.second_at) == text.second and word_at(data, at + text.third_at) == text.third
+
+
+@kernel
+def _is(data: Any, start: Any, end: Any, text: Any) -> Any:
+    return end - start == text.size and _has(data, start, text)
+
+
+@kernel
+def _is_header(data: Any, start: Any, end: Any, name: Any) -> Any:
+    """Compare a string with a name of 9 to 16 bytes in lower case, whatever the case."""
+    if end - start != name.size or word_at(data, start) | _LOWER != name.first:
+        return False
+    return word_at(data, end - 8) | _LOWER == name.third
+
+
+@kernel
+def _is_lower(data: Any, start: Any, end: Any, name: Any) -> Any:
+    """Compare with a name in lower case, whatever the case."""
+    same = end - start == name.size
+    k = 0
+    while same and k < name.size:
+        byte = data[start + k]
+        same = (byte | 0x20 if 0x41 <= byte <= 0x5A else byte) == name[k]
+        k += 1
+    return same
+
+
+@kernel
+def _string(quotes: Any) -> Any:
+    """Pass the next string; return where its closing quote is."""
+    quote = np.int64(quotes[0])
+    quotes[0] = quote + 2
+    return np.int64(quotes[quote + 1])
+
+
+@kernel
+def _digits(data: Any, at: Any) -> Any:
+    """Return where the digits at `at` end, or -1 where there are none."""
+    start = at
+    while 0x30 <= data[at] <= 0x39:
+        at += 1
+    return at if at > start else np.int64(-1)
+
+
+@kernel
+def _scalar(data: Any, at: Any) -> Any:
+    """Return where the number, `true`, `false` or `null` at `at` ends, or -1."""
+    if _has(data, at, _TRUE) or _has(data, at, _NULL):
+        return at + 4
+    if _has(data, at, _FALSE):
+        return at + 5
+    if data[at] == _MINUS:
+        at += 1
+    at = at + 1 if data[at] == 0x30 else _digits(data, at)
+    if at >= 0 and data[at] == _POINT:
+        at = _digits(data, at + 1)
+    if at >= 0 and data[at] | 0x20 == 0x65:
+        at += 1
+        if data[at] == _MINUS or data[at] == 0x2B:
+            at += 1
+        at = _digits(data, at)
+    return at
+
+
+@kernel
+def _skip_from(data: Any, quotes: Any, at: Any, quote: Any) -> Any:
+    """As `_skip`, by the number of quotes that were passed; return that too."""
+    depth, objects = 0, _ZERO
+    while True:
+        byte = data[at]
+        opened = False
+        if byte == _QUOTE:
+            at = np.int64(quotes[quote + 1]) + 1
+            quote += 2
+        elif byte in (_OBJECT, _LIST):
+            at = _gap(data, at + 1)
+            opened = data[at] != byte + 2  # the closing bracket of either
+            if opened:
+                depth += 1
+                objects = objects << _ONE | np.uint64(byte == _OBJECT)
+                if depth > _DEEPEST:
+                    return np.int64(-1), quote
+            else:
+                at += 1
+        else:
+            at = _scalar(data, at)
+            if at < 0:
+                return at, quote
+        while not opened:
+            if depth == 0:
+                return at, quote
+            at = _gap(data, at)
+            byte = data[at]
+            at += 1
+            if byte == _COMMA:
+                at = _gap(data, at)
+                opened = True
+            elif byte == (_OBJECT_END if objects & _ONE else _LIST_END):
+                depth -= 1
+                objects >>= _ONE
+            else:
+                return np.int64(-1), quote
+        if objects & _ONE:
+            if data[at] != _QUOTE:
+                return np.int64(-1), quote
+            at = _gap(data, np.int64(quotes[quote + 1]) + 1)
+            quote += 2
+            if data[at] != _COLON:
+                return np.int64(-1), quote
+            at = _gap(data, at + 1)
+
+
+@kernel
+def _skip(data: Any, quotes: Any, at: Any) -> Any:
+    """Return where the value at `at` ends, or -1 where it is not JSON."""
+    if data[at] == _QUOTE:
+        return _string(quotes) + 1
+    at, quote = _skip_from(data, quotes, at, np.int64(quotes[0]))
+    quotes[0] = quote
+    return at
+
+
+@kernel
+def _next_name(data: Any, quotes: Any, at: Any, first: Any) -> Any:
+    """Go to the next value of the object that `at` is in, after its bracket or a value.
+
+    Returns:
+        Start and end of the name and where the value is; start and end alike and where the object
+        ends if it does; -1 as the last where it is not JSON or the name has an escape.
+    """
+    at = _gap(data, at)
+    if data[at] == _OBJECT_END:
+        return at, at, at + 1
+    if not first:
+        if data[at] != _COMMA:
+            return at, at, np.int64(-1)
+        at = _gap(data, at + 1)
+    if data[at] != _QUOTE:
+        return at, at, np.int64(-1)
+    start, end = at + 1, _string(quotes)
+    if end == start or _is_escaped(data, start, end):
+        return at, at, np.int64(-1)
+    at = _gap(data, end + 1)
+    if data[at] != _COLON:
+        return at, at, np.int64(-1)
+    return start, end, _gap(data, at + 1)
+
+
+@kernel
+def _next_item(data: Any, at: Any, first: Any) -> Any:
+    """As `_next_name` for a list: whether there is a value, and where it is or the list ends."""
+    at = _gap(data, at)
+    if data[at] == _LIST_END:
+        return False, at + 1
+    if first:
+        return True, at
+    if data[at] != _COMMA:
+        return False, np.int64(-1)
+    return True, _gap(data, at + 1)
+
+
+@kernel
+def _text(data: Any, quotes: Any, at: Any) -> Any:
+    """Read a string or null: its start and end (-1 for null) and where it ends with its quote, or -1."""
+    if data[at] == _QUOTE:
+        end = _string(quotes)
+        return at + 1, end, end + 1
+    return np.int64(-1), np.int64(-1), (at + 4 if _has(data, at, _NULL) else np.int64(-1))
+
+
+@kernel
+def _link(data: Any, quotes: Any, at: Any, fields: Any) -> Any:
+    """Read a link from behind its bracket into `fields`.
+
+    Returns:
+        Where it ends, or -1, bits for the fields that it has, and whether it is an image.
+    """
+    first, is_image, seen = True, False, 0
+    while True:
+        name, name_end, at = _next_name(data, quotes, at, first)
+        if name == name_end or at < 0:
+            return at, seen, is_image
+        first = False
+        if _is(data, name, name_end, _URL):
+            field = _URL_FIELD
+        elif _is(data, name, name_end, _ALT):
+            field = _ALT_FIELD
+        elif _is(data, name, name_end, _TITLE):
+            field = _TITLE_FIELD
+        elif _is(data, name, name_end, _IMAGE_TITLE):
+            field = _IMAGE_TITLE_FIELD
+        elif _is(data, name, name_end, _PATH):
+            field = _PATH_FIELD
+        else:
+            at = _skip(data, quotes, at)
+            if at < 0:
+                return at, seen, is_image
+            continue
+        if seen & 1 << field:
+            return np.int64(-1), seen, is_image
+        seen |= 1 << field
+        start, end, at = _text(data, quotes, at)
+        if at < 0 or (field == _PATH_FIELD and _is_escaped(data, start, end)):
+            return np.int64(-1), seen, is_image
+        fields[field, 0], fields[field, 1] = start, end
+        if field == _PATH_FIELD:
+            is_image = _is(data, start, end, _IMAGE)
+
+
+@kernel
+def _note_image(spans: Any, image: Any, fields: Any, seen: Any) -> None:
+    """Fill the spans of an image, unless it has no text."""
+    spans[image] = -1
+    text = False
+    for k in range(_ALT_FIELD, _PATH_FIELD):
+        text |= seen & 1 << k != 0 and fields[k, 1] > fields[k, 0]
+    if text:
+        for k in range(_PATH_FIELD):
+            if seen & 1 << k:
+                spans[image, k, 0], spans[image, k, 1] = fields[k, 0], fields[k, 1]
+
+
+@kernel
+def _plain_name(data: Any, quotes: Any, at: Any, quote: Any) -> Any:
+    """Return which field's name is at `at`, -1 if it is none, and how long that is with quotes and colon."""
+    if _has(data, at, _URL_START):
+        return _URL_FIELD, 6
+    if _has(data, at, _TEXT_START):
+        return _NO_FIELD, 7
+    if _has(data, at, _PATH_START):
+        return _PATH_FIELD, 7
+    if _has(data, at, _ALT_START):
+        return _ALT_FIELD, 6
+    if _has(data, at, _TITLE_START):
+        return _TITLE_FIELD, 8
+    if data[at] != _QUOTE:
+        return -1, 0
+    start, end = at + 1, np.int64(quotes[quote + 1])
+    if end == start or data[end + 1] != _COLON or _is_escaped(data, start, end):
+        return -1, 0
+    return (_IMAGE_TITLE_FIELD if _is(data, start, end, _IMAGE_TITLE) else _NO_FIELD), end + 2 - at
+
+
+@kernel
+def _plain_links(data: Any, quotes: Any, at: Any, spans: Any, image: Any, fields: Any) -> Any:
+    """Read links from the bracket at `at` on while they are in order and laid out as nearly all are.
+
+    These have strings only, and white space nowhere but one blank after a comma or a colon.
+
+    Returns:
+        Where the last one ends, or the bracket of one to be read otherwise; the images so far; whether
+        it is the former.
+    """
+    quote = np.int64(quotes[0])
+    while True:
+        begin, place = quote, at + 1
+        is_image, seen = False, 0
+        plain = True
+        while plain:
+            field, size = _plain_name(data, quotes, place, quote)
+            place += size
+            if data[place] == _SPACE:
+                place += 1
+            if field < 0 or data[place] != _QUOTE or seen & 1 << field & _KNOWN:
+                plain = False
+                break
+            seen |= 1 << field
+            place += 1
+            end = np.int64(quotes[quote + 3])
+            quote += 4
+            fields[field, 0], fields[field, 1] = place, end
+            if field == _PATH_FIELD:
+                is_image = _is(data, place, end, _IMAGE)
+                if not is_image and not _has(data, place, _ANCHOR):
+                    plain = not _is_escaped(data, place, end)
+            if _has(data, end, _NEXT_NAME):
+                place = end + 3
+            elif _has(data, end, _NEXT_NAME_CLOSE):
+                place = end + 2
+            else:
+                plain &= data[end + 1] == _OBJECT_END
+                break
+        if not plain:
+            quotes[0] = begin
+            return at, image, False
+        if is_image:
+            _note_image(spans, image, fields, seen)
+            image += 1
+        if _has(data, end, _NEXT_OBJECT):
+            at = end + 4
+        elif _has(data, end, _NEXT_OBJECT_CLOSE):
+            at = end + 3
+        else:
+            quotes[0] = quote
+            return end + 2, image, True
+
+
+@kernel
+def _links(data: Any, quotes: Any, at: Any, spans: Any, image: Any) -> Any:
+    """Read a list of links from behind its bracket; return where it ends, or -1, and the images so far."""
+    fields = np.empty((_NO_FIELD + 1, 2), np.int64)
+    first = True
+    while True:
+        more, at = _next_item(data, at, first)
+        if not more:
+            return at, image
+        if data[at] != _OBJECT:
+            return np.int64(-1), image
+        first = False
+        at, image, over = _plain_links(data, quotes, at, spans, image, fields)
+        if not over:
+            at, seen, is_image = _link(data, quotes, at + 1, fields)
+            if at < 0:
+                return at, image
+            if is_image:
+                _note_image(spans, image, fields, seen)
+                image += 1
+
+
+@kernel
+def _metas(
+    data: Any, quotes: Any, at: Any, strings: Any, record: Any, robots: Any, robots_bounds: Any, directives: Any
+) -> Any:
+    """Read a list of meta tags from behind its bracket; return where it ends, or -1, and the directives."""
+    first_item = True
+    while True:
+        more, at = _next_item(data, at, first_item)
+        if not more:
+            return at, directives
+        if data[at] != _OBJECT:
+            return np.int64(-1), directives
+        at += 1
+        first_item, first, is_robots = False, True, False
+        seen = np.int64(0)
+        content = content_end = np.int64(-1)
+        while True:
+            name, name_end, at = _next_name(data, quotes, at, first)
+            if name == name_end or at < 0:
+                break
+            first, which = False, 0
+            if _is(data, name, name_end, _CONTENT):
+                which = 1
+            elif _is(data, name, name_end, _NAME):
+                which = 2
+            elif _is(data, name, name_end, _HTTP_EQUIV):
+                which = 4
+            if not which:
+                at = _skip(data, quotes, at)
+                if at < 0:
+                    break
+                continue
+            if seen & which:
+                return np.int64(-1), directives
+            seen |= which
+            start, end, at = _text(data, quotes, at)
+            if at < 0:
+                break
+            if which == 1:
+                content, content_end = start, end
+                continue
+            while start < end and data[start] == 0x20:
+                start += 1
+            while start < end and data[end - 1] == 0x20:
+                end -= 1
+            for k in range(start, end):
+                if data[k] >= 0x80 or data[k] == _BACKSLASH:
+                    return np.int64(-1), directives
+            for k in range(robots_bounds.size - 1):
+                is_robots |= _is_lower(data, start, end, robots[robots_bounds[k] : robots_bounds[k + 1]])
+        if at < 0:
+            return at, directives
+        if is_robots and content_end > content:
+            if directives == MOST_DIRECTIVES:
+                return np.int64(-1), directives
+            strings[record, DIRECTIVES + directives, 0] = content
+            strings[record, DIRECTIVES + directives, 1] = content_end
+            directives += 1
+
+
+@kernel
+def _headers(data: Any, quotes: Any, at: Any, strings: Any, record: Any, directives: Any) -> Any:
+    """Read HTTP headers from behind the bracket; return where they end, or -1, and the directives."""
+    first, typed, told = True, False, False
+    while True:
+        name, name_end, at = _next_name(data, quotes, at, first)
+        if name == name_end or at < 0:
+            return at, directives
+        first = False
+        is_type = _is_header(data, name, name_end, _TYPE_HEADER)
+        is_robots = _is_header(data, name, name_end, _ROBOTS_HEADER)
+        if (is_type and typed) or (is_robots and (told or directives == MOST_DIRECTIVES)):
+            return np.int64(-1), directives
+        if data[at] == _QUOTE:
+            start = at + 1
+            end = _string(quotes)
+            at = end + 1
+            if is_type:
+                typed = True
+                strings[record, CONTENT_TYPE, 0] = start
+                strings[record, CONTENT_TYPE, 1] = end
+            elif is_robots:
+                told = True
+                strings[record, DIRECTIVES + directives, 0] = start
+                strings[record, DIRECTIVES + directives, 1] = end
+                directives += 1
+            continue
+        if data[at] != _LIST or is_type or is_robots:
+            return np.int64(-1), directives
+        at += 1
+        first_item = True
+        while True:
+            more, at = _next_item(data, at, first_item)
+            if not more:
+                break
+            if data[at] != _QUOTE:
+                return np.int64(-1), directives
+            first_item = False
+            at = _string(quotes) + 1
+        if at < 0:
+            return at, directives
+
+
+@kernel
+def _html(
+    data: Any, quotes: Any, at: Any, scan: Any, record: Any, robots: Any, robots_bounds: Any, counts: Any, told: Any
+) -> Any:
+    """Read HTML-Metadata from behind its bracket; return where it ends, or -1."""
+    first, seen = True, 0
+    while True:
+        name, name_end, at = _next_name(data, quotes, at, first)
+        if name == name_end or at < 0:
+            return at
+        first = False
+        if _is(data, name, name_end, _LINKS):
+            if seen & 1 or data[at] != _LIST:
+                return np.int64(-1)
+            seen |= 1
+            at, counts[0] = _links(data, quotes, at + 1, scan.spans, counts[0])
+        elif _is(data, name, name_end, _HEAD):
+            if seen & 2 or data[at] != _OBJECT:
+                return np.int64(-1)
+            seen |= 2
+            at += 1
+            first_part, parts = True, 0
+            while True:
+                name, name_end, at = _next_name(data, quotes, at, first_part)
+                if name == name_end or at < 0:
+                    break
+                first_part = False
+                if _is(data, name, name_end, _BASE_NAME):
+                    if parts & 1:
+                        return np.int64(-1)
+                    parts |= 1
+                    start, end, at = _text(data, quotes, at)
+                    if start >= 0 and at >= 0:
+                        scan.strings[record, BASE, 0] = start
+                        scan.strings[record, BASE, 1] = end
+                elif _is(data, name, name_end, _METAS):
+                    if parts & 2 or data[at] != _LIST:
+                        return np.int64(-1)
+                    parts |= 2
+                    at, told = _metas(data, quotes, at + 1, scan.strings, record, robots, robots_bounds, told)
+                else:
+                    at = _skip(data, quotes, at)
+                if at < 0:
+                    return at
+        else:
+            at = _skip(data, quotes, at)
+        if at < 0:
+            return at
+
+
+@kernel
+def _payload(
+    data: Any, quotes: Any, at: Any, scan: Any, record: Any, robots: Any, robots_bounds: Any, counts: Any
+) -> Any:
+    """Read Payload-Metadata from behind its bracket; return where it ends, or -1, and whether it has a page.
+
+    One with a response that has no page is left.
+    """
+    first, has_page = True, False
+    while True:
+        name, name_end, at = _next_name(data, quotes, at, first)
+        if name == name_end or at < 0:
+            return at, has_page
+        first = False
+        if not _is(data, name, name_end, _RESPONSE):
+            at = _skip(data, quotes, at)
+            if at < 0:
+                return at, False
+            continue
+        if has_page or data[at] != _OBJECT:
+            return np.int64(-1), False
+        at += 1
+        first_part, told, has_headers = True, 0, False
+        while True:
+            name, name_end, at = _next_name(data, quotes, at, first_part)
+            if name == name_end or at < 0:
+                break
+            first_part = False
+            if _is(data, name, name_end, _HEADERS):
+                # Directives of the headers come after those of the page where they stand after it.
+                if has_headers or data[at] != _OBJECT:
+                    return np.int64(-1), False
+                has_headers = True
+                while told < MOST_DIRECTIVES and scan.strings[record, DIRECTIVES + told, 0] >= 0:
+                    told += 1
+                at, told = _headers(data, quotes, at + 1, scan.strings, record, told)
+            elif _is(data, name, name_end, _HTML):
+                if has_page or data[at] != _OBJECT:
+                    return np.int64(-1), False
+                has_page = True
+                at = _html(data, quotes, at + 1, scan, record, robots, robots_bounds, counts, told)
+            else:
+                at = _skip(data, quotes, at)
+            if at < 0:
+                return at, False
+        if at < 0 or not has_page:
+            return np.int64(-1), False
+
+
+@kernel
+def _record(
+    data: Any, quotes: Any, at: Any, scan: Any, record: Any, robots: Any, robots_bounds: Any, counts: Any
+) -> Any:
+    """Read a record; return where it ends, or -1, and what it is."""
+    at = _gap(data, at)
+    if data[at] != _OBJECT:
+        return np.int64(-1), LEFT
+    at += 1
+    first, has_envelope = True, False
+    kind = LEFT
+    while True:
+        name, name_end, at = _next_name(data, quotes, at, first)
+        if name == name_end or at < 0:
+            break
+        first = False
+        if not _is(data, name, name_end, _ENVELOPE):
+            at = _skip(data, quotes, at)
+            if at < 0:
+                return at, LEFT
+            continue
+        if has_envelope or data[at] != _OBJECT:
+            return np.int64(-1), LEFT
+        has_envelope = True
+        at += 1
+        first_part, parts, has_page, is_other = True, 0, False, False
+        while True:
+            name, name_end, at = _next_name(data, quotes, at, first_part)
+            if name == name_end or at < 0:
+                break
+            first_part = False
+            if _is(data, name, name_end, _PAYLOAD):
+                if parts & 1 or data[at] != _OBJECT:
+                    return np.int64(-1), LEFT
+                parts |= 1
+                at, has_page = _payload(data, quotes, at + 1, scan, record, robots, robots_bounds, counts)
+            elif _is(data, name, name_end, _WARC_HEADER):
+                if parts & 2 or data[at] != _OBJECT:
+                    return np.int64(-1), LEFT
+                parts |= 2
+                at += 1
+                first_field, fields = True, 0
+                while True:
+                    name, name_end, at = _next_name(data, quotes, at, first_field)
+                    if name == name_end or at < 0:
+                        break
+                    first_field = False
+                    is_type = _is(data, name, name_end, _WARC_TYPE)
+                    if is_type or _is(data, name, name_end, _TARGET):
+                        field = 1 if is_type else 2
+                        if fields & field:
+                            return np.int64(-1), LEFT
+                        fields |= field
+                        start, end, at = _text(data, quotes, at)
+                        if is_type and at >= 0:
+                            # With an escape, or null, it is left unless there is a page.
+                            plain = start >= 0 and not _is_escaped(data, start, end)
+                            is_other = plain and not _is(data, start, end, _RESPONSE_TYPE)
+                    else:
+                        at = _skip(data, quotes, at)
+                    if at < 0:
+                        return at, LEFT
+            else:
+                at = _skip(data, quotes, at)
+            if at < 0:
+                return at, LEFT
+        if at < 0:
+            return at, LEFT
+        kind = PAGE if has_page else PASSED_OVER if is_other else LEFT
+    return (_gap(data, at) if at >= 0 else at), kind
+
+
+@kernel
+def scan_records(
+    data: Any, bounds: Any, quotes: Any, starts: Any, addressed: Any, robots: Any, robots_bounds: Any, scan: Any
+) -> Any:
+    """Scan records.
+
+    Args:
+        data: uint8, records, each followed by a zero byte, and eight bytes of any kind.
+        bounds: int64[records, 2], where each starts and ends.
+        quotes: int[n], from `json_strings.find_quotes`; its first element is written to.
+        starts: int64[records], from there.
+        addressed: bool[records], whether each has an address; a page without is LEFT.
+        robots: uint8, the names of meta tags that speak to robots, in lower case, end to end.
+        robots_bounds: int64[names + 1], where each name begins.
+        scan: a Scan, filled.
+
+    Returns:
+        The number of images.
+    """
+    text, places = bare(data), bare(quotes)
+    robots, robots_bounds, scan = unowned(robots), unowned(robots_bounds), unowned(scan)
+    counts = np.zeros(1, np.int64)
+    scan.images[0] = 0
+    for record in range(bounds.shape[0]):
+        images = counts[0]
+        scan.strings[record] = -1
+        places[0] = starts[record]
+        at, kind = np.int64(-1), LEFT
+        if starts[record] >= 0:
+            at, kind = _record(text, places, bounds[record, 0], scan, record, robots, robots_bounds, counts)
+        if at != bounds[record, 1] or (kind == PAGE and not addressed[record]):
+            kind = LEFT
+        if kind != PAGE:
+            scan.strings[record] = -1
+            counts[0] = images
+        scan.kinds[record] = kind
+        scan.images[record + 1] = counts[0]
+    return counts[0]

@@ -1,0 +1,104 @@
+"""One task for each stage of the pipeline: look for the output, else have a worker compute it."""
+
+from metaclip.config.settings import Config
+from metaclip.prepare.jobs import extract_job
+from metaclip.report.curves import CurveJob
+from metaclip.report.survey import SurveyJob
+from metaclip.sources.listing import SourceFile
+from metaclip.stages.balance import BalanceJob
+from metaclip.stages.count import CountJob
+from metaclip.stages.curate import CuratedSetJob, CuratePartJob
+from metaclip.stages.dedup import DedupJob
+from metaclip.stages.extract import ExtractJob
+from metaclip.stages.gather import GatherJob
+from metaclip.stages.match import MatchJob
+from metaclip.stages.partition import PartitionJob
+from metaclip.stages.source import ListingJob
+from metaclip.store.manifest import Reference
+from metaclip.survivors.filter_job import SurviveJob
+from metaclip.survivors.list_job import SurvivorsJob
+from tasks.checkpoint import checkpointed
+
+
+@checkpointed("extract")
+def extract(config: Config, shard: tuple[SourceFile, ...]) -> ExtractJob:
+    """Read one shard's files, take each image's address and texts, tell the languages."""
+    return extract_job(config, shard)
+
+
+@checkpointed("balance")
+def balance(config: Config, partition: Reference, counts: Reference) -> BalanceJob:
+    """Sort one partition by min_t; no t is chosen yet."""
+    return BalanceJob(partition, counts, config.balance.seed)
+
+
+@checkpointed("count")
+def count(config: Config, partitions: tuple[Reference, ...], metadata: Reference) -> CountJob:
+    """Add up the counts of all partitions."""
+    return CountJob(partitions, metadata)
+
+
+@checkpointed("curate")
+def curate_part(config: Config, part: CuratePartJob) -> CuratePartJob:
+    """Cut one balanced partition at t."""
+    return part
+
+
+@checkpointed("curate")
+def curate_set(config: Config, whole: CuratedSetJob) -> CuratedSetJob:
+    """Commit the set when all of its parts are there."""
+    return whole
+
+
+@checkpointed("curve")
+def curve(config: Config, job: CurveJob) -> CurveJob:
+    """Count pairs and matches of one partition by step of t."""
+    return job
+
+
+@checkpointed("dedup")
+def dedup(config: Config, members: Reference, number: int, partitions: int) -> DedupJob:
+    """Bring one partition together from all shards and count its entries."""
+    return DedupJob(members, number, partitions)
+
+
+@checkpointed("gather")
+def gather(config: Config, matched: tuple[Reference, ...]) -> GatherJob:
+    """Bring shards together, each pair once, so that a partition reads few files."""
+    return GatherJob(matched)
+
+
+@checkpointed("match")
+def match(config: Config, extracted: Reference, metadata: Reference) -> MatchJob:
+    """Filter one shard by language and find every entry in its texts."""
+    return MatchJob(extracted, metadata, config.match)
+
+
+@checkpointed("partition")
+def partition(config: Config, matched: tuple[Reference, ...]) -> PartitionJob:
+    """Name the pool's matched shards and settle its partitions."""
+    return PartitionJob(matched, config.dedup.rows_per_partition)
+
+
+@checkpointed("source")
+def freeze_listing(config: Config, listing: ListingJob) -> ListingJob:
+    """Write the listing down, so that nothing that changes meanwhile shifts a shard."""
+    return listing
+
+
+@checkpointed("survey")
+def survey(config: Config, job: SurveyJob) -> SurveyJob:
+    """Survey one partition at a t."""
+    return job
+
+
+@checkpointed("survivors")
+def read_survivors(config: Config, job: SurvivorsJob) -> SurvivorsJob:
+    """Read lists of survivors, and cut them by uid."""
+    return job
+
+
+@checkpointed("survive")
+def survive(config: Config, job: SurviveJob) -> SurviveJob:
+    """Keep of one partition the pairs that survive, and count their entries."""
+    return job

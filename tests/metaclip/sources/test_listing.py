@@ -1,0 +1,243 @@
+import gzip
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import fsspec
+import pytest
+
+from metaclip.config.settings import Source
+from metaclip.errors import InputError
+from metaclip.sources.common_crawl import COMMON_CRAWL
+from metaclip.sources.listing import SourceFile, kind_of, list_shards
+from tests.servers import serve
+
+
+def listed(*paths: str | Path, **settings: Any) -> list[SourceFile]:
+    shards = list_shards(Source(paths=[str(path) for path in paths], **settings))
+    return [file for shard in shards for file in shard]
+
+
+def names(files: list[SourceFile]) -> list[str]:
+    return [Path(file.path).name for file in files]
+
+
+def write(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("a.warc", "warc"),
+        ("a.warc.gz", "warc"),
+        ("A.WARC.ZST", "warc"),
+        ("a.arc.gz", "warc"),
+        ("a.warc.wat.gz", "wat"),
+        ("a.wat", "wat"),
+        ("a.wat.zst", "wat"),
+        ("a.parquet", "pairs"),
+        ("a.jsonl", "pairs"),
+        ("a.ndjson.gz", "pairs"),
+        ("a.json.zst", "pairs"),
+        ("a.tar", "webdataset"),
+        ("https://e.org/a.warc.gz?token=1.tar", "warc"),
+        ("a.warc.wet.gz", None),
+        ("a.txt", None),
+        ("warc", None),
+    ],
+)
+def test_names_tell_kinds(name: str, kind: str | None) -> None:
+    assert kind_of(name) == kind
+
+
+def test_a_folder_is_listed_sorted_and_deep_without_hidden_files_and_notes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, "b.warc.gz", "a.warc.gz", "c/d.wat.gz", ".hidden.warc.gz", ".git/x.warc.gz")
+    write(tmp_path, "README.md", "00000_stats.json", "notes.txt", "a.warc.wet.gz", "warc.paths.gz")
+    with caplog.at_level(logging.INFO, "metaclip.sources.listing"):
+        files = listed(tmp_path)
+    assert [file.path for file in files] == [f"{tmp_path}/{name}" for name in ("a.warc.gz", "b.warc.gz", "c/d.wat.gz")]
+    assert [file.kind for file in files] == ["warc", "warc", "wat"]
+    assert [file.bytes for file in files] == [9, 9, 10]
+    assert "5 files left out" in caplog.text
+
+
+def test_a_given_kind_leaves_other_kinds_out_of_a_folder_and_takes_unknown_names(tmp_path: Path) -> None:
+    write(tmp_path, "a.warc.gz", "b.wat.gz", "part-0001", "notes.txt")
+    assert names(listed(tmp_path, kind="wat")) == ["b.wat.gz", "part-0001"]
+    assert {file.kind for file in listed(tmp_path, kind="wat")} == {"wat"}
+
+
+def test_a_file_named_by_itself_is_what_its_kind_says(tmp_path: Path) -> None:
+    write(tmp_path, "a.warc.gz", "notes.txt")
+    assert [file.kind for file in listed(tmp_path / "a.warc.gz", tmp_path / "notes.txt", kind="pairs")] == [
+        "pairs",
+        "pairs",
+    ]
+
+
+def test_globs_are_sorted_and_go_through_folders(tmp_path: Path) -> None:
+    write(tmp_path, "x/b.warc.gz", "x/a.warc.gz", "y/c.warc.gz", "x/a.wat.gz")
+    assert names(listed(tmp_path / "x" / "*.warc.gz")) == ["a.warc.gz", "b.warc.gz"]
+    assert names(listed(tmp_path / "**" / "*.warc.gz")) == ["a.warc.gz", "b.warc.gz", "c.warc.gz"]
+
+
+def test_relative_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "x/a.warc.gz")
+    monkeypatch.chdir(tmp_path)
+    for path in ("x", "x/a.warc.gz", "x/../x/*.gz", f"file://{tmp_path}/x"):
+        assert [file.path for file in listed(path)] == [f"{tmp_path}/x/a.warc.gz"]
+
+
+def test_shards_hold_files_of_one_entry_in_listing_order(tmp_path: Path) -> None:
+    write(tmp_path, *(f"x/{i}.warc.gz" for i in range(5)), *(f"y/{i}.warc.gz" for i in range(3)))
+    source = Source(paths=[f"{tmp_path}/y", f"{tmp_path}/x"], files_per_shard=2)
+    shards = [[file.path.removeprefix(f"{tmp_path}/")[:3] for file in shard] for shard in list_shards(source)]
+    assert shards == [["y/0", "y/1"], ["y/2"], ["x/0", "x/1"], ["x/2", "x/3"], ["x/4"]]
+
+
+def test_new_entries_leave_the_shards_of_others_as_they_are(tmp_path: Path) -> None:
+    write(tmp_path, *(f"x/{i}.warc.gz" for i in range(5)), *(f"y/{i}.warc.gz" for i in range(3)))
+    alone = list_shards(Source(paths=[f"{tmp_path}/x"], files_per_shard=2))
+    joined = list_shards(Source(paths=[f"{tmp_path}/y", f"{tmp_path}/x"], files_per_shard=2))
+    assert joined[-len(alone) :] == alone
+
+
+def test_the_limit_counts_over_the_whole_listing(tmp_path: Path) -> None:
+    write(tmp_path, *(f"x/{i}.warc.gz" for i in range(3)), *(f"y/{i}.warc.gz" for i in range(3)))
+    for limit in range(1, 8):
+        files = listed(tmp_path / "x", tmp_path / "y", limit=limit)
+        assert len(files) == min(limit, 6)
+    shards = list_shards(Source(paths=[f"{tmp_path}/x", f"{tmp_path}/y"], limit=4, files_per_shard=2))
+    assert [len(shard) for shard in shards] == [2, 1, 1]
+
+
+def test_a_file_listed_twice_is_used_once_and_said_to_be(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path, "a.warc.gz", "b.warc.gz")
+    (tmp_path / "l.paths").write_text("b.warc.gz\nb.warc.gz\na.warc.gz\n")
+    files = listed(tmp_path / "l.paths", tmp_path, f"{tmp_path}/./a.warc.gz", limit=2)
+    assert names(files) == ["b.warc.gz", "a.warc.gz"]
+    assert "1 files are listed more than once" in caplog.text
+    assert names(listed(tmp_path / "l.paths", tmp_path)) == ["b.warc.gz", "a.warc.gz"]
+
+
+def test_lists_stay_as_written_and_blank_lines_are_passed_over(tmp_path: Path) -> None:
+    write(tmp_path, "b.warc.gz", "a.warc.gz", "c.wat")
+    lines = f"b.warc.gz\r\n\n  a.warc.gz \n{tmp_path}/c.wat\nhttps://e.org/d.warc\ns3://b/e.warc\n"
+    (tmp_path / "plain.paths").write_text(lines)
+    # Two members, as `cat` of two lists makes them.
+    (tmp_path / "packed.paths.gz").write_bytes(gzip.compress(lines[:20].encode()) + gzip.compress(lines[20:].encode()))
+    expected = [
+        f"{tmp_path}/b.warc.gz", f"{tmp_path}/a.warc.gz", f"{tmp_path}/c.wat", "https://e.org/d.warc", "s3://b/e.warc",
+    ]  # fmt: skip
+    for name in ("plain.paths", "packed.paths.gz"):
+        assert [file.path for file in listed(tmp_path / name)] == expected
+
+
+CRAWL_LINE = "crawl-data/CC-MAIN-2024-10/segments/1/warc/a.warc.gz"
+
+
+def test_crawl_lines_of_a_local_list_are_common_crawls(tmp_path: Path) -> None:
+    (tmp_path / "warc.paths").write_text(CRAWL_LINE)
+    (file,) = listed(tmp_path / "warc.paths")
+    assert file == SourceFile(COMMON_CRAWL + CRAWL_LINE, "warc", None, COMMON_CRAWL + CRAWL_LINE)
+
+
+def test_a_base_comes_before_all_relative_lines(tmp_path: Path) -> None:
+    (tmp_path / "warc.paths").write_text(f"{CRAWL_LINE}\nb.warc\nhttps://e.org/c.warc\n")
+    files = listed(tmp_path / "warc.paths", base="s3://commoncrawl/")
+    assert [file.path for file in files] == [
+        f"s3://commoncrawl/{CRAWL_LINE}", "s3://commoncrawl/b.warc", "https://e.org/c.warc",
+    ]  # fmt: skip
+    write(tmp_path, f"mirror/{CRAWL_LINE}", "mirror/b.warc")
+    files = listed(tmp_path / "warc.paths", base=f"{tmp_path}/mirror")
+    assert files[0].path == f"{tmp_path}/mirror/{CRAWL_LINE}"
+
+
+def test_lines_of_a_remote_list_are_of_its_server() -> None:
+    with serve() as site:
+        site.files["/mirror/crawl-data/CC-MAIN-2024-10/warc.paths.gz"] = gzip.compress(CRAWL_LINE.encode())
+        site.files["/lists/warc.paths"] = f"{CRAWL_LINE}\nb.warc\n".encode()
+        (file,) = listed(f"{site.address}/mirror/crawl-data/CC-MAIN-2024-10/warc.paths.gz")
+        assert file.path == f"{site.address}/mirror/{CRAWL_LINE}"
+        files = listed(f"{site.address}/lists/warc.paths")
+        assert [file.path for file in files] == [
+            f"{site.address}/lists/{CRAWL_LINE}",
+            f"{site.address}/lists/b.warc",
+        ]
+        # Nothing but the lists was asked for: a crawl has 90,000 files.
+        assert len(site.requests) == 2
+
+
+def test_folders_and_globs_of_object_stores() -> None:
+    root = f"memory://{uuid4()}"
+    for name in ("x/b.warc.gz", "x/a.warc.gz", "x/.c.warc.gz", "x/y/d.wat", "x/README.md"):
+        with fsspec.open(f"{root}/{name}", "wb") as file:
+            file.write(b"12345")
+    files = listed(f"{root}/x")
+    assert names(files) == ["a.warc.gz", "b.warc.gz", "d.wat"]
+    assert all(file.path.startswith("memory://") and file.bytes == 5 for file in files)
+    assert names(listed(f"{root}/x/*.warc.gz")) == ["a.warc.gz", "b.warc.gz"]
+    assert names(listed(f"{root}/x/a.warc.gz")) == ["a.warc.gz"]
+    with pytest.raises(InputError, match="no data files found"):
+        listed(f"{root}/none/*.warc.gz")
+
+
+def test_fingerprints_of_crawl_files_are_their_paths_and_of_others_their_content(tmp_path: Path) -> None:
+    write(tmp_path, "a.warc.gz", "b.wat", "c.parquet", "d.tar")
+    warc, wat, pairs, tar = listed(tmp_path)
+    assert warc.fingerprint == warc.path
+    assert wat.fingerprint == wat.path
+    assert pairs.fingerprint == f"9-{hashlib.sha256(b'c.parquet').hexdigest()}"
+    (tmp_path / "d.tar").write_bytes(b"other")
+    *same, other = listed(tmp_path)
+    assert same == [warc, wat, pairs]
+    assert other.fingerprint != tar.fingerprint
+
+
+def test_fingerprints_of_remote_pairs_are_tag_and_size() -> None:
+    with serve() as site:
+        site.files["/a.parquet"] = b"12345"
+        (file,) = listed(f"{site.address}/a.parquet")
+        assert (file.bytes, file.fingerprint) == (5, "5-v1")
+        site.tag = None
+        with pytest.raises(InputError, match="copy the file"):
+            listed(f"{site.address}/a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("none.warc.gz", "none.warc.gz: cannot be used"),
+        ("*.tar", r"\*.tar: no data files found"),
+        ("empty", "empty: no data files found"),
+        ("notes", r"notes: no data files found \(1 files of other kinds\)"),
+        ("notes/a.txt", "set source.kind"),
+        ("a.warc.wet.gz", "set source.kind"),
+        ("missing.paths", "no such file"),
+        ("dangling.paths", "gone.warc.gz: cannot be used"),
+        ("markup.paths", "error page"),
+        ("torn.paths.gz", "download it anew"),
+        ("blank.paths", "no data files found"),
+        ("https://e.org/*.warc.gz", "cannot be searched"),
+        ("nosuch://e/x", "another fsspec scheme"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_name(
+    path: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    write(tmp_path, "notes/a.txt", "a.warc.wet.gz")
+    (tmp_path / "dangling.paths").write_text("gone.warc.gz")
+    (tmp_path / "markup.paths").write_text("<?xml version='1.0'?>\n<Error/>")
+    (tmp_path / "torn.paths.gz").write_bytes(gzip.compress(b"a.warc.gz")[:-6])
+    (tmp_path / "blank.paths").write_text("\n\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
+        listed(path)
