@@ -34,7 +34,7 @@ from metaclip.stages.source import ListingJob, read_listing
 from metaclip.store.job import Job
 from metaclip.store.manifest import Manifest, Reference, StoredFile, json_bytes
 from metaclip.store.store import Store
-from metaclip.tables.sketch import DistinctSketch
+from metaclip.tables.distinct_sketch import DistinctSketch
 
 SHARDS = 10_000
 PARTITIONS = 300

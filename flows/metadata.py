@@ -5,8 +5,8 @@ from typing import Any
 
 from prefect import flow
 
-from flows.parts import run_in_parts
 from flows.runner import task_runner
+from flows.subflows import run_in_parts
 from metaclip.config.settings import Config
 from metaclip.metadata.jobs import metadata_plan
 from metaclip.store.store import Store

@@ -8,7 +8,7 @@ from prefect import Task, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.parts import run_in_parts
+from flows.subflows import run_in_parts
 from metaclip.config.settings import Config, format_t
 from metaclip.pool.record import write_record
 from metaclip.report.job import PAGE, REPORT

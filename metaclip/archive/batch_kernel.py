@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaclip.kernels.jit import bare, kernel, unowned
-from metaclip.kernels.lanes import word_at
+from metaclip.kernels.memory import word_at
 
 MORE, ODD = 0, 1
 """Why `find_records` stopped: the next record is not all there (or there is no room to tell of it), or is odd."""

@@ -1,7 +1,7 @@
 """Records of an archive in batches: what `archive.read_records` gives, without an object for each.
 
 Nearly every archive is gzip, and its records lie one behind the other with nothing odd about them.
-So it is decompressed into a buffer (`metaclip.archive.inflate`), and the records are found there by
+So it is decompressed into a buffer (`metaclip.archive.decompress`), and the records are found there by
 `metaclip.archive.batch_kernel`. At the first record that is odd in any way, or too large, and in other files
 from the start, `archive.read_records` is asked, and gives what was not given yet.
 """
@@ -21,8 +21,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from metaclip.archive.batch_kernel import BLOCK, BLOCK_END, KIND, ODD, URL, URL_END, find_records
-from metaclip.archive.inflate import DAMAGE, Inflater
-from metaclip.archive.members import GZIP_MAGIC
+from metaclip.archive.damaged_members import GZIP_MAGIC
+from metaclip.archive.decompress import DAMAGE, Inflater
 from metaclip.archive.records import TYPES, clean_address, read_records
 from metaclip.errors import TransportError
 from metaclip.io.streams import open_stream

@@ -21,7 +21,7 @@ import zstandard
 from fastwarc import ArchiveIterator, GzipReader, WarcHeader, WarcRecord, ZstdReader
 from warcio.statusandheaders import StatusAndHeaders
 
-from metaclip.archive.members import GZIP_MAGIC, ZSTD_MAGIC, is_skippable, read_members
+from metaclip.archive.damaged_members import GZIP_MAGIC, ZSTD_MAGIC, is_skippable, read_members
 from metaclip.archive.salvage import NotAtRecordError, salvage
 from metaclip.errors import TransportError, UnreadableFileError
 from metaclip.io.streams import open_stream

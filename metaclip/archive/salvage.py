@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from warcio.recordloader import ARC2WARCHeadersParser, ArcWarcRecordLoader
 from warcio.statusandheaders import StatusAndHeaders, StatusAndHeadersParser, StatusAndHeadersParserException
 
-from metaclip.archive.members import Break, Event, Readable, Start, read_members
+from metaclip.archive.damaged_members import Break, Event, Readable, Start, read_members
 
 _MAX_HEADER = 256 << 10
 _BLANK = b"\r\n\0"

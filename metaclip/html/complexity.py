@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from metaclip.html.message import PageError
 from metaclip.kernels.jit import frozen, kernel
-from metaclip.kernels.lanes import LANES, byte_at, count_bits, equal_at, first_bit
+from metaclip.kernels.memory import LANES, byte_at, count_bits, equal_at, first_bit
 
 # For each tag the parser walks the elements that are open, for each attribute those of its tag that
 # came before, at 3 ns a step. A tag takes three bytes or more, an attribute two.

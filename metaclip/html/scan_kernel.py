@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from metaclip.kernels.jit import kernel
-from metaclip.kernels.lanes import LANES, byte_at, count_bits, equal_at, first_bit, low_or_at, tag_at, word_at
+from metaclip.kernels.memory import LANES, byte_at, count_bits, equal_at, first_bit, low_or_at, tag_at, word_at
 
 PADDING = 64
 """So many bytes may be read beyond the end of a page."""

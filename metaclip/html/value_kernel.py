@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from metaclip.kernels.jit import kernel
-from metaclip.kernels.lanes import LANES, byte_at, copy_lanes, first_bit
+from metaclip.kernels.memory import LANES, byte_at, copy_lanes, first_bit
 
 _AND, _HASH, _SEMICOLON, _IS, _LF, _CR, _X = map(ord, "&#;=\n\rx")
 _U32 = np.uint32

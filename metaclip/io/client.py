@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from metaclip import __version__
-from metaclip.config.settings import Source
 
-DOWNLOADS: int = Source.model_fields["max_downloads"].default
+DOWNLOADS = 8
+"""How many downloads at once where no run says otherwise; the default of `source.max_downloads`."""
 
 logger = logging.getLogger(__name__)
 

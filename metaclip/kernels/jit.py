@@ -23,7 +23,7 @@ except ImportError:  # not on Windows, where each process compiles for itself
 CHECKED = bool(numba.config.BOUNDSCHECK)  # type: ignore[attr-defined]
 """Whether kernels are compiled with a check of every index; those that read memory by themselves then check too."""
 
-SHARED = tuple(Path(__file__).with_name(name) for name in ("jit.py", "lanes.py", "xxh3.py"))
+SHARED = tuple(Path(__file__).with_name(name) for name in ("jit.py", "memory.py", "xxh3.py"))
 """Files whose code is compiled into kernels of other files: where one changes, all are compiled anew."""
 
 _TUPLE: Any = types.BaseTuple

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaclip.kernels.jit import bare, kernel, unowned
-from metaclip.kernels.lanes import copy_bytes, put_word, word_at
+from metaclip.kernels.memory import copy_bytes, put_word, word_at
 from metaclip.pairs.image_columns import ATTRIBUTES
 
 # What an image's address is made of: a part of its page's base, and a span of the data.

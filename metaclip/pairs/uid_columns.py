@@ -7,11 +7,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from metaclip.kernels.jit import bare, kernel
-from metaclip.kernels.lanes import copy_bytes
+from metaclip.kernels.memory import copy_bytes
 from metaclip.kernels.utf8 import chunks
-from metaclip.kernels.xxh3 import (
-    hash_bytes,
-)
+from metaclip.kernels.xxh3 import hash_bytes
 
 
 @kernel

@@ -10,7 +10,7 @@ import pyarrow as pa
 from metaclip.config.settings import format_t
 from metaclip.metadata.list_job import read_entries
 from metaclip.report.curves import Curves, read_curves
-from metaclip.report.inputs import Extracted, SetParts, by_count, funnel, sum_counts
+from metaclip.report.pool_outputs import Extracted, SetParts, by_count, funnel, sum_counts
 from metaclip.report.survey import HostCounts, Survey, read_surveys
 from metaclip.schemas import SET_COUNT
 from metaclip.stages.count import read_counts

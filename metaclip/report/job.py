@@ -10,7 +10,7 @@ import pyarrow as pa
 from metaclip.config.card import Card
 from metaclip.config.settings import format_t
 from metaclip.report.figures import figures
-from metaclip.report.inputs import SetParts
+from metaclip.report.pool_outputs import SetParts
 from metaclip.schemas import SET_COUNT
 from metaclip.store.job import Job
 from metaclip.store.manifest import Reference, StoredFile

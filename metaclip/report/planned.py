@@ -9,8 +9,8 @@ from metaclip.config.settings import format_t
 from metaclip.errors import ConfigError
 from metaclip.explore.pool import FinishedPool
 from metaclip.report.curves import CurveJob
-from metaclip.report.inputs import SetParts
 from metaclip.report.job import ReportJob
+from metaclip.report.pool_outputs import SetParts
 from metaclip.report.survey import SurveyJob
 from metaclip.store.job import Job
 from metaclip.store.manifest import Reference

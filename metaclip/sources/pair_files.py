@@ -14,19 +14,13 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metaclip.archive.members import Break, Event, read_members
+from metaclip.archive.damaged_members import Break, Event, read_members
 from metaclip.config.settings import Extract
 from metaclip.errors import InputError, UnreadableFileError
 from metaclip.io.streams import open_stream, scheme
 from metaclip.pairs.batch import PairBatch
 from metaclip.pairs.collector import BATCH_PAIRS
-from metaclip.sources.samples import (
-    PAGE_COLUMNS,
-    TEXT_COLUMNS,
-    URL_COLUMNS,
-    SampleCollector,
-    parse_json,
-)
+from metaclip.sources.samples import PAGE_COLUMNS, TEXT_COLUMNS, URL_COLUMNS, SampleCollector, parse_json
 
 KEY_COLUMN = "text_key"
 

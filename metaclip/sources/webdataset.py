@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from metaclip.archive.members import Break, read_members
+from metaclip.archive.damaged_members import Break, read_members
 from metaclip.config.settings import Extract
 from metaclip.errors import UnreadableFileError
 from metaclip.io.streams import open_stream

@@ -15,8 +15,8 @@ from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from metaclip.store.writer import OutputWriter
+from metaclip.tables.distinct_sketch import DistinctSketch
 from metaclip.tables.parquet import group_bytes
-from metaclip.tables.sketch import DistinctSketch
 from metaclip.tables.unique import UniquePairs
 
 

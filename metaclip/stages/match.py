@@ -19,7 +19,7 @@ from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from metaclip.store.writer import OutputWriter
 from metaclip.tables.csr import id_lists
-from metaclip.tables.sketch import DistinctSketch
+from metaclip.tables.distinct_sketch import DistinctSketch
 
 
 @dataclass(frozen=True)

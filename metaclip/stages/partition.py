@@ -10,7 +10,7 @@ from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from metaclip.store.writer import OutputWriter
-from metaclip.tables.sketch import DistinctSketch
+from metaclip.tables.distinct_sketch import DistinctSketch
 
 MEMBERS = "members.json"
 

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xxhash
 
-from metaclip.archive.members import Break, read_members
+from metaclip.archive.damaged_members import Break, read_members
 from metaclip.errors import ConfigError, InputError, UnreadableFileError
 from metaclip.io.inputs import InputFile, list_inputs
 from metaclip.io.streams import call_store, filesystem, open_stream, scheme

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaclip.kernels.jit import bare, kernel, unowned
-from metaclip.kernels.lanes import word_at
+from metaclip.kernels.memory import word_at
 
 LEFT, PASSED_OVER, PAGE = 0, 1, 2
 """What becomes of a record: left to `wat.add_metadata`, no response, a page."""

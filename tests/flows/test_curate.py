@@ -16,7 +16,7 @@ import pytest
 from prefect import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 
-from flows import parts
+from flows import subflows as parts
 from flows.curate import curate
 from flows.match import match_all_shards
 from flows.rebalance import rebalance

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from metaclip.schemas import PAIR
 from metaclip.tables import sorter
-from metaclip.tables.sketch import SIZE, DistinctSketch
+from metaclip.tables.distinct_sketch import SIZE, DistinctSketch
 from metaclip.tables.unique import UniquePairs
 
 Row = tuple[int, int, str, str]

@@ -402,7 +402,7 @@ from metaclip.pairs.collector import PairCollector
 from metaclip.archive.batches import RecordBatch
 from metaclip.sources.wat import add_records
 from metaclip.wat.string_kernel import LANES, _equal, find_quotes
-from metaclip.kernels.lanes import word_at
+from metaclip.kernels.memory import word_at
 path = Path(sys.argv[1])
 records = pickle.loads(path.read_bytes())
 short, quotes = np.full((2, LANES - 1), 34, np.uint8), np.full(3 * LANES, 34, np.uint8)

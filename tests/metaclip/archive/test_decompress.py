@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from isal import isal_zlib
 
-from metaclip.archive import inflate
-from metaclip.archive.inflate import DAMAGE, Inflater
+from metaclip.archive import decompress as inflate
+from metaclip.archive.decompress import DAMAGE, Inflater
 
 
 def noise(size: int) -> bytes:
