@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import metaclip
-from tests.examples import ROOT
+from tests.examples import ROOT, run_example
 
 
 def test_every_name_is_there_and_is_described() -> None:
@@ -47,3 +47,10 @@ def test_pages_import_from_the_face(page: str) -> None:
             assert module == "metaclip", f"{page}: `from {module} import {names}`; the face does not have it"
             missing = {name.strip() for name in names.split(",")} - {*metaclip.__all__}
             assert not missing, f"{page}: the face has no {', '.join(missing)}"
+
+
+def test_the_example_of_the_readme_runs_and_gives_what_it_says() -> None:
+    found = run_example("../README.md")
+    assert found["counts"].tolist() == [1, 1, 2]
+    assert found["offsets"].tolist() == [0, 2, 4]
+    assert found["kept"].dtype == bool
