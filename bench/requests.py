@@ -81,7 +81,7 @@ def _measure(folder: Path, proxy: Proxy) -> dict[str, Any]:
     unique = _count(result, f"dedup, each of {PARTITIONS} partitions, {len(members)} shards", proxy, store, parts)
     counts = _count(result, f"count, {PARTITIONS} partitions", proxy, store, [CountJob(tuple(unique), metadata)])
     balanced = _count(result, "balance, a partition", proxy, store, [BalanceJob(part, counts[0], 0) for part in unique])
-    whole = CuratedSetJob(tuple(balanced), float("inf"), 1 << 20)
+    whole = CuratedSetJob(tuple(balanced), float("inf"), 1 << 20, 0)
     _count(result, "curate, a partition", proxy, store, whole.parts())
     _count(result, f"curate, the set of {PARTITIONS}", proxy, store, [whole])
     return result

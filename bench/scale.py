@@ -171,7 +171,7 @@ def pool_rates() -> dict[str, Any]:
         unique = dedup.run(store)
         counts = CountJob((unique,), metadata).run(store)
         balance = BalanceJob(unique, counts, 0)
-        whole = CuratedSetJob((balance.run(store),), float("inf"), 1 << 20)
+        whole = CuratedSetJob((balance.run(store),), float("inf"), 1 << 20, 0)
 
         def read() -> None:
             file = store.open_parquet(matched, "pairs.parquet")

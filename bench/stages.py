@@ -73,7 +73,7 @@ def run_stages(config: Config, metadata: Reference) -> Pool:
     unique = timed("dedup", lambda: DedupJob(members, 0, 1).run(store))
     counts = timed("count", lambda: CountJob((unique,), metadata).run(store))
     balanced = timed("balance", lambda: BalanceJob(unique, counts, 0).run(store))
-    whole = CuratedSetJob((balanced,), config.balance.threshold, config.curate.rows_per_file)
+    whole = CuratedSetJob((balanced,), config.balance.threshold, config.curate.rows_per_file, config.balance.seed)
     curated = timed("curate", lambda: whole.parts()[0].run(store))
     written = {"extract": extracted, "match": matched, "dedup": [unique], "balance": [balanced], "curate": [curated]}
     stored = {

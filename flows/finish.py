@@ -17,7 +17,9 @@ COUNTED = ("ngrams", "titles")
 
 def cut_set(run: Run, balanced: tuple[Reference, ...]) -> None:
     """Cut all partitions at the configured t into one set."""
-    whole = CuratedSetJob(balanced, run.config.balance.threshold, run.config.curate.rows_per_file)
+    whole = CuratedSetJob(
+        balanced, run.config.balance.threshold, run.config.curate.rows_per_file, run.config.balance.seed
+    )
     run.do(curate_part, *((part,) for part in whole.parts()))
     (run.curated,) = run.do(curate_set, (whole,))
 
@@ -42,7 +44,10 @@ def report_and_record(run: Run) -> None:
         for name, done in run.done.items()
         if name not in ("curate", *COUNTED)
     }
-    write_record(run.store, run.config, stages, format_t(t), [run.curated.manifest], run.survivors_of)
+    config = run.config
+    if run.own_t is not None:
+        config = config.model_copy(update={"balance": config.balance.model_copy(update={"t": run.own_t})})
+    write_record(run.store, config, stages, format_t(t), [run.curated.manifest], run.survivors_of)
 
 
 def make_report(run: Run, planned: PlannedReport) -> None:

@@ -90,7 +90,8 @@ def rebalance(
             # What was downloaded was often chosen by the pool's draws already, and low ones stayed. Balancing by
             # them again would keep too much.
             seed = (record["config"]["balance"]["seed"] + 1) % 2**63
-    run = Run(_changed(record["config"], storage, t, seed), origin)
+    own_t = None if survivors else record["config"]["balance"]["t"]
+    run = Run(_changed(record["config"], storage, t, seed), origin, own_t)
     gathered = ("gather",) if "gather" in stages else ()
     run.recall(stages, "metadata", "source", "extract", "match", *gathered, "partition", "dedup")
     with reporting(run.config), workers_for(run.config):

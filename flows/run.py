@@ -19,9 +19,11 @@ SINGLE = ("metadata", "source", "partition", "survivors", "count", "report")
 class Run:
     """Runs tasks and remembers what they handed on."""
 
-    def __init__(self, config: Config, survivors_of: str | None = None) -> None:
+    def __init__(self, config: Config, survivors_of: str | None = None, own_t: float | str | None = None) -> None:
         self.config = config
         self.survivors_of = survivors_of
+        self.own_t = own_t
+        """The t that stays the pool's own where this run tries another; None where the run's is."""
         self.store = Store(config.storage)
         self.started = time.monotonic()
         self.done: dict[str, list[Done]] = {}

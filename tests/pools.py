@@ -35,7 +35,7 @@ def make_pool(crawl: Path, root: Path, rows_per_partition: int = 1200, **changes
     unique = tuple(DedupJob(members, number, partitions).run(store) for number in range(partitions))
     counts = CountJob(unique, metadata).run(store)
     balanced = tuple(BalanceJob(part, counts, config.balance.seed).run(store) for part in unique)
-    whole = CuratedSetJob(balanced, config.balance.threshold, config.curate.rows_per_file)
+    whole = CuratedSetJob(balanced, config.balance.threshold, config.curate.rows_per_file, config.balance.seed)
     for part in whole.parts():
         part.run(store)
     curated = whole.run(store)

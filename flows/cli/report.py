@@ -19,7 +19,7 @@ from metaclip.report.publish import publish_report
 def report(
     pool: Annotated[str, typer.Argument(help="Name of a finished pool.")],
     storage: Storage,
-    t: Annotated[str | None, typer.Option(help="Which of the pool's sets; default: that of its last run.")] = None,
+    t: Annotated[str | None, typer.Option(help="Which of the pool's sets; default: the pool's own t.")] = None,
     to: Annotated[
         str | None,
         typer.Option(help="Copy the report and the data card to a folder, or an address such as s3://bucket/prefix."),

@@ -21,6 +21,8 @@ from metaclip.kernels.jit import frozen, kernel
 _OK, _EMPTY, _UNKNOWN, _UNCOUNTED = 0, 1, 2, 3
 _GAMMA, _MIX_1, _MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 _LOW_64 = (1 << 64) - 1
+_SHUFFLE = 0xD1B54A32D192ED03
+"""Separates the keys of `shuffle_keys` from draws of the same seed."""
 
 
 def draws(uid_hi: npt.NDArray[np.uint64], uid_lo: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.float64]:
@@ -38,14 +40,36 @@ def draws(uid_hi: npt.NDArray[np.uint64], uid_lo: npt.NDArray[np.uint64], seed: 
     Raises:
         ValueError: where the seed is out of range or the two halves differ in length.
     """
+    return (_hash(uid_hi, uid_lo, seed, 0) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def shuffle_keys(uid_hi: npt.NDArray[np.uint64], uid_lo: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.uint64]:
+    """Return each pair's key, uint64[n], in an order that depends on its uid and the seed alone.
+
+    The keys are independent of `draws`: in a set, low draws are more frequent among pairs of head
+    entries, so an order by draw would be an order by content.
+
+    Args:
+        uid_hi: uint64[n].
+        uid_lo: uint64[n].
+        seed: 0 to 2^64 - 1.
+
+    Raises:
+        ValueError: where the seed is out of range or the two halves differ in length.
+    """
+    return _hash(uid_hi, uid_lo, seed, _SHUFFLE)
+
+
+def _hash(
+    uid_hi: npt.NDArray[np.uint64], uid_lo: npt.NDArray[np.uint64], seed: int, stream: int
+) -> npt.NDArray[np.uint64]:
     if not 0 <= seed <= _LOW_64:
         raise ValueError(f"the seed must be 0 to 2^64 - 1, got {seed}")
     high, low = frozen(uid_hi, np.uint64), frozen(uid_lo, np.uint64)
     if high.shape != low.shape:
         raise ValueError(f"{len(high)} upper and {len(low)} lower halves of uids")
-    start = _mix(np.array([(seed + _GAMMA) & _LOW_64], np.uint64))
-    mixed = _mix((_mix(start ^ high) + np.uint64(_GAMMA)) ^ low)
-    return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    start = _mix(np.array([((seed ^ stream) + _GAMMA) & _LOW_64], np.uint64))
+    return _mix((_mix(start ^ high) + np.uint64(_GAMMA)) ^ low)
 
 
 def _mix(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

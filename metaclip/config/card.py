@@ -7,6 +7,33 @@ from pydantic import Field, field_validator
 from metaclip.config.base import Model
 
 
+class CardSource(Model):
+    """A place that the pairs, or the entries, come from."""
+
+    name: str = Field(min_length=1)
+    """What it is called, such as `DataComp small`."""
+    licence: str | None = None
+    """The licence or the terms that it is under."""
+    address: str | None = None
+    """Where it is described."""
+
+    @field_validator("name", "licence", "address")
+    @classmethod
+    def _is_one_line(cls, text: str | None) -> str | None:
+        return one_line(text)
+
+
+def one_line(text: str | None) -> str | None:
+    """Return a text of one printable line.
+
+    Raises:
+        ValueError: for any other.
+    """
+    if text is not None and not (text.isprintable() and text.strip()):
+        raise ValueError("must be one line of text")
+    return text
+
+
 class Card(Model):
     """What the set's data card says that nothing else tells."""
 
@@ -18,15 +45,16 @@ class Card(Model):
     """Licence of the list of pairs, as Hugging Face abbreviates it; texts belong to their authors."""
     address: str | None = None
     """Where the set is published, such as https://huggingface.co/datasets/me/pairs."""
+    sources: list[CardSource] = Field(default=[])
+    """Where the pairs and the entries come from, as far as you know more than the run does: each has a `name`, and
+    may have a `licence` and an `address`."""
     published: str | None = None
     """The day of publication, such as 2026-03-31."""
 
     @field_validator("title", "contact", "licence", "address")
     @classmethod
     def _one_line(cls, text: str | None) -> str | None:
-        if text is not None and not (text.isprintable() and text.strip()):
-            raise ValueError("must be one line of text")
-        return text
+        return one_line(text)
 
     @field_validator("published")
     @classmethod

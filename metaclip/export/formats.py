@@ -44,7 +44,7 @@ def _part(number: int, file: int, suffix: str) -> str:
 
 
 def write_img2dataset(target: Target, number: int, selection: Selection, rows_per_file: int) -> Written:
-    """Write Parquet of `schemas.CURATED`, by min_t, a hash that scatters hosts."""
+    """Write Parquet of `schemas.CURATED`, in the order of the curated set, which scatters hosts."""
     written = Written([])
     images = _Images()
     for file, tables in enumerate(cut(images.counting(selection.tables()), rows_per_file)):
@@ -56,7 +56,7 @@ def write_img2dataset(target: Target, number: int, selection: Selection, rows_pe
 
 
 def write_jsonl(target: Target, number: int, selection: Selection, rows_per_file: int) -> Written:
-    """Write JSON Lines with the columns of `schemas.CURATED`, one pair a line, by min_t."""
+    """Write JSON Lines with the columns of `schemas.CURATED`, one pair a line, in the order of the curated set."""
     written = Written([])
     images = _Images()
     for file, tables in enumerate(cut(images.counting(selection.tables()), rows_per_file)):

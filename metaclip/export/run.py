@@ -18,7 +18,7 @@ from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 
 EXPORT = "export.json"
-VERSION = 2
+VERSION = 3
 """Raised when an export's files would change."""
 MOST_ROWS = 1_000_000
 """img2dataset reads an input file whole."""
@@ -94,13 +94,14 @@ def export_pool(
         return {**found, "written": False}
     target.begin()
     selections = (
-        Selection(store.open_parquet(reference, PAIRS), wanted.t, wanted.texts_per_image) for reference in balanced
+        Selection(store.open_parquet(reference, PAIRS), wanted.t, content["seed"], wanted.texts_per_image)
+        for reference in balanced
     )
     told = _Told(watch, len(balanced))
     if wanted.format == "datacomp":
         written = write_datacomp(target, told.passing(selections))
     else:
-        written = _write_parts(target, wanted, store, balanced, told)
+        written = _write_parts(target, wanted, content["seed"], store, balanced, told)
     described = target.finish(
         {**content, "code_version": metaclip.__version__, "pairs": written.pairs, "images": written.images},
         written.files,
@@ -108,11 +109,13 @@ def export_pool(
     return {**described, "written": True}
 
 
-def _write_parts(target: Target, wanted: Wanted, store: Store, balanced: list[Reference], told: "_Told") -> Written:
+def _write_parts(
+    target: Target, wanted: Wanted, seed: int, store: Store, balanced: list[Reference], told: "_Told"
+) -> Written:
     form = _FORMS[wanted.format]
 
     def write(number: int) -> Written:
-        selection = Selection(store.open_parquet(balanced[number], PAIRS), wanted.t, wanted.texts_per_image)
+        selection = Selection(store.open_parquet(balanced[number], PAIRS), wanted.t, seed, wanted.texts_per_image)
         part = form(target, number, selection, wanted.rows_per_file)
         told()
         return part

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip.pairs.uids import UIDS
-from metaclip.stages.curate import balanced_prefix
+from metaclip.stages.curate import balanced_prefix, shuffled
 
 Texts = Literal["all", "one"]
 
@@ -23,7 +23,7 @@ def first_of_each(images: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
 
 
 class Selection:
-    """The pairs of one balanced partition at one t, in the order of (min_t, uid).
+    """The pairs of one balanced partition at one t, shuffled as the curated set is.
 
     With `texts="one"` the pair of each image that comes first stays: the one kept at the smallest t,
     of equal ones the one with the smaller `uid_lo`. Its image is in the set for t exactly where the
@@ -33,16 +33,21 @@ class Selection:
     Args:
         pairs: a balanced partition.
         t: positive, infinity included.
+        seed: the pool's, for the order of rows.
         texts: which texts of an image.
     """
 
-    def __init__(self, pairs: pq.ParquetFile, t: float, texts: Texts) -> None:
+    def __init__(self, pairs: pq.ParquetFile, t: float, seed: int, texts: Texts) -> None:
         self._pairs = pairs
         self._t = t
+        self._seed = seed
         self._texts = texts
 
     def tables(self) -> Iterator[pa.Table]:
-        """Yield the pairs as tables of `schemas.BALANCED`; one row group is in memory at a time."""
+        """Yield the pairs as tables of `schemas.BALANCED`, in bounded memory."""
+        yield from shuffled(self._by_min_t(), self._seed)
+
+    def _by_min_t(self) -> Iterator[pa.Table]:
         chosen = first_of_each(self.halves()[0]) if self._texts == "one" else None
         start = 0
         for table in balanced_prefix(self._pairs, self._t, Counter()):

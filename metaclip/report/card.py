@@ -17,11 +17,6 @@ HOSTS_IN_CARD = 15
 _SIZES = ((1e3, "1K"), (1e4, "10K"), (1e5, "100K"), (1e6, "1M"), (1e7, "10M"), (1e8, "100M"), (1e9, "1B"))
 _SIZES_ABOVE = ((1e10, "10B"), (1e11, "100B"), (1e12, "1T"))
 
-_LICENCES = (
-    "Texts and images belong to their authors. Pages that came through Common Crawl are under its terms of use;"
-    " entries taken from WordNet are under the WordNet licence, those taken from Wikipedia under CC BY-SA 4.0."
-)
-
 
 def data_card(figures: Figures, card: Card) -> str:
     """Return the card."""
@@ -32,6 +27,7 @@ def data_card(figures: Figures, card: Card) -> str:
     return template.get_template("card.md").render(
         c=content,
         card=card,
+        origin=_origin(content["input"]),
         front=yaml.safe_dump(_front_matter(content, card), sort_keys=False, allow_unicode=True),
         steps=STEPS,
         columns=[(field.name, str(field.type), MEANINGS[field.name]) for field in CURATED],
@@ -63,7 +59,7 @@ def _front_matter(content: dict[str, Any], card: Card) -> dict[str, Any]:
     return {
         "pretty_name": card.title,
         "license": card.licence,
-        "license_details": _LICENCES,
+        "license_details": _licences(content["input"]),
         "opt_out_contact": card.contact or "not stated",
         "language": sorted(content["set"]["languages"]),
         "size_categories": [size_category(pairs)],
@@ -71,3 +67,20 @@ def _front_matter(content: dict[str, Any], card: Card) -> dict[str, Any]:
         "tags": ["clip", "metaclip", "image-text"],
         "configs": configs,
     }
+
+
+def _origin(read: dict[str, Any]) -> str:
+    """Say what the pairs were taken from, as far as the kinds of the files tell."""
+    origins = (("pages", "web pages"), ("pairs", "files of pairs that were gathered before"))
+    return " and ".join(name for kind, name in origins if read[kind]) or "no file"
+
+
+def _licences(read: dict[str, Any]) -> str:
+    parts = ["Texts and images belong to their authors."]
+    if read["crawls"]:
+        parts.append("The pages came through Common Crawl and are under its terms of use.")
+    if "wordnet" in read["entries_built_from"]:
+        parts.append("Entries of the source wordnet are under the WordNet licence.")
+    if set(read["entries_built_from"]) - {"wordnet"}:
+        parts.append("Entries taken from Wikipedia are under CC BY-SA 4.0.")
+    return " ".join(parts)

@@ -1,5 +1,6 @@
 """All figures of a report, as JSON values and as the arrays that plots are drawn from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,7 +70,14 @@ def figures(store: Store, parts: SetParts, t: float) -> Figures:
         "set": _described(chosen, int(after.sum())),
         "hosts": _hosts(pool.hosts, chosen.hosts, pool.pairs, chosen.pairs),
         "curve": _curve(curves, before),
-        "input": {"kinds": by_count(extracted.kinds), "crawls": dict(sorted(extracted.crawls.items()))},
+        "input": {
+            "kinds": by_count(extracted.kinds),
+            "crawls": dict(sorted(extracted.crawls.items())),
+            # A report states of pages only what the run saw of pages.
+            "pages": extracted.from_pages,
+            "pairs": extracted.from_pairs,
+            "entries_built_from": _built_from(store.manifest(parts.pool.metadata.manifest).config),
+        },
         "settings": {**extracted.settings, **_settings(store, parts)},
     }
     return Figures(t, content, entries, before, after, curves, step)
@@ -190,6 +198,11 @@ def _curve(curves: Curves, before: npt.NDArray[np.uint64]) -> dict[str, Any]:
         "head": (len(ascending) - in_tail).tolist(),
         "tail_share": [round(int(share) / matches, 6) if matches else None for share in held[in_tail]],
     }
+
+
+def _built_from(config: Mapping[str, Any]) -> list[str]:
+    """Return the sources that the list of entries was built from; none where it was given."""
+    return [source for source in ("wordnet", "words", "pairs", "titles") if config.get(source)]
 
 
 def _settings(store: Store, parts: SetParts) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from metaclip.store.store import Store
 FUNNEL = ("files", "failed_files", "bytes_read", "records", "pages", "images", "texts", "pairs")
 """Steps that the extract stage counts; `pairs` is texts without repeats within a shard."""
 
+PAGE_KINDS = ("warc", "wat")
+"""Kinds of files that hold web pages; the others hold pairs that somebody gathered."""
+
 SURVIVORS = ("uids", "images", "unknown_uids", "unknown_images")
 """What the survive stage counts of the lists: what they named, and what of it the pool does not know."""
 
@@ -62,6 +65,16 @@ class Extracted:
     crawls: Counter[str]
     settings: dict[str, Any]
 
+    @property
+    def from_pages(self) -> bool:
+        """Whether some of the files hold web pages."""
+        return any(kind in PAGE_KINDS for kind in self.kinds)
+
+    @property
+    def from_pairs(self) -> bool:
+        """Whether some of the files hold pairs that somebody gathered."""
+        return any(kind not in PAGE_KINDS for kind in self.kinds)
+
     @classmethod
     def read(cls, store: Store, shards: tuple[Reference, ...]) -> "Extracted":
         """Add up the manifests' statistics, a shard at a time."""
@@ -107,7 +120,8 @@ def funnel(
     dropped["dropped.pair.balanced"] = balanced - curated
     return {
         "funnel": {
-            **{name: extracted.counts[name] for name in FUNNEL},
+            # No page was seen where all files hold pairs that somebody gathered.
+            **{name: extracted.counts[name] for name in FUNNEL if name != "pages" or extracted.from_pages},
             "kept_by_language": matched["kept_by_language"],
             "matched": matched["matched"],
             "unique": unique["unique"],

@@ -1,6 +1,7 @@
 """The curate stage: for one t, the balanced pairs in the form that img2dataset reads.
 
-All partitions of a set lie in one flat folder. Each commits its own files under a manifest of its
+Rows are in an order that is free of content (`shuffle_keys`), so that any part of a file is a sample
+of it. All partitions of a set lie in one flat folder. Each commits its own files under a manifest of its
 own (`part-00003.manifest.json`), and the set's `manifest.json` is written when all are there.
 """
 
@@ -14,19 +15,21 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from metaclip.balance.algorithm import shuffle_keys
 from metaclip.balance.tally import Tally, add_tally
 from metaclip.config.settings import format_t
 from metaclip.pairs.uids import format_uids
-from metaclip.schemas import CURATED, PAIRS
+from metaclip.schemas import BALANCED, CURATED, PAIRS
 from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from metaclip.store.writer import OutputWriter
 from metaclip.tables.parquet import group_bytes
+from metaclip.tables.sorter import Sorter
 
 _TALLY = ".entry_counts.arrow"
 STAGE = "curate"
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class CuratedSetJob(Job):
     balanced: tuple[Reference, ...]
     t: float
     rows_per_file: int
+    seed: int
 
     @property
     def label(self) -> str:
@@ -46,8 +50,8 @@ class CuratedSetJob(Job):
         return f"t={format_t(self.t)}"
 
     def config(self) -> Mapping[str, Any]:
-        """Return t and how files are cut."""
-        return {"t": format_t(self.t), "rows_per_file": self.rows_per_file}
+        """Return t, how files are cut, and the seed of the rows' order."""
+        return {"t": format_t(self.t), "rows_per_file": self.rows_per_file, "seed": self.seed}
 
     def inputs(self) -> list[str]:
         """Return the keys of all balanced partitions."""
@@ -56,7 +60,7 @@ class CuratedSetJob(Job):
     def parts(self) -> list["CuratePartJob"]:
         """Return the jobs that must be done before this one, a partition each."""
         return [
-            CuratePartJob(partition, number, self.t, self.rows_per_file, self.folder)
+            CuratePartJob(partition, number, self.t, self.rows_per_file, self.seed, self.folder)
             for number, partition in enumerate(self.balanced)
         ]
 
@@ -81,6 +85,7 @@ class CuratePartJob(Job):
     number: int
     t: float
     rows_per_file: int
+    seed: int
     set_folder: str
 
     @property
@@ -89,8 +94,8 @@ class CuratePartJob(Job):
         return f"t={format_t(self.t)} part {self.number + 1}"
 
     def config(self) -> Mapping[str, Any]:
-        """Return t, how files are cut, and the number that names them."""
-        return {"t": format_t(self.t), "rows_per_file": self.rows_per_file, "part": self.number}
+        """Return t, how files are cut, the seed of the rows' order, and the number that names the files."""
+        return {"t": format_t(self.t), "rows_per_file": self.rows_per_file, "seed": self.seed, "part": self.number}
 
     def inputs(self) -> list[str]:
         """Return the key of the balanced partition."""
@@ -107,10 +112,11 @@ class CuratePartJob(Job):
         return f"{self.folder}/part-{self.number:05d}.manifest.json"
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
-        """Read the prefix with min_t <= t and write it in files of at most `rows_per_file` rows."""
+        """Read the prefix with min_t <= t and write it, shuffled, in files of at most `rows_per_file` rows."""
         tally = Tally()
         counts: Counter[str] = Counter()
-        tables = tally.counting(balanced_prefix(store.open_parquet(self.balanced, PAIRS), self.t, counts))
+        kept = tally.counting(balanced_prefix(store.open_parquet(self.balanced, PAIRS), self.t, counts))
+        tables = shuffled(kept, self.seed)
         curated = 0
         for number, file_tables in enumerate(cut(tables, self.rows_per_file)):
             name = f"part-{self.number:05d}-{number:05d}.parquet"
@@ -145,6 +151,24 @@ def balanced_prefix(
             yield table.slice(0, rows)
         if rows < table.num_rows:
             return
+
+
+_SHUFFLED = BALANCED.append(pa.field("shuffle_key", pa.uint64(), nullable=False))
+_KEYS = ("shuffle_key", "uid_hi", "uid_lo")
+
+
+def shuffled(tables: Iterator[pa.Table], seed: int) -> Iterator[pa.Table]:
+    """Yield the rows of tables of `schemas.BALANCED` in an order of their uids and the seed alone; see `Sorter`."""
+    ordered = Sorter(_SHUFFLED, _KEYS, _order)
+    for table in tables:
+        keys = shuffle_keys(table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy(), seed)
+        ordered.append(table.append_column(_SHUFFLED.field("shuffle_key"), pa.array(keys)))
+    for table in ordered.tables():
+        yield table.drop_columns(["shuffle_key"])
+
+
+def _order(table: pa.Table) -> npt.NDArray[np.int64]:
+    return np.lexsort([table.column(key).to_numpy() for key in reversed(_KEYS)])
 
 
 def cut(tables: Iterator[pa.Table], rows_per_file: int) -> Iterator[Iterator[pa.Table]]:

@@ -52,7 +52,7 @@ def cut(pool: FinishedPool, t: float) -> Reference:
     for part in pool.all("balance"):
         manifest = pool.store.manifest(part.manifest)
         balanced.append(Reference(part.manifest, manifest.key, manifest.rows))
-    job = CuratedSetJob(tuple(balanced), t, 1000)
+    job = CuratedSetJob(tuple(balanced), t, 1000, 0)
     for part in job.parts():
         part.run(pool.store)
     return job.run(pool.store)
