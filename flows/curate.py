@@ -6,14 +6,16 @@ from typing import Any, Literal
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from flows.finish import cut_set, report_and_record
 from flows.match import match_all_shards
 from flows.metadata import metadata_stage
 from flows.run import Run
 from flows.runner import task_runner
+from flows.summary import nothing_new, summarize
 from metaclip.config.settings import Config
 from metaclip.pool.record import begin_crawls
 from metaclip.prepare.jobs import check, resolve
-from metaclip.prepare.nothing_new import nothing_new
+from metaclip.prepare.nothing_new import has_nothing_new
 from metaclip.stages.gather import groups_of
 from metaclip.stages.partition import read_members
 from metaclip.stages.source import ListingJob
@@ -33,20 +35,20 @@ def curate(config: Config, until: Stage = "report") -> dict[str, Any] | State[di
         until: The last stage to do.
 
     Returns:
-        The summary of the run, see `flows.run.Run.summary`. A run of `source.crawl: latest` that
+        The summary of the run, see `flows.summary.summarize`. A run of `source.crawl: latest` that
         finds no newer crawl than the pool has, and nothing else to do, ends in a state `Nothing new`.
     """
     asked, config = config, resolve(config)
     listing = check(config)
     run = Run(config)
-    if nothing_new(asked, config, listing):
-        return run.nothing_new()
+    if has_nothing_new(asked, config, listing):
+        return nothing_new(run)
     begin_crawls(run.store, config.pool, config.source.crawl)
     with reporting(config), workers_for(config):
         for stage in _stages(run, config, listing, until):
             if stage == until:
                 break
-    return run.summary()
+    return summarize(run)
 
 
 def _stages(run: Run, config: Config, listing: ListingJob, until: Stage) -> Iterator[Stage]:
@@ -75,8 +77,8 @@ def _stages(run: Run, config: Config, listing: ListingJob, until: Stage) -> Iter
     balanced = run.do(balance, *((part, counts) for part in deduped))
     yield "balance"
 
-    run.curate(balanced)
+    cut_set(run, balanced)
     yield "curate"
 
-    run.report()
+    report_and_record(run)
     yield "report"

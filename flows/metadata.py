@@ -7,6 +7,7 @@ from prefect import flow
 
 from flows.runner import task_runner
 from flows.subflows import run_in_parts
+from flows.summary import summarize_stage
 from metaclip.config.settings import Config
 from metaclip.metadata.jobs import metadata_plan
 from metaclip.store.store import Store
@@ -31,7 +32,10 @@ def build_metadata(config: Config) -> dict[str, Any]:
         done = metadata_stage(config)
     (*_, listed) = done
     manifest = store.manifest(listed.reference.manifest)
-    stages = [_summary(store, stage, done) for stage in dict.fromkeys(one.stage for one in done)]
+    stages = [
+        summarize_stage(store, stage, [one for one in done if one.stage == stage])
+        for stage in dict.fromkeys(one.stage for one in done)
+    ]
     publish_metadata(config.pool, manifest.statistics)
     return {
         "pool": config.pool,
@@ -40,21 +44,6 @@ def build_metadata(config: Config) -> dict[str, Any]:
         "stages": stages,
         "folder": store.address(listed.reference.folder),
         **manifest.statistics,
-    }
-
-
-def _summary(store: Store, stage: str, done: list[Done]) -> dict[str, Any]:
-    mine = [one for one in done if one.stage == stage]
-    computed = [one for one in mine if not one.cached]
-    counts = [store.manifest(one.reference.manifest).statistics.get("counts", {}) for one in computed]
-    seconds, read = sum(one.seconds for one in computed), sum(each.get("bytes_read", 0) for each in counts)
-    return {
-        "stage": stage,
-        "tasks": len(mine),
-        "cached": len(mine) - len(computed),
-        "seconds": round(seconds, 3),
-        "megabytes": round(read / 1e6, 3),
-        "megabytes_per_second": round(read / 1e6 / seconds, 3) if seconds else None,
     }
 
 

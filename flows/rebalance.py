@@ -6,12 +6,15 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
+from flows.finish import cut_set, report_and_record
 from flows.run import Run
 from flows.runner import task_runner
+from flows.summary import summarize
+from metaclip.balance.counts import tail_t
 from metaclip.config.loading import parse_config
 from metaclip.config.settings import Config, Threshold, format_t
 from metaclip.errors import ConfigError
-from metaclip.explore.size_curve import StoredSizeCurve, tail_t
+from metaclip.explore.size_curve import StoredSizeCurve
 from metaclip.io.inputs import InputFile
 from metaclip.pool.record import read_record
 from metaclip.pool.record import survivors_name as name_of_survivors
@@ -67,7 +70,7 @@ def rebalance(
         survivors_name: Name of that pool; empty for `<pool>-survivors`.
 
     Returns:
-        The summary of the run, see `flows.run.Run.summary`.
+        The summary of the run, see `flows.summary.summarize`.
 
     Raises:
         ConfigError: if the store has no finished pool of that name, or not one of the three is given.
@@ -104,9 +107,9 @@ def rebalance(
         elif tail_share is not None:
             t = tail_t(read_counts(store, counts), tail_share)
         run.config = _changed(record["config"], storage, t, seed)
-        run.curate(balanced)
-        run.report()
-    return run.summary()
+        cut_set(run, balanced)
+        report_and_record(run)
+    return summarize(run)
 
 
 def _survivors(run: Run, files: tuple[InputFile, ...], partitions: tuple[Reference, ...]) -> tuple[Reference, ...]:

@@ -5,8 +5,10 @@ from typing import Annotated, Any
 from prefect import flow
 from pydantic import Field
 
+from flows import finish
 from flows.run import Run
 from flows.runner import task_runner
+from flows.summary import summarize
 from metaclip.config.settings import Threshold
 from metaclip.explore.pool import FinishedPool
 from metaclip.report.planned import PlannedReport
@@ -27,7 +29,7 @@ def make_report(
         processes: Worker processes; empty for what the pool's configuration says.
 
     Returns:
-        The summary of the run, see `flows.run.Run.summary`.
+        The summary of the run, see `flows.summary.summarize`.
 
     Raises:
         ConfigError: if there is no such pool, or it has no set at that t.
@@ -40,5 +42,5 @@ def make_report(
     config = config.model_copy(update={"execution": execution, "balance": balance})
     run = Run(config)
     with reporting(config), workers_for(config):
-        run.make(planned)
-    return run.summary()
+        finish.make_report(run, planned)
+    return summarize(run)

@@ -1,11 +1,96 @@
 """CLIP data curation with the MetaCLIP algorithm (arXiv 2309.16671), as a plain library.
 
+What `__all__` lists is the public face: `from metaclip import Matcher, min_t`. Each name is imported
+from its module when it is first used, so that `import metaclip` itself takes no time.
+
 Nothing in this package imports Prefect: `tasks` wraps these functions and `flows` orders them.
 """
 
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from metaclip.balance.algorithm import KeepProbability, draws, keep_probability, min_t
+    from metaclip.balance.counts import entry_counts, tail_t
+    from metaclip.config.loading import load_config, parse_config
+    from metaclip.config.settings import Config, Extract
+    from metaclip.errors import MetaclipError
+    from metaclip.explore.online import BalancedStream, OnlineBalancer
+    from metaclip.explore.pool import FinishedPool
+    from metaclip.language.identifier import LanguageIdentifier
+    from metaclip.language.model_file import find_model
+    from metaclip.matching.matcher import Matcher
+    from metaclip.pairs.uids import uids
+    from metaclip.sources.pair_files import read_pairs
+    from metaclip.sources.warc import read_warc
+    from metaclip.sources.wat import read_wat
+    from metaclip.sources.webdataset import read_webdataset
 
 try:
     __version__ = version("metaclip-pipeline")
 except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
+
+_HOMES = {
+    "BalancedStream": "metaclip.explore.online",
+    "Config": "metaclip.config.settings",
+    "Extract": "metaclip.config.settings",
+    "FinishedPool": "metaclip.explore.pool",
+    "KeepProbability": "metaclip.balance.algorithm",
+    "LanguageIdentifier": "metaclip.language.identifier",
+    "Matcher": "metaclip.matching.matcher",
+    "MetaclipError": "metaclip.errors",
+    "OnlineBalancer": "metaclip.explore.online",
+    "draws": "metaclip.balance.algorithm",
+    "entry_counts": "metaclip.balance.counts",
+    "find_model": "metaclip.language.model_file",
+    "keep_probability": "metaclip.balance.algorithm",
+    "load_config": "metaclip.config.loading",
+    "min_t": "metaclip.balance.algorithm",
+    "parse_config": "metaclip.config.loading",
+    "read_pairs": "metaclip.sources.pair_files",
+    "read_warc": "metaclip.sources.warc",
+    "read_wat": "metaclip.sources.wat",
+    "read_webdataset": "metaclip.sources.webdataset",
+    "tail_t": "metaclip.balance.counts",
+    "uids": "metaclip.pairs.uids",
+}
+
+__all__ = [
+    "BalancedStream",
+    "Config",
+    "Extract",
+    "FinishedPool",
+    "KeepProbability",
+    "LanguageIdentifier",
+    "Matcher",
+    "MetaclipError",
+    "OnlineBalancer",
+    "__version__",
+    "draws",
+    "entry_counts",
+    "find_model",
+    "keep_probability",
+    "load_config",
+    "min_t",
+    "parse_config",
+    "read_pairs",
+    "read_warc",
+    "read_wat",
+    "read_webdataset",
+    "tail_t",
+    "uids",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

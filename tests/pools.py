@@ -9,6 +9,7 @@ from metaclip.metadata.jobs import metadata_plan
 from metaclip.pool.record import write_record
 from metaclip.prepare.jobs import check, extract_job
 from metaclip.report.planned import PlannedReport
+from metaclip.report.pool_outputs import PoolOutputs
 from metaclip.stages.balance import BalanceJob
 from metaclip.stages.count import CountJob
 from metaclip.stages.curate import CuratedSetJob
@@ -38,9 +39,8 @@ def make_pool(crawl: Path, root: Path, rows_per_partition: int = 1200, **changes
     for part in whole.parts():
         part.run(store)
     curated = whole.run(store)
-    planned = PlannedReport.of(
-        metadata, extracted, matched, unique, (), counts, balanced, curated, whole.t, config.card
-    )
+    outputs = PoolOutputs(metadata, tuple(extracted), tuple(matched), unique, counts, balanced)
+    planned = PlannedReport.of(outputs, curated, whole.t, config.card)
     curves = [job.run(store) for job in planned.curves]
     surveys = [job.run(store) for job in planned.surveys]
     report = planned.report.run(store)

@@ -11,7 +11,6 @@ the last bit, so that every machine writes the same bytes; logarithms differ bet
 Source: MetaCLIP paper (arXiv 2309.16671), Algorithm 1.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -323,37 +322,3 @@ def algorithm1(
                 kept[pair] = True
                 break
     return kept
-
-
-class SizeCurve:
-    """How many pairs each t keeps, and which t keeps a wanted number; exact.
-
-    Args:
-        min_t: one float64 array for each partition, each ascending, such as memory-mapped columns.
-    """
-
-    def __init__(self, min_t: Sequence[npt.NDArray[np.float64]]) -> None:
-        self._parts = list(min_t)
-        self.total = sum(len(part) for part in self._parts)
-
-    def pairs(self, t: float) -> int:
-        """Return the number of pairs with min_t <= t."""
-        return sum(int(np.searchsorted(part, t, side="right")) for part in self._parts)
-
-    def t(self, pairs: int) -> float:
-        """Return the smallest t that keeps at least so many pairs.
-
-        Raises:
-            ValueError: where `pairs` is not 1 to `total`.
-        """
-        if not 1 <= pairs <= self.total:
-            raise ValueError(f"{pairs} pairs asked for; the pool has {self.total}")
-        # Floats of one sign are ordered like their bits, so 64 halvings reach the exact one.
-        below, reached = -1, int(np.float64(np.inf).view(np.int64))
-        while reached - below > 1:
-            middle = (below + reached) // 2
-            if self.pairs(float(np.int64(middle).view(np.float64))) >= pairs:
-                reached = middle
-            else:
-                below = middle
-        return float(np.int64(reached).view(np.float64))

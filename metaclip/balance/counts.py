@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from metaclip.errors import ConfigError
 from metaclip.kernels.jit import frozen, kernel
 
 
@@ -45,53 +46,29 @@ def entry_counts(entry_ids: npt.NDArray[np.uint32], n_entries: int) -> npt.NDArr
     return counts
 
 
-def entries_without_match(counts: npt.NDArray[np.uint64]) -> int:
-    """Return the number of entries that no text contains; counts uint64[n_entries]."""
-    return len(counts) - int(np.count_nonzero(counts))
+def keep_share(count: int, t: float) -> float:
+    """Return p = min(1, t / count), the probability that one match of an entry keeps a pair; 1 for a count of 0."""
+    return 1.0 if count <= t else t / count
 
 
-def keep_probabilities(counts: npt.NDArray[np.uint64], t: float) -> npt.NDArray[np.float64]:
-    """Return p = t / max(count, t) for each entry, float64[n_entries]; `inf` for t gives ones.
+def tail_t(counts: npt.NDArray[np.uint64], share: float) -> float:
+    """Return the smallest t whose tail, the entries with at most t matches, holds a share of all matches.
 
-    Raises:
-        ValueError: where t is not positive.
-    """
-    if not t > 0:
-        raise ValueError(f"t must be positive, got {t}")
-    if np.isinf(t):
-        return np.ones(len(counts))
-    return t / np.maximum(np.asarray(counts, np.float64), t)
+    MetaCLIP 2 turns a t into its tail's share of counts, and such a share back into a t.
 
-
-def tail_share(counts: npt.NDArray[np.uint64], t: float) -> float:
-    """Return the share of all counts that belongs to entries with a count of at most t, 0 to 1.
+    Args:
+        counts: uint64[n_entries], over the whole pool.
+        share: above 0, at most 1.
 
     Raises:
-        ValueError: where nothing was counted.
-    """
-    counts = np.asarray(counts, np.uint64)
-    total = int(counts.sum())
-    if total == 0:
-        raise ValueError("no entry has a match: a share of nothing is not defined")
-    return int(counts[counts.astype(np.float64) <= t].sum()) / total
-
-
-def t_for_tail_share(counts: npt.NDArray[np.uint64], share: float) -> float:
-    """Return the smallest t whose tail holds at least this share of all counts.
-
-    It is the count of some entry, so at least 1, even where one entry holds nearly all counts.
-
-    Raises:
-        ValueError: where the share is not above 0 and at most 1, or nothing was counted.
+        ConfigError: where `share` is out of range, or nothing matched at all.
     """
     if not 0 < share <= 1:
-        raise ValueError(f"the tail's share must be above 0 and at most 1, got {share}")
-    ascending = np.sort(np.asarray(counts, np.uint64))
-    ascending = ascending[np.searchsorted(ascending, 1) :]
-    if not len(ascending):
-        raise ValueError("no entry has a match: there is no t to be found")
-    held = np.cumsum(ascending)
-    # Entries of equal counts are in the tail together, so only the last of a run speaks for it.
-    last = np.append(ascending[1:] != ascending[:-1], True)
-    shares = held[last] / held[-1]
-    return float(ascending[last][np.searchsorted(shares, share)])
+        raise ConfigError(f"tail_share must be above 0 and at most 1, got {share}")
+    ordered = np.sort(counts[counts > 0])
+    if not len(ordered):
+        raise ConfigError("no entry has a match, so no t gives a tail")
+    held = np.cumsum(ordered, dtype=np.uint64)
+    # Shares are compared, not counts: so a share that was told for some t gives that t back, to the last bit.
+    first = int(np.searchsorted(held / float(held[-1]), share))
+    return float(ordered[first])

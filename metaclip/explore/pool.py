@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from metaclip.balance.counts import keep_share
 from metaclip.config.loading import parse_config
 from metaclip.config.settings import Config
 from metaclip.errors import ConfigError, StoreError
@@ -173,11 +174,6 @@ def entry_rows(pool: FinishedPool, entry_ids: Sequence[int], t: float) -> list[d
         row["count"] = int(pool.counts[row["entry_id"]])
         row["keep_probability"] = keep_share(row["count"], t)
     return rows
-
-
-def keep_share(count: int, t: float) -> float:
-    """Return min(1, t / count), 1 for a count of 0."""
-    return 1.0 if count <= t else t / count
 
 
 def pair_probability(shares: Sequence[float]) -> float:

@@ -104,26 +104,3 @@ class _Partition:
                 " which remakes it"
             ) from error
         return np.asarray(column.to_numpy(), np.float64)
-
-
-def tail_t(counts: npt.NDArray[np.uint64], share: float) -> float:
-    """Return the smallest t whose tail, the entries with at most t matches, holds a share of all matches.
-
-    MetaCLIP 2 turns a t into its tail's share of counts, and such a share back into a t.
-
-    Args:
-        counts: uint64[n_entries], over the whole pool.
-        share: above 0, at most 1.
-
-    Raises:
-        ConfigError: where `share` is out of range, or nothing matched at all.
-    """
-    if not 0 < share <= 1:
-        raise ConfigError(f"tail_share must be above 0 and at most 1, got {share}")
-    ordered = np.sort(counts[counts > 0])
-    if not len(ordered):
-        raise ConfigError("no entry has a match, so no t gives a tail")
-    held = np.cumsum(ordered, dtype=np.uint64)
-    # Shares are compared, not counts: so a share that was told for some t gives that t back, to the last bit.
-    first = int(np.searchsorted(held / float(held[-1]), share))
-    return float(ordered[first])

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from metaclip.balance.counts import tail_t
 from metaclip.balance.size_ladder import SizeStatistics, merged, t_ladder
 from metaclip.config.settings import format_t
 from metaclip.explore.pool import FinishedPool, row_groups
-from metaclip.explore.size_curve import StoredSizeCurve, tail_t
+from metaclip.explore.size_curve import StoredSizeCurve
 from metaclip.store.manifest import Reference
 from metaclip.tables.csr import csr
 

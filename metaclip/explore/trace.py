@@ -1,6 +1,5 @@
 """Where a pair came from, what became of it, and why."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,11 +13,10 @@ from metaclip.errors import ConfigError, InputError, StoreError
 from metaclip.explore.pool import FinishedPool, entry_rows, pair_probability, row_groups
 from metaclip.io.files import side_by_side
 from metaclip.metadata.list_job import open_matcher
+from metaclip.pairs.uids import parse_uid
 from metaclip.schemas import MATCHED, PAIR
 from metaclip.store.manifest import Reference
 from metaclip.tables.csr import csr
-
-UID = re.compile(r"[0-9a-fA-F]{32}")
 
 
 def trace_pair(storage: str, name: str, uid: str) -> dict[str, Any]:
@@ -43,10 +41,11 @@ def trace_pair(storage: str, name: str, uid: str) -> dict[str, Any]:
         InputError: no shard of the pool has it.
         StoreError: an output of the pool is missing, or was altered.
     """
-    if not UID.fullmatch(uid):
-        raise ConfigError(f"{uid!r} is no uid: 32 hex digits, as the column `uid` of a set has it")
+    try:
+        high, low = parse_uid(uid)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     pool = FinishedPool.open(storage, name)
-    high, low = int(uid[:16], 16), int(uid[16:], 16)
     extracted = _find(pool, pool.all("extract"), PAIR.names, high, low)
     if not extracted:
         raise InputError(

@@ -22,7 +22,6 @@ class PageBases:
     def __init__(self, page_urls: pa.StringArray | Sequence[str], base_hrefs: Sequence[str | None]) -> None:
         """Look at n pages, given by their addresses and what their `<base>` says."""
         self._page_urls = page_urls
-        self._base_hrefs = base_hrefs
         self._odd: dict[int, Base | Fault] = {}
         data, offsets = (
             next(chunks(page_urls), _NONE) if isinstance(page_urls, pa.Array) else encode(page_urls, "page_urls")

@@ -42,19 +42,14 @@ def uids(urls: Sequence[str], texts: Sequence[str]) -> tuple[npt.NDArray[np.uint
     return hi, np.fromiter(map(digest, joined), np.uint64, len(addresses))
 
 
-def format_uid(uid_hi: int, uid_lo: int) -> str:
-    """Write a uid as people see it: 32 lower-case hex digits, `uid_hi` first."""
-    return f"{int(uid_hi):016x}{int(uid_lo):016x}"
-
-
 def parse_uid(uid: str) -> tuple[int, int]:
-    """Read what `format_uid` writes: (uid_hi, uid_lo).
+    """Return the two halves of one uid of 32 hex digits, `uid_hi` first.
 
     Raises:
-        ValueError: where the text is not 32 lower-case hex digits.
+        ValueError: where the text is not 32 hex digits.
     """
-    if not re.fullmatch(r"[0-9a-f]{32}", uid):
-        raise ValueError(f"{uid!r} is not a uid: 32 lower-case hex digits are")
+    if not re.fullmatch(r"[0-9a-fA-F]{32}", uid):
+        raise ValueError(f"{uid!r} is not a uid: 32 hex digits, as the column `uid` of a set has it")
     return int(uid[:16], 16), int(uid[16:], 16)
 
 

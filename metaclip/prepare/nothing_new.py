@@ -30,7 +30,7 @@ STAGES: tuple[type[Job], ...] = (
 """The jobs whose outputs a pool's record names."""
 
 
-def nothing_new(asked: Config, config: Config, listing: ListingJob) -> bool:
+def has_nothing_new(asked: Config, config: Config, listing: ListingJob) -> bool:
     """Tell whether a run of `latest` would do again what the pool's last one finished.
 
     `asked` is the configuration that may say `latest`, `config` the one with names. True only if

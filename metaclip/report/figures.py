@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from metaclip.balance.counts import keep_share
 from metaclip.config.settings import format_t
 from metaclip.metadata.list_job import read_entries
 from metaclip.report.curves import Curves, read_curves
@@ -47,12 +48,12 @@ def figures(store: Store, parts: SetParts, t: float) -> Figures:
     Raises:
         StoreError: if an output is missing.
     """
-    extracted = Extracted.read(store, parts.extracted)
-    matched = sum_counts(store, parts.matched)
-    unique = sum_counts(store, parts.unique)
-    survived = sum_counts(store, parts.survived) if parts.survived else None
+    extracted = Extracted.read(store, parts.pool.extracted)
+    matched = sum_counts(store, parts.pool.matched)
+    unique = sum_counts(store, parts.pool.unique)
+    survived = sum_counts(store, parts.pool.survived) if parts.pool.survived else None
     curated = store.manifest(parts.curated.manifest).statistics["counts"]["curated"]
-    before = read_counts(store, parts.counts)
+    before = read_counts(store, parts.pool.counts)
     after = np.zeros_like(before)
     add_set_tallies(after, store, parts.curated)
     entries = _entry_table(store, parts, before, after)
@@ -91,7 +92,7 @@ def with_step(curves: Curves, t: float, curated: int, after: npt.NDArray[np.uint
 def _entry_table(
     store: Store, parts: SetParts, before: npt.NDArray[np.uint64], after: npt.NDArray[np.uint64]
 ) -> pa.Table:
-    entries = read_entries(store, parts.metadata).select(["entry_id", "entry", "source"])
+    entries = read_entries(store, parts.pool.metadata).select(["entry_id", "entry", "source"])
     return pa.table([*entries.columns, pa.array(before), pa.array(after)], schema=SET_COUNT)
 
 
@@ -119,7 +120,7 @@ def _top_entries(entries: pa.Table, curves: Curves, t: float) -> list[dict[str, 
             "entry": row["entry"],
             "count": row["count"],
             "curated": row["curated_count"],
-            "keep_probability": round(min(1.0, t / row["count"]), 6),
+            "keep_probability": round(keep_share(row["count"], t), 6),
         }
         for rank, row in enumerate(ranked.to_pylist(), start=1)
     ]
@@ -193,7 +194,7 @@ def _curve(curves: Curves, before: npt.NDArray[np.uint64]) -> dict[str, Any]:
 
 def _settings(store: Store, parts: SetParts) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for reference, names in ((parts.matched, ("languages", "min_lang_score")), (parts.balanced, ("seed",))):
+    for reference, names in ((parts.pool.matched, ("languages", "min_lang_score")), (parts.pool.balanced, ("seed",))):
         for one in reference[:1]:
             config = store.manifest(one.manifest).config
             found |= {name: config[name] for name in names}

@@ -10,7 +10,7 @@ from metaclip.errors import ConfigError
 from metaclip.explore.pool import FinishedPool
 from metaclip.report.curves import CurveJob
 from metaclip.report.job import ReportJob
-from metaclip.report.pool_outputs import SetParts
+from metaclip.report.pool_outputs import PoolOutputs, SetParts
 from metaclip.report.survey import SurveyJob
 from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
@@ -25,39 +25,12 @@ class PlannedReport:
     report: ReportJob
 
     @classmethod
-    def of(
-        cls,
-        metadata: Reference,
-        extracted: Sequence[Reference],
-        matched: Sequence[Reference],
-        unique: Sequence[Reference],
-        survived: Sequence[Reference],
-        counts: Reference,
-        balanced: Sequence[Reference],
-        curated: Reference,
-        t: float,
-        card: Card,
-    ) -> "PlannedReport":
-        """Plan the report of the set that was cut from these balanced partitions at t.
-
-        `survived` is empty where the pool is not the survivors of another.
-        """
-        curves = tuple(CurveJob(part, counts) for part in balanced)
-        of_pool = tuple(SurveyJob(part, math.inf) for part in balanced)
-        of_set = tuple(SurveyJob(part, t) for part in balanced)
-        parts = SetParts(
-            metadata=metadata,
-            extracted=tuple(extracted),
-            matched=tuple(matched),
-            unique=tuple(unique),
-            counts=counts,
-            balanced=tuple(balanced),
-            curves=_outputs(curves),
-            pool_surveys=_outputs(of_pool),
-            set_surveys=_outputs(of_set),
-            curated=curated,
-            survived=tuple(survived),
-        )
+    def of(cls, pool: PoolOutputs, curated: Reference, t: float, card: Card) -> "PlannedReport":
+        """Plan the report of the set `curated`, which was cut from the pool's balanced partitions at t."""
+        curves = tuple(CurveJob(part, pool.counts) for part in pool.balanced)
+        of_pool = tuple(SurveyJob(part, math.inf) for part in pool.balanced)
+        of_set = tuple(SurveyJob(part, t) for part in pool.balanced)
+        parts = SetParts(pool, _outputs(curves), _outputs(of_pool), _outputs(of_set), curated)
         return cls(curves, of_pool if of_pool == of_set else of_pool + of_set, ReportJob(parts, t, card))
 
     @classmethod
@@ -75,12 +48,16 @@ class PlannedReport:
                 f"pool {name!r} has no set at t = {wanted}; there: {', '.join(pool.sets)}."
                 f" Cut it first: metaclip rebalance {name} --storage {pool.store.root} --t {wanted}"
             )
-        extracted, matched, unique, balanced = map(pool.all, ("extract", "match", "dedup", "balance"))
-        metadata, counts = map(pool.one, ("metadata", "count"))
-        survived = pool.all("survive") if pool.survivors else []
-        return cls.of(
-            metadata, extracted, matched, unique, survived, counts, balanced, curated, chosen, pool.config.card
+        outputs = PoolOutputs(
+            metadata=pool.one("metadata"),
+            extracted=tuple(pool.all("extract")),
+            matched=tuple(pool.all("match")),
+            unique=tuple(pool.all("dedup")),
+            counts=pool.one("count"),
+            balanced=tuple(pool.all("balance")),
+            survived=tuple(pool.all("survive")) if pool.survivors else (),
         )
+        return cls.of(outputs, curated, chosen, pool.config.card)
 
 
 def _outputs(jobs: Sequence[Job]) -> tuple[Reference, ...]:

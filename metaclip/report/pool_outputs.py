@@ -18,8 +18,8 @@ _CRAWL = re.compile(r"crawl-data/(CC-MAIN-[0-9-]+)/")
 
 
 @dataclass(frozen=True)
-class SetParts:
-    """The outputs that make up a pool and one set of it."""
+class PoolOutputs:
+    """The outputs of a pool's stages, as far as a report is made from them."""
 
     metadata: Reference
     extracted: tuple[Reference, ...]
@@ -27,19 +27,27 @@ class SetParts:
     unique: tuple[Reference, ...]
     counts: Reference
     balanced: tuple[Reference, ...]
+    survived: tuple[Reference, ...] = ()
+    """Outputs of the survive stage, where the pool is the survivors of another."""
+
+
+@dataclass(frozen=True)
+class SetParts:
+    """One set of a pool: the pool's outputs, the curves and surveys made from them, and the set itself."""
+
+    pool: PoolOutputs
     curves: tuple[Reference, ...]
     pool_surveys: tuple[Reference, ...]
     set_surveys: tuple[Reference, ...]
     curated: Reference
-    survived: tuple[Reference, ...] = ()
-    """Outputs of the survive stage, where the pool is the survivors of another."""
 
     @property
     def keys(self) -> list[str]:
-        """The keys of all of them."""
-        shards = (self.extracted, self.matched)
-        partitions = (self.unique, self.survived, self.curves, self.pool_surveys, self.set_surveys)
-        single = [self.metadata.key, self.counts.key, self.curated.key]
+        """The keys of all outputs that a report depends on; the balanced ones determine the curves."""
+        pool = self.pool
+        single = [pool.metadata.key, pool.counts.key, self.curated.key]
+        shards = (pool.extracted, pool.matched)
+        partitions = (pool.unique, pool.survived, self.curves, self.pool_surveys, self.set_surveys)
         return [*single, *(part.key for parts in (*shards, *partitions) for part in parts)]
 
 

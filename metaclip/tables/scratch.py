@@ -4,14 +4,11 @@ import ctypes
 import mmap
 import sys
 import tempfile
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-
-from metaclip.tables.parquet import ROW_GROUP_ROWS
 
 MEMORY_BYTES = 64 << 20
 """Rows up to this size stay in memory and touch no disk."""
@@ -107,8 +104,3 @@ class ScratchTable:
         """Let no page of the file count as this process's memory any longer; what was taken is a copy."""
         if self._mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
             self._mapped.madvise(mmap.MADV_DONTNEED)
-
-    def in_order(self, order: npt.NDArray[np.int64]) -> Iterator[pa.Table]:
-        """Give all rows of `order`, some ten thousand at a time."""
-        for start in range(0, len(order), ROW_GROUP_ROWS):
-            yield self.take(order[start : start + ROW_GROUP_ROWS])

@@ -23,7 +23,7 @@ from PIL import Image
 from flows.images import download_images
 from metaclip.errors import ConfigError, StageError, StoreError
 from metaclip.export.images import Effort, ImageSettings
-from metaclip.pairs.uids import format_uid, parse_uids, uids
+from metaclip.pairs.uids import format_uids, parse_uids, uids
 from metaclip.schemas import CURATED
 from metaclip.store.delivery import Target
 from metaclip.store.manifest import StoredFile
@@ -56,7 +56,7 @@ def _export(site: Site, to: Path, ranges: list[range]) -> Path:
         texts = [f"image {number}" for number in numbers]
         table = pa.table(
             {
-                "uid": [format_uid(high, low) for high, low in zip(*uids(urls, texts), strict=True)],
+                "uid": format_uids(*uids(urls, texts)),
                 "url": urls,
                 "caption": texts,
                 "text_key": ["alt"] * len(urls),

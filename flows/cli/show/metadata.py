@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.cli.show.summary import stages_table
 from flows.cli.show.terminal import visible
 from metaclip.metadata.entry_list import PAPER
 
@@ -22,14 +23,7 @@ FAULTS = {
 def show_build(summary: dict[str, Any], console: Console | None = None) -> None:
     """Print what each source gave, what was dropped and why, beside the paper's Table 1."""
     console = console or Console(soft_wrap=True)
-    stages = Table("stage", title=f"metadata of {summary['pool']}: {summary['seconds']:.1f} s")
-    for name in ("tasks", "cached", "seconds", "MB read", "MB/s"):
-        stages.add_column(name, justify="right")
-    for stage in summary["stages"]:
-        figures = [stage["seconds"], stage["megabytes"], stage["megabytes_per_second"]]
-        cells = [f"{figure:,.2f}" if figure else "" for figure in figures]
-        stages.add_row(stage["stage"], str(stage["tasks"]), str(stage["cached"]), *cells)
-    console.print(stages)
+    console.print(stages_table(summary["stages"], f"metadata of {summary['pool']}: {summary['seconds']:.1f} s"))
     if "table" in summary:
         sources = Table("source", title=f"{summary['entries']:,} entries")
         for name in ("candidates", "entries", "paper's\nTable 1", "lowest\nscore"):

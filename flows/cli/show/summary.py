@@ -1,7 +1,7 @@
 """What people see on a terminal: progress while a run lasts, and its summary."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,14 +50,8 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     if summary.get("nothing_new"):
         console.print(Text(summary["message"]))
         return
-    stages = Table("stage", title=f"pool {summary['pool']}, t = {summary['t']}: {summary['seconds']:.1f} s")
-    for name in ("tasks", "cached", "seconds", "MB read", "MB/s"):
-        stages.add_column(name, justify="right")
-    for stage in summary["stages"]:
-        figures = (stage.get("seconds"), stage.get("megabytes"), stage.get("megabytes_per_second"))
-        cells = [f"{figure:,.2f}" if figure else "" for figure in figures]
-        stages.add_row(stage["stage"], str(stage["tasks"]), str(stage["cached"]), *cells)
-    console.print(stages)
+    title = f"pool {summary['pool']}, t = {summary['t']}: {summary['seconds']:.1f} s"
+    console.print(stages_table(summary["stages"], title))
     if "funnel" not in summary:
         return
     funnel = Table("step", title="funnel")
@@ -89,6 +83,18 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     console.print(Text(f"report: {short(summary['report_page'])}"))
     command = f"metaclip rebalance {summary['pool']} --storage {summary['storage']} --t {_another(summary['t'])}"
     console.print(Text(f"next:   {command}    (another t; reads no page again)"))
+
+
+def stages_table(stages: Sequence[dict[str, Any]], title: str) -> Table:
+    """Return a table of what each stage did, from `flows.summary.summarize_stage`."""
+    table = Table("stage", title=title)
+    for name in ("tasks", "cached", "seconds", "MB read", "MB/s"):
+        table.add_column(name, justify="right")
+    for stage in stages:
+        figures = (stage.get("seconds"), stage.get("megabytes"), stage.get("megabytes_per_second"))
+        cells = [f"{figure:,.2f}" if figure else "" for figure in figures]
+        table.add_row(stage["stage"], str(stage["tasks"]), str(stage["cached"]), *cells)
+    return table
 
 
 def short(address: str) -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numba import njit
 
 from metaclip.balance import algorithm as balance
-from metaclip.balance.algorithm import SizeCurve, algorithm1, draws, keep_probability, min_t
+from metaclip.balance.algorithm import algorithm1, draws, keep_probability, min_t
 
 ULP = Fraction(1, 2**53)
 SMALLEST, LARGEST = 2.0**-53, 1 - 2.0**-53
@@ -268,20 +268,3 @@ def test_no_multiplication_is_fused_with_an_addition():
     (assembly,) = fresh.inspect_asm().values()
     assert "div" in assembly
     assert not any(fused in assembly for fused in ("fmadd", "fmsub", "fnmadd", "fmla"))
-
-
-def test_size_curve():
-    parts = [np.sort(np.random.default_rng(i).choice([0.0, 0.5, 1.0, 3.25, 1e12], 40)) for i in range(3)]
-    curve = SizeCurve([*parts, np.zeros(0)])
-    together = np.sort(np.concatenate(parts))
-    assert curve.total == 120
-    for pairs in range(1, 121):
-        t = curve.t(pairs)
-        assert t == together[pairs - 1]
-        assert curve.pairs(t) >= pairs
-        assert curve.pairs(np.nextafter(t, -1)) < pairs
-    assert curve.pairs(np.inf) == 120
-    assert curve.pairs(-1) == 0
-    for pairs in (0, 121):
-        with pytest.raises(ValueError, match="the pool has 120"):
-            curve.t(pairs)

@@ -1,17 +1,12 @@
+"""Counts of entries, and what follows from them for a choice of t."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaclip.balance.counts import (
-    entries_without_match,
-    entry_counts,
-    keep_probabilities,
-    t_for_tail_share,
-    tail_share,
-)
-
-COUNTS = np.array([0, 1, 1, 2, 6, 10, 0], np.uint64)
+from metaclip.balance.counts import entry_counts, keep_share, tail_t
+from metaclip.errors import ConfigError
 
 
 @settings(deadline=None)
@@ -32,51 +27,30 @@ def test_ids_beyond_the_metadata_and_other_types_are_refused():
     assert entry_counts(np.array([], np.uint32), 2).tolist() == [0, 0]
 
 
-def test_entries_without_match():
-    assert entries_without_match(COUNTS) == 2
+def test_an_entry_keeps_with_the_probability_of_the_paper():
+    counts = [0, 1, 1, 2, 6, 10, 0]
+    assert [keep_share(count, 2.0) for count in counts] == [1, 1, 1, 1, 2 / 6, 2 / 10, 1]
+    assert [keep_share(count, np.inf) for count in counts] == [1] * 7
 
 
-def test_keep_probabilities_are_those_of_the_paper():
-    assert keep_probabilities(COUNTS, 2.0).tolist() == [1, 1, 1, 1, 2 / 6, 2 / 10, 1]
-    assert keep_probabilities(COUNTS, np.inf).tolist() == [1] * 7
-    for t in (0.0, -1.0, float("nan")):
-        with pytest.raises(ValueError, match="positive"):
-            keep_probabilities(COUNTS, t)
-
-
-def test_tail_share():
-    assert tail_share(COUNTS, 0.5) == 0
-    assert tail_share(COUNTS, 1) == 2 / 20
-    assert tail_share(COUNTS, 9.9) == 10 / 20
-    assert tail_share(COUNTS, np.inf) == 1
-    with pytest.raises(ValueError, match="no entry has a match"):
-        tail_share(np.zeros(3, np.uint64), 1)
-
-
-def test_t_for_tail_share():
-    assert t_for_tail_share(COUNTS, 0.001) == 1
-    assert t_for_tail_share(COUNTS, 0.1) == 1
-    assert t_for_tail_share(COUNTS, 0.11) == 2
-    assert t_for_tail_share(COUNTS, 1.0) == 10
-    for share in (0.0, 1.01, -1.0, float("nan")):
-        with pytest.raises(ValueError, match="above 0"):
-            t_for_tail_share(COUNTS, share)
-    with pytest.raises(ValueError, match="no entry has a match"):
-        t_for_tail_share(np.zeros(3, np.uint64), 0.5)
-
-
-def test_one_entry_that_holds_nearly_all_counts_leaves_t_above_0():
-    assert t_for_tail_share(np.array([1_000_000, 1], np.uint64), 0.06) == 1_000_000
-    assert t_for_tail_share(np.array([1_000_000], np.uint64), 0.06) == 1_000_000
+def test_the_tail_of_a_t_holds_the_share_asked_for():
+    counts = np.array([0, 1, 1, 2, 6, 90], np.uint64)
+    assert [tail_t(counts, share) for share in (0.01, 0.02, 0.021, 0.04, 0.1, 0.11, 1.0)] == [1, 1, 2, 2, 6, 90, 90]
+    assert tail_t(np.array([7, 93], np.uint64), 0.07) == 7  # 0.07 times 100 is more than 7 in float64
+    for share in (0.0, -1.0, 1.1, float("nan")):
+        with pytest.raises(ConfigError, match="tail_share"):
+            tail_t(counts, share)
+    with pytest.raises(ConfigError, match="no entry has a match"):
+        tail_t(np.zeros(3, np.uint64), 0.5)
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=30), st.floats(1e-9, 1.0))
-def test_t_for_tail_share_is_the_smallest(values, share):
+def test_the_tail_of_any_smaller_t_holds_less(values, share):
     counts = np.array([*values, 1], np.uint64)
-    t = t_for_tail_share(counts, share)
-    assert t >= 1
-    assert tail_share(counts, t) >= share
-    smaller = counts[(counts < t) & (counts > 0)]
-    if len(smaller):
-        assert tail_share(counts, float(smaller.max())) < share
+    t = tail_t(counts, share)
+    total = float(counts.sum())
+    assert int(counts[counts <= t].sum()) / total >= share
+    smaller = counts[counts < t]
+    if smaller.any():
+        assert int(smaller.sum()) / total < share

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaclip.balance.algorithm import SizeCurve
 from metaclip.errors import ConfigError
-from metaclip.explore.size_curve import StoredSizeCurve, tail_t
+from metaclip.explore.size_curve import StoredSizeCurve
 from metaclip.schemas import BALANCED
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
@@ -49,12 +48,12 @@ def test_the_curve_of_files_is_that_of_arrays(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parquet, "ROW_GROUP_ROWS", 4)
         curve = stored(tmp_path_factory.mktemp("curve"), parts)
-    plain = SizeCurve([np.sort(np.array(values, np.float64)) for values in parts])
-    assert curve.total == plain.total
-    for t in {0.0, 0.7, 2.5, 8.0, np.inf, *(value for values in parts for value in values)}:
-        assert curve.pairs(t) == plain.pairs(t)
-    for pairs in range(1, plain.total + 1):
-        assert curve.t(pairs) == plain.t(pairs)
+    together = sorted(value for values in parts for value in values)
+    assert curve.total == len(together)
+    for t in {0.0, 0.7, 2.5, 8.0, np.inf, *together}:
+        assert curve.pairs(t) == sum(value <= t for value in together)
+    for pairs, t in enumerate(together, 1):
+        assert curve.t(pairs) == t
 
 
 def test_a_size_that_no_t_gives_is_refused(tmp_path: Path) -> None:
@@ -62,14 +61,3 @@ def test_a_size_that_no_t_gives_is_refused(tmp_path: Path) -> None:
     for pairs in (0, 3):
         with pytest.raises(ConfigError, match="the pool has 2"):
             curve.t(pairs)
-
-
-def test_the_tail_of_a_t_holds_the_share_asked_for() -> None:
-    counts = np.array([0, 1, 1, 2, 6, 90], np.uint64)
-    assert [tail_t(counts, share) for share in (0.01, 0.02, 0.021, 0.04, 0.1, 0.11, 1.0)] == [1, 1, 2, 2, 6, 90, 90]
-    assert tail_t(np.array([7, 93], np.uint64), 0.07) == 7  # 0.07 times 100 is more than 7 in float64
-    for share in (0.0, -1.0, 1.1, float("nan")):
-        with pytest.raises(ConfigError, match="tail_share"):
-            tail_t(counts, share)
-    with pytest.raises(ConfigError, match="no entry has a match"):
-        tail_t(np.zeros(3, np.uint64), 0.5)

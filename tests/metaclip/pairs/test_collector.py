@@ -1,15 +1,13 @@
+"""TODO: tests/metaclip/pairs/test_collector.py."""
+
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from metaclip.config.settings import Extract
 from metaclip.pairs.batch import PairBatch
 from metaclip.pairs.collector import BATCH_PAIRS, PairCollector
 from metaclip.pairs.image_columns import Attributes
-from metaclip.pairs.srcset import srcset_candidates
-from metaclip.pairs.texts import clean_text
 
 PAGE = "http://x.org/p/"
 
@@ -18,33 +16,6 @@ def collect(images: list[Attributes], **settings: object) -> tuple[PairBatch, Co
     collector = PairCollector(Extract.model_validate(settings), Counter())
     collector.add_page(PAGE, None, images)
     return collector.take() or PairBatch(), collector.statistics
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("  a\n\tdog \r\n here ", "a dog here"),
-        ("hello\nworld", "hello world"),
-        ("a\u00a0b\u2003c\u3000d\u2028e\x1cf\x85g", "a b c d e f g"),
-        ("zero\u200bwidth\ufeff", "zero\u200bwidth\ufeff"),
-        ("a\0b", "a\ufffdb"),
-        ("a\ud83db \U0001f600", "a\ufffdb \U0001f600"),
-        (" \n\u00a0", ""),
-        ("", ""),
-    ],
-)
-def test_clean_text(text: str, expected: str) -> None:
-    assert clean_text(text) == expected
-
-
-@settings(deadline=None)
-@given(st.text(alphabet=st.characters(exclude_categories=[])))
-def test_clean_text_is_utf8_and_idempotent(text: str) -> None:
-    cleaned = clean_text(text)
-    cleaned.encode()
-    assert "\0" not in cleaned
-    assert cleaned.split() == cleaned.split(" ") or cleaned == ""
-    assert clean_text(cleaned) == cleaned
 
 
 def test_one_pair_for_each_text_key() -> None:
@@ -82,41 +53,6 @@ def test_an_image_without_src_is_lazy_too() -> None:
 def test_lazy_attributes_do_not_replace_other_addresses(src: str) -> None:
     batch, _ = collect([{"src": src, "alt": "x", "data-src": "d.jpg"}])
     assert "http://x.org/p/d.jpg" not in batch.urls
-
-
-def test_srcset_skips_what_cannot_be_used() -> None:
-    image = {"src": "", "alt": "x", "srcset": "data:image/png;base64,x 2000w, ok.jpg 100w"}
-    assert collect([image])[0].urls == ["http://x.org/p/ok.jpg"]
-
-
-@pytest.mark.parametrize(
-    ("srcset", "expected"),
-    [
-        ("", []),
-        (" , ,", []),
-        ("a.jpg", ["a.jpg"]),
-        ("a.jpg 1x, b.jpg 2x", ["b.jpg", "a.jpg"]),
-        ("a.jpg, b.jpg 1.5x, c.jpg .5x", ["b.jpg", "a.jpg", "c.jpg"]),
-        ("a.jpg 480w,b.jpg 1080w, c.jpg 800w", ["b.jpg", "c.jpg", "a.jpg"]),
-        ("a.jpg 480w 320h, b.jpg 1080w 720h", ["b.jpg", "a.jpg"]),
-        ("a,b.jpg 1x,c.jpg,", ["a,b.jpg", "c.jpg"]),
-        ("a.jpg,, b.jpg", ["a.jpg", "b.jpg"]),
-        ("data:image/gif;base64,R0lGOD 1x, b.jpg 2x", ["b.jpg", "data:image/gif;base64,R0lGOD"]),
-        ("a.jpg 0w, b.jpg -1x, c.jpg 1x 2x, d.jpg 1w 1x, e.jpg big, f.jpg 100h, g.jpg 1x", ["g.jpg"]),
-        ("a.jpg (1x, 2x), b.jpg 1x", ["b.jpg"]),
-        ("a.jpg\n\t2x\n,\nb.jpg\f3x", ["b.jpg", "a.jpg"]),
-        ("a.jpg 1e2x, b.jpg 99x", ["a.jpg", "b.jpg"]),
-    ],
-)
-def test_srcset(srcset: str, expected: list[str]) -> None:
-    assert srcset_candidates(srcset) == expected
-
-
-@settings(deadline=None)
-@given(st.text(alphabet="ab.,()x w12 \n\0-"))
-def test_srcset_never_raises(srcset: str) -> None:
-    for candidate in srcset_candidates(srcset):
-        assert candidate in srcset
 
 
 def test_every_image_is_counted_once() -> None:

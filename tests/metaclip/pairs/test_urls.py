@@ -1,13 +1,10 @@
 from urllib.parse import urljoin
 
-import numpy as np
 import pytest
-import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaclip.pairs import urls
-from metaclip.pairs.uids import format_uid, parse_uid, uids
 from metaclip.pairs.urls import Base, Fault, page_base, resolve
 
 PAGE = "https://Example.com/a/b/page.html?q=1#top"
@@ -165,34 +162,3 @@ def test_short_way_equals_long_way(reference: str) -> None:
         long_way = urls._parse(text, base())
         expected = long_way if isinstance(long_way, Fault) else long_way.origin + long_way.path + long_way.query
         assert resolve(text, base()) == expected
-
-
-def test_uids_are_hashes_of_address_and_text() -> None:
-    hi, lo = uids(["http://x.org/a", "http://x.org/a", "http://x.org/ü"], ["one", "two", "ü"])
-    assert hi.dtype == lo.dtype == np.uint64
-    assert hi[0] == hi[1] == xxhash.xxh3_64_intdigest(b"http://x.org/a")
-    assert lo[0] != lo[1]
-    assert lo[2] == xxhash.xxh3_64_intdigest("http://x.org/ü\0ü".encode())
-    assert [column.shape for column in uids([], [])] == [(0,), (0,)]
-    with pytest.raises(ValueError, match="shorter"):
-        uids(["a", "b"], ["c"])
-
-
-def test_uids_tell_where_the_address_ends() -> None:
-    _, lo = uids(["http://x.org/a", "http://x.org/ab"], ["bc", "c"])
-    assert lo[0] != lo[1]
-
-
-@settings(deadline=None)
-@given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
-def test_uid_round_trip(hi: int, lo: int) -> None:
-    text = format_uid(np.uint64(hi), np.uint64(lo))
-    assert len(text) == 32
-    assert text == text.lower()
-    assert parse_uid(text) == (hi, lo)
-
-
-@pytest.mark.parametrize("text", ["", "0" * 31, "0" * 33, "A" * 32, "g" * 32, " " + "0" * 31, "0" * 32 + "\n"])
-def test_bad_uid(text: str) -> None:
-    with pytest.raises(ValueError, match="32 lower-case"):
-        parse_uid(text)

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import datasets
-import html5lib
 import mlcroissant
 import numpy as np
 import pyarrow as pa
@@ -25,19 +24,14 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from huggingface_hub import DatasetCard
-from hypothesis import given
-from hypothesis import strategies as st
-from markdown_it import MarkdownIt
 from playwright.sync_api import Page, sync_playwright
 
 from metaclip.config.settings import Config
 from metaclip.errors import ConfigError, StoreError
 from metaclip.explore.pool import FinishedPool
-from metaclip.report.card import size_category
 from metaclip.report.croissant import MEANINGS
 from metaclip.report.planned import PlannedReport
 from metaclip.report.publish import publish_report
-from metaclip.report.words import markdown, reason, visible
 from metaclip.schemas import CURATED, SET_COUNT
 from metaclip.store.store import Store
 from tests.pools import make_pool
@@ -302,37 +296,6 @@ def test_the_front_matter_and_the_tables_of_the_card(folder: Path, content: dict
 
 def test_every_column_has_a_meaning() -> None:
     assert {*CURATED.names, *SET_COUNT.names} == set(MEANINGS)
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("pair.no_match", "a text that contains no entry"),
-        ("record.bad_json", "a record that cannot be used: bad json"),
-        ("page.error_ValueError", "a page at which something unforeseen was raised: ValueError"),
-        ("nothing.known", "nothing.known"),
-    ],
-)
-def test_reasons_in_words(name: str, words: str) -> None:
-    assert reason(name) == words
-
-
-@given(st.text(max_size=60) | st.sampled_from(EVIL))
-def test_markdown_of_any_text_is_one_cell_that_shows_the_text(text: str) -> None:
-    rendered = MarkdownIt("commonmark").enable("table").render(f"| a |\n|---|\n| {markdown(text)} |\n")
-    tree = html5lib.parse(rendered, namespaceHTMLElements=False)
-    (cell,) = tree.iter("td")
-    assert list(cell) == []
-    shown = visible(text).replace("\u2028", " ").replace("\u2029", " ")
-    assert (cell.text or "") == shown.strip()
-
-
-@pytest.mark.parametrize(
-    ("pairs", "category"),
-    [(0, "n<1K"), (999, "n<1K"), (1000, "1K<n<10K"), (2_500_000_000, "1B<n<10B"), (10**13, "n>1T")],
-)
-def test_size_categories(pairs: int, category: str) -> None:
-    assert size_category(pairs) == category
 
 
 def test_publishing_twice_writes_once_and_never_mixes(hostile: Config, tmp_path: Path) -> None:

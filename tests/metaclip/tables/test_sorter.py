@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaclip.tables import sorter
-from metaclip.tables.merge import merge_sorted
 from metaclip.tables.sorter import Sorter
 
 SCHEMA = pa.schema([("weight", pa.float64()), ("number", pa.uint64()), ("name", pa.string())])
@@ -53,16 +52,6 @@ def test_rows_come_back_in_order(memory: int, chosen: list[Row], cuts: list[int]
             rows.append(one)
         assert rows.rows == len(chosen)
         assert pa.concat_tables([SCHEMA.empty_table(), *rows.tables()]).equals(table(sorted(chosen)))
-
-
-@given(st.lists(st.tuples(rows, st.lists(st.integers(0, 40), max_size=3)), max_size=5))
-@settings(deadline=None)
-def test_merged_tables_follow_each_other_and_hold_all_rows_of_a_key(runs: list[tuple[list[Row], list[int]]]) -> None:
-    merged = list(merge_sorted([cut(sorted(chosen), cuts) for chosen, cuts in runs], KEYS))
-    found = [list(zip(*(one.column(key).to_pylist() for key in KEYS), strict=True)) for one in merged]
-    assert all(found)
-    assert all(max(before) < min(after) for before, after in pairwise(found))
-    assert sorted(row for one in found for row in one) == sorted(row for chosen, _ in runs for row in chosen)
 
 
 def test_a_few_rows_of_a_table_do_not_keep_all_of_it_in_memory() -> None:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from metaclip.schemas import PAIR
 from metaclip.tables import sorter
-from metaclip.tables.distinct_sketch import SIZE, DistinctSketch
 from metaclip.tables.unique import UniquePairs
 
 Row = tuple[int, int, str, str]
@@ -81,25 +80,3 @@ def test_more_rows_than_a_row_group(memory: int, monkeypatch: pytest.MonkeyPatch
     assert _unique([_table(part.tolist()) for part in np.array_split(np.array(chosen, object), 90)]) == _by_definition(
         chosen
     )
-
-
-@given(st.lists(st.integers(0, 2**64 - 1), max_size=600), st.integers(0, 600))
-@settings(deadline=None)
-def test_sketches_merge_into_the_sketch_of_the_union(hashes: list[int], cut: int) -> None:
-    def sketch(some: list[int]) -> DistinctSketch:
-        made = DistinctSketch()
-        made.add(np.array(some, np.uint64))
-        return made
-
-    merged = DistinctSketch.merged([sketch(hashes[:cut]).to_json(), sketch(hashes[cut:] + hashes[:5]).to_json()])
-    assert merged.to_json() == sketch(hashes).to_json()
-    if len(set(hashes)) < SIZE:
-        assert merged.estimate == len(set(hashes))
-
-
-def test_estimate_of_many() -> None:
-    sketch = DistinctSketch()
-    hashes = np.random.default_rng(1).integers(0, 2**64, 1_000_000, np.uint64)
-    for part in np.array_split(hashes, 10):
-        sketch.add(part)
-    assert abs(sketch.estimate / 1_000_000 - 1) < 0.2

@@ -1,3 +1,5 @@
+"""TODO: tests/metaclip/wat/test_definition.py."""
+
 import json
 import logging
 from collections import Counter
@@ -15,7 +17,6 @@ from metaclip.sources import wat
 from metaclip.sources.wat import add_records, read_wat
 from metaclip.wat import definition
 from metaclip.wat.definition import add_metadata
-from metaclip.wat.references import unescape
 from tests.metaclip.sources.test_warc import PAGE, assert_sums, write_warc
 from tests.shared import shared_data
 
@@ -81,26 +82,6 @@ def test_lazy_attributes_are_not_to_be_had() -> None:
     found, statistics = pairs(record([{**link("data:,", alt="x"), "data-src": "a.jpg"}]))
     assert found == []
     assert statistics["dropped.image.data_address"] == 1
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ("R&amp;D", "R&D"),
-        ("&quot;x&quot; &#39;y&#x27; &ndash; &eacute;", "\"x\" 'y' – é"),
-        ("/x?a=1&amp;b=2", "/x?a=1&b=2"),
-        ("/x?a=1&copy=2&reg", "/x?a=1&copy=2&reg"),
-        ("/x?a=1&lang;en", "/x?a=1\u27e8en"),
-        ("AT&T; fish & chips &", "AT&T; fish & chips &"),
-        ("&amp;amp;", "&amp;"),
-        ("&notit; &unheard;", "&notit; &unheard;"),
-        ("&#0; &#xD800; &#9999999;", "\ufffd \ufffd \ufffd"),
-        ("", ""),
-        (None, None),
-    ],
-)
-def test_unescape(value: str | None, expected: str | None) -> None:
-    assert unescape(value) == expected
 
 
 def test_undecoded_references_are_decoded() -> None:

@@ -1,0 +1,55 @@
+"""The end of every run: a set is cut, reported on, and named in the pool's record."""
+
+from flows.run import SINGLE, Run
+from metaclip.config.settings import format_t
+from metaclip.pool.record import write_record
+from metaclip.report.job import PAGE, REPORT
+from metaclip.report.planned import PlannedReport
+from metaclip.report.pool_outputs import PoolOutputs
+from metaclip.stages.curate import CuratedSetJob
+from metaclip.store.manifest import Reference
+from tasks.report import publish, report
+from tasks.stages import curate_part, curate_set, curve, survey
+
+COUNTED = ("ngrams", "titles")
+"""Stages that the metadata is built of; the finished pool needs them no longer."""
+
+
+def cut_set(run: Run, balanced: tuple[Reference, ...]) -> None:
+    """Cut all partitions at the configured t into one set."""
+    whole = CuratedSetJob(balanced, run.config.balance.threshold, run.config.curate.rows_per_file)
+    run.do(curate_part, *((part,) for part in whole.parts()))
+    (run.curated,) = run.do(curate_set, (whole,))
+
+
+def report_and_record(run: Run) -> None:
+    """Report on the set that was cut, and name all outputs of the run in the pool's record."""
+    assert run.curated is not None
+    (metadata,), (counts,) = run.outputs("metadata"), run.outputs("count")
+    outputs = PoolOutputs(
+        metadata=metadata,
+        extracted=run.outputs("extract"),
+        matched=run.outputs("match"),
+        unique=run.outputs("dedup"),
+        counts=counts,
+        balanced=run.outputs("balance"),
+        survived=run.outputs("survive"),
+    )
+    t = run.config.balance.threshold
+    make_report(run, PlannedReport.of(outputs, run.curated, t, run.config.card))
+    stages = {
+        name: done[0].reference.manifest if name in SINGLE else [one.reference.manifest for one in done]
+        for name, done in run.done.items()
+        if name not in ("curate", *COUNTED)
+    }
+    write_record(run.store, run.config, stages, format_t(t), [run.curated.manifest], run.survivors_of)
+
+
+def make_report(run: Run, planned: PlannedReport) -> None:
+    """Make a report and show it in the run."""
+    run.do(curve, *((job,) for job in planned.curves))
+    run.do(survey, *((job,) for job in planned.surveys))
+    (reported,) = run.do(report, (planned.report,))
+    run.curated = planned.report.parts.curated
+    run.report = run.store.output_json(reported.manifest, REPORT)
+    publish(run.config, run.store.address(f"{reported.folder}/{PAGE}"), run.report)
