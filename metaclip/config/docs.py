@@ -20,7 +20,7 @@ def page() -> str:
         "",
         "One YAML file describes one pool. Unknown keys, invalid values and missing files are refused before any work.",
         "On the command line `--set section.key=value` changes a field. The value is YAML.",
-        "It never contains secrets: object stores read them from the environment.",
+        "A configuration never contains secrets: object stores read them from the environment.",
         "",
         *_section(Config, ""),
     ]

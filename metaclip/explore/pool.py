@@ -108,7 +108,7 @@ class FinishedPool:
         """Return t, or the pool's own where none is given.
 
         Raises:
-            ConfigError: where t is not above 0.
+            ConfigError: if t is not above 0.
         """
         if t is None:
             return self.config.balance.threshold
