@@ -45,7 +45,7 @@ def make_crawl(folder: Path, pages: int, seed: int = 0, pages_per_file: int = PA
     The records are the same on every machine; how they are compressed is up to the library.
 
     Raises:
-        OSError: where the folder cannot be written.
+        OSError: if the folder cannot be written.
     """
     maker = PageMaker(seed)
     segment = folder / "crawl-data" / NAME / "segments" / "0946684800.00"

@@ -61,7 +61,7 @@ class ChangedFileError(TransportError):
 
 
 class StoreError(MetaclipError):
-    """An output of an earlier stage that is missing, short or altered, or a store out of reach."""
+    """An output of an earlier stage that is missing, short or altered, or a store not reachable."""
 
     exit_code = 4
 

@@ -11,7 +11,7 @@ ENTRY = pa.schema(
         pa.field("source", pa.string(), nullable=False),
     ]
 )
-"""`metadata`: one entry a row; `entry_id` is the row's position."""
+"""`metadata`: one entry in each row; `entry_id` is the row's position."""
 
 PAIR = pa.schema(
     [

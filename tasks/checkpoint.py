@@ -91,6 +91,6 @@ def run_one(one: Task[..., Any], config: Config, *arguments: Any) -> Done:
 
 
 def worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Say whether a task failed of something that may pass."""
+    """Return whether a task failed of something that may pass."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, TransportError | WorkerLostError | StoreOutOfReachError)

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -90,8 +91,41 @@ def test_the_page_on_configuration_is_true() -> None:
     )
 
 
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return the names that links can use for a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.+)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_pages_link_to_what_exists() -> None:
-    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#\s]+)", path.read_text()):
+    for path in PAGES:
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)", path.read_text()):
             if "://" not in target:
-                assert (path.parent / target).exists(), f"{path.name} links to {target}"
+                page = path.parent / target if target else path
+                assert page.exists(), f"{path.name} links to {target}"
+                assert not anchor or anchor in _anchors(page), f"{path.name} links to {target}#{anchor}"
+
+
+def test_readme_leads_to_every_page_on_the_project() -> None:
+    linked = set(re.findall(r"\]\(([^)#\s]+)", (ROOT / "README.md").read_text()))
+    assert {page.relative_to(ROOT).as_posix() for page in PAGES} - {"README.md"} <= linked
+
+
+# Written so that it does not match itself.
+@pytest.mark.parametrize(("phrase", "instead"), [("thousand[ ]+million", "billion")])
+def test_texts_say_it_in_plain_words(phrase: str, instead: str) -> None:
+    sources = [path for top in ("metaclip", "tasks", "flows", "bench", "tests") for path in (ROOT / top).rglob("*.py")]
+    sources += [*(ROOT / "metaclip").rglob("*.html"), *(ROOT / "configs").glob("*.yaml"), *PAGES]
+    found = [path.name for path in sources if re.search(phrase, path.read_text(), re.IGNORECASE)]
+    assert found == [], f"write {instead}"
+
+
+def test_commits_are_checked_by_what_lint_runs() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    (lint,) = re.findall(r"^lint:.*\n((?:\t.+\n)+)", (ROOT / "Makefile").read_text(), re.M)
+    commands = [line.strip().replace("$(BIN)", ".venv/bin") for line in lint.splitlines()]
+    assert [hook["entry"] for hook in hooks][: len(commands)] == commands

@@ -1,4 +1,4 @@
-"""`metaclip plan`, `explain`, `entry` and `trace`: what a finished pool tells, read from the store alone."""
+"""`metaclip plan`, `explain`, `entry`, `trace` and `files`: what a finished pool tells, read from the store alone."""
 
 from typing import Annotated
 
@@ -8,6 +8,7 @@ from flows.cli.common import Json, Storage, emit, errors, threshold
 from flows.cli.show import pool as show
 from metaclip.explore.entry import describe_entry
 from metaclip.explore.explain import explain_text
+from metaclip.explore.files import list_files
 from metaclip.explore.sizes import plan_sizes
 from metaclip.explore.trace import trace_pair
 
@@ -77,6 +78,18 @@ def trace(
     """Tell where a pair came from, what became of it, and why."""
     with errors(as_json):
         emit(trace_pair(storage, pool, uid), as_json, show.show_trace)
+
+
+def files(
+    pool: Pool,
+    storage: Storage,
+    stage: Annotated[str, typer.Option(help="The stage, such as match, balance or curate.")] = "curate",
+    t: Annotated[str | None, typer.Option(help="With curate: which of the pool's sets; default: its own t.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the Parquet files of a pool's stage, one address a line, and those of no other pool."""
+    with errors(as_json):
+        emit(list_files(storage, pool, stage, _t(t)), as_json, show.show_files)
 
 
 def _t(t: str | None) -> float | None:

@@ -25,6 +25,7 @@ for command in (
     inspect.explain,
     inspect.entry,
     inspect.trace,
+    inspect.files,
     report.report,
     export.export,
     export.images,

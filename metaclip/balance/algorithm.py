@@ -38,7 +38,7 @@ def draws(uid_hi: npt.NDArray[np.uint64], uid_lo: npt.NDArray[np.uint64], seed: 
         seed: 0 to 2^64 - 1.
 
     Raises:
-        ValueError: where the seed is out of range or the two halves differ in length.
+        ValueError: if the seed is out of range or the two halves differ in length.
     """
     return (_hash(uid_hi, uid_lo, seed, 0) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
@@ -183,8 +183,8 @@ def min_t(
         draws: float64[n] in [0, 1).
 
     Raises:
-        ValueError: where a pair has no entry, an entry no count, or a draw is out of range.
-        TypeError: where an array is of another type.
+        ValueError: if a pair has no entry, an entry no count, or a draw is out of range.
+        TypeError: if an array is of another type.
     """
     uniform = frozen(draws, np.float64)
     if len(uniform) != len(offsets) - 1:
@@ -210,8 +210,8 @@ def keep_probability(
         t: at least 0; `inf` gives ones.
 
     Raises:
-        ValueError: where t is negative, a pair has no entry, or an entry no count.
-        TypeError: where an array is of another type.
+        ValueError: if t is negative, a pair has no entry, or an entry no count.
+        TypeError: if an array is of another type.
     """
     if not t >= 0:
         raise ValueError(f"t must be at least 0, got {t}")
@@ -227,8 +227,8 @@ class KeepProbability:
         t: positive; `inf` gives ones.
 
     Raises:
-        ValueError: where t is not positive.
-        TypeError: where counts are no integers.
+        ValueError: if t is not positive.
+        TypeError: if counts are no integers.
     """
 
     def __init__(self, entry_counts: npt.NDArray[np.uint64], t: float) -> None:
@@ -248,7 +248,7 @@ class KeepProbability:
             entry_ids: uint32[m].
 
         Raises:
-            ValueError: where an id is of no entry.
+            ValueError: if an id is of no entry.
         """
         matched = np.diff(offsets) > 0
         probability = np.zeros(len(matched))
@@ -269,7 +269,7 @@ class KeepProbability:
             draws: float64[n], of `draws`.
 
         Raises:
-            ValueError: where an id is of no entry, or a draw out of range.
+            ValueError: if an id is of no entry, or a draw out of range.
         """
         matched = np.diff(offsets) > 0
         kept = np.zeros(len(matched), np.bool_)

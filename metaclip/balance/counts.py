@@ -36,7 +36,7 @@ def entry_counts(entry_ids: npt.NDArray[np.uint32], n_entries: int) -> npt.NDArr
         uint64[n_entries].
 
     Raises:
-        ValueError: where an id is not below `n_entries`.
+        ValueError: if an id is not below `n_entries`.
     """
     ids = frozen(entry_ids, np.uint32)
     counts = np.zeros(n_entries, np.uint64)
@@ -61,7 +61,7 @@ def tail_t(counts: npt.NDArray[np.uint64], share: float) -> float:
         share: above 0, at most 1.
 
     Raises:
-        ConfigError: where `share` is out of range, or nothing matched at all.
+        ConfigError: if `share` is out of range, or nothing matched at all.
     """
     if not 0 < share <= 1:
         raise ConfigError(f"tail_share must be above 0 and at most 1, got {share}")

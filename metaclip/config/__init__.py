@@ -1,1 +1,1 @@
-"""What a user may set: the tree of settings, how it is read, and the page about it."""
+"""The settings of a user: their tree, how it is read, and the page about it."""

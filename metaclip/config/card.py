@@ -1,4 +1,4 @@
-"""What a data card says that no stage can know."""
+"""The part of the configuration for the data card: what no stage can know."""
 
 import re
 
@@ -35,21 +35,21 @@ def one_line(text: str | None) -> str | None:
 
 
 class Card(Model):
-    """What the set's data card says that nothing else tells."""
+    """Contents of the set's data card that the pipeline cannot know."""
 
     title: str = Field(default="Image-text pairs balanced by metadata", min_length=1, max_length=200)
     """The set's title."""
     contact: str | None = None
-    """Where people write who want an image or a text taken out: an e-mail or web address."""
+    """Contact of people who want an image or a text removed: an e-mail or web address."""
     licence: str = Field(default="other", min_length=1)
-    """Licence of the list of pairs, as Hugging Face abbreviates it; texts belong to their authors."""
+    """Licence of the list of pairs, in Hugging Face's abbreviation; texts belong to their authors."""
     address: str | None = None
-    """Where the set is published, such as https://huggingface.co/datasets/me/pairs."""
+    """Address where the set is published, such as https://huggingface.co/datasets/me/pairs."""
     sources: list[CardSource] = Field(default=[])
     """Where the pairs and the entries come from, as far as you know more than the run does: each has a `name`, and
     may have a `licence` and an `address`."""
     published: str | None = None
-    """The day of publication, such as 2026-03-31."""
+    """Date of publication, such as 2026-03-31."""
 
     @field_validator("title", "contact", "licence", "address")
     @classmethod

@@ -1,4 +1,4 @@
-"""The page docs/configuration.md, made of the configuration's own descriptions.
+"""The page docs/configuration.md, generated from the descriptions of the settings.
 
 `python -m metaclip.config.docs` prints it; a test holds the page equal to it.
 """
@@ -18,9 +18,9 @@ def page() -> str:
     lines = [
         "# Configuration",
         "",
-        "One YAML file is one pool. Unknown keys, impossible values and missing files are refused before any work.",
-        "On the command line `--set section.key=value` changes a field; the value is YAML.",
-        "Secrets never stand here: object stores read them from the environment.",
+        "One YAML file describes one pool. Unknown keys, invalid values and missing files are refused before any work.",
+        "On the command line `--set section.key=value` changes a field. The value is YAML.",
+        "A configuration never contains secrets: object stores read them from the environment.",
         "",
         *_section(Config, ""),
     ]

@@ -1,4 +1,4 @@
-"""Reading a configuration: YAML, overrides, and one line for each mistake."""
+"""Read a configuration: YAML, overrides, and one line for each mistake."""
 
 import re
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     Values of overrides are YAML, so `match.languages=[en,de]` is a list.
 
     Raises:
-        ConfigError: naming each field that cannot be used, and the way out.
+        ConfigError: a field cannot be used; the message names each such field and what to do.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -39,7 +39,7 @@ def parse_config(tree: dict[str, Any], origin: str = "configuration") -> Config:
     """Validate a tree of plain values.
 
     Raises:
-        ConfigError: with one line for each field at fault.
+        ConfigError: a value is invalid; the message has one line for each such field.
     """
     try:
         return Config.model_validate(tree)
@@ -66,7 +66,7 @@ def _override(tree: dict[str, Any], override: str) -> None:
 
 def _explain(origin: str, error: ValidationError) -> Iterable[str]:
     for fault in error.errors():
-        # Pydantic adds names of union members to the location; the user wrote none of them.
+        # Pydantic adds names of union members to the location, which the user did not write.
         location = [part for part in fault["loc"] if not re.search(r"[\[(\s]|^(float|literal)", str(part))]
         field = ".".join(str(part) for part in location)
         if fault["type"] == "extra_forbidden":
@@ -76,7 +76,7 @@ def _explain(origin: str, error: ValidationError) -> Iterable[str]:
             yield f"{origin}: {field}: must be given: {_describe(location)}"
         else:
             message = fault["msg"].removeprefix("Value error, ")
-            if isinstance(fault["input"], dict):  # a section whose fields do not go together
+            if isinstance(fault["input"], dict):  # a section whose fields contradict each other
                 yield f"{origin}: {field + ': ' if field else ''}{message}"
                 continue
             yield f"{origin}: {field}: {message} (given: {fault['input']!r}). {_describe(location)}".rstrip()

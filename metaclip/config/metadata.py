@@ -1,4 +1,4 @@
-"""The part of the configuration that says which entries to match and balance by."""
+"""The part of the configuration for the metadata: which entries to match and balance by."""
 
 import datetime
 from typing import Annotated, Literal, Self
@@ -14,45 +14,48 @@ Budget = Annotated[int, Field(ge=0)] | None
 
 
 class WordNet(Model):
-    """Entries from WordNet: its names, with the numerals 0 to 99."""
+    """Entries from WordNet: its names, and the numerals 0 to 99."""
 
     use: Literal["none", "synsets", "lemmas"] = "none"
-    """`synsets`: the names of its synsets, as the paper; `lemmas`: all words and phrases in it."""
+    """`synsets`: the names of its synsets, as in the paper; `lemmas`: all its words and phrases."""
     path: str | None = None
-    """The database: a folder, an address, or a tar or zip archive that holds `data.noun` and its kin.
-    Default: WordNet 3.0 as the package ships it."""
+    """The database: a folder, an address, or a tar or zip archive with `data.noun` and the other `data.*`
+    files. Default: WordNet 3.0, which ships with the package."""
     cut_at_dot: bool = True
-    """Cut a name at its first dot, as the paper does (`st. louis` becomes `st`); else names stay whole."""
+    """Cut a name at its first dot, as the paper does (`st. louis` becomes `st`); otherwise keep whole names."""
     budget: Budget = None
-    """Take at most so many entries that are not in the list yet; empty for no limit."""
+    """Maximum number of entries that this source adds (entries that are in the list already do not count); empty for
+    no limit."""
 
 
 class Words(Model):
-    """Entries from the words of a corpus, commonest first."""
+    """Entries from the words of a corpus, most frequent first."""
 
     paths: list[str] = Field(default=[])
-    """Wikipedia dumps (`*.xml.bz2`), or ready counts (lines of `count<TAB>word[<TAB>word]`, plain or
-    packed): files, folders, globs, http(s) or s3 addresses."""
+    """Wikipedia dumps (`*.xml.bz2`), or files of ready counts (lines of `count<TAB>word[<TAB>word]`, plain or
+    compressed): files, folders, globs, http(s) or s3 addresses."""
     min_count: int = Field(default=100, ge=1)
-    """Least count of a word. The paper's, for English Wikipedia: 100."""
+    """Minimum count of a word. In the paper, for English Wikipedia: 100."""
     budget: Budget = None
-    """Take at most so many entries that are not in the list yet; empty for no limit."""
+    """Maximum number of entries that this source adds (entries that are in the list already do not count); empty for
+    no limit."""
 
 
 class Pairs(Model):
     """Entries from pairs of neighbouring words, by pointwise mutual information (PMI)."""
 
     paths: list[str] = Field(default=[])
-    """As `metadata.words.paths`; counts of the single words must be among them."""
+    """As `metadata.words.paths`; they must include the counts of the single words."""
     min_pmi: float = Field(default=30.0, allow_inf_nan=False)
-    """Least PMI in bits. It cannot exceed log2 of the number of words: the paper's 30 needs 2^30 words.
-    docs/metadata.md proposes values for smaller corpora."""
+    """Minimum PMI in bits. It cannot exceed log2 of the number of words: the paper's 30 needs 2^30 words.
+    See docs/metadata.md for values for smaller corpora."""
     min_count: int = Field(default=1, ge=1)
-    """Least count of a pair."""
+    """Minimum count of a pair."""
     budget: Budget = None
-    """Take at most so many entries that are not in the list yet; empty for no limit."""
+    """Maximum number of entries that this source adds (entries that are in the list already do not count); empty for
+    no limit."""
     total_words: int | None = Field(default=None, ge=1)
-    """Words of the corpus, where ready counts are an excerpt of it; default: the sum of the counts."""
+    """Number of words in the corpus, if the ready counts are an excerpt of it; default: the sum of the counts."""
 
 
 class Titles(Model):
@@ -61,17 +64,18 @@ class Titles(Model):
     paths: list[str] = Field(default=[])
     """Hourly pageview files (`pageviews-20240101-000000.gz`): files, folders, globs or addresses."""
     dates: list[datetime.date] = Field(default=[])
-    """Days whose 24 hourly files are fetched from `address`."""
+    """Days whose 24 hourly files are downloaded from `address`."""
     address: str = PAGEVIEWS
-    """Where hourly pageview files are published."""
+    """Address where hourly pageview files are published."""
     domains: list[str] = Field(default=["en"], min_length=1)
-    """Domains whose views count: `en` is English Wikipedia on desktops, `en.m` on mobiles."""
+    """Domains whose views are counted: `en` is English Wikipedia on desktop, `en.m` on mobile."""
     min_hourly_views: int = Field(default=50, ge=1)
-    """Rows of an hour with fewer views are left out. The paper's: 50."""
+    """Rows of an hour with fewer views are skipped. In the paper: 50."""
     min_views: int = Field(default=70, ge=1)
-    """Least views of a title over all files. The paper's, estimated: 70."""
+    """Minimum views of a title over all files. In the paper, estimated: 70."""
     budget: Budget = None
-    """Take at most so many entries that are not in the list yet; empty for no limit."""
+    """Maximum number of entries that this source adds (entries that are in the list already do not count); empty for
+    no limit."""
 
     @field_validator("dates")
     @classmethod
@@ -83,15 +87,15 @@ class Titles(Model):
 
 
 class Metadata(Model):
-    """The entries to match and balance by: a given list, or one that is built from sources."""
+    """The entries to match and balance by: a given list, or a list that is built from sources."""
 
     entries: str | None = None
-    """A list of entries, an entry's id being its position: JSON list as MetaCLIP publishes it,
-    plain or gzipped; text, one a line; or Parquet with a column `entry`."""
+    """A list of entries; an entry's id is its position. JSON list as MetaCLIP publishes it, plain or
+    gzipped; text with one entry on each line; or Parquet with a column `entry`."""
     max_entries: int = Field(default=500_000, ge=1)
-    """Size of a list that is built. Sources fill it in the order WordNet, words, pairs, titles."""
+    """Maximum size of a list that is built. Sources fill it in the order WordNet, words, pairs, titles."""
     bytes_per_task: int = Field(default=384 << 20, ge=1 << 20)
-    """A dump is counted in parts of so many bytes, each a task. No part changes the result."""
+    """A dump is counted in parts of this size in bytes; each part is a task. It does not change the result."""
     wordnet: WordNet = WordNet()
     words: Words = Words()
     pairs: Pairs = Pairs()
@@ -99,7 +103,7 @@ class Metadata(Model):
 
     @property
     def sources(self) -> dict[str, bool]:
-        """Which sources the list is to be built from."""
+        """Return the sources that the list is built from."""
         return {
             "wordnet": self.wordnet.use != "none",
             "words": bool(self.words.paths),
@@ -109,15 +113,15 @@ class Metadata(Model):
 
     @property
     def has_sources(self) -> bool:
-        """Whether the list is to be built."""
+        """Return whether the list is built from sources."""
         return any(self.sources.values())
 
     @model_validator(mode="after")
     def _no_idle_section(self) -> Self:
-        """Refuse a section that would be passed over: whoever writes one wants its entries."""
+        """Refuse a section that would have no effect: whoever writes one wants its entries."""
         for name, used in self.sources.items():
             section: Model = getattr(self, name)
-            # A form, and a configuration written back, hold every section with its defaults.
+            # A form, and a configuration that was written by the program, contain every section with its defaults.
             written = name in self.model_fields_set and not section.model_fields_set
             if not used and (written or section != type(section)()):
                 switch = "use: synsets" if name == "wordnet" else "paths"

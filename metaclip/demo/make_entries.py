@@ -76,7 +76,7 @@ def make_entries(folder: Path) -> tuple[list[str], list[str]]:
         visible thing, commonest first.
 
     Raises:
-        OSError: where the folder does not hold the database.
+        OSError: if the folder does not hold the database.
     """
     counts, visible = _tag_counts(folder)
     common = sorted(_synset_names(folder), key=lambda name: (-counts[name], name))[:WORDNET_ENTRIES]

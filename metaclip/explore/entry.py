@@ -49,7 +49,7 @@ def describe_entry(
 
     Raises:
         ConfigError: unknown pool, t not above 0, or not one of entry and id given.
-        InputError: no such entry; the message names near ones.
+        InputError: no such entry; the message names similar ones.
         StoreError: an output of the pool is missing.
     """
     if (entry is None) == (entry_id is None):

@@ -39,7 +39,7 @@ class OnlineBalancer:
             each epoch a sample of its own, as Algorithm 1 run anew would.
 
     Raises:
-        ValueError: where t is not positive, or the counts are of another list of entries.
+        ValueError: if t is not positive, or the counts are of another list of entries.
     """
 
     def __init__(self, matcher: Matcher, entry_counts: npt.NDArray[np.uint64], t: float, seed: int = 0) -> None:
@@ -80,7 +80,7 @@ class OnlineBalancer:
         that is none, and an empty text are not kept.
 
         Raises:
-            ValueError: where there are more of the one than of the other.
+            ValueError: if there are more of the one than of the other.
         """
         if len(urls) != len(texts):
             raise ValueError(f"{len(urls)} addresses and {len(texts)} texts")

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from metaclip.balance.counts import keep_share
 from metaclip.config.loading import parse_config
-from metaclip.config.settings import Config
+from metaclip.config.settings import Config, format_t
 from metaclip.errors import ConfigError, StoreError
 from metaclip.io.files import side_by_side
 from metaclip.metadata.list_job import read_entries
@@ -71,6 +71,21 @@ class FinishedPool:
         """The sets that were cut, by t as people write it, ascending."""
         return {t: reference(addresses[0]) for t, addresses in self.stages["curate"].items()}
 
+    def set(self, t: float | None = None) -> Reference:
+        """Return the set that was cut at t, or at the pool's own.
+
+        Raises:
+            ConfigError: where there is none, or t is not above 0; the message names those there.
+        """
+        wanted = format_t(self.t(t))
+        if wanted not in self.sets:
+            name = self.config.pool
+            raise ConfigError(
+                f"pool {name!r} has no set at t = {wanted}; there: {', '.join(self.sets)}."
+                f" Cut it first: metaclip rebalance {name} --storage {self.store.root} --t {wanted}"
+            )
+        return self.sets[wanted]
+
     @cached_property
     def counts(self) -> npt.NDArray[np.uint64]:
         """How many texts of the pool contain each entry, uint64[n_entries]."""
@@ -108,7 +123,7 @@ class FinishedPool:
         """Return t, or the pool's own where none is given.
 
         Raises:
-            ConfigError: where t is not above 0.
+            ConfigError: if t is not above 0.
         """
         if t is None:
             return self.config.balance.threshold

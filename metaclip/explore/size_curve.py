@@ -42,7 +42,7 @@ class StoredSizeCurve:
         """Return the smallest t that keeps at least so many pairs.
 
         Raises:
-            ConfigError: where `pairs` is not 1 to `total`.
+            ConfigError: if `pairs` is not 1 to `total`.
         """
         if not 1 <= pairs <= self.total:
             raise ConfigError(f"{pairs:,} pairs asked for; the pool has {self.total:,} with a matched entry")

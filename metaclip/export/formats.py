@@ -73,7 +73,7 @@ def write_jsonl(target: Target, number: int, selection: Selection, rows_per_file
 
 
 def write_metaclip(target: Target, number: int, selection: Selection, rows_per_file: int) -> Written:
-    """Write JSON Lines of MetaCLIP's records, one image a line, by uid, another hash.
+    """Write JSON Lines of MetaCLIP's records, one image on each line, by uid, another hash.
 
     A record is `uuid` (the first 24 hex digits of the SHA-224 of the address), `url`, and `texts`: a
     list of [text key, text, ids of matched entries].

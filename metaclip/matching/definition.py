@@ -21,7 +21,7 @@ def space_text(text: str) -> str:
 
 
 def contains(text: str, entry: str) -> bool:
-    """Say whether the text contains the entry."""
+    """Return whether the text contains the entry."""
     return f" {entry} " in space_text(text)
 
 

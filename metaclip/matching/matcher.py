@@ -38,8 +38,8 @@ class Matcher:
         entries: distinct strings, in the order of their ids; the empty one is allowed.
 
     Raises:
-        TypeError: where an entry is not a `str`.
-        ValueError: where the entries have more than about 2.5 thousand million distinct beginnings.
+        TypeError: if an entry is not a `str`.
+        ValueError: if the entries have more than about 2.5 billion distinct beginnings.
     """
 
     def __init__(self, entries: Sequence[str]) -> None:
@@ -81,7 +81,7 @@ class Matcher:
 
         Raises:
             TypeError: for other types.
-            ValueError: where a text is null.
+            ValueError: if a text is null.
         """
         all_offsets, all_ids = [np.zeros(1, np.int64)], [np.zeros(0, np.uint32)]
         found = 0
@@ -111,7 +111,7 @@ class Matcher:
             mmap: map the file, so that all processes of a machine share one copy in memory.
 
         Raises:
-            StoreError: where the file is missing, short, altered or something else.
+            StoreError: if the file is missing, short, altered or something else.
         """
         way_out = "; write the table again with Matcher(entries).save(path)"
         try:

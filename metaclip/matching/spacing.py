@@ -10,7 +10,7 @@ _UNMATCHABLE = re.compile(rf"[{BLANKS}]|(?<=[^ ]){_MARK}|{_MARK}(?=[^ ])|{_MARK}
 
 
 def can_match(entry: str) -> bool:
-    """Say whether some text contains the entry, as `metaclip.matching.definition.contains` has it."""
+    """Return whether some text contains the entry, as `metaclip.matching.definition.contains` has it."""
     return not _UNMATCHABLE.search(entry)
 
 

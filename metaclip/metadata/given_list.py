@@ -46,9 +46,9 @@ def load_entries(address: str) -> LoadedEntries:
     Parquet with a column `entry`, and `source` and `entry_id` if they are there.
 
     Raises:
-        ConfigError: where there is no such file.
-        InputError: where the file is no such list, naming the entry at fault and the way out.
-        TransportError: where a remote file cannot be fetched now.
+        ConfigError: if there is no such file.
+        InputError: if the file is no such list, naming the entry at fault and the way out.
+        TransportError: if a remote file cannot be fetched now.
     """
     data = _unzip(address, _read(address))
     form = _form(address, data)
@@ -72,8 +72,8 @@ def validate_entries_address(address: str) -> None:
     """Check that there is a file at the address, without reading it.
 
     Raises:
-        ConfigError: where there is none, or only a folder, or the address cannot be understood.
-        TransportError: where its server cannot be reached now.
+        ConfigError: if there is none, or only a folder, or the address cannot be understood.
+        TransportError: if its server cannot be reached now.
     """
     with _naming_the_field():
         if scheme(address) in ("", "file"):
@@ -89,8 +89,8 @@ def fingerprint(address: str) -> str:
     gives no ETag).
 
     Raises:
-        ConfigError: where there is no such file.
-        TransportError: where a remote file cannot be looked up now.
+        ConfigError: if there is no such file.
+        TransportError: if a remote file cannot be looked up now.
     """
     with _naming_the_field():
         if scheme(address) not in ("", "file"):

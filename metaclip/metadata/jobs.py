@@ -36,7 +36,7 @@ def metadata_plan(config: Config) -> MetadataPlan:
     Raises:
         ConfigError: a file of the sources, or the given list, is missing.
         InputError: WordNet's database is missing or is none.
-        TransportError: a server that is out of reach for now.
+        TransportError: a server cannot be reached now.
     """
     settings, spaced = config.metadata, config.match.space_entries
     if settings.entries is not None:

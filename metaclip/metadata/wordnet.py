@@ -56,8 +56,8 @@ def load_wordnet(address: str | None = None) -> WordNet:
             `data.noun`, `data.verb`, `data.adj` and `data.adv`; none for the shipped names.
 
     Raises:
-        InputError: where a file is missing, cut short or not of that format.
-        TransportError: where a remote file cannot be fetched now.
+        InputError: if a file is missing, cut short or not of that format.
+        TransportError: if a remote file cannot be fetched now.
     """
     if address is None:
         return _shipped()

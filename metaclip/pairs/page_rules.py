@@ -18,12 +18,12 @@ _LIKE_OPT_OUT = re.compile(rb"no(?:(?:i|\xc4[\xb0\xb1])mage)?a(?:i|\xc4[\xb0\xb1
 
 
 def is_robots_name(name: str | None) -> bool:
-    """Tell whether a meta tag of this name speaks to robots that matter here."""
+    """Return whether a meta tag of this name speaks to robots that matter here."""
     return name is not None and name.strip().lower() in ROBOTS_NAMES
 
 
 def opts_out(directives: list[str]) -> bool:
-    """Tell whether any of these robots directives is `noai` or `noimageai`.
+    """Return whether any of these robots directives is `noai` or `noimageai`.
 
     Directives come from meta tags and X-Robots-Tag headers. In a header, `agent: noai` counts whoever
     the agent is: whom else the author did not want is not for this project to guess.
@@ -37,7 +37,7 @@ def may_opt_out(directives: Iterable[bytes]) -> bool:
 
 
 def is_html_type(media_type: str) -> bool:
-    """Tell whether a media type, parameters and case aside, is that of HTML pages."""
+    """Return whether a media type, parameters and case aside, is that of HTML pages."""
     return media_type.partition(";")[0].strip().lower() in ("text/html", "application/xhtml+xml")
 
 

@@ -46,7 +46,7 @@ def parse_uid(uid: str) -> tuple[int, int]:
     """Return the two halves of one uid of 32 hex digits, `uid_hi` first.
 
     Raises:
-        ValueError: where the text is not 32 hex digits.
+        ValueError: if the text is not 32 hex digits.
     """
     if not re.fullmatch(r"[0-9a-fA-F]{32}", uid):
         raise ValueError(f"{uid!r} is not a uid: 32 hex digits, as the column `uid` of a set has it")

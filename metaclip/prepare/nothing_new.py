@@ -31,7 +31,7 @@ STAGES: tuple[type[Job], ...] = (
 
 
 def has_nothing_new(asked: Config, config: Config, listing: ListingJob) -> bool:
-    """Tell whether a run of `latest` would do again what the pool's last one finished.
+    """Return whether a run of `latest` would do again what the pool's last one finished.
 
     `asked` is the configuration that may say `latest`, `config` the one with names. True only if
     no setting that shapes a result differs, every input is what it was, this version of the package

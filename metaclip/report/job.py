@@ -79,7 +79,7 @@ class ReportJob(Job):
 
 
 def _count_lists(entries: pa.Table) -> Iterator[bytes]:
-    """Write entries as a JSON list in the order of their ids: `[entry, count, curated count]`, one a line."""
+    """Write entries as a JSON list in the order of their ids: `[entry, count, curated count]`, one on each line."""
     encode = msgspec.json.Encoder().encode
     separator = b"[\n"
     for batch in entries.select(["entry", "count", "curated_count"]).to_batches(_ROWS):

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from metaclip.config.card import Card
-from metaclip.config.settings import format_t
-from metaclip.errors import ConfigError
 from metaclip.explore.pool import FinishedPool
 from metaclip.report.curves import CurveJob
 from metaclip.report.job import ReportJob
@@ -41,13 +39,7 @@ class PlannedReport:
             ConfigError: if no set was cut at that t; the message names those that were.
         """
         chosen = pool.t(t)
-        curated = pool.sets.get(format_t(chosen))
-        if curated is None:
-            name, wanted = pool.config.pool, format_t(chosen)
-            raise ConfigError(
-                f"pool {name!r} has no set at t = {wanted}; there: {', '.join(pool.sets)}."
-                f" Cut it first: metaclip rebalance {name} --storage {pool.store.root} --t {wanted}"
-            )
+        curated = pool.set(chosen)
         outputs = PoolOutputs(
             metadata=pool.one("metadata"),
             extracted=tuple(pool.all("extract")),

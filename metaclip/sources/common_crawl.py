@@ -31,7 +31,7 @@ def crawl_names(base: str | None) -> list[str]:
 
     Raises:
         InputError: the list is missing, or is none.
-        TransportError: its server is out of reach for now.
+        TransportError: its server cannot be reached now.
     """
     base = (base or COMMON_CRAWL).rstrip("/") + "/"
     address = COLLECTIONS if base in (COMMON_CRAWL, COMMON_CRAWL_BUCKET) else f"{base}collinfo.json"
@@ -61,7 +61,7 @@ def newest_crawl(base: str | None) -> str:
 
 
 def missing_crawl(crawl: str, kind: str, base: str | None, error: UnreadableFileError) -> ConfigError:
-    """Return the error for a crawl without a list of paths, which names those that are near."""
+    """Return the error for a crawl without a list of paths, which names similar ones."""
     try:
         names = crawl_names(base)
     except InputError as reason:

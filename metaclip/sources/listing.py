@@ -65,8 +65,8 @@ def list_shards(source: Source) -> list[list[SourceFile]]:
 
     Raises:
         InputError: naming what is missing, empty, or of a kind that its name does not tell.
-        ConfigError: a crawl that there is none of; the message names those that are near.
-        TransportError: a list or a store that is out of reach for now.
+        ConfigError: a crawl that there is none of; the message names similar ones.
+        TransportError: a list or a store that cannot be reached now.
     """
     shards: list[list[SourceFile]] = []
     seen: set[str] = set()
@@ -199,7 +199,7 @@ def _expand_store(address: str) -> Iterator[_Listed]:
 
 
 def _read_list(location: str, base: str | None) -> Iterator[_Listed]:
-    """Read a list of paths, one a line, as Common Crawl publishes them."""
+    """Read a list of paths, one on each line, as Common Crawl publishes them."""
     content = read_whole(location)
     try:
         if content[:2] == b"\x1f\x8b":

@@ -46,9 +46,9 @@ def read_pairs(
     `dropped.file_tail.<reason>`.
 
     Raises:
-        InputError: where a column that is asked for is not there; the message lists those that are.
+        InputError: if a column that is asked for is not there; the message lists those that are.
         UnreadableFileError: empty, or neither Parquet nor JSON Lines.
-        TransportError: out of reach for now.
+        TransportError: the file cannot be reached now.
     """
     wanted = (url_column, text_column)
     with open_stream(path) as stream:

@@ -73,7 +73,7 @@ def _add_scanned(pages: Pages, scan: Scan | None, numbers: list[int], collector:
 
 
 def _is_opted_out(robots: list[str], settings: Extract, statistics: Counter[str]) -> bool:
-    """Tell whether a page asks to be left out and that is respected; count it."""
+    """Return whether a page asks to be left out and that is respected; count it."""
     if robots and settings.respect_opt_out and opts_out(robots):
         statistics["dropped.page.opt_out"] += 1
         return True

@@ -80,7 +80,7 @@ def _wanted_pages(
 
 
 def _stays(records: RecordBatch, page: int, scanned: ScannedRecords, statistics: Counter[str]) -> bool:
-    """Tell whether a page does not ask to be left out; count it if it does."""
+    """Return whether a page does not ask to be left out; count it if it does."""
     with one_page(records.url(page), statistics):
         if not opts_out(scanned.directives(page)):
             return True

@@ -32,7 +32,7 @@ def read_webdataset(path: str, settings: Extract, statistics: Counter[str]) -> I
 
     Raises:
         UnreadableFileError: empty, or not a tar file.
-        TransportError: out of reach for now.
+        TransportError: the file cannot be reached now.
     """
     collector = SampleCollector(settings, statistics)
     with open_stream(path) as stream:
@@ -53,7 +53,7 @@ def read_fields(path: str, statistics: Counter[str]) -> Iterator[dict[str, Any]]
 
     Raises:
         UnreadableFileError: empty, or not a tar file.
-        TransportError: out of reach for now.
+        TransportError: the file cannot be reached now.
     """
     with open_stream(path) as stream:
         for sample in _samples(path, _Tape(stream, statistics), statistics):

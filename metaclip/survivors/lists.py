@@ -59,7 +59,7 @@ def survivor_files(paths: Sequence[str]) -> list[InputFile]:
 
     Raises:
         ConfigError: a path that names nothing, or a file whose name does not tell what it holds.
-        TransportError: a server that is out of reach for now.
+        TransportError: a server cannot be reached now.
     """
     if not paths:
         raise ConfigError("survivors: no path is given; name img2dataset's output folder, or a list of uids")
@@ -114,7 +114,7 @@ def read_survivors(path: str, statistics: Counter[str]) -> Iterator[Ids]:
 
     Raises:
         InputError: a file that is missing, damaged, or names nothing: nobody survives by chance.
-        TransportError: out of reach for now.
+        TransportError: the file cannot be reached now.
     """
     readers = {
         "parquet": _read_parquet,

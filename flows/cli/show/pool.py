@@ -136,6 +136,13 @@ def show_trace(found: dict[str, Any]) -> None:
     _line(console, "ended", f"{found['ended']}: {found['why']}")
 
 
+def show_files(found: dict[str, Any]) -> None:
+    """Print the addresses of Parquet files, one a line, for other commands to read."""
+    for file in found["files"]:
+        if file["address"].endswith(".parquet"):
+            print(visible(file["address"]))  # noqa: T201 (no table, no colour, no line is folded)
+
+
 def _entries(rows: Sequence[dict[str, Any]], t: str) -> Table:
     table = Table("id", "entry", "source")
     table.add_column("matches", justify="right")

@@ -106,7 +106,7 @@ def _magics(path: str, stream: Any, start: int) -> Iterator[tuple[int, bytes, in
 
 
 def _ends_stream(at: int, data: bytes, count: int) -> bool:
-    """Say whether nothing but a stream's end and the header of the next stream lies before the next magic."""
+    """Return whether nothing but a stream's end and the header of the next stream lies before the next magic."""
     return at + count == (-(-(at + _END_BITS) // 8) + 4) * 8 and data[-4:-1] == b"BZh"
 
 

@@ -16,7 +16,7 @@ _DAMAGE: tuple[type[Exception], ...] = (isal_zlib.error, zlib.error, OSError, Va
 
 
 def read_chunks(path: str) -> Iterator[bytes]:
-    """Give what a file holds, some MB at a time.
+    """Give what a file holds, a few MB at a time.
 
     Raises:
         InputError: packed data that is damaged or cut short.

@@ -31,7 +31,7 @@ def is_dump(path: str) -> bool:
 
 
 def can_be_split(path: str) -> bool:
-    """Say whether ranges of the file can be read one by one."""
+    """Return whether ranges of the file can be read one by one."""
     return path.partition("?")[0].lower().endswith(".bz2")
 
 
@@ -43,7 +43,7 @@ def read_articles(path: str, counts: Counter[str], start: int = 0, end: int | No
 
     Raises:
         InputError: the file is no dump, is damaged, or ends before its end.
-        TransportError: it is out of reach for now.
+        TransportError: it cannot be reached now.
     """
     for page in _pages(path, counts, start, end):
         counts["pages"] += 1
