@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from metaclip.config.loading import load_config, parse_config
     from metaclip.config.settings import Config, Extract
     from metaclip.errors import MetaclipError
+    from metaclip.explore.files import list_files
     from metaclip.explore.online import BalancedStream, OnlineBalancer
     from metaclip.explore.pool import FinishedPool
     from metaclip.language.identifier import LanguageIdentifier
@@ -46,6 +47,7 @@ _HOMES = {
     "entry_counts": "metaclip.balance.counts",
     "find_model": "metaclip.language.model_file",
     "keep_probability": "metaclip.balance.algorithm",
+    "list_files": "metaclip.explore.files",
     "load_config": "metaclip.config.loading",
     "min_t": "metaclip.balance.algorithm",
     "parse_config": "metaclip.config.loading",
@@ -72,6 +74,7 @@ __all__ = [
     "entry_counts",
     "find_model",
     "keep_probability",
+    "list_files",
     "load_config",
     "min_t",
     "parse_config",
