@@ -22,6 +22,8 @@ from metaclip.metadata.wikipedia.count_lines import check_malformed, describe_li
 NO_ARTICLES = frozenset(("Main Page", "-"))
 """The front page, and what Wikimedia writes where it does not know the title."""
 
+_LEAST_LINE_BYTES = len("m t 1 \n")
+"""Of a line that is read: what follows the third space may be empty."""
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _COUNTS = ("lines", "malformed_lines", "other_domains", "below_hourly_floor")
 _FIRST_NUMBER, _FIRST_AT = len(_COUNTS), len(_COUNTS) + 1  # of the first malformed line: which, and where in its piece
@@ -104,7 +106,7 @@ def _scan(
     tallies: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.int64]:
     """Return begin and end of the title, and the views, of the lines of the domains from the floor on."""
-    spans = np.empty((len(data) // 8 + 1, 3), np.int64)
+    spans = np.empty((len(data) // _LEAST_LINE_BYTES + 1, 3), np.int64)
     found = 0
     at, n = 0, len(data)
     while at < n:
