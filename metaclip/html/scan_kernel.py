@@ -11,12 +11,11 @@ beyond MOST_TABLES or MOST_FOREIGN.
 Values are spans of the page's bytes; `metaclip.html.value_kernel` decodes them.
 """
 
-from typing import Any
-
 import numpy as np
 
 from metaclip.kernels.jit import kernel
 from metaclip.kernels.memory import LANES, byte_at, count_bits, equal_at, first_bit, low_or_at, tag_at, word_at
+from metaclip.kernels.types import Bytes, Flags, Int, Ints, Spans, Truth, Word
 
 PADDING = 64
 """So many bytes may be read beyond the end of a page."""
@@ -90,17 +89,17 @@ _U1, _U2, _U4, _U8, _U16, _U32, _U63 = map(np.uint64, (1, 2, 4, 8, 16, 32, 63))
 
 
 @kernel
-def _is_blank(byte: Any) -> Any:
+def _is_blank(byte: Int) -> Truth:
     return byte == _SPACE or (_TAB <= byte <= _CR and byte != _VT)
 
 
 @kernel
-def _is_letter(byte: Any) -> Any:
+def _is_letter(byte: Int) -> Truth:
     return 97 <= (byte | 0x20) <= 122
 
 
 @kernel
-def _find(data: Any, p: Any, end: Any, byte: Any) -> Any:
+def _find_byte(data: Bytes, p: Int, end: Int, byte: Int) -> Int:
     """Return where a byte comes next, or the end."""
     while p < end:
         bits = equal_at(data, p, byte)
@@ -111,7 +110,7 @@ def _find(data: Any, p: Any, end: Any, byte: Any) -> Any:
 
 
 @kernel
-def _stop(data: Any, p: Any, end: Any, first: Any, second: Any, third: Any) -> Any:
+def _find_blank_or(data: Bytes, p: Int, end: Int, first: Int, second: Int, third: Int) -> Int:
     """Return where white space or one of three bytes comes next, or the end."""
     while p < end:
         bits = low_or_at(data, p, first, second, third)
@@ -127,7 +126,7 @@ def _stop(data: Any, p: Any, end: Any, first: Any, second: Any, third: Any) -> A
 
 
 @kernel
-def _mark(data: Any, p: Any, stop: Any, marks: Any) -> Any:
+def _mark_tags(data: Bytes, p: Int, stop: Int, marks: Ints) -> Int:
     """Write to `marks` where each `<` is from p on, up to `stop` or little farther; return how many there are.
 
     To look for them one by one would be to guess each time, mostly wrong, how far the next one is.
@@ -150,7 +149,7 @@ def _mark(data: Any, p: Any, stop: Any, marks: Any) -> Any:
 
 
 @kernel
-def _comment_end(data: Any, p: Any, end: Any) -> Any:
+def _comment_end(data: Bytes, p: Int, end: Int) -> Int:
     """Return where a comment is over whose `<!--` ends before p."""
     if p < end and byte_at(data, p) == _MORE:
         return p + 1
@@ -171,9 +170,9 @@ def _comment_end(data: Any, p: Any, end: Any) -> Any:
 
 
 @kernel
-def _cdata_end(data: Any, p: Any, end: Any) -> Any:
+def _cdata_end(data: Bytes, p: Int, end: Int) -> Int:
     while p < end:
-        p = _find(data, p, end, _CLOSE)
+        p = _find_byte(data, p, end, _CLOSE)
         if p + 2 < end and byte_at(data, p + 1) == _CLOSE and byte_at(data, p + 2) == _MORE:
             return p + 3
         p += 1
@@ -181,7 +180,7 @@ def _cdata_end(data: Any, p: Any, end: Any) -> Any:
 
 
 @kernel
-def _is_named(data: Any, p: Any, end: Any, key: Any, length: Any) -> Any:
+def _is_named(data: Bytes, p: Int, end: Int, key: Word, length: Int) -> Truth:
     """Tell whether the tag name at p is this one, and complete."""
     q = p + length
     if q >= end or ((word_at(data, p) | _LOWER) & _MASK[length]) != key:
@@ -191,10 +190,10 @@ def _is_named(data: Any, p: Any, end: Any, key: Any, length: Any) -> Any:
 
 
 @kernel
-def _raw_end(data: Any, p: Any, end: Any, key: Any, length: Any) -> Any:
+def _raw_end(data: Bytes, p: Int, end: Int, key: Word, length: Int) -> Int:
     """Return where the name ends in the end tag that closes an element of raw text, or the end."""
     while p < end:
-        p = _find(data, p, end, _LESS)
+        p = _find_byte(data, p, end, _LESS)
         if p + 1 < end and byte_at(data, p + 1) == _SLASH and _is_named(data, p + 2, end, key, length):
             return p + 2 + length
         p += 1
@@ -202,7 +201,7 @@ def _raw_end(data: Any, p: Any, end: Any, key: Any, length: Any) -> Any:
 
 
 @kernel
-def _script_end(data: Any, p: Any, end: Any) -> Any:
+def _script_end(data: Bytes, p: Int, end: Int) -> Int:
     """Return where the name ends in the end tag that closes a script, or the end.
 
     `<!--` escapes a script: in it, `<script` must be ended before `</script>` ends the whole.
@@ -240,7 +239,7 @@ def _script_end(data: Any, p: Any, end: Any) -> Any:
 
 
 @kernel
-def _slot_of(data: Any, p: Any, length: Any, code: Any) -> Any:
+def _slot_of(data: Bytes, p: Int, length: Int, code: Int) -> Int:
     """Return where an attribute of an image, base or meta tag is kept, or -1."""
     key = (word_at(data, p) | _LOWER) & _MASK[min(length, 8)]
     if code == _IMG:
@@ -267,7 +266,7 @@ def _slot_of(data: Any, p: Any, length: Any, code: Any) -> Any:
 
 
 @kernel
-def _attributes(data: Any, p: Any, end: Any, code: Any, found: Any) -> Any:
+def _attributes(data: Bytes, p: Int, end: Int, code: Int, found: Ints) -> tuple[Int, Truth]:
     """Read a tag from the end of its name on.
 
     Return where the tag is over, or -1 if the page ends first, and whether it closes itself. Spans of the
@@ -291,7 +290,7 @@ def _attributes(data: Any, p: Any, end: Any, code: Any, found: Any) -> Any:
             return p + 1, slash
         name = p
         # An equals sign may begin a name.
-        p = _stop(data, p + 1, end, _SLASH, _MORE, _IS)
+        p = _find_blank_or(data, p + 1, end, _SLASH, _MORE, _IS)
         length = p - name
         byte = byte_at(data, p)
         while p < end and _is_blank(byte):
@@ -308,11 +307,11 @@ def _attributes(data: Any, p: Any, end: Any, code: Any, found: Any) -> Any:
                 byte = byte_at(data, p)
             if (byte == _QUOTE) | (byte == _APOSTROPHE):
                 start = p + 1
-                stop = _find(data, start, end, byte)
+                stop = _find_byte(data, start, end, byte)
                 p = stop + 1
             elif byte != _MORE:
                 start = p
-                p = stop = _stop(data, p, end, _MORE, _MORE, _MORE)
+                p = stop = _find_blank_or(data, p, end, _MORE, _MORE, _MORE)
             if p >= end:
                 return -1, False
         if keep:
@@ -323,7 +322,7 @@ def _attributes(data: Any, p: Any, end: Any, code: Any, found: Any) -> Any:
 
 
 @kernel
-def _plain_end(data: Any, p: Any, end: Any) -> Any:
+def _plain_end(data: Bytes, p: Int, end: Int) -> Int:
     """Return where the `>` is that ends a tag, from the end of its name on, or -1 if this is not seen at once.
 
     It is where all attributes are of the form `name` or `name="value"`, and 64 bytes more are in the page.
@@ -357,7 +356,7 @@ def _plain_end(data: Any, p: Any, end: Any) -> Any:
 
 
 @kernel
-def _opened(key: Any, math: Any) -> Any:
+def _may_hold_html(key: Word, math: Truth) -> Truth:
     """Tell whether HTML may stand in this element of SVG or MathML."""
     if math:
         return key in (_MI, _MO, _MN, _MS, _MTEXT)
@@ -365,7 +364,7 @@ def _opened(key: Any, math: Any) -> Any:
 
 
 @kernel
-def _close(data: Any, name: Any, length: Any, names: Any, lengths: Any, depth: Any) -> Any:
+def _close_foreign(data: Bytes, name: Int, length: Int, names: Ints, lengths: Ints, depth: Int) -> Int:
     """Return how many elements of SVG or MathML an end tag leaves open, or -1 if it closes none."""
     while depth > 0:
         depth -= 1
@@ -382,7 +381,7 @@ def _close(data: Any, name: Any, length: Any, names: Any, lengths: Any, depth: A
 
 
 @kernel
-def _change_table(code: Any, closing: Any, cells: Any, sections: Any, tables: Any) -> Any:
+def _change_table(code: Int, closing: Truth, cells: Ints, sections: Ints, tables: Int) -> Int:
     """Follow a tag of tables; return how many tables are then open.
 
     `cells` holds, for each open table, _TD, _TH or _CAPTION while such a one is open, else 0;
@@ -421,7 +420,15 @@ def _change_table(code: Any, closing: Any, cells: Any, sections: Any, tables: An
 
 
 @kernel
-def scan(given: Any, added: Any, places: Any, page: Any, image: Any, meta: Any, results: Any) -> Any:
+def scan(
+    given: Bytes,
+    added: Bytes,
+    places: Ints,
+    page: Int,
+    image: Int,
+    meta: Int,
+    results: tuple[Spans, Ints, Spans, Ints, Spans, Flags],
+) -> tuple[Int, Int, Int]:
     """Scan pages from `page` on until all are done or `spans` or `metas` might not hold the next one.
 
     Takes `given` and `added`, uint8, with PADDING bytes after the last page; `places`, int64[pages, 3],
@@ -460,7 +467,7 @@ def scan(given: Any, added: Any, places: Any, page: Any, image: Any, meta: Any, 
                 if p >= end:
                     break
                 marked = min(p + _MARKED_BYTES, end)
-                mark, mark_count = 0, _mark(data, p, marked, marks)
+                mark, mark_count = 0, _mark_tags(data, p, marked, marks)
                 continue
             p = marks[mark]
             if p + 1 >= end:
@@ -478,13 +485,13 @@ def scan(given: Any, added: Any, places: Any, page: Any, image: Any, meta: Any, 
                     elif foreign and p + 8 < end and word_at(data, p) == _CDATA and byte_at(data, p + 8) == _OPEN:
                         p = _cdata_end(data, p + 9, end)
                     else:
-                        p = _find(data, p + 2, end, _MORE) + 1
+                        p = _find_byte(data, p + 2, end, _MORE) + 1
                 elif closing or byte == _ASK:
-                    p = _find(data, name, end, _MORE) + 1
+                    p = _find_byte(data, name, end, _MORE) + 1
                 else:
                     p += 1
                 continue
-            p = _stop(data, name, end, _SLASH, _MORE, _MORE)
+            p = _find_blank_or(data, name, end, _SLASH, _MORE, _MORE)
             if p >= end:
                 break
             length = p - name
@@ -507,7 +514,7 @@ def scan(given: Any, added: Any, places: Any, page: Any, image: Any, meta: Any, 
                     break
             if foreign:
                 if closing:
-                    foreign = _close(data, name, length, names, lengths, foreign)
+                    foreign = _close_foreign(data, name, length, names, lengths, foreign)
                     flagged = foreign < 0
                     opened = False
                 elif opened or foreign == MOST_FOREIGN or (code >= _BREAKOUT and key != _IMAGE_KEY):
@@ -515,7 +522,7 @@ def scan(given: Any, added: Any, places: Any, page: Any, image: Any, meta: Any, 
                 elif not slash:
                     names[foreign], lengths[foreign] = name, length
                     foreign += 1
-                    opened = _opened(key, math)
+                    opened = _may_hold_html(key, math)
                 if flagged:
                     break
                 continue

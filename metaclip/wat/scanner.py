@@ -79,8 +79,8 @@ def scan(batch: RecordBatch) -> ScannedRecords:
     find_quotes(data, bounds, quotes, starts)
     images = scan_records(data, bounds, quotes, starts, addressed, _ROBOTS, _ROBOTS_BOUNDS, found)
     spans = found.spans[:images]
-    _decode(data, found.strings)
-    data = _unescape(data, spans, _decode(data, spans))
+    _decode_strings(data, found.strings)
+    data = _unescape(data, spans, _decode_strings(data, spans))
     return ScannedRecords(found.kinds, ImageColumns(data, spans, found.images), found.strings)
 
 
@@ -94,7 +94,7 @@ def _room(size: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     return kept
 
 
-def _decode(data: npt.NDArray[np.uint8], spans: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+def _decode_strings(data: npt.NDArray[np.uint8], spans: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """Decode the escapes of some strings in place; return which of them may hold references."""
     places = spans.reshape(-1, 2)
     references = np.empty(len(places), np.int64)
