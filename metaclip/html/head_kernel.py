@@ -1,9 +1,9 @@
 """Heads of many HTTP responses looked at together: those with nothing odd about them.
 
-What is found is what `http_message.parse_message` and `charset` would find. Whatever they do more about
+What is found is what `message.parse_message` and `charset` would find. Whatever they do more about
 than to take it as it stands is odd, and left to them: folded lines, bytes beyond ASCII and control
 characters in the head, encodings to undo, X-Robots-Tag, no Content-Type, byte-order marks, bodies that
-may not be markup, meta tags with a comment inside.
+may not be markup.
 """
 
 from typing import Any
@@ -15,12 +15,13 @@ from metaclip.html.charset import PRESCAN_BYTES
 from metaclip.kernels.jit import kernel
 from metaclip.kernels.types import Bytes, Int, Ints, Truth
 
-BODY, TYPE, TYPE_END, LABEL, LABEL_END = range(5)
-"""Columns of `find_heads`: where the body starts, or -1 for an odd response; where the last Content-Type
-starts and ends; where the label of the first meta tag that names a character set does, or -1."""
+BODY, TYPE, TYPE_END, TYPES, LABEL, LABEL_END = range(6)
+"""Columns of `find_heads`: where the body starts, or -1 for an odd response; where the last Content-Type starts and
+ends, and how many there are; where the label of the first meta tag that names a character set does, or -1."""
 
 _TAB, _LF, _CR, _SPACE, _BANG, _QUOTE, _APOSTROPHE, _DASH = map(ord, "\t\n\r !\"'-")
-_SLASH, _COLON, _SEMICOLON, _LESS, _IS, _MORE = map(ord, "/:;<=>")
+_SLASH, _COLON, _SEMICOLON, _LESS, _IS, _MORE, _QUESTION = map(ord, "/:;<=>?")
+_FF = 0x0C
 
 
 def _lower(text: str) -> npt.NDArray[np.uint8]:
@@ -47,14 +48,6 @@ def _starts_with_lower(data: Bytes, start: Int, end: Int, lower: Bytes) -> Truth
         if byte != lower[k]:
             return False
     return True
-
-
-@kernel
-def _contains_lower(data: Bytes, start: Int, end: Int, lower: Bytes) -> Truth:
-    at, last = start, end - lower.size
-    while at <= last and not _starts_with_lower(data, at, end, lower):
-        at += 1
-    return at <= last
 
 
 @kernel
@@ -87,7 +80,12 @@ def _read_head(data: Bytes, start: Int, end: Int, found: Ints) -> Int:
                     if name_end - line == header.size and _starts_with_lower(data, line, name_end, header):
                         return -1
                 if name_end - line == _CONTENT_TYPE.size and _starts_with_lower(data, line, name_end, _CONTENT_TYPE):
+                    # A quote that does not end goes on in the header that follows.
+                    for k in range(found[TYPE], found[TYPE_END]):
+                        if data[k] == _QUOTE:
+                            return -1
                     found[TYPE], found[TYPE_END] = colon + 1, p
+                    found[TYPES] += 1
             line, colon, first = p + 1, -1, False
             if line < end and data[line] == _LF:
                 return line + 1
@@ -100,93 +98,162 @@ def _read_head(data: Bytes, start: Int, end: Int, found: Ints) -> Int:
 
 
 @kernel
-def _find_label(data: Bytes, start: Int, end: Int, found: Ints) -> Truth:
-    """Find the label in a meta tag; tell whether there is one."""
-    if _contains_lower(data, start, end, _CONTENT) and not _contains_lower(data, start, end, _HTTP_EQUIV):
-        return False
-    for at in range(start + 1, end - _CHARSET.size + 1):
-        before = data[at - 1]
-        if not (_is_blank(before) or before in (_QUOTE, _APOSTROPHE, _SLASH, _SEMICOLON)):
-            continue
-        if not _starts_with_lower(data, at, end, _CHARSET):
-            continue
-        p = at + _CHARSET.size
-        while p < end and _is_blank(data[p]):
-            p += 1
-        if p >= end or data[p] != _IS:
-            continue
+def _is_space(byte: Int) -> Truth:
+    """Tell what the prescan takes for white space: not the vertical tab, which `_is_blank` has as well."""
+    return byte in (_SPACE, _TAB, _LF, _FF, _CR)
+
+
+@kernel
+def _equals_lower(data: Bytes, start: Int, end: Int, lower: Bytes) -> Truth:
+    return end - start == lower.size and _starts_with_lower(data, start, end, lower)
+
+
+@kernel
+def _next_attribute(data: Bytes, p: Int, end: Int) -> tuple[Int, Int, Int, Int, Int]:
+    """Read one attribute: where its name and its value start and end, and where it ends.
+
+    The name starts at -1 where the tag ends instead, and the attribute ends at -1 where the data does.
+    """
+    while p < end and (_is_space(data[p]) or data[p] == _SLASH):
         p += 1
-        while p < end and _is_blank(data[p]):
+    if p >= end:
+        return -1, -1, -1, -1, -1
+    if data[p] == _MORE:
+        return -1, -1, -1, -1, p + 1
+    name = p
+    while p < end and not (
+        _is_space(data[p]) or data[p] == _SLASH or data[p] == _MORE or (data[p] == _IS and p > name)
+    ):
+        p += 1
+    name_end = p
+    while p < end and _is_space(data[p]):
+        p += 1
+    value, value_end = p, p
+    if p < end and data[p] == _IS:
+        p += 1
+        while p < end and _is_space(data[p]):
             p += 1
-        if p < end and data[p] in (_QUOTE, _APOSTROPHE):
+        if p < end and (data[p] == _QUOTE or data[p] == _APOSTROPHE):
+            quote = data[p]
             p += 1
-            while p < end and _is_blank(data[p]):
+            value = p
+            while p < end and data[p] != quote:
                 p += 1
-        stop = p
-        while stop < end and not (
-            _is_blank(data[stop]) or data[stop] in (_QUOTE, _APOSTROPHE, _SLASH, _MORE, _SEMICOLON)
-        ):
-            stop += 1
-        if stop > p:
-            found[LABEL], found[LABEL_END] = p, stop
-            return True
-    return False
-
-
-@kernel
-def _is_comment(data: Bytes, p: Int, end: Int) -> Truth:
-    return p + 4 <= end and data[p + 1] == _BANG and data[p + 2] == _DASH and data[p + 3] == _DASH
-
-
-@kernel
-def _prescan_body(data: Bytes, start: Int, end: Int, found: Ints) -> Truth:
-    """Find the first label in meta tags outside comments; tell whether nothing odd is in the way."""
-    p = start
-    bounded = True  # whether what is before p cannot begin a tag that goes on behind a comment
-    while p < end:
-        if data[p] != _LESS:
-            bounded = data[p] == _MORE or _is_blank(data[p])
+            value_end = p
             p += 1
-        elif _is_comment(data, p, end):
-            if not bounded:
-                return False
-            p += 4
+        else:
+            value = p
+            while p < end and not (_is_space(data[p]) or data[p] == _MORE):
+                p += 1
+            value_end = p
+    return name, name_end, value, value_end, p if p < end else -1
+
+
+@kernel
+def _label_in(data: Bytes, p: Int, end: Int) -> tuple[Int, Int]:
+    """Find the label in a `content` attribute; it starts at -1 where there is none."""
+    while p + _CHARSET.size <= end:
+        if not _starts_with_lower(data, p, end, _CHARSET):
+            p += 1
+            continue
+        p += _CHARSET.size
+        at = p
+        while at < end and _is_space(data[at]):
+            at += 1
+        if at >= end or data[at] != _IS:
+            continue
+        at += 1
+        while at < end and _is_space(data[at]):
+            at += 1
+        label = at
+        if at < end and (data[at] == _QUOTE or data[at] == _APOSTROPHE):
+            at += 1
+            while at < end and data[at] != data[label]:
+                at += 1
+            return (label + 1, at) if at < end else (-1, -1)
+        while at < end and not (_is_space(data[at]) or data[at] == _SEMICOLON):
+            at += 1
+        return label, at
+    return -1, -1
+
+
+@kernel
+def _pass_tag(data: Bytes, p: Int, end: Int, found: Ints, is_meta: Truth) -> Int:
+    """Read a tag's attributes and, in a meta tag, the label; return where the tag ends, or -1 where the data does."""
+    label, label_end, content, content_end = -1, -1, -1, -1
+    charset, pragma, contents = False, 0, False
+    while True:
+        name, name_end, value, value_end, p = _next_attribute(data, p, end)
+        if p < 0:
+            return -1
+        if name < 0:
+            break
+        if not is_meta:
+            continue
+        if not charset and _equals_lower(data, name, name_end, _CHARSET):
+            charset, label, label_end = True, value, value_end
+        elif not contents and _equals_lower(data, name, name_end, _CONTENT):
+            contents, content, content_end = True, value, value_end
+        elif pragma == 0 and _equals_lower(data, name, name_end, _HTTP_EQUIV):
+            pragma = 1 if _equals_lower(data, value, value_end, _CONTENT_TYPE) else 2
+    if not charset and pragma == 1 and contents:
+        label, label_end = _label_in(data, content, content_end)
+    if label >= 0:
+        found[LABEL], found[LABEL_END] = label, label_end
+    return p
+
+
+@kernel
+def _is_letter(byte: Int) -> Truth:
+    return 65 <= byte <= 90 or 97 <= byte <= 122
+
+
+@kernel
+def _prescan_body(data: Bytes, start: Int, end: Int, found: Ints) -> None:
+    """Find the first label, as `charset` does: the standard's prescan of a byte stream (13.2.3.2)."""
+    p = start
+    while p + 1 < end and found[LABEL] < 0:
+        follows = data[p + 1]
+        if data[p] != _LESS:
+            p += 1
+        elif follows == _BANG and p + 4 <= end and data[p + 2] == _DASH and data[p + 3] == _DASH:
+            p += 2
             while p + 3 <= end and not (data[p] == _DASH and data[p + 1] == _DASH and data[p + 2] == _MORE):
                 p += 1
-            if p + 3 > end:
-                return True
             p += 3
         elif (
             p + 5 < end
             and _starts_with_lower(data, p, end, _META)
-            and (_is_blank(data[p + 5]) or data[p + 5] == _SLASH)
+            and (_is_space(data[p + 5]) or data[p + 5] == _SLASH)
         ):
-            tag = p
-            p += 6
-            while p < end and data[p] != _MORE:
-                if data[p] == _LESS and _is_comment(data, p, end):
-                    return False
+            p = _pass_tag(data, p + 5, end, found, True)
+        elif _is_letter(follows) or (follows == _SLASH and p + 2 < end and _is_letter(data[p + 2])):
+            while p < end and not (_is_space(data[p]) or data[p] == _MORE):
                 p += 1
-            if _find_label(data, tag, p, found):
-                return True
-        else:
-            bounded = False
+            p = _pass_tag(data, p, end, found, False)
+        elif follows in (_BANG, _SLASH, _QUESTION):
+            while p < end and data[p] != _MORE:
+                p += 1
             p += 1
-    return True
+        else:
+            p += 1
+        if p < 0:
+            return
 
 
 @kernel
 def find_heads(data: Bytes, blocks: Ints, found: Ints) -> None:
-    """Look at responses given as int64[n, 2], and fill int64[n, 5]; columns as named above."""
+    """Look at responses given as int64[n, 2], and fill int64[n, 6]; columns as named above."""
     for record in range(blocks.shape[0]):
         start, end = blocks[record, 0], blocks[record, 1]
         row = found[record]
         row[:] = -1
+        row[TYPES] = 0
         body = _read_head(data, start, end, row)
         if body < 0 or row[TYPE] < 0 or (body < end and _ODD_START[data[body]]):
             continue
-        if _prescan_body(data, body, min(body + PRESCAN_BYTES, end), row):
-            row[BODY] = body
+        _prescan_body(data, body, min(body + PRESCAN_BYTES, end), row)
+        row[BODY] = body
 
 
 ASCII, ESCAPES, BEYOND_ASCII = range(3)

@@ -14,7 +14,7 @@ import brotli
 import zstandard
 
 from metaclip.html.charset import to_utf8
-from metaclip.pairs.page_rules import is_html_type
+from metaclip.pairs.page_rules import is_html
 
 
 class PageError(Exception):
@@ -32,11 +32,6 @@ class Message(NamedTuple):
     """Values by lower-case name, in order."""
     body: bytes | memoryview
     """As stored: encodings not yet undone; a view where the block was one."""
-
-    def last(self, name: str) -> str:
-        """The last value of a header, which is the one that counts where only one may stand, or ""."""
-        values = self.headers.get(name)
-        return values[-1] if values else ""
 
     def tokens(self, name: str) -> list[str]:
         """All comma-separated values of a header, in lower case, in order."""
@@ -77,9 +72,9 @@ def html_page(message: Message, max_bytes: int) -> bytes | memoryview:
         PageError: `not_html`, `too_large` (more than `max_bytes` once content-decoded), or `encoding`
             (a content encoding that cannot be undone).
     """
-    content_type = message.last("content-type")
-    typed = "/" in content_type.partition(";")[0]
-    if typed and not is_html_type(content_type):
+    content_type = ",".join(message.headers.get("content-type", ()))
+    typed = is_html(content_type)
+    if typed is False:
         raise PageError("not_html")
     body = message.body
     if "chunked" in message.tokens("transfer-encoding"):

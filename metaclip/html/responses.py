@@ -15,7 +15,7 @@ from metaclip.html.head_kernel import ASCII, BEYOND_ASCII, BODY, find_heads, loo
 from metaclip.html.message import PageError, html_page, parse_message
 from metaclip.html.pages import HtmlPage, PageList, Pages
 from metaclip.kernels.jit import frozen
-from metaclip.pairs.page_rules import is_html_type, one_page
+from metaclip.pairs.page_rules import is_html, one_page
 
 
 def read_response(
@@ -38,7 +38,7 @@ def read_response(
 def find_pages(records: RecordBatch, settings: Extract, statistics: Counter[str]) -> Pages:
     """Return the pages in responses as `read_response` does for each, and count why others have none."""
     data = frozen(np.frombuffer(records.data, np.uint8), np.uint8)
-    heads = np.empty((len(records), 5), np.int64)
+    heads = np.empty((len(records), 6), np.int64)
     find_heads(data, records.blocks, heads)
     found = PageList(data)
     numbers: list[int] = []
@@ -87,12 +87,14 @@ _LONGEST = 256  # what is kept of values stays small
 
 def _form(data: npt.NDArray[np.uint8], head: list[int], end: int) -> int:
     """Tell what a response is by what `find_heads` gives for it."""
-    body, start, stop, label, label_end = head
+    body, start, stop, types, label, label_end = head
     if max(stop - start, label_end - label) > _LONGEST:
         return _LEFT
     said = _said_by_type(data[start:stop].tobytes())
     if said != _NOT_SAID:
         return said
+    if types > 1:  # an earlier one may name the character set
+        return _LEFT
     if label >= 0:
         return _said_by_label(data[label:label_end].tobytes())
     inside = look_inside(data, body, end)
@@ -102,9 +104,10 @@ def _form(data: npt.NDArray[np.uint8], head: list[int], end: int) -> int:
 @lru_cache(maxsize=1024)
 def _said_by_type(value: bytes) -> int:
     content_type = str(value, "latin-1").strip()
-    if "/" not in content_type.partition(";")[0]:
+    typed = is_html(content_type)
+    if typed is None:
         return _LEFT
-    if not is_html_type(content_type):
+    if not typed:
         return _NOT_HTML
     encoding = header_encoding(content_type)
     return _NOT_SAID if encoding is None else _IN_UTF8 if encoding is webencodings.UTF8 else _LEFT

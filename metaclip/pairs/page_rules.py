@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +37,53 @@ def may_opt_out(directives: Iterable[bytes]) -> bool:
     return _LIKE_OPT_OUT.search(b"\n".join(directives)) is not None
 
 
-def is_html_type(media_type: str) -> bool:
-    """Return whether a media type, parameters and case aside, is that of HTML pages."""
-    return media_type.partition(";")[0].strip().lower() in ("text/html", "application/xhtml+xml")
+_HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+_UNKNOWN_TYPES = frozenset({"unknown/unknown", "application/unknown", "*/*"})
+_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_LISTED = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*\\?(?:"|\Z))+', re.DOTALL)
+_ESSENCE = re.compile(rf"[\t\n\r ]*({_TOKEN}/{_TOKEN})[\t\n\r ]*(?:;|\Z)")
+_PARAMETER = re.compile(r'[\t\n\r ]*([^;=]*)(?:=(?:"((?:[^"\\]|\\.)*)\\?(?:"[^;]*|\Z)|([^;]*)))?(?:;|\Z)', re.DOTALL)
+
+
+@lru_cache(maxsize=1024)
+def media_type(content_type: str) -> tuple[str | None, str | None]:
+    """Return essence and charset of a Content-Type, each None if it is not stated.
+
+    A list is read to its end, and what is no media type is passed over, so `text/html, text/html` is HTML.
+
+    Args:
+        content_type: the values of all such headers, joined by commas.
+
+    Source: Fetch, "extract a MIME type"; MIME sniffing, "parse a MIME type".
+    """
+    essence: str | None = None
+    charset: str | None = None
+    for listed in _LISTED.findall(content_type):
+        found = _ESSENCE.match(listed)
+        if not found or found[1] == "*/*":
+            continue
+        stated = _charset(listed, found.end())
+        charset = stated or (charset if found[1].lower() == essence else None)
+        essence = found[1].lower()
+    return essence, charset
+
+
+def _charset(listed: str, at: int) -> str | None:
+    while at < len(listed) and (parameter := _PARAMETER.match(listed, at)):
+        value = parameter[2] if parameter[2] is not None else (parameter[3] or "").strip()
+        if parameter[1].lower() == "charset" and value:
+            return value
+        at = parameter.end()
+    return None
+
+
+def is_html(content_type: str) -> bool | None:
+    """Return whether a Content-Type is that of HTML pages; None if the page's first bytes have to tell.
+
+    Source: MIME sniffing, section 7: no type, one that cannot be parsed, and those that mean "unknown".
+    """
+    essence, _ = media_type(content_type)
+    return None if essence is None or essence in _UNKNOWN_TYPES else essence in _HTML_TYPES
 
 
 @contextmanager

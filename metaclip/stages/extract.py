@@ -35,7 +35,7 @@ class ExtractJob(Job):
     """Extract one shard."""
 
     STAGE: ClassVar[str] = "extract"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     files: tuple[SourceFile, ...]
     settings: Extract

@@ -10,7 +10,7 @@ import msgspec
 from metaclip.config.settings import Extract
 from metaclip.pairs.collector import PairCollector
 from metaclip.pairs.image_columns import Attributes
-from metaclip.pairs.page_rules import is_html_type, is_robots_name, one_page, opts_out
+from metaclip.pairs.page_rules import is_html, is_robots_name, one_page, opts_out
 from metaclip.wat.references import unescape
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ _DECODER = msgspec.json.Decoder(_Wat)
 @lru_cache(maxsize=1024)
 def may_be_html(content_type: bytes) -> bool:
     """Tell whether a Content-Type, in whatever encoding, leaves it possible that a page is HTML."""
-    return b"/" not in content_type or is_html_type(content_type.decode("utf-8", "replace"))
+    return is_html(content_type.decode("utf-8", "replace")) is not False
 
 
 def add_metadata(page_url: str, body: bytes, settings: Extract, collector: PairCollector) -> None:
@@ -109,7 +109,7 @@ def _add_page(page_url: str, response: _Response | None, settings: Extract, coll
     for name, value in (response.headers or {}).items():
         lower = name.lower()
         if lower == "content-type":
-            content_type = value if isinstance(value, str) else value[-1] if value else ""
+            content_type = value if isinstance(value, str) else ",".join(value)
         elif lower == "x-robots-tag":
             directives += [value] if isinstance(value, str) else value
     page = response.html_metadata

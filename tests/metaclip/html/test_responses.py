@@ -130,7 +130,7 @@ def test_what_is_plain_is_not_copied(left: Counter[str]) -> None:
         HEAD + b'<meta http-equiv=content-type content="text/html; charset=utf-8">' + "é".encode(),
         HEAD.replace(b"html", b"html;charset=utf-8") + b"<meta charset=latin1>" + "é".encode(),
         HEAD.replace(b"\r\n", b"\n").replace(b"Content-Type", b"Server: x\ncontent-TYPE "),
-        b"HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\nContent-Type: text/html\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\nContent-Type: text/html; charset=utf-8\r\n\r\n",
     ]
     records = batch(plain)
     pages = find_pages(records, Extract(), Counter())

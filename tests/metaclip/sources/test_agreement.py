@@ -3,6 +3,7 @@
 docs/extraction.md ("Where WARC and WAT differ") explains the classes that are asserted here.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import chain
@@ -20,6 +21,7 @@ from metaclip.pairs.collector import PairCollector
 from metaclip.sources.warc import read_warc
 from metaclip.sources.wat import read_wat
 from metaclip.wat.references import unescape
+from tests.metaclip.sources.test_warc import PAGE, write_warc
 from tests.shared import shared_data
 
 SETTINGS = Extract(text_keys=["alt", "title"])
@@ -75,7 +77,7 @@ def test_the_rest_are_character_sets_and_double_escapes(wat: Counter[Pair], not_
         for record in read_records(str(path), frozenset({"response"}), Counter()):
             message = parse_message(record.body)
             page = parse_page(message.body)
-            if to_utf8(message.body, message.last("content-type")) != message.body:
+            if to_utf8(message.body, ",".join(message.headers.get("content-type", ()))) != message.body:
                 other_charset.add(record.url)
             as_utf8.add_page(record.url, page.base, page.images)
             images = [{name: unescape(value) for name, value in image.items()} for image in page.images]
@@ -94,3 +96,34 @@ def test_the_rest_are_character_sets_and_double_escapes(wat: Counter[Pair], not_
     assert double.total() == (wat - transcoded).total() == 24
     for _, url, text, _ in double:
         assert unescape(text) != text or unescape(url) != url
+
+
+ODD_TYPES = [
+    "text/html,text/html; charset=utf-8",
+    "text/html, text/html",
+    "text/html, charset=utf-8",
+    "text/html charset=utf-8",
+    "text/html: charset=utf-8",
+    '"text/html"',
+    "text/",
+    "*/*",
+    "unknown/unknown",
+    "application/unknown",
+    "",
+]
+"""What servers write as Content-Type of HTML pages."""
+
+
+@pytest.mark.parametrize("content_type", ODD_TYPES)
+def test_pages_with_an_odd_content_type_are_pages_in_both(content_type: str, tmp_path: Path) -> None:
+    html = b"<!doctype html><img src=/a.jpg alt='a dog'>"
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n\r\n".encode()
+    warc = write_warc(tmp_path / "x.warc.gz", [(PAGE, head + html)])
+    link = {"path": "IMG@/src", "url": "/a.jpg", "alt": "a dog"}
+    response = {"Headers": {"Content-Type": content_type}, "HTML-Metadata": {"Links": [link]}}
+    payload = {"HTTP-Response-Metadata": response}
+    envelope = {"WARC-Header-Metadata": {"WARC-Type": "response", "WARC-Target-URI": PAGE}, "Payload-Metadata": payload}
+    body = json.dumps({"Envelope": envelope}).encode()
+    wat = write_warc(tmp_path / "x.warc.wat.gz", [(PAGE, body)], ("metadata",))
+    for found in (read_warc(warc, Extract(), Counter()), read_wat(wat, Extract(), Counter())):
+        assert [(batch.urls, batch.texts) for batch in found] == [(["http://x.org/a.jpg"], ["a dog"])]
