@@ -1,4 +1,4 @@
-"""Reading a list of metadata entries. An entry's id is its position in the list, always."""
+"""Read a given list of metadata entries. An entry's id is always its position in the list."""
 
 import gzip
 import hashlib
@@ -26,28 +26,28 @@ _PARQUET_MAGIC = b"PAR1"
 
 @dataclass(frozen=True, slots=True)
 class LoadedEntries:
-    """A list of entries as it stands in its file."""
+    """A list of entries as it is in its file."""
 
     entries: list[str]
     """The entry with id i at position i, as spelled in the file; duplicates keep their ids."""
     sources: list[str]
-    """Where each entry came from (a Parquet list's column `source`), else empty strings."""
+    """The source of each entry (the column `source` of a Parquet list), or empty strings."""
     blank_lines: int
-    """Lines of a text list that were skipped, being empty or only white space."""
+    """Number of lines of a text list that were skipped because they are empty or only white space."""
     duplicates: int
-    """Entries that stand earlier in the list too; each matches and counts on its own."""
+    """Number of entries that occur earlier in the list too; only the first of equal entries ever matches."""
 
 
 def load_entries(address: str) -> LoadedEntries:
     """Read a list of entries from any fsspec address.
 
-    The form is told by the name (`.json`, `.txt`, `.parquet`, each with or without `.gz`), else by
+    The name decides the form (`.json`, `.txt`, `.parquet`, each with or without `.gz`), or else
     the content: a JSON list of strings as MetaCLIP publishes it; UTF-8 text, one entry a line; or
     Parquet with a column `entry`, and `source` and `entry_id` if they are there.
 
     Raises:
         ConfigError: if there is no such file.
-        InputError: if the file is no such list, naming the entry at fault and the way out.
+        InputError: if the file is not such a list; the message names the wrong entry and what to do.
         TransportError: if a remote file cannot be fetched now.
     """
     data = _unzip(address, _read(address))
@@ -83,7 +83,7 @@ def validate_entries_address(address: str) -> None:
 
 
 def fingerprint(address: str) -> str:
-    """Return what a list's content is known by in keys.
+    """Return the fingerprint of a list's content, for keys.
 
     `<size>-<sha256>` for local files, `<size>-<ETag>` for remote ones (with a date where the server
     gives no ETag).
@@ -111,7 +111,7 @@ def _open(address: str) -> BinaryIO:
 
 @contextmanager
 def _naming_the_field() -> Iterator[None]:
-    """Turn what makes an address unusable into a fault of the configuration."""
+    """Raise the errors of an unusable address as errors of the configuration."""
     try:
         yield
     except TransportError:
@@ -150,7 +150,7 @@ def _form(address: str, data: bytes) -> str:
 
 
 def _from_json(address: str, data: bytes) -> list[str]:
-    _decode(address, data)  # so that a wrong byte is reported with its place
+    _decode(address, data)  # so that a wrong byte is reported with its position
     try:
         value = msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"))
     except msgspec.DecodeError as error:
@@ -166,7 +166,7 @@ def _from_json(address: str, data: bytes) -> list[str]:
 def _from_text(address: str, data: bytes) -> tuple[list[str], int]:
     lines = _decode(address, data).removeprefix("\ufeff").split("\n")
     if lines[-1] == "":
-        lines.pop()  # what follows the last line end is no line
+        lines.pop()  # what follows the last line end is not a line
     entries = [line.removesuffix("\r") for line in lines]
     kept = [entry for entry in entries if entry.strip()]
     return kept, len(entries) - len(kept)

@@ -1,4 +1,4 @@
-"""From a configuration to the jobs that lead to its list of entries."""
+"""The jobs of a configuration that make its list of entries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ J = TypeVar("J", bound=Job)
 
 @dataclass(frozen=True)
 class MetadataPlan:
-    """The jobs of the metadata: counts of source files, and the list that is built of them or given."""
+    """The jobs of the metadata: counts of source files, and the list that is built from them or given."""
 
     ngrams: tuple[NgramsJob, ...]
     titles: tuple[TitlesJob, ...]
@@ -31,11 +31,11 @@ class MetadataPlan:
 
 
 def metadata_plan(config: Config) -> MetadataPlan:
-    """Return the jobs that lead to the configured list of entries.
+    """Return the jobs that make the configured list of entries.
 
     Raises:
         ConfigError: a file of the sources, or the given list, is missing.
-        InputError: WordNet's database is missing or is none.
+        InputError: WordNet's database is missing or not a database.
         TransportError: a server cannot be reached now.
     """
     settings, spaced = config.metadata, config.match.space_entries
@@ -82,10 +82,10 @@ def titles_jobs(config: Config) -> list[TitlesJob]:
 
 
 def _distinct(jobs: list[J]) -> list[J]:
-    """Return each job once: a file under two names is counted once."""
+    """Return each job once, so that a file under two names is counted once."""
     return list({job.key: job for job in jobs}.values())
 
 
 def _outputs(jobs: Sequence[Job]) -> tuple[Reference, ...]:
-    """Return where the outputs of jobs will be; their rows are not known yet."""
+    """Return references to the future outputs of jobs; their rows are not known yet."""
     return tuple(Reference(job.manifest, job.key, 0) for job in jobs)
