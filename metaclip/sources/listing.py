@@ -1,6 +1,6 @@
 """From `source.paths` and `source.crawl` to shards: listings, lists of paths, kinds and fingerprints of files.
 
-A listing is settled before any work, so that what is missing or unknown is refused at once.
+The listing is complete before any work, so that missing or unknown files are refused at once.
 """
 
 import glob
@@ -32,7 +32,7 @@ _KINDS: list[tuple[re.Pattern[str], Kind]] = [
     (re.compile(r"\.tar$"), "webdataset"),
 ]
 _PATH_LIST = re.compile(r"\.paths(\.gz)?$")
-# What lies beside data in folders: notes, checksums, indexes, and img2dataset's statistics.
+# Other files in folders of data: notes, checksums, indexes, and img2dataset's statistics.
 _NO_DATA = re.compile(
     r"^(readme|license|notice|_success|_metadata|_common_metadata)\b|_stats\.json$|\.paths(\.gz)?$"
     r"|\.(txt|md|html?|ya?ml|csv|crc|md5|sha1|sha256|cdxj?|idx|log|tmp)(\.gz)?$|\.wet(\.gz|\.zst)?$"
@@ -41,7 +41,7 @@ _NO_DATA = re.compile(
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of a shard: where it is, what it holds, its size where known, and its version."""
+    """One file of a shard: its address, its kind, its size if known, and its fingerprint."""
 
     path: str
     kind: Kind
@@ -53,19 +53,20 @@ class SourceFile:
 class _Listed:
     path: str
     bytes: int | None = None
-    sought: bool = True  # named by the user, one by one; else found in a folder or by a glob
+    sought: bool = True  # named by the user; else found in a folder or by a glob
 
 
 def list_shards(source: Source) -> list[list[SourceFile]]:
     """List a source's files, grouped into shards of `files_per_shard` within each path and each crawl.
 
-    Folders and globs are sorted, lists stay as written, a file listed twice is used once, and
-    `source.limit` counts over all of `paths`, and for each crawl. Local paths become absolute. A fingerprint is the
-    path for crawl files (Common Crawl never rewrites one), size and content for others.
+    Folders and globs are sorted, and lists keep their order. A file that is listed twice is used once.
+    `source.limit` applies to all of `paths` together, and to each crawl. Local paths become absolute.
+    The fingerprint of a crawl file is its path (Common Crawl never rewrites a file), of others it is size
+    and content.
 
     Raises:
-        InputError: naming what is missing, empty, or of a kind that its name does not tell.
-        ConfigError: a crawl that there is none of; the message names similar ones.
+        InputError: a file is missing or empty, or its name does not show its kind.
+        ConfigError: there is no such crawl; the message names similar ones.
         TransportError: a list or a store that cannot be reached now.
     """
     shards: list[list[SourceFile]] = []
@@ -76,7 +77,7 @@ def list_shards(source: Source) -> list[list[SourceFile]]:
     entries += [(_files_of(crawl, _expand_crawl(crawl, source), source), True) for crawl in source.crawl]
     for found, is_crawl in entries:
         if is_crawl:
-            room = source.limit  # a new crawl must not depend on how many files older ones gave
+            room = source.limit  # a new crawl must not depend on the number of files of older ones
         files: list[tuple[_Listed, Kind]] = []
         for listed, kind in found:
             if room is not None and len(files) >= room:
@@ -97,13 +98,13 @@ def list_shards(source: Source) -> list[list[SourceFile]]:
 
 
 def kind_of(name: str) -> Kind | None:
-    """Tell what a file holds by its name, or None where the name does not say."""
+    """Return the kind of a file by its name, or None if the name does not show it."""
     name = name.split("?")[0].lower() if scheme(name) in ("http", "https") else name.lower()
     return next((kind for pattern, kind in _KINDS if pattern.search(name)), None)
 
 
 def _files_of(entry: str, expanded: Iterator[_Listed], source: Source) -> Iterator[tuple[_Listed, Kind]]:
-    """Yield an entry's files with their kinds, those that are no data left out and counted."""
+    """Yield the files of one item of `paths` with their kinds; files that are not data are skipped and counted."""
     skipped = used = 0
     for listed in expanded:
         name = listed.path.rsplit("/", 1)[-1]
@@ -179,7 +180,7 @@ def _expand_local(path: str) -> Iterator[_Listed]:
 
 
 def _expand_store(address: str) -> Iterator[_Listed]:
-    """List a folder or glob of an object store; a name with a known ending is taken as it is."""
+    """List a folder or glob of an object store; a name with a known ending is a file and is not listed."""
     magic = glob.has_magic(address)
     if not magic and kind_of(address):
         yield _Listed(address)
@@ -234,7 +235,7 @@ def _resolve(line: str, location: str, base: str | None) -> str:
 
 
 def _settle(listed: _Listed, kind: Kind) -> SourceFile:
-    """Check that a local file is there, and fingerprint it."""
+    """Check that a local file exists, and compute the fingerprint."""
     path, size = listed.path, listed.bytes
     local = not scheme(path)
     if local:

@@ -1,7 +1,7 @@
-"""The curate stage: for one t, the balanced pairs in the form that img2dataset reads.
+"""The curate stage: the set for one t, in the form that img2dataset reads.
 
-All partitions of a set lie in one flat folder. Each commits its own files under a manifest of its
-own (`part-00003.manifest.json`), and the set's `manifest.json` is written when all are there.
+All partitions of a set are in one flat folder. Each part commits its files with a manifest of its own
+(`part-00003.manifest.json`). The set's `manifest.json` is written when all parts exist.
 """
 
 from collections import Counter
@@ -31,7 +31,7 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class CuratedSetJob(Job):
-    """Make one set of all its partitions."""
+    """Make one set from all its parts."""
 
     STAGE: ClassVar[str] = STAGE
     VERSION: ClassVar[int] = VERSION
@@ -46,7 +46,7 @@ class CuratedSetJob(Job):
         return f"t={format_t(self.t)}"
 
     def config(self) -> Mapping[str, Any]:
-        """Return t and how files are cut."""
+        """Return t and the rows of a file."""
         return {"t": format_t(self.t), "rows_per_file": self.rows_per_file}
 
     def inputs(self) -> list[str]:
@@ -54,14 +54,14 @@ class CuratedSetJob(Job):
         return [partition.key for partition in self.balanced]
 
     def parts(self) -> list["CuratePartJob"]:
-        """Return the jobs that must be done before this one, a partition each."""
+        """Return the jobs that must be done before this one, one for each partition."""
         return [
             CuratePartJob(partition, number, self.t, self.rows_per_file, self.folder)
             for number, partition in enumerate(self.balanced)
         ]
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
-        """List the files that the parts committed."""
+        """List the files of the parts."""
         curated = 0
         for part in self.parts():
             manifest = store.manifest(part.manifest)
@@ -89,7 +89,7 @@ class CuratePartJob(Job):
         return f"t={format_t(self.t)} part {self.number + 1}"
 
     def config(self) -> Mapping[str, Any]:
-        """Return t, how files are cut, and the number that names them."""
+        """Return t, the rows of a file, and the number of the part, which is in the file names."""
         return {"t": format_t(self.t), "rows_per_file": self.rows_per_file, "part": self.number}
 
     def inputs(self) -> list[str]:
@@ -98,7 +98,7 @@ class CuratePartJob(Job):
 
     @property
     def folder(self) -> str:
-        """The set's folder, which all its parts share."""
+        """The folder of the set, shared by all its parts."""
         return self.set_folder
 
     @property
@@ -107,7 +107,7 @@ class CuratePartJob(Job):
         return f"{self.folder}/part-{self.number:05d}.manifest.json"
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
-        """Read the prefix with min_t <= t and write it in files of at most `rows_per_file` rows."""
+        """Read the prefix with min_t <= t and write it to files of at most `rows_per_file` rows."""
         tally = Tally()
         counts: Counter[str] = Counter()
         tables = tally.counting(balanced_prefix(store.open_parquet(self.balanced, PAIRS), self.t, counts))
@@ -120,7 +120,7 @@ class CuratePartJob(Job):
 
 
 def add_set_tallies(total: npt.NDArray[np.uint64], store: Store, curated: Reference) -> None:
-    """Add how often each entry is in a set to uint64[n_entries], in place."""
+    """Add the entry counts of a set to uint64[n_entries], in place."""
     for file in store.manifest(curated.manifest).files:
         if file.name.endswith(_TALLY):
             add_tally(total, store, curated, file.name)
@@ -129,13 +129,13 @@ def add_set_tallies(total: npt.NDArray[np.uint64], store: Store, curated: Refere
 def balanced_prefix(
     pairs: pq.ParquetFile, t: float, counts: Counter[str], columns: list[str] | None = None
 ) -> Iterator[pa.Table]:
-    """Yield the rows of a balanced file with min_t <= t; what lies behind them is not read.
+    """Yield the rows of a balanced file with min_t <= t; later row groups are not read.
 
-    Adds `bytes_read` to `counts`. `columns` are all by default, and must hold `min_t`.
+    Adds `bytes_read` to `counts`. `columns` are all by default, and must include `min_t`.
     """
     for group in range(pairs.num_row_groups):
         column = pairs.metadata.row_group(group).column(pairs.schema_arrow.get_field_index("min_t"))
-        # `entry_ids` is one nested column in Arrow and in Parquet alike, so the indices agree.
+        # `entry_ids` is one nested column both in Arrow and in Parquet, so the indices are the same.
         if column.statistics is not None and column.statistics.min > t:
             return
         table = pairs.read_row_group(group, columns=columns)
@@ -148,7 +148,7 @@ def balanced_prefix(
 
 
 def cut(tables: Iterator[pa.Table], rows_per_file: int) -> Iterator[Iterator[pa.Table]]:
-    """Cut a stream of tables into streams of at most `rows_per_file` rows."""
+    """Divide a stream of tables into streams of at most `rows_per_file` rows."""
     rest: list[pa.Table] = []
 
     def one_file() -> Iterator[pa.Table]:
@@ -172,7 +172,7 @@ def cut(tables: Iterator[pa.Table], rows_per_file: int) -> Iterator[Iterator[pa.
 
 
 def to_curated(table: pa.Table) -> pa.Table:
-    """Turn rows of `schemas.BALANCED` into rows of `schemas.CURATED`."""
+    """Convert rows of `schemas.BALANCED` to rows of `schemas.CURATED`."""
     uid = format_uids(table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy())
     columns = [uid, *(table.column(name) for name in ("url", "text", *CURATED.names[3:]))]
     return pa.table(columns, schema=CURATED)
