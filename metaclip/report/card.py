@@ -26,7 +26,7 @@ _LICENCES = (
 def data_card(figures: Figures, card: Card) -> str:
     """Return the card."""
     content = figures.content
-    # Not HTML: what the web says is escaped for Markdown, by name.
+    # Not HTML: texts from the web are escaped for Markdown by a named filter.
     template = environment().overlay(autoescape=False)
     template.filters = {**template.filters, "md": markdown, "n": whole, "share": share}
     return template.get_template("card.md").render(

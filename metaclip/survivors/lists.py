@@ -1,6 +1,6 @@
-"""Lists of pairs or images that came through something outside: a download, a filter, a person's eye.
+"""Read lists of survivors: pairs or images that remain after a download, a filter or a review.
 
-Uids are kept as the two halves that `u8,u8` arrays have, addresses as the `uid_hi` they stand for.
+Uids are stored as two halves, as in `u8,u8` arrays; addresses as their `uid_hi`.
 """
 
 import os
@@ -37,12 +37,12 @@ _KINDS = {
     "jsonl": (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz"),
     "text": (".txt", ".txt.gz"),
 }
-"""What a name says of a file; in a folder the first of these that is there is read, and it alone."""
+"""Kinds of files by their names; in a folder only files of the first kind that exists are read."""
 
 
 @dataclass
 class Ids:
-    """What a piece of a list names."""
+    """The ids in a piece of a list."""
 
     uids: npt.NDArray[np.void]
     """`u8,u8`[n]."""
@@ -51,14 +51,14 @@ class Ids:
 
 
 def survivor_files(paths: Sequence[str]) -> list[InputFile]:
-    """Return the files that some paths name, each once, sorted by path, with fingerprints.
+    """Return the files of some paths, each once, sorted by path, with fingerprints.
 
-    A path is a file, a glob, a folder at any depth, or an address of either. Of a folder the files of
-    one kind are taken: Parquet (img2dataset writes it beside its images and tells of failures there),
-    else tar, npy, JSON Lines, text.
+    A path is a file, a glob, a folder at any depth, or an address of one of these. In a folder the files
+    of one kind are used: Parquet (img2dataset writes it next to its images and records failures there),
+    or else tar, npy, JSON Lines, text.
 
     Raises:
-        ConfigError: a path that names nothing, or a file whose name does not tell what it holds.
+        ConfigError: a path matches no file, or the name of a file does not show its kind.
         TransportError: a server cannot be reached now.
     """
     if not paths:
@@ -104,16 +104,16 @@ def _is_hidden(name: str) -> bool:
 
 
 def read_survivors(path: str, statistics: Counter[str]) -> Iterator[Ids]:
-    """Yield what a file names, a piece at a time.
+    """Yield the ids that a file names, a piece at a time.
 
-    Parquet and JSON Lines: `uid` (32 hex digits), else `uid_hi` and `uid_lo`, else `url`; rows whose
-    `status` is there and is not `success` are left out. WebDataset: the same, from the `.json` of each
-    sample. npy: an array of dtype `u8,u8`. Text: a uid or an address a line.
+    Parquet and JSON Lines: `uid` (32 hex digits), or `uid_hi` and `uid_lo`, or `url`; rows with a
+    `status` other than `success` are dropped. WebDataset: the same, from the `.json` of each sample.
+    npy: an array of dtype `u8,u8`. Text: one uid or address on each line.
 
     Counts `given`, `not_successful` and `unrecognised` (neither uid nor address).
 
     Raises:
-        InputError: a file that is missing, damaged, or names nothing: nobody survives by chance.
+        InputError: a file is missing or damaged, or names nothing, so no pair survives or is lost by accident.
         TransportError: the file cannot be reached now.
     """
     readers = {
@@ -159,7 +159,7 @@ def _of_table(table: pa.Table, columns: list[str], statistics: Counter[str]) -> 
 
 
 def _of_strings(strings: pa.ChunkedArray | pa.Array, statistics: Counter[str]) -> Ids:
-    """Tell uids, addresses and the rest apart."""
+    """Separate uids, addresses and other strings."""
     strings = pc.fill_null(strings.cast(pa.large_string()), "")
     is_uid = pc.match_substring_regex(strings, "^[0-9a-f]{32}$")
     uids = parse_uids(strings.filter(is_uid))
@@ -170,7 +170,7 @@ def _of_strings(strings: pa.ChunkedArray | pa.Array, statistics: Counter[str]) -
 
 
 def _address(url: str) -> bytes | None:
-    """Return an address in the form that the pool has it in."""
+    """Return an address in the form that the pool uses."""
     base = page_base(url, None)
     return None if isinstance(base, Fault) else (base.origin + base.path + base.query).encode()
 
@@ -259,7 +259,7 @@ def _of_rows(path: str, rows: list[dict[str, Any]], statistics: Counter[str]) ->
 
 
 def _line_blocks(path: str) -> Iterator[list[bytes]]:
-    """Yield the lines of a text file, plain or gzip, some thousand at a time."""
+    """Yield the lines of a text file, plain or gzip, a few thousand at a time."""
     rest = b""
     with open_stream(path) as stream:
         for event in read_members(stream, 0):
