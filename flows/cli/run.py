@@ -55,7 +55,7 @@ def rebalance(
         int | None, typer.Option(min=1, help="Instead of t: the size of the set; uses the smallest t that reaches it.")
     ] = None,
     tail_share: Annotated[
-        float | None, typer.Option(help="Instead of t: the tail share: of all matches, those of entries with at most t.")
+        float | None, typer.Option(help="Instead of t: the share of all matches that the tail has.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the draws; default: the pool's (survivors: +1).")] = None,
     survivors: Annotated[
