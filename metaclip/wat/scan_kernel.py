@@ -279,7 +279,10 @@ def _next_name(data: Data, quotes: Places | Address, at: Int, first: Truth) -> t
 
 @kernel
 def _next_item(data: Data, at: Int, first: Truth) -> tuple[Truth, Int]:
-    """As `_next_name` for a list: whether there is a value, and where it is or the list ends."""
+    """Go to the next value of the list that `at` is in; return whether there is one, and where it is.
+
+    Where there is none, that is where the list ends, or -1 where it is not JSON.
+    """
     at = _pass_blanks(data, at)
     if data[at] == _LIST_END:
         return False, at + 1
@@ -451,6 +454,15 @@ def _read_links(data: Data, quotes: Places | Address, at: Int, spans: Spans, ima
 
 
 @kernel
+def _is_robots_name(data: Data, start: Int, end: Int, robots: Bytes, robots_bounds: Offsets) -> Truth:
+    """Compare with the names that speak to robots, whatever the case."""
+    for k in range(robots_bounds.size - 1):
+        if _equals_lower(data, start, end, robots[robots_bounds[k] : robots_bounds[k + 1]]):
+            return True
+    return False
+
+
+@kernel
 def _read_metas(
     data: Data,
     quotes: Places | Address,
@@ -505,8 +517,7 @@ def _read_metas(
             for k in range(start, end):
                 if data[k] >= 0x80 or data[k] == _BACKSLASH:
                     return np.int64(-1), directives
-            for k in range(robots_bounds.size - 1):
-                is_robots |= _equals_lower(data, start, end, robots[robots_bounds[k] : robots_bounds[k + 1]])
+            is_robots |= _is_robots_name(data, start, end, robots, robots_bounds)
         if at < 0:
             return at, directives
         if is_robots and content_end > content:
@@ -515,6 +526,23 @@ def _read_metas(
             strings[record, DIRECTIVES + directives, 0] = content
             strings[record, DIRECTIVES + directives, 1] = content_end
             directives += 1
+
+
+@kernel
+def _pass_strings(data: Data, quotes: Places | Address, at: Int) -> Int:
+    """Return where the list of strings at `at` ends, or -1 where it is none."""
+    if data[at] != _LIST:
+        return np.int64(-1)
+    at += 1
+    first = True
+    while True:
+        more, at = _next_item(data, at, first)
+        if not more:
+            return at
+        if data[at] != _QUOTE:
+            return np.int64(-1)
+        first = False
+        at = _pass_string(quotes) + 1
 
 
 @kernel
@@ -546,18 +574,9 @@ def _read_headers(
                 strings[record, DIRECTIVES + directives, 1] = end
                 directives += 1
             continue
-        if data[at] != _LIST or is_type or is_robots:
+        if is_type or is_robots:
             return np.int64(-1), directives
-        at += 1
-        first_item = True
-        while True:
-            more, at = _next_item(data, at, first_item)
-            if not more:
-                break
-            if data[at] != _QUOTE:
-                return np.int64(-1), directives
-            first_item = False
-            at = _pass_string(quotes) + 1
+        at = _pass_strings(data, quotes, at)
         if at < 0:
             return at, directives
 
@@ -677,6 +696,36 @@ def _read_payload(
 
 
 @kernel
+def _read_warc_header(data: Data, quotes: Places | Address, at: Int) -> tuple[Int, Truth]:
+    """Read WARC-Header-Metadata from behind its bracket.
+
+    Returns:
+        Where it ends, or -1, and whether it states another type than a response.
+    """
+    first, seen, is_other = True, 0, False
+    while True:
+        name, name_end, at = _next_name(data, quotes, at, first)
+        if name == name_end or at < 0:
+            return at, is_other
+        first = False
+        is_type = _equals(data, name, name_end, _WARC_TYPE)
+        if is_type or _equals(data, name, name_end, _TARGET):
+            field = 1 if is_type else 2
+            if seen & field:
+                return np.int64(-1), False
+            seen |= field
+            start, end, at = _read_text(data, quotes, at)
+            if is_type and at >= 0:
+                # With an escape, or null, it is left unless there is a page.
+                plain = start >= 0 and not _is_escaped(data, start, end)
+                is_other = plain and not _equals(data, start, end, _RESPONSE_TYPE)
+        else:
+            at = _pass_value(data, quotes, at)
+        if at < 0:
+            return at, False
+
+
+@kernel
 def _read_record(
     data: Data,
     quotes: Places | Address,
@@ -723,28 +772,7 @@ def _read_record(
                 if parts & 2 or data[at] != _OBJECT:
                     return np.int64(-1), LEFT
                 parts |= 2
-                at += 1
-                first_field, fields = True, 0
-                while True:
-                    name, name_end, at = _next_name(data, quotes, at, first_field)
-                    if name == name_end or at < 0:
-                        break
-                    first_field = False
-                    is_type = _equals(data, name, name_end, _WARC_TYPE)
-                    if is_type or _equals(data, name, name_end, _TARGET):
-                        field = 1 if is_type else 2
-                        if fields & field:
-                            return np.int64(-1), LEFT
-                        fields |= field
-                        start, end, at = _read_text(data, quotes, at)
-                        if is_type and at >= 0:
-                            # With an escape, or null, it is left unless there is a page.
-                            plain = start >= 0 and not _is_escaped(data, start, end)
-                            is_other = plain and not _equals(data, start, end, _RESPONSE_TYPE)
-                    else:
-                        at = _pass_value(data, quotes, at)
-                    if at < 0:
-                        return at, LEFT
+                at, is_other = _read_warc_header(data, quotes, at + 1)
             else:
                 at = _pass_value(data, quotes, at)
             if at < 0:
