@@ -82,7 +82,7 @@ class SizeStatistics:
         entry_ids: npt.NDArray[np.uint32],
         min_t: npt.NDArray[np.float64] | None = None,
     ) -> None:
-        """Add pairs in CSR form; their entries must be counted, as `balance.min_t` makes sure.
+        """Add pairs in CSR form; their entries must be counted, as `algorithm.min_t` makes sure.
 
         Args:
             offsets: int64[n + 1].

@@ -157,7 +157,7 @@ def find_suspects(
 ) -> npt.NDArray[np.int64]:
     """Return the numbers of the pages that `check_complexity` is to be asked about; it lets the others pass.
 
-    Pages are given as `html_scan.scan_places` takes them.
+    Pages are given as `scanner.scan_places` takes them.
     """
     suspects = np.zeros(len(places), np.bool_)
     _suspects(data, added, places, suspects)

@@ -1,9 +1,11 @@
-"""Heads of many HTTP responses looked at together: those with nothing odd about them.
+"""Heads of many HTTP responses read together: those with nothing odd about them.
 
-What is found is what `http_message.parse_message` and `charset` would find. Whatever they do more about
-than to take it as it stands is odd, and left to them: folded lines, bytes beyond ASCII and control
-characters in the head, encodings to undo, X-Robots-Tag, no Content-Type, byte-order marks, bodies that
-may not be markup, meta tags with a comment inside.
+The kernel finds what `message.parse_message` and `charset` find. A response is odd, and left to them, where they
+change anything or decide by more than the head: folded lines, bytes beyond ASCII and control characters in the
+head, encodings to undo, X-Robots-Tag, no Content-Type, byte-order marks, bodies that may not be markup, and meta
+tags with a comment inside.
+
+Equals `metaclip.html.message`; held by tests/metaclip/html/test_responses.py.
 """
 
 from typing import Any

@@ -9,6 +9,8 @@ framesets, column groups in templates, `<selectedcontent>` (which copies an opti
 beyond MOST_TABLES or MOST_FOREIGN.
 
 Values are spans of the page's bytes; `metaclip.html.value_kernel` decodes them.
+
+Equals `metaclip.html.tree`; held by tests/metaclip/html/test_scanner.py.
 """
 
 from typing import NamedTuple

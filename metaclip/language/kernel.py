@@ -12,6 +12,8 @@ and only the winner's logarithms are taken; if another label comes within CLOSE,
 than the rounding of either, the tree is walked the way fastText does.
 
 Source: fastText (Joulin et al., arXiv 1607.01759 and 1612.03651).
+
+Equals `fasttext`; held by tests/metaclip/language/test_kernel.py.
 """
 
 import math

@@ -1,7 +1,9 @@
-"""What "a text contains an entry" means: the definition that the fast matcher must equal.
+"""What "a text contains an entry" means.
 
 Source: MetaCLIP paper (arXiv 2309.16671), substring matching. Case-sensitive; the entry itself is
 not spaced out, so `st. louis` can never match, while `.` can.
+
+This is the definition; its fast way is `metaclip.matching.matcher`.
 """
 
 from collections.abc import Iterable, Sequence

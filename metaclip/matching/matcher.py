@@ -1,4 +1,7 @@
-"""Finding the entries that texts contain, exactly as `metaclip.matching.definition` defines it, at full speed."""
+"""Finding the entries that texts contain, at full speed.
+
+Equals `metaclip.matching.definition`; held by tests/metaclip/matching/test_matcher.py.
+"""
 
 import os
 import struct

@@ -16,6 +16,8 @@ parent 0 being the empty path. A slot has four 64-bit words:
 
 Collisions are resolved by linear probing. A Bloom filter of the keys, small enough to stay in the
 processor's cache, answers most of the misses; filter and mask only ever save work.
+
+Equals `metaclip.matching.definition`; held by tests/metaclip/matching/test_matcher.py.
 """
 
 import numpy as np

@@ -1,8 +1,10 @@
-"""Images to pairs as kernels: texts cleaned, plain addresses resolved, columns filled.
+"""Images to pairs as kernels: texts are cleaned, plain addresses resolved, columns filled.
 
-`clean_text.clean_text` and `urls.resolve` say what is right; here it is done for many pages at once.
-References that need anything percent-encoded, or are unusual otherwise, are marked ODD and left to
-`urls.resolve`; so are those in a `srcset`.
+For many pages at once, they do what `texts.clean_text` and `urls.resolve` do for one text and one address. A
+reference that needs anything percent-encoded, or is unusual otherwise, is marked ODD and left to `urls.resolve`; so
+is one in a `srcset`.
+
+Equals `metaclip.pairs.collector`; held by tests/metaclip/pairs/test_assembly.py.
 """
 
 from typing import NamedTuple
@@ -149,7 +151,7 @@ def _is_wide_blank(data: Data, at: Int, length: Int) -> Truth:
 
 @kernel
 def clean(data: Data, at: Int, end: Int, out: Data, begin: Int) -> Int:
-    """Write data[at:end] as `clean_text.clean_text` gives it to `out` from `begin` on; return where it ends.
+    """Write data[at:end] as `texts.clean_text` gives it to `out` from `begin` on; return where it ends.
 
     `out` has room for three bytes for each of them.
     """

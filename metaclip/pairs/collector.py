@@ -1,4 +1,7 @@
-"""From the images of a page to image-text pairs: the rules that WARC and WAT share."""
+"""From the images of a page to image-text pairs: the rules that WARC and WAT share.
+
+This is the definition; its fast way is `metaclip.pairs.assembly`.
+"""
 
 import logging
 from collections import Counter

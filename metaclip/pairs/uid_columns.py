@@ -1,4 +1,7 @@
-"""Uids of whole Arrow columns, as `uids.uids` gives them for lists."""
+"""Uids of whole Arrow columns.
+
+Equals `metaclip.pairs.uids`; held by tests/metaclip/pairs/test_uid_columns.py.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +45,7 @@ def _hash_pairs(
 def uid_columns(
     urls: pa.StringArray | pa.ChunkedArray, texts: pa.StringArray | pa.ChunkedArray
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """Return what `urls.uids` returns for the same addresses and texts: uint64[n] each.
+    """Return what `uids.uids` returns for the same addresses and texts: uint64[n] each.
 
     Raises:
         TypeError: for other types than string and large_string.

@@ -1,4 +1,7 @@
-"""Uids as arrays: their two halves, and the 32 hex digits that people see."""
+"""Uids as arrays: their two halves, and the 32 hex digits that people see.
+
+This is the definition; its fast way is `metaclip.pairs.uid_columns`.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -33,7 +36,7 @@ def uids(urls: Sequence[str], texts: Sequence[str]) -> tuple[npt.NDArray[np.uint
     """Return the two halves of each pair's uid, uint64[n] each.
 
     `uid_hi` is XXH3-64 of the address's UTF-8 bytes, `uid_lo` XXH3-64 of address, a zero byte and
-    text. Texts hold no zero byte (`clean_text.clean_text`), so the last one is the border.
+    text. Texts hold no zero byte (`texts.clean_text`), so the last one is the border.
     """
     addresses = [url.encode() for url in urls]
     digest = xxhash.xxh3_64_intdigest

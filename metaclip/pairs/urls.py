@@ -3,6 +3,8 @@
 Follows the URL standard (https://url.spec.whatwg.org/, sections 4.4 and 4.5) for http and https,
 which is what decides where a browser would fetch the image. docs/extraction.md lists the rules and
 the departures.
+
+This is the definition; its fast way is `metaclip.pairs.page_bases`.
 """
 
 import enum

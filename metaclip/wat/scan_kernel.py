@@ -1,14 +1,15 @@
-"""WAT records scanned as bytes: what extraction needs of them, without an object for anything else.
+"""WAT records scanned as bytes for what extraction needs, without an object for anything else.
 
 A record is walked once, from quote to quote as `metaclip.wat.string_kernel` found them, and validated as JSON
-(RFC 8259); the strings of its images stay where they are. Only what is in order is taken: a record with
-anything unusual about it (a part of another type than expected, a name twice, an escape in a name, a
-control character, a lone surrogate, deep nesting) is left to `wat.add_metadata`, which says what is
-right, and finds the record as it was.
+(RFC 8259); the strings of its images stay where they are. A record with anything unusual about it is left to
+`definition.add_metadata`, and is not changed: a part of another type than expected, a name twice, an escape in a
+name, a control character, a lone surrogate, or deep nesting.
 
-What walks goes by `at`, a place in the data, and by `quotes`, where quotes are: `quotes[0]` says which
-is the next. A string takes two, and a record has an even number, so one that opens a string has one
-that closes it.
+Functions take `at`, a place in the data, and `quotes`, the places of quotes, of which `quotes[0]` is the number of
+the next. A string takes two quotes and a record has an even number, so every string that is opened is closed.
+Those that read a value return where it ends, or -1 where it is not in order.
+
+Equals `metaclip.wat.definition`; held by tests/metaclip/wat/test_scanner.py.
 """
 
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from metaclip.kernels.memory import bare, unowned, word_at
 from metaclip.kernels.types import Address, Bytes, Data, Flags, Int, Ints, Offsets, Places, Spans, Truth
 
 LEFT, PASSED_OVER, PAGE = 0, 1, 2
-"""What becomes of a record: left to `wat.add_metadata`, no response, a page."""
+"""What becomes of a record: left to `definition.add_metadata`, no response, a page."""
 BASE, CONTENT_TYPE, DIRECTIVES = 0, 1, 2
 MOST_DIRECTIVES = 8
 
@@ -799,7 +800,7 @@ def scan_records(
     Args:
         data: uint8, records, each followed by a zero byte, and eight bytes of any kind.
         bounds: int64[records, 2], where each starts and ends.
-        quotes: int[n], from `json_strings.find_quotes`; its first element is written to.
+        quotes: int[n], from `string_kernel.find_quotes`; its first element is written to.
         starts: int64[records], from there.
         addressed: bool[records], whether each has an address; a page without is LEFT.
         robots: uint8, the names of meta tags that speak to robots, in lower case, end to end.

@@ -2,6 +2,8 @@
 
 Quotes are found 64 bytes at a time, whatever stands between them, so that `metaclip.wat.scan_kernel` can go
 from one to the next without looking at what is in a string.
+
+Equals `metaclip.wat.definition`; held by tests/metaclip/wat/test_scanner.py.
 """
 
 import numpy as np
