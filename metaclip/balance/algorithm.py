@@ -58,7 +58,7 @@ def _mix(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 @kernel
 def _gather_counts(counts: Floats, offsets: Offsets, entry_ids: EntryIds, row: Int, row_counts: Floats) -> Int:
-    """Copy the counts of a row's entries and say whether they can be used."""
+    """Copy the counts of a row's entries to `row_counts`; return _OK, or why they cannot be used."""
     begin, end = offsets[row], offsets[row + 1]
     if begin == end:
         return _EMPTY

@@ -53,6 +53,7 @@ def _starts_with_lower(data: Bytes, start: Int, end: Int, lower: Bytes) -> Truth
 
 @kernel
 def _contains_lower(data: Bytes, start: Int, end: Int, lower: Bytes) -> Truth:
+    """Tell whether data[start:end] contains these bytes, letters in either case."""
     at, last = start, end - lower.size
     while at <= last and not _starts_with_lower(data, at, end, lower):
         at += 1
@@ -61,7 +62,7 @@ def _contains_lower(data: Bytes, start: Int, end: Int, lower: Bytes) -> Truth:
 
 @kernel
 def _is_blank(byte: Int) -> Truth:
-    """Tell what regular expressions for bytes take for white space."""
+    """Tell whether a byte is white space to regular expressions for bytes."""
     return byte == _SPACE or _TAB <= byte <= _CR
 
 
@@ -103,7 +104,7 @@ def _read_head(data: Bytes, start: Int, end: Int, found: Ints) -> Int:
 
 @kernel
 def _find_label(data: Bytes, start: Int, end: Int, found: Ints) -> Truth:
-    """Find the label in a meta tag; tell whether there is one."""
+    """Find the label of a character set in a meta tag; return whether there is one."""
     if _contains_lower(data, start, end, _CONTENT) and not _contains_lower(data, start, end, _HTTP_EQUIV):
         return False
     for at in range(start + 1, end - _CHARSET.size + 1):
@@ -142,7 +143,7 @@ def _is_comment(data: Bytes, p: Int, end: Int) -> Truth:
 
 @kernel
 def _prescan_body(data: Bytes, start: Int, end: Int, found: Ints) -> Truth:
-    """Find the first label in meta tags outside comments; tell whether nothing odd is in the way."""
+    """Find the first label in meta tags outside comments; return whether nothing odd comes before it."""
     p = start
     bounded = True  # whether what is before p cannot begin a tag that goes on behind a comment
     while p < end:
@@ -179,7 +180,7 @@ def _prescan_body(data: Bytes, start: Int, end: Int, found: Ints) -> Truth:
 
 @kernel
 def find_heads(data: Bytes, blocks: Ints, found: Ints) -> None:
-    """Look at responses given as int64[n, 2], and fill int64[n, 5]; columns as named above."""
+    """Fill `found`, int64[n, 5] with columns as named above, for responses at `blocks`, int64[n, 2]."""
     for record in range(blocks.shape[0]):
         start, end = blocks[record, 0], blocks[record, 1]
         row = found[record]

@@ -115,6 +115,7 @@ class _Scratch(NamedTuple):
 
 @kernel
 def _is_blank(byte: Int) -> Truth:
+    """Tell whether a byte is white space to HTML."""
     return byte == _SPACE or (_TAB <= byte <= _CR and byte != _VT)
 
 
@@ -152,7 +153,7 @@ def _find_blank_or(data: Bytes, p: Int, end: Int, first: Int, second: Int, third
 
 @kernel
 def _mark_tags(data: Bytes, p: Int, stop: Int, marks: Ints) -> Int:
-    """Write to `marks` where each `<` is from p on, up to `stop` or little farther; return how many there are.
+    """Write the place of each `<` from p on to `marks`, up to `stop` or little farther; return their number.
 
     To look for them one by one would be to guess each time, mostly wrong, how far the next one is.
     """
@@ -175,7 +176,7 @@ def _mark_tags(data: Bytes, p: Int, stop: Int, marks: Ints) -> Int:
 
 @kernel
 def _comment_end(data: Bytes, p: Int, end: Int) -> Int:
-    """Return where a comment is over whose `<!--` ends before p."""
+    """Return where a comment ends whose `<!--` ends before p, or the end."""
     if p < end and byte_at(data, p) == _MORE:
         return p + 1
     if p + 1 < end and byte_at(data, p) == _DASH and byte_at(data, p + 1) == _MORE:
@@ -196,6 +197,7 @@ def _comment_end(data: Bytes, p: Int, end: Int) -> Int:
 
 @kernel
 def _cdata_end(data: Bytes, p: Int, end: Int) -> Int:
+    """Return where a CDATA section ends that begins before p, or the end."""
     while p < end:
         p = _find_byte(data, p, end, _CLOSE)
         if p + 2 < end and byte_at(data, p + 1) == _CLOSE and byte_at(data, p + 2) == _MORE:
@@ -348,9 +350,9 @@ def _attributes(data: Bytes, p: Int, end: Int, code: Int, found: Ints) -> tuple[
 
 @kernel
 def _plain_end(data: Bytes, p: Int, end: Int) -> Int:
-    """Return where the `>` is that ends a tag, from the end of its name on, or -1 if this is not seen at once.
+    """Return where the `>` of a tag is, from the end of its name on, or -1 where this is not certain.
 
-    It is where all attributes are of the form `name` or `name="value"`, and 64 bytes more are in the page.
+    It is certain where all attributes are of the form `name` or `name="value"`, and 64 bytes more are in the page.
     """
     inside = equal = apart = _ZERO
     while p + 64 <= end:
@@ -455,7 +457,7 @@ def _tag_code(key: Word, length: Int) -> Int:
 
 @kernel
 def _pass_markup(data: Bytes, p: Int, name: Int, end: Int, closing: Truth, byte: Int, foreign: Int) -> Int:
-    """Return where a comment or the like is over that begins with the `<` at p, or whatever is no tag."""
+    """Return where what begins with the `<` at p ends: a comment, a declaration or text, but no tag."""
     if byte == _BANG and not closing:
         if p + 3 < end and byte_at(data, p + 2) == _DASH and byte_at(data, p + 3) == _DASH:
             return _comment_end(data, p + 4, end)
@@ -468,7 +470,7 @@ def _pass_markup(data: Bytes, p: Int, name: Int, end: Int, closing: Truth, byte:
 
 
 @kernel
-def _note(rows: Spans, row: Int, found: Ints, name: Int) -> None:
+def _note_attributes(rows: Spans, row: Int, found: Ints, name: Int) -> None:
     """Fill a row with the attributes of a tag; one without a value is as good as an empty one."""
     for slot in range(rows.shape[1]):
         start = found[slot, 0]
@@ -577,7 +579,7 @@ def _scan_page(
         elif code == _IMG:
             if image == spans.shape[0]:
                 return _FULL, image, meta
-            _note(spans, image, found, name)
+            _note_attributes(spans, image, found, name)
             image += 1
         elif code == _BASE:
             if base[0] < 0 and found[0, 0] >= 0:
@@ -585,7 +587,7 @@ def _scan_page(
         elif found[0, 0] != -1 or found[1, 0] != -1:
             if meta == metas.shape[0]:
                 return _FULL, image, meta
-            _note(metas, meta, found, name)
+            _note_attributes(metas, meta, found, name)
             meta += 1
         if flagged:
             break

@@ -59,7 +59,7 @@ _NAME_SLOTS = _name_slots()
 
 @kernel
 def _find_entity(data: Bytes, start: Int, end: Int) -> Int:
-    """Return the number of the name data[start:end], or -1."""
+    """Return the number of the entity named data[start:end], or -1."""
     if end - start > _LONGEST:
         return -1
     digest = _BASIS
@@ -106,7 +106,7 @@ def _write_character(code: Int, text: Bytes) -> Int:
 
 @kernel
 def _decode_entity(data: Bytes, p: Int, end: Int, text: Bytes) -> tuple[Int, Int]:
-    """Read what begins with the ampersand at p; return where it ends and the length of what it means."""
+    """Decode the reference that begins at p into `text`; return where it ends and how long its text is."""
     text[0] = _AND
     start = p + 1
     if start < end and data[start] == _HASH:
@@ -212,6 +212,7 @@ def decode_values(data: Bytes, added: Bytes, places: Ints, ends: Ints, spans: Sp
 
 @kernel
 def _may_mention(source: Bytes, start: Int, end: Int) -> Truth:
+    """Tell whether a value contains a part of a name that speaks to robots, or a character reference."""
     word = np.uint64(0)
     for p in range(start, end):
         byte = source[p]

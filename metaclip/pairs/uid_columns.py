@@ -18,7 +18,7 @@ from metaclip.kernels.xxh3 import hash_bytes
 def _hash_rows(
     urls: Bytes, url_offsets: Offsets, texts: Bytes, text_offsets: Offsets, high: Words, low: Words, longest_row: Bytes
 ) -> None:
-    """As `_hash_pairs`, with room for the longest row: uint8[n]."""
+    """Do what `_hash_pairs` does, with memory for the longest row: uint8[n]."""
     addresses, values, joined = bare(urls), bare(texts), bare(longest_row)
     for i in range(high.size):
         start, n = url_offsets[i], url_offsets[i + 1] - url_offsets[i]

@@ -109,6 +109,7 @@ def _is_escaped(data: Data, at: Int, end: Int) -> Truth:
 
 @kernel
 def _pass_more_blanks(data: Data, at: Int) -> Int:
+    """Return where white space ends, however much it is."""
     while _GAP[data[at]]:
         at += 1
     return at
@@ -116,7 +117,7 @@ def _pass_more_blanks(data: Data, at: Int) -> Int:
 
 @kernel
 def _pass_blanks(data: Data, at: Int) -> Int:
-    """Return where white space is over; mostly it is none, or one blank."""
+    """Return where white space ends; mostly there is none, or one blank."""
     if data[at] == _SPACE:
         at += 1
     return at if data[at] > _SPACE else _pass_more_blanks(data, at)
@@ -124,7 +125,7 @@ def _pass_blanks(data: Data, at: Int) -> Int:
 
 @kernel
 def _starts_with(data: Data, at: Int, text: _Text) -> Truth:
-    """Tell whether a text is at `at`."""
+    """Tell whether the data at `at` begin with a text."""
     if word_at(data, at) & text.mask != text.first:
         return False
     if text.size <= 8:
@@ -134,6 +135,7 @@ def _starts_with(data: Data, at: Int, text: _Text) -> Truth:
 
 @kernel
 def _equals(data: Data, start: Int, end: Int, text: _Text) -> Truth:
+    """Tell whether data[start:end] is a text."""
     return end - start == text.size and _starts_with(data, start, text)
 
 
@@ -196,7 +198,7 @@ def _pass_scalar(data: Data, at: Int) -> Int:
 
 @kernel
 def _pass_nested(data: Data, quotes: Places | Address, at: Int, quote: Int) -> tuple[Int, Int]:
-    """As `_pass_value`, by the number of quotes that were passed; return that too."""
+    """Do what `_pass_value` does, given the number of the next quote; return that behind the value too."""
     depth, objects = 0, _ZERO
     while True:
         byte = data[at]
@@ -296,7 +298,7 @@ def _next_item(data: Data, at: Int, first: Truth) -> tuple[Truth, Int]:
 
 @kernel
 def _read_text(data: Data, quotes: Places | Address, at: Int) -> tuple[Int, Int, Int]:
-    """Read a string or null: its start and end (-1 for null) and where it ends with its quote, or -1."""
+    """Read a string or null; return its start and end (-1 for null), and where it ends with its quote, or -1."""
     if data[at] == _QUOTE:
         end = _pass_string(quotes)
         return at + 1, end, end + 1
@@ -380,7 +382,7 @@ def _find_plain_field(data: Data, quotes: Places | Address, at: Int, quote: Int)
 def _read_plain_links(
     data: Data, quotes: Places | Address, at: Int, spans: Spans, image: Int, fields: Ints
 ) -> tuple[Int, Int, Truth]:
-    """Read links from the bracket at `at` on while they are in order and laid out as nearly all are.
+    """Read links from the bracket at `at` on, as long as they are laid out as nearly all are.
 
     These have strings only, and white space nowhere but one blank after a comma or a colon.
 
@@ -737,7 +739,7 @@ def _read_record(
     robots_bounds: Offsets,
     counts: Ints,
 ) -> tuple[Int, Int]:
-    """Read a record; return where it ends, or -1, and what it is."""
+    """Read a record; return where it and the white space after it end, or -1, and what becomes of it."""
     at = _pass_blanks(data, at)
     if data[at] != _OBJECT:
         return np.int64(-1), LEFT
@@ -795,7 +797,7 @@ def scan_records(
     robots_bounds: Offsets,
     scan: Scan,
 ) -> Int:
-    """Scan records.
+    """Scan records for what extraction needs.
 
     Args:
         data: uint8, records, each followed by a zero byte, and eight bytes of any kind.

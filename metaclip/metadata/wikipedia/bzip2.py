@@ -152,6 +152,7 @@ def _shifted(data: bytes, by: int, bits: int) -> bytes:
 
 @kernel
 def _shift(data: Bytes, by: Int) -> Bytes:
+    """Return the bits of `data` moved by 1 to 7 places to the left."""
     shifted = np.empty(len(data), np.uint8)
     for i in range(len(data)):
         following = data[i + 1] if i + 1 < len(data) else np.uint8(0)
