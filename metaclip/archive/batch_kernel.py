@@ -1,12 +1,14 @@
-"""WARC records found in a buffer, one behind the other, as long as nothing is odd about them."""
+"""WARC records found in a buffer, one after the other, up to the first that is odd in any way.
 
-from typing import Any
+Equals `metaclip.archive.records`; held by tests/metaclip/archive/test_batches.py.
+"""
 
 import numpy as np
 import numpy.typing as npt
 
-from metaclip.kernels.jit import bare, kernel, unowned
-from metaclip.kernels.memory import word_at
+from metaclip.kernels.jit import kernel
+from metaclip.kernels.memory import bare, unowned, word_at
+from metaclip.kernels.types import Bytes, Data, Int, Ints, Offsets, Truth
 
 MORE, ODD = 0, 1
 """Why `find_records` stopped: the next record is not all there (or there is no room to tell of it), or is odd."""
@@ -29,7 +31,7 @@ _RETURNS, _FEEDS = np.uint64(_RETURN) * _ONES, np.uint64(_FEED) * _ONES
 
 
 @kernel
-def _line_end(data: Any, at: Any, end: Any) -> Any:
+def _find_line_end(data: Data, at: Int, end: Int) -> Int:
     """Return where a carriage return or a line feed comes next, or the end."""
     while at + 8 <= end:
         returns = word_at(data, at) ^ _RETURNS
@@ -43,7 +45,7 @@ def _line_end(data: Any, at: Any, end: Any) -> Any:
 
 
 @kernel
-def _is_lower(data: Any, start: Any, end: Any, name: Any) -> Any:
+def _equals_lower(data: Data, start: Int, end: Int, name: Bytes) -> Truth:
     """Compare with a name in lower case, whatever the case."""
     if end - start != name.size:
         return False
@@ -55,7 +57,7 @@ def _is_lower(data: Any, start: Any, end: Any, name: Any) -> Any:
 
 
 @kernel
-def _read_head(data: Any, at: Any, end: Any, types: Any, bounds: Any, row: Any) -> Any:
+def _read_head(data: Data, at: Int, end: Int, types: Bytes, bounds: Offsets, row: Ints) -> Truth:
     """Fill `row` for the header at `at`, which ends before `end`; return whether nothing is odd about it."""
     for k in range(_VERSION.size):
         if data[at + k] != _VERSION[k]:
@@ -76,7 +78,7 @@ def _read_head(data: Any, at: Any, end: Any, types: Any, bounds: Any, row: Any) 
             return False
         at += 1
         start = at
-        at = stop = _line_end(data, at, end)
+        at = stop = _find_line_end(data, at, end)
         if data[at + 1] != _FEED or data[at] != _RETURN:
             return False
         at += 2
@@ -84,14 +86,14 @@ def _read_head(data: Any, at: Any, end: Any, types: Any, bounds: Any, row: Any) 
             start += 1
         while start < stop and (data[stop - 1] == _SPACE or data[stop - 1] == _TAB):
             stop -= 1
-        if _is_lower(data, name, name_end, _TYPE):
+        if _equals_lower(data, name, name_end, _TYPE):
             if typed:
                 return False
             typed = True
             for k in range(bounds.size - 1):
-                if _is_lower(data, start, stop, types[bounds[k] : bounds[k + 1]]):
+                if _equals_lower(data, start, stop, types[bounds[k] : bounds[k + 1]]):
                     kind = np.int64(k)
-        elif _is_lower(data, name, name_end, _LENGTH):
+        elif _equals_lower(data, name, name_end, _LENGTH):
             if length >= 0 or start == stop or stop - start > 15:
                 return False
             length = np.int64(0)
@@ -99,7 +101,7 @@ def _read_head(data: Any, at: Any, end: Any, types: Any, bounds: Any, row: Any) 
                 if data[k] < 0x30 or data[k] > 0x39:
                     return False
                 length = 10 * length + data[k] - 0x30
-        elif _is_lower(data, name, name_end, _ADDRESS):
+        elif _equals_lower(data, name, name_end, _ADDRESS):
             if located:
                 return False
             located = True
@@ -109,7 +111,9 @@ def _read_head(data: Any, at: Any, end: Any, types: Any, bounds: Any, row: Any) 
 
 
 @kernel
-def find_records(data: Any, at: Any, end: Any, types: Any, bounds: Any, found: Any) -> Any:
+def find_records(
+    data: Bytes, at: Int, end: Int, types: Bytes, bounds: Offsets, found: Ints
+) -> tuple[Int, Int, Int, Int]:
     r"""Find the records that lie whole in data[at:end], the first of which starts at `at`.
 
     They are of WARC 1.0 or 1.1, of a known type, with line ends as they should be, no field twice that
@@ -131,14 +135,14 @@ def find_records(data: Any, at: Any, end: Any, types: Any, bounds: Any, found: A
     count = 0
     while count < found.shape[0]:
         # The end of the header: what is looked at beyond it is within the data.
-        head_end = _line_end(text, at, end)
+        head_end = _find_line_end(text, at, end)
         while head_end + 4 <= end and not (
             text[head_end] == _RETURN
             and text[head_end + 1] == _FEED
             and text[head_end + 2] == _RETURN
             and text[head_end + 3] == _FEED
         ):
-            head_end = _line_end(text, head_end + 1, end)
+            head_end = _find_line_end(text, head_end + 1, end)
         if head_end + 4 > end:
             return count, at, (ODD if end - at > MOST_HEAD_BYTES else MORE), np.int64(0)
         head_end += 4

@@ -1,9 +1,11 @@
 """Gzip members decompressed into a buffer, one after the other, at the speed of libdeflate.
 
-libdeflate is a third faster than isal, but takes members only as a whole, input and output. So it is
-given all that fit in the buffers, and isal, which streams, whatever is left once one does not: a member
-that is very large, cut short or damaged. libdeflate's C interface is called as its wheel, `deflate`,
-carries it; where a platform's wheel hides it, isal does everything. Both check CRC and length.
+libdeflate is a third faster than isal, but takes members only as a whole, input and output. So it decompresses all
+that fit in the buffers. A member that does not, because it is very large, cut short or damaged, and all after it
+are left to isal, which streams. libdeflate's C interface is called as its wheel, `deflate`, carries it; where a
+platform's wheel hides it, isal does everything. Both check CRC and length.
+
+Equals `gzip`; held by tests/metaclip/archive/test_decompress.py.
 """
 
 import ctypes
@@ -15,11 +17,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 from isal import isal_zlib
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from metaclip.kernels.jit import kernel
+from metaclip.kernels.memory import address_of, call_native
+from metaclip.kernels.types import Bytes, Int
 
 DAMAGE: tuple[type[Exception], ...] = (EOFError, OSError, isal_zlib.error)  # type: ignore[assignment]
 """What `Inflater.fill` raises where members are damaged or break off."""
@@ -29,7 +30,6 @@ _HELD = 2 << 20
 _LARGEST = 8 << 20
 """Compressed bytes of the largest member that libdeflate is given."""
 _SUCCESS, _NO_ROOM = 0, 3
-_SIZE = ir.IntType(64)
 
 
 class Source(Protocol):
@@ -165,39 +165,10 @@ def _libdeflate() -> _Library | None:
     return _Library(function or 0, allocate, free)
 
 
-def _call(
-    _typing: Any,
-    function: Any,
-    decompressor: Any,
-    source: Any,
-    size: Any,
-    target: Any,
-    room: Any,
-    used: Any,
-    given: Any,
-) -> Any:
-    """Call libdeflate's function by its address.
-
-    Of libdeflate.h: enum libdeflate_result libdeflate_gzip_decompress_ex(decompressor, in, in_nbytes, out,
-    out_nbytes_avail, actual_in_nbytes_ret, actual_out_nbytes_ret).
-    """
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        prototype = ir.FunctionType(ir.IntType(32), [_SIZE] * (len(arguments) - 1))
-        called = builder.call(builder.inttoptr(arguments[0], prototype.as_pointer()), arguments[1:])
-        return builder.zext(called, _SIZE)
-
-    given_types = (function, decompressor, source, size, target, room, used, given)
-    return types.int64(*[types.int64 for _ in given_types]), generate
-
-
-_decompress: Any = intrinsic(_call)
-
-
 @kernel
 def inflate_members(
-    function: Any, decompressor: Any, source: Any, at: Any, stop: Any, target: Any, begin: Any, end: Any
-) -> Any:
+    function: Int, decompressor: Int, source: Bytes, at: Int, stop: Int, target: Bytes, begin: Int, end: Int
+) -> tuple[Int, Int, Int]:
     """Decompress the gzip members in source[at:stop] into target[begin:end] until one is odd or does not fit.
 
     Args:
@@ -214,17 +185,18 @@ def inflate_members(
         Where the first member begins that was not decompressed, where the target is filled to, and
         libdeflate's result for that member, 0 where there is none.
     """
+    # libdeflate_gzip_decompress_ex(decompressor, in, in_nbytes, out, out_nbytes_avail, actual_in_nbytes_ret,
+    # actual_out_nbytes_ret), of libdeflate.h.
     sizes = np.zeros(2, np.int64)
-    compressed, plain, told = source.ctypes.data, target.ctypes.data, sizes.ctypes.data
+    told = sizes.ctypes.data
     result = np.int64(0)
     while True:
         while at < stop and not source[at]:  # zeros between members are nothing
             at += 1
         if at == stop:
             break
-        result = _decompress(
-            function, decompressor, compressed + at, stop - at, plain + begin, end - begin, told, told + 8
-        )
+        compressed, plain = address_of(source, at, stop - at), address_of(target, begin, end - begin)
+        result = call_native(function, decompressor, compressed, stop - at, plain, end - begin, told, told + 8)
         if result:
             break
         at += sizes[0]

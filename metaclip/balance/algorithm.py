@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaclip.kernels.jit import frozen, kernel
+from metaclip.kernels.types import EntryIds, Float, Floats, Int, Offsets
 
 _OK, _EMPTY, _UNKNOWN, _UNCOUNTED = 0, 1, 2, 3
 _GAMMA, _MIX_1, _MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
@@ -55,7 +56,7 @@ def _mix(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 @kernel
-def _gather(counts: Any, offsets: Any, entry_ids: Any, row: Any, row_counts: Any) -> Any:
+def _gather_counts(counts: Floats, offsets: Offsets, entry_ids: EntryIds, row: Int, row_counts: Floats) -> Int:
     """Copy the counts of a row's entries and return whether they can be used."""
     begin, end = offsets[row], offsets[row + 1]
     if begin == end:
@@ -72,7 +73,7 @@ def _gather(counts: Any, offsets: Any, entry_ids: Any, row: Any, row_counts: Any
 
 
 @kernel
-def _kept(row_counts: Any, k: Any, t: Any) -> Any:
+def _keep_chance(row_counts: Floats, k: Int, t: Float) -> Float:
     """Return F(t) with its rounding: this defines the equation that `min_t` solves."""
     kept = 0.0
     for i in range(k):
@@ -81,7 +82,7 @@ def _kept(row_counts: Any, k: Any, t: Any) -> Any:
 
 
 @kernel
-def _solve(row_counts: Any, k: Any, draw: Any) -> Any:
+def _solve(row_counts: Floats, k: Int, draw: Float) -> Float:
     """Return the smallest t with F(t) >= draw, up to rounding."""
     if draw == 0.0:
         return 0.0
@@ -106,7 +107,7 @@ def _solve(row_counts: Any, k: Any, draw: Any) -> Any:
     # Rounding stopped Newton's method just left of the root. Step over the root, then approach it.
     gap = t * 2.0**-52
     above = min(t + gap, largest)
-    while _kept(row_counts, k, above) < draw:
+    while _keep_chance(row_counts, k, above) < draw:
         t = above
         gap *= 2.0
         above = min(t + gap, largest)
@@ -114,16 +115,18 @@ def _solve(row_counts: Any, k: Any, draw: Any) -> Any:
         middle = t + (above - t) * 0.5
         if middle <= t or middle >= above:
             return above
-        if _kept(row_counts, k, middle) < draw:
+        if _keep_chance(row_counts, k, middle) < draw:
             t = middle
         else:
             above = middle
 
 
 @kernel
-def _min_t(counts: Any, offsets: Any, entry_ids: Any, uniform: Any, row_counts: Any, result: Any) -> Any:
+def _min_t(
+    counts: Floats, offsets: Offsets, entry_ids: EntryIds, uniform: Floats, row_counts: Floats, result: Floats
+) -> tuple[Int, Int]:
     for row in range(offsets.size - 1):
-        state = _gather(counts, offsets, entry_ids, row, row_counts)
+        state = _gather_counts(counts, offsets, entry_ids, row, row_counts)
         if state != _OK:
             return row, state
         result[row] = _solve(row_counts, offsets[row + 1] - offsets[row], uniform[row])
@@ -131,12 +134,14 @@ def _min_t(counts: Any, offsets: Any, entry_ids: Any, uniform: Any, row_counts: 
 
 
 @kernel
-def _keep_probability(counts: Any, offsets: Any, entry_ids: Any, t: Any, row_counts: Any, result: Any) -> Any:
+def _keep_probability(
+    counts: Floats, offsets: Offsets, entry_ids: EntryIds, t: Float, row_counts: Floats, result: Floats
+) -> tuple[Int, Int]:
     for row in range(offsets.size - 1):
-        state = _gather(counts, offsets, entry_ids, row, row_counts)
+        state = _gather_counts(counts, offsets, entry_ids, row, row_counts)
         if state != _OK:
             return row, state
-        result[row] = _kept(row_counts, offsets[row + 1] - offsets[row], t)
+        result[row] = _keep_chance(row_counts, offsets[row + 1] - offsets[row], t)
     return 0, _OK
 
 

@@ -4,17 +4,16 @@ Source: MetaCLIP paper (arXiv 2309.16671), Algorithm 1 and section 3. MetaCLIP 2
 share of the counts from one language to another.
 """
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from metaclip.errors import ConfigError
 from metaclip.kernels.jit import frozen, kernel
+from metaclip.kernels.types import EntryIds, Int, Words
 
 
 @kernel
-def _add(entry_ids: Any, counts: Any) -> Any:
+def _add_ids(entry_ids: EntryIds, counts: Words) -> Int:
     """Count ids; return the position of the first that is out of range, or -1."""
     n = counts.size
     for i in range(entry_ids.size):
@@ -40,7 +39,7 @@ def entry_counts(entry_ids: npt.NDArray[np.uint32], n_entries: int) -> npt.NDArr
     """
     ids = frozen(entry_ids, np.uint32)
     counts = np.zeros(n_entries, np.uint64)
-    wrong = _add(ids, counts)
+    wrong = _add_ids(ids, counts)
     if wrong >= 0:
         raise ValueError(f"entry id {ids[wrong]} at {wrong}: the metadata has {n_entries} entries only")
     return counts

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaclip.kernels.jit import frozen, kernel
+from metaclip.kernels.types import EntryIds, Floats, Ints, Offsets
 
 PUBLISHED = (20_000.0, 170_000.0)
 """MetaCLIP's t for 400M and for 2.5B pairs."""
@@ -29,7 +30,15 @@ def t_ladder(largest: int) -> list[float]:
 
 
 @kernel
-def _add(counts: Any, offsets: Any, entry_ids: Any, ladder: Any, row_shares: Any, certain: Any, chance: Any) -> Any:
+def _add_pairs(
+    counts: Floats,
+    offsets: Offsets,
+    entry_ids: EntryIds,
+    ladder: Floats,
+    row_shares: Floats,
+    certain: Ints,
+    chance: Floats,
+) -> None:
     """Add each pair's keep probability to `chance` for t below its smallest count; then 1 to `certain`, once.
 
     The sum is in the order of the rows, so it is the same on every machine.
@@ -73,7 +82,7 @@ class SizeStatistics:
         entry_ids: npt.NDArray[np.uint32],
         min_t: npt.NDArray[np.float64] | None = None,
     ) -> None:
-        """Add pairs in CSR form; their entries must have counts above 0, which `min_t` has checked.
+        """Add pairs in CSR form; their entries must have counts above 0, which `algorithm.min_t` has checked.
 
         Args:
             offsets: int64[n + 1].
@@ -82,7 +91,7 @@ class SizeStatistics:
         """
         bounds, ids = frozen(offsets, np.int64), frozen(entry_ids, np.uint32)
         row_shares = np.empty(int(np.diff(bounds).max(initial=0)))
-        _add(self._counts, bounds, ids, self._ladder, row_shares, self._certain, self._chance)
+        _add_pairs(self._counts, bounds, ids, self._ladder, row_shares, self._certain, self._chance)
         if min_t is not None:
             self._pairs += np.searchsorted(np.sort(min_t), self._ladder, side="right")
 

@@ -2,7 +2,6 @@
 
 import math
 import re
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +9,7 @@ import numpy.typing as npt
 from metaclip.html.message import PageError
 from metaclip.kernels.jit import frozen, kernel
 from metaclip.kernels.memory import LANES, byte_at, count_bits, equal_at, first_bit
+from metaclip.kernels.types import Bytes, Flags, Int, Ints, Truth
 
 # For each tag the parser walks the elements that are open, for each attribute those of its tag that
 # came before, at 3 ns a step. A tag takes three bytes or more, an attribute two.
@@ -80,7 +80,8 @@ _NONE = np.uint64(0)
 
 
 @kernel
-def _count(data: Any, byte: Any) -> Any:
+def _count_byte(data: Bytes, byte: Int) -> Int:
+    """Count how often a byte occurs."""
     count, at = 0, 0
     while at + LANES <= data.size:
         count += count_bits(equal_at(data, at, byte))
@@ -92,7 +93,7 @@ def _count(data: Any, byte: Any) -> Any:
 
 
 @kernel
-def _find(data: Any, at: Any, byte: Any) -> Any:
+def _find_byte(data: Bytes, at: Int, byte: Int) -> Int:
     """Return where a byte comes next, or the end."""
     while at + LANES <= data.size:
         bits = equal_at(data, at, byte)
@@ -105,7 +106,7 @@ def _find(data: Any, at: Any, byte: Any) -> Any:
 
 
 @kernel
-def _find_last(data: Any, byte: Any) -> Any:
+def _find_last_byte(data: Bytes, byte: Int) -> Int:
     """Return where a byte comes last, or -1."""
     at = data.size
     while at >= LANES and equal_at(data, at - LANES, byte) == _NONE:
@@ -116,7 +117,8 @@ def _find_last(data: Any, byte: Any) -> Any:
 
 
 @kernel
-def _has_many_words(data: Any) -> Any:
+def _has_many_words(data: Bytes) -> Truth:
+    """Tell whether there are more words than a tag may have attributes."""
     words, before = 0, True
     for byte in data:
         blank = byte == 0x20 or 0x09 <= byte <= 0x0D
@@ -126,16 +128,17 @@ def _has_many_words(data: Any) -> Any:
 
 
 @kernel
-def _is_suspect(page: Any) -> Any:
-    if page.size > 3 * _MANY_TAGS and _count(page, _LESS) > _MANY_TAGS:
+def _is_suspect(page: Bytes) -> Truth:
+    """Tell whether a page may be too complex; `_is_too_complex` decides."""
+    if page.size > 3 * _MANY_TAGS and _count_byte(page, _LESS) > _MANY_TAGS:
         return True
     position = 0
     while position + _WINDOW <= page.size:
-        end = _find(page, position, _MORE)
+        end = _find_byte(page, position, _MORE)
         if end < position + _WINDOW:
             position += _WINDOW
             continue
-        start = _find(page[:end], _find_last(page[:position], _MORE) + 1, _LESS)
+        start = _find_byte(page[:end], _find_last_byte(page[:position], _MORE) + 1, _LESS)
         # Two words take three bytes.
         if end - start > 2 * _MAX_ATTRIBUTES and _has_many_words(page[start:end]):
             return True
@@ -144,7 +147,7 @@ def _is_suspect(page: Any) -> Any:
 
 
 @kernel
-def _suspects(data: Any, added: Any, places: Any, suspects: Any) -> None:
+def _suspects(data: Bytes, added: Bytes, places: Ints, suspects: Flags) -> None:
     for page in range(places.shape[0]):
         start, end = places[page, 0], places[page, 1]
         if end - start > _SMALL:
@@ -157,7 +160,7 @@ def find_suspects(
 ) -> npt.NDArray[np.int64]:
     """Return the numbers of the pages that `check_complexity` is to be asked about; it lets the others pass.
 
-    Pages are given as `html_scan.scan_places` takes them.
+    Pages are given as `scanner.scan_places` takes them.
     """
     suspects = np.zeros(len(places), np.bool_)
     _suspects(data, added, places, suspects)

@@ -1,9 +1,11 @@
-"""Heads of many HTTP responses looked at together: those with nothing odd about them.
+"""Heads of many HTTP responses read together: those with nothing odd about them.
 
-What is found is what `http_message.parse_message` and `charset` would find. Whatever they do more about
-than to take it as it stands is odd, and left to them: folded lines, bytes beyond ASCII and control
-characters in the head, encodings to undo, X-Robots-Tag, no Content-Type, byte-order marks, bodies that
-may not be markup, meta tags with a comment inside.
+The kernel finds what `message.parse_message` and `charset` find. A response is odd, and left to them, where they
+change anything or decide by more than the head: folded lines, bytes beyond ASCII and control characters in the
+head, encodings to undo, X-Robots-Tag, no Content-Type, byte-order marks, bodies that may not be markup, and meta
+tags with a comment inside.
+
+Equals `metaclip.html.message`; held by tests/metaclip/html/test_responses.py.
 """
 
 from typing import Any
@@ -13,6 +15,7 @@ import numpy.typing as npt
 
 from metaclip.html.charset import PRESCAN_BYTES
 from metaclip.kernels.jit import kernel
+from metaclip.kernels.types import Bytes, Int, Ints, Truth
 
 BODY, TYPE, TYPE_END, LABEL, LABEL_END = range(5)
 """Columns of `find_heads`: where the body starts, or -1 for an odd response; where the last Content-Type
@@ -35,7 +38,7 @@ _ODD_START[[0xEF, 0xFE, 0xFF, 0x89, 0x1F, ord("%"), ord("G"), ord("P")]] = True
 
 
 @kernel
-def _is(data: Any, start: Any, end: Any, lower: Any) -> Any:
+def _starts_with_lower(data: Bytes, start: Int, end: Int, lower: Bytes) -> Truth:
     """Tell whether data[start:end] begins with these bytes, letters in either case."""
     if end - start < lower.size:
         return False
@@ -49,23 +52,24 @@ def _is(data: Any, start: Any, end: Any, lower: Any) -> Any:
 
 
 @kernel
-def _holds(data: Any, start: Any, end: Any, lower: Any) -> Any:
+def _contains_lower(data: Bytes, start: Int, end: Int, lower: Bytes) -> Truth:
+    """Tell whether data[start:end] contains these bytes, letters in either case."""
     at, last = start, end - lower.size
-    while at <= last and not _is(data, at, end, lower):
+    while at <= last and not _starts_with_lower(data, at, end, lower):
         at += 1
     return at <= last
 
 
 @kernel
-def _is_blank(byte: Any) -> Any:
-    """Tell what regular expressions for bytes take for white space."""
+def _is_blank(byte: Int) -> Truth:
+    """Tell whether a byte is white space to regular expressions for bytes."""
     return byte == _SPACE or _TAB <= byte <= _CR
 
 
 @kernel
-def _head(data: Any, start: Any, end: Any, found: Any) -> Any:
+def _read_head(data: Bytes, start: Int, end: Int, found: Ints) -> Int:
     """Find Content-Type and return where the body starts, or -1."""
-    if not _is(data, start, end, _HTTP):
+    if not _starts_with_lower(data, start, end, _HTTP):
         return -1
     line, colon, p, first = start, -1, start, True
     while p < end:
@@ -83,9 +87,9 @@ def _head(data: Any, start: Any, end: Any, found: Any) -> Any:
                 while line < name_end and _is_blank(data[name_end - 1]):
                     name_end -= 1
                 for header in _ODD_HEADERS:
-                    if name_end - line == header.size and _is(data, line, name_end, header):
+                    if name_end - line == header.size and _starts_with_lower(data, line, name_end, header):
                         return -1
-                if name_end - line == _CONTENT_TYPE.size and _is(data, line, name_end, _CONTENT_TYPE):
+                if name_end - line == _CONTENT_TYPE.size and _starts_with_lower(data, line, name_end, _CONTENT_TYPE):
                     found[TYPE], found[TYPE_END] = colon + 1, p
             line, colon, first = p + 1, -1, False
             if line < end and data[line] == _LF:
@@ -99,15 +103,15 @@ def _head(data: Any, start: Any, end: Any, found: Any) -> Any:
 
 
 @kernel
-def _label(data: Any, start: Any, end: Any, found: Any) -> Any:
-    """Find the label in a meta tag; tell whether there is one."""
-    if _holds(data, start, end, _CONTENT) and not _holds(data, start, end, _HTTP_EQUIV):
+def _find_label(data: Bytes, start: Int, end: Int, found: Ints) -> Truth:
+    """Find the label of a character set in a meta tag; return whether there is one."""
+    if _contains_lower(data, start, end, _CONTENT) and not _contains_lower(data, start, end, _HTTP_EQUIV):
         return False
     for at in range(start + 1, end - _CHARSET.size + 1):
         before = data[at - 1]
         if not (_is_blank(before) or before in (_QUOTE, _APOSTROPHE, _SLASH, _SEMICOLON)):
             continue
-        if not _is(data, at, end, _CHARSET):
+        if not _starts_with_lower(data, at, end, _CHARSET):
             continue
         p = at + _CHARSET.size
         while p < end and _is_blank(data[p]):
@@ -133,13 +137,13 @@ def _label(data: Any, start: Any, end: Any, found: Any) -> Any:
 
 
 @kernel
-def _is_comment(data: Any, p: Any, end: Any) -> Any:
+def _is_comment(data: Bytes, p: Int, end: Int) -> Truth:
     return p + 4 <= end and data[p + 1] == _BANG and data[p + 2] == _DASH and data[p + 3] == _DASH
 
 
 @kernel
-def _prescan(data: Any, start: Any, end: Any, found: Any) -> Any:
-    """Find the first label in meta tags outside comments; tell whether nothing odd is in the way."""
+def _prescan_body(data: Bytes, start: Int, end: Int, found: Ints) -> Truth:
+    """Find the first label in meta tags outside comments; return whether nothing odd comes before it."""
     p = start
     bounded = True  # whether what is before p cannot begin a tag that goes on behind a comment
     while p < end:
@@ -155,14 +159,18 @@ def _prescan(data: Any, start: Any, end: Any, found: Any) -> Any:
             if p + 3 > end:
                 return True
             p += 3
-        elif p + 5 < end and _is(data, p, end, _META) and (_is_blank(data[p + 5]) or data[p + 5] == _SLASH):
+        elif (
+            p + 5 < end
+            and _starts_with_lower(data, p, end, _META)
+            and (_is_blank(data[p + 5]) or data[p + 5] == _SLASH)
+        ):
             tag = p
             p += 6
             while p < end and data[p] != _MORE:
                 if data[p] == _LESS and _is_comment(data, p, end):
                     return False
                 p += 1
-            if _label(data, tag, p, found):
+            if _find_label(data, tag, p, found):
                 return True
         else:
             bounded = False
@@ -171,16 +179,16 @@ def _prescan(data: Any, start: Any, end: Any, found: Any) -> Any:
 
 
 @kernel
-def find_heads(data: Any, blocks: Any, found: Any) -> None:
-    """Look at responses given as int64[n, 2], and fill int64[n, 5]; columns as named above."""
+def find_heads(data: Bytes, blocks: Ints, found: Ints) -> None:
+    """Fill `found`, int64[n, 5] with columns as named above, for responses at `blocks`, int64[n, 2]."""
     for record in range(blocks.shape[0]):
         start, end = blocks[record, 0], blocks[record, 1]
         row = found[record]
         row[:] = -1
-        body = _head(data, start, end, row)
+        body = _read_head(data, start, end, row)
         if body < 0 or row[TYPE] < 0 or (body < end and _ODD_START[data[body]]):
             continue
-        if _prescan(data, body, min(body + PRESCAN_BYTES, end), row):
+        if _prescan_body(data, body, min(body + PRESCAN_BYTES, end), row):
             row[BODY] = body
 
 
@@ -188,7 +196,7 @@ ASCII, ESCAPES, BEYOND_ASCII = range(3)
 
 
 @kernel
-def look_inside(data: Any, start: Any, end: Any) -> Any:
+def look_inside(data: Bytes, start: Int, end: Int) -> Int:
     """Return BEYOND_ASCII if a byte is, else ESCAPES if there are any, else ASCII."""
     at, escapes = start, False
     while at < end:

@@ -1,4 +1,7 @@
-"""Many pages scanned at once: what `html.parse_page` finds in each, without building a tree."""
+"""Many pages scanned at once for images, bases and robots directives, without building a tree.
+
+Equals `metaclip.html.tree`; held by tests/metaclip/html/test_scanner.py.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaclip.html.scan_kernel import IMAGE_SLOTS, META_SLOTS, PADDING, scan
-from metaclip.html.value_kernel import decode, may_mention_robots
+from metaclip.html.value_kernel import decode_values, may_mention_robots
 from metaclip.kernels.jit import frozen
 from metaclip.pairs.image_columns import ImageColumns, span_type
 from metaclip.pairs.page_rules import is_robots_name
@@ -22,9 +25,9 @@ class Scan:
 
     images: ImageColumns
     bases: list[str | None]
-    """As `html.Page.base`."""
+    """As `tree.Page.base`."""
     robots: list[list[str]]
-    """As `html.Page.robots`."""
+    """As `tree.Page.robots`."""
     flags: npt.NDArray[np.bool_]
     """bool[pages]: only a tree gets the page right, and what is said of it here does not count."""
 
@@ -63,8 +66,8 @@ def scan_places(data: npt.NDArray[np.uint8], added: npt.NDArray[np.uint8], place
             break
         spans, metas = _grown(spans), _grown(metas)
     spans, metas = spans[:image], metas[:meta]
-    values = decode(data, added, places, image_ends, spans, flags)
-    base_values = decode(data, added, places, np.arange(1, count + 1), bases, flags)
+    values = decode_values(data, added, places, image_ends, spans, flags)
+    base_values = decode_values(data, added, places, np.arange(1, count + 1), bases, flags)
     robots = _robots(data, added, places, meta_ends, metas, flags)
     ends = np.concatenate((np.zeros(1, np.int64), image_ends))
     return Scan(ImageColumns(values, spans, ends), _texts(base_values, bases[:, 0]), robots, flags)
@@ -94,7 +97,7 @@ def _robots(
     picked = np.flatnonzero(may_mention_robots(data, added, places, ends, metas))
     pages = np.searchsorted(ends, picked, "right")
     metas = metas[picked]
-    values = decode(data, added, places, np.searchsorted(picked, ends), metas, flags)
+    values = decode_values(data, added, places, np.searchsorted(picked, ends), metas, flags)
     for page, meta in zip(pages.tolist(), metas, strict=True):
         name, http_equiv, content = _texts(values, meta)
         if is_robots_name(name or http_equiv):

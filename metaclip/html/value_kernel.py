@@ -3,6 +3,8 @@
 As the standard has it for attributes (13.2.3.5, 13.2.5.36 to 38 and 13.2.5.72 to 84): a name without
 its semicolon stays as it is before `=` or an alphanumeric; numbers that are no characters are
 replaced; a carriage return, with a line feed or alone, is a line feed; a zero byte is U+FFFD.
+
+Equals `metaclip.html.tree`; held by tests/metaclip/html/test_scanner.py.
 """
 
 import html.entities
@@ -12,6 +14,7 @@ import numpy as np
 
 from metaclip.kernels.jit import kernel
 from metaclip.kernels.memory import LANES, byte_at, copy_lanes, first_bit
+from metaclip.kernels.types import Bytes, Flags, Int, Ints, Spans, Truth
 
 _AND, _HASH, _SEMICOLON, _IS, _LF, _CR, _X = map(ord, "&#;=\n\rx")
 _U32 = np.uint32
@@ -55,8 +58,8 @@ _NAME_SLOTS = _name_slots()
 
 
 @kernel
-def _named(data: Any, start: Any, end: Any) -> Any:
-    """Return the number of the name data[start:end], or -1."""
+def _find_entity(data: Bytes, start: Int, end: Int) -> Int:
+    """Return the number of the entity named data[start:end], or -1."""
     if end - start > _LONGEST:
         return -1
     digest = _BASIS
@@ -80,7 +83,7 @@ def _named(data: Any, start: Any, end: Any) -> Any:
 
 
 @kernel
-def _write_character(code: Any, text: Any) -> Any:
+def _write_character(code: Int, text: Bytes) -> Int:
     """Write a character in UTF-8; return its length."""
     if code < 0x80:
         text[0] = code
@@ -102,8 +105,8 @@ def _write_character(code: Any, text: Any) -> Any:
 
 
 @kernel
-def _reference(data: Any, p: Any, end: Any, text: Any) -> Any:
-    """Read what begins with the ampersand at p; return where it ends and the length of what it means."""
+def _decode_entity(data: Bytes, p: Int, end: Int, text: Bytes) -> tuple[Int, Int]:
+    """Decode the reference that begins at p into `text`; return where it ends and how long its text is."""
     text[0] = _AND
     start = p + 1
     if start < end and data[start] == _HASH:
@@ -129,7 +132,7 @@ def _reference(data: Any, p: Any, end: Any, text: Any) -> Any:
     q = start
     while q < end and _ALNUM[data[q]]:
         q += 1
-    number = _named(data, start, q) if q > start else -1
+    number = _find_entity(data, start, q) if q > start else -1
     if number < 0:
         return p + 1, 1
     if q < end and data[q] == _SEMICOLON:
@@ -144,7 +147,7 @@ def _reference(data: Any, p: Any, end: Any, text: Any) -> Any:
 
 
 @kernel
-def _decode(source: Any, p: Any, end: Any, values: Any, write: Any, text: Any) -> Any:
+def _decode_value(source: Bytes, p: Int, end: Int, values: Bytes, write: Int, text: Bytes) -> Int:
     """Write the value source[p:end]; return where it ends, or -1 if it needs more bytes than it has."""
     room = write - p
     while p < end:
@@ -157,7 +160,7 @@ def _decode(source: Any, p: Any, end: Any, values: Any, write: Any, text: Any) -
             length = 1
             text[0] = byte
             if byte == _AND:
-                p, length = _reference(source, p, end, text)
+                p, length = _decode_entity(source, p, end, text)
             elif byte == _CR:
                 p += 2 if p + 1 < end and source[p + 1] == _LF else 1
                 text[0] = _LF
@@ -175,11 +178,11 @@ def _decode(source: Any, p: Any, end: Any, values: Any, write: Any, text: Any) -
 
 
 @kernel
-def decode(data: Any, added: Any, places: Any, ends: Any, spans: Any, flags: Any) -> Any:
+def decode_values(data: Bytes, added: Bytes, places: Ints, ends: Ints, spans: Spans, flags: Flags) -> Bytes:
     """Return values decoded, uint8, and let their spans, int[n, slots, 2], point there.
 
     The spans up to ends[page], int64[pages], are of the pages of this number and before; pages lie in
-    `data` or `added` as `places` says (see `html_scan.scan_places`). Those with a negative start are
+    `data` or `added` as `places` says (see `scanner.scan_places`). Those with a negative start are
     none. A page is flagged, and what is said of it does not count, where a value would need more bytes
     than it has (zero bytes, `&nGt;`).
     """
@@ -197,7 +200,7 @@ def decode(data: Any, added: Any, places: Any, ends: Any, spans: Any, flags: Any
                 start = spans[i, slot, 0]
                 if start < 0:
                     continue
-                end = _decode(source, np.int64(start), np.int64(spans[i, slot, 1]), values, write, text)
+                end = _decode_value(source, np.int64(start), np.int64(spans[i, slot, 1]), values, write, text)
                 if end < 0:
                     flags[page] = True
                     end = write
@@ -208,7 +211,8 @@ def decode(data: Any, added: Any, places: Any, ends: Any, spans: Any, flags: Any
 
 
 @kernel
-def _may_mention(source: Any, start: Any, end: Any) -> Any:
+def _may_mention(source: Bytes, start: Int, end: Int) -> Truth:
+    """Tell whether a value contains a part of a name that speaks to robots, or a character reference."""
     word = np.uint64(0)
     for p in range(start, end):
         byte = source[p]
@@ -221,8 +225,11 @@ def _may_mention(source: Any, start: Any, end: Any) -> Any:
 
 
 @kernel
-def may_mention_robots(data: Any, added: Any, places: Any, ends: Any, metas: Any) -> Any:
-    """Pick the meta tags, given as to `decode`, whose name or http-equiv may be one of `html.ROBOTS_NAMES`."""
+def may_mention_robots(data: Bytes, added: Bytes, places: Ints, ends: Ints, metas: Spans) -> Flags:
+    """Pick the meta tags whose name or http-equiv may be one of `page_rules.ROBOTS_NAMES`, bool[metas].
+
+    They are given as to `decode_values`.
+    """
     picked = np.zeros(metas.shape[0], np.bool_)
     i = 0
     for page in range(ends.size):

@@ -7,26 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numba
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
-from numba import njit, types
+from numba import njit
 from numba.core.compiler_lock import global_compiler_lock
-from numba.extending import intrinsic
 
 try:
     import fcntl
 except ImportError:  # not on Windows, where each process compiles for itself
     fcntl = None  # type: ignore[assignment]
 
-CHECKED = bool(numba.config.BOUNDSCHECK)  # type: ignore[attr-defined]
-"""Whether kernels are compiled with a check of every index; those that read memory by themselves then check too."""
-
 SHARED = tuple(Path(__file__).with_name(name) for name in ("jit.py", "memory.py", "xxh3.py"))
 """Files whose code is compiled into kernels of other files: where one changes, all are compiled anew."""
-
-_TUPLE: Any = types.BaseTuple
 
 logger = logging.getLogger(__name__)
 
@@ -94,60 +86,6 @@ def _alone(lock: Path) -> Iterator[None]:
         finally:
             _locked.discard(lock)
             os.close(descriptor)
-
-
-def _without_owner(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    if isinstance(kind, _TUPLE):
-        parts = [
-            _without_owner(context, builder, part, builder.extract_value(value, place))
-            for place, part in enumerate(kind.types)
-        ]
-        return context.make_tuple(builder, kind, parts)
-    if isinstance(kind, types.Array):
-        array = context.make_array(kind)(context, builder, value)
-        array.meminfo = ir.Constant(array.meminfo.type, None)
-        return array._getvalue()
-    return value
-
-
-def _unowned(_typing: Any, arrays: Any) -> Any:
-    """In a kernel: give an array that is its argument, or a tuple of such, without its owner.
-
-    numba counts the holders of arrays, by an atomic operation whenever one is passed on or taken out of
-    a tuple; with this it does not. The caller holds an argument as long as the kernel runs; an array
-    that the kernel made would be freed.
-    """
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _without_owner(context, builder, signature.args[0], arguments[0])
-
-    return arrays(arrays), generate
-
-
-def _bare(_typing: Any, array: Any) -> Any:
-    """In a kernel: give where an array that is its argument begins in memory, to be indexed as the array is.
-
-    A negative index does not count from the end, which is one thing less to do per access, and it takes
-    one register. With NUMBA_BOUNDSCHECK it is the array, so that every index is looked at. As to who
-    holds it, see `unowned`.
-    """
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        if CHECKED:
-            return _without_owner(context, builder, array, arguments[0])
-        return context.make_array(signature.args[0])(context, builder, arguments[0]).data
-
-    pointer = types.CPointer(array.dtype)  # type: ignore[no-untyped-call]
-    return (array if CHECKED else pointer)(array), generate
-
-
-def bare_data(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    """In an intrinsic: return the address of what may be an array or what `bare` gives of one."""
-    return context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
-
-
-unowned: Any = intrinsic(_unowned)
-bare: Any = intrinsic(_bare)
 
 
 def frozen(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:

@@ -1,191 +1,338 @@
-"""Bytes of an array read many at a time, as kernels do that have no time for numpy's indexing.
+"""Memory read and written as numba cannot: many bytes at a time, at any place, without a look at the bounds.
 
-Positions are not checked, and what is beyond the array is read all the same, but with NUMBA_BOUNDSCHECK.
+All LLVM code that the project writes is here. A place is not checked, and what lies beyond an array is read
+all the same, except with NUMBA_BOUNDSCHECK: then every place is, in `_address`, and none may be negative.
+Words are little-endian, as on every platform that numba knows.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
+import numba
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from metaclip.kernels.jit import CHECKED, bare_data, kernel
+from metaclip.kernels.jit import kernel
+from metaclip.kernels.types import Address, Data, Int, Word
+
+CHECKED = bool(numba.config.BOUNDSCHECK)  # type: ignore[attr-defined]
+"""Whether kernels are compiled with a check of every index; what reads memory here is then checked too."""
 
 LANES = 32
-"""Bytes looked at together."""
+"""Bytes that `equal_at`, `low_or_at` and `copy_lanes` look at together."""
 
-_LANES = ir.VectorType(ir.IntType(8), LANES)
-_BYTE, _WORD = ir.IntType(8), ir.IntType(64)
-_FIVE_WORDS: Any = types.UniTuple(types.uint64, 5)  # type: ignore[no-untyped-call]
-_SAME = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+WIDE_LANES = 64
+"""Bytes that `tag_at`, `wide_equal_at` and `wide_less_at` look at together."""
 
+_Numba: TypeAlias = Any
+"""An object of numba's compiler or of llvmlite; neither has types."""
 
-def _address(context: Any, builder: Any, array_type: Any, array: Any, position: Any) -> Any:
-    return builder.gep(bare_data(context, builder, array_type, array), [position])
+_Arrays: TypeAlias = Any
+"""An array, or a tuple of arrays, named or not."""
 
+_Generator: TypeAlias = tuple[_Numba, Callable[[_Numba, _Numba, _Numba, _Numba], _Numba]]
+"""What an intrinsic is made of: its signature, and a function that emits its code."""
 
-def _first_address(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    position = context.cast(builder, arguments[1], signature.args[1], types.int64)
-    return _address(context, builder, signature.args[0], arguments[0], position)
+# To numba, an intrinsic cannot be called; in a kernel it can.
+_intrinsic: Callable[[Callable[..., _Generator]], Any] = intrinsic
 
-
-def _load(builder: Any, address: Any) -> Any:
-    lanes = builder.load(builder.bitcast(address, _LANES.as_pointer()))
-    lanes.align = 1
-    return lanes
-
-
-def _all(value: int) -> Any:
-    return ir.Constant(_LANES, [value] * LANES)
+_TUPLE: _Numba = types.BaseTuple
+_FIVE_WORDS: _Numba = types.UniTuple(types.uint64, 5)  # type: ignore[no-untyped-call]
+_BIT, _BYTE, _HALF_WORD, _WORD, _DOUBLE_WORD = (ir.IntType(bits) for bits in (1, 8, 32, 64, 128))
+_LANES, _WIDE_LANES = ir.VectorType(_BYTE, LANES), ir.VectorType(_BYTE, WIDE_LANES)
 
 
-def _spread(builder: Any, byte: Any) -> Any:
-    one = builder.insert_element(_all(0), builder.trunc(byte, _BYTE), ir.Constant(_WORD, 0))
-    return builder.shuffle_vector(one, _all(0), _SAME)
+def _address(
+    context: _Numba, builder: _Numba, kind: _Numba, array: _Numba, place: _Numba, place_kind: _Numba, size: _Numba
+) -> _Numba:
+    """Return where `size` bytes from a place on are, of an array or of what `bare` gives of one."""
+    place = context.cast(builder, place, place_kind, types.int64)
+    if not isinstance(kind, types.Array):
+        return builder.gep(array, [place])
+    found = context.make_array(kind)(context, builder, array)
+    if CHECKED:
+        before = builder.icmp_signed("<", place, ir.Constant(_WORD, 0))
+        beyond = builder.icmp_signed(">", builder.add(place, size), found.nitems)
+        with builder.if_then(builder.or_(before, beyond), likely=False):
+            context.call_conv.return_user_exc(builder, IndexError, ("index is out of bounds",))
+    return builder.gep(found.data, [place])
 
 
-def _bits(builder: Any, truths: Any) -> Any:
-    return builder.zext(builder.bitcast(truths, ir.IntType(LANES)), _WORD)
+def _load(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba, kind: _Numba, size: int) -> _Numba:
+    """Load a value of so many bytes from the array and the place that the first two arguments are."""
+    (array_kind, place_kind), (array, place) = signature.args[:2], arguments[:2]
+    address = _address(context, builder, array_kind, array, place, place_kind, ir.Constant(_WORD, size))
+    return builder.load(builder.bitcast(address, kind.as_pointer()), align=1)
 
 
-def _raw_byte(_typing: Any, data: Any, position: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.zext(builder.load(_first_address(context, builder, signature, arguments)), _WORD)
-
-    return types.int64(data, position), generate
+def _all(vector: _Numba, value: int) -> _Numba:
+    return ir.Constant(vector, [value] * vector.count)
 
 
-def _raw_word(_typing: Any, data: Any, position: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address = _first_address(context, builder, signature, arguments)
-        word = builder.load(builder.bitcast(address, _WORD.as_pointer()))
-        word.align = 1
-        return word
-
-    return types.uint64(data, position), generate
+def _spread(builder: _Numba, vector: _Numba, byte: _Numba) -> _Numba:
+    one = builder.insert_element(_all(vector, 0), builder.trunc(byte, _BYTE), ir.Constant(_WORD, 0))
+    return builder.shuffle_vector(one, _all(vector, 0), _all(ir.VectorType(_HALF_WORD, vector.count), 0))
 
 
-def _raw_put(_typing: Any, data: Any, position: Any, _word: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address = _first_address(context, builder, signature, arguments)
-        builder.store(arguments[2], builder.bitcast(address, _WORD.as_pointer()), align=1)
+def _compared(builder: _Numba, comparison: str, lanes: _Numba, byte: _Numba) -> _Numba:
+    return builder.icmp_unsigned(comparison, lanes, _spread(builder, lanes.type, byte))
+
+
+def _bits(builder: _Numba, truths: _Numba) -> _Numba:
+    bits = builder.bitcast(truths, ir.IntType(truths.type.count))
+    return bits if truths.type.count == WIDE_LANES else builder.zext(bits, _WORD)
+
+
+def _emit_unowned(_typing: _Numba, arrays: _Numba) -> _Generator:
+    def without_owner(context: _Numba, builder: _Numba, kind: _Numba, value: _Numba) -> _Numba:
+        if isinstance(kind, _TUPLE):
+            parts = [
+                without_owner(context, builder, part, builder.extract_value(value, place))
+                for place, part in enumerate(kind.types)
+            ]
+            return context.make_tuple(builder, kind, parts)
+        if isinstance(kind, types.Array):
+            array = context.make_array(kind)(context, builder, value)
+            array.meminfo = ir.Constant(array.meminfo.type, None)
+            return array._getvalue()
+        return value
+
+    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
+        return without_owner(context, builder, signature.args[0], arguments[0])
+
+    return arrays(arrays), generate
+
+
+def _emit_bare(typing: _Numba, array: _Numba) -> _Generator:
+    if CHECKED:
+        return _emit_unowned(typing, array)
+
+    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
+        return context.make_array(signature.args[0])(context, builder, arguments[0]).data
+
+    return types.CPointer(array.dtype)(array), generate  # type: ignore[no-untyped-call]
+
+
+def _emit_address_of(_typing: _Numba, data: _Numba, place: _Numba, _size: _Numba) -> _Generator:
+    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
+        (kind, place_kind, _), (array, place, size) = signature.args, arguments
+        return builder.ptrtoint(_address(context, builder, kind, array, place, place_kind, size), _WORD)
+
+    return types.int64(data, place, types.int64), generate
+
+
+def _emit_byte_at(_typing: _Numba, data: _Numba, place: _Numba) -> _Generator:
+    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
+        return builder.zext(_load(context, builder, signature, arguments, _BYTE, 1), _WORD)
+
+    return types.int64(data, place), generate
+
+
+def _emit_half_word_at(_typing: _Numba, data: _Numba, place: _Numba) -> _Generator:
+    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
+        return builder.zext(_load(context, builder, signature, arguments, _HALF_WORD, 4), _WORD)
+
+    return types.uint64(data, place), generate
+
+
+def _emit_word_at(_typing: _Numba, data: _Numba, place: _Numba) -> _Generator:
+    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
+        return _load(context, builder, signature, arguments, _WORD, 8)
+
+    return types.uint64(data, place), generate
+
+
+def _emit_put_word(_typing: _Numba, data: _Numba, place: _Numba, _word: _Numba) -> _Generator:
+    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
+        (kind, place_kind, _), (array, place, word) = signature.args, arguments
+        address = _address(context, builder, kind, array, place, place_kind, ir.Constant(_WORD, 8))
+        builder.store(word, builder.bitcast(address, _WORD.as_pointer()), align=1)
         return context.get_dummy_value()
 
-    return types.none(data, position, types.uint64), generate
+    return types.none(data, place, types.uint64), generate
 
 
-def _raw_equal(_typing: Any, data: Any, position: Any, byte: Any) -> Any:  # noqa: ARG001
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        lanes = _load(builder, _first_address(context, builder, signature, arguments))
-        return _bits(builder, builder.icmp_unsigned("==", lanes, _spread(builder, arguments[2])))
+def _emit_equal_at(_typing: _Numba, data: _Numba, place: _Numba, _byte: _Numba) -> _Generator:
+    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
+        lanes = _load(context, builder, signature, arguments, _LANES, LANES)
+        return _bits(builder, _compared(builder, "==", lanes, arguments[2]))
 
-    return types.uint64(data, position, types.int64), generate
+    return types.uint64(data, place, types.int64), generate
 
 
-def _raw_low_or(_typing: Any, data: Any, position: Any, first: Any, second: Any, third: Any) -> Any:  # noqa: ARG001
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        lanes = _load(builder, _first_address(context, builder, signature, arguments))
-        found = builder.icmp_unsigned("<=", lanes, _all(0x20))
-        for argument in arguments[2:]:
-            found = builder.or_(found, builder.icmp_unsigned("==", lanes, _spread(builder, argument)))
+def _emit_low_or_at(
+    _typing: _Numba, data: _Numba, place: _Numba, _first: _Numba, _second: _Numba, _third: _Numba
+) -> _Generator:
+    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
+        lanes = _load(context, builder, signature, arguments, _LANES, LANES)
+        found = builder.icmp_unsigned("<=", lanes, _all(_LANES, 0x20))
+        for byte in arguments[2:]:
+            found = builder.or_(found, _compared(builder, "==", lanes, byte))
         return _bits(builder, found)
 
-    return types.uint64(data, position, types.int64, types.int64, types.int64), generate
+    return types.uint64(data, place, types.int64, types.int64, types.int64), generate
 
 
-def _raw_copy(
-    _typing: Any,
-    data: Any,
-    position: Any,
-    target: Any,
-    write: Any,
-    first: Any,  # noqa: ARG001
-    second: Any,  # noqa: ARG001
-    third: Any,  # noqa: ARG001
-) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        lanes = _load(builder, _first_address(context, builder, signature, arguments))
-        address = _address(context, builder, signature.args[2], arguments[2], arguments[3])
-        stored = builder.store(lanes, builder.bitcast(address, _LANES.as_pointer()))
-        stored.align = 1
-        found = ir.Constant(ir.VectorType(ir.IntType(1), LANES), [0] * LANES)
-        for argument in arguments[4:]:
-            found = builder.or_(found, builder.icmp_unsigned("==", lanes, _spread(builder, argument)))
+def _emit_copy_lanes(
+    _typing: _Numba,
+    data: _Numba,
+    place: _Numba,
+    target: _Numba,
+    write: _Numba,
+    _first: _Numba,
+    _second: _Numba,
+    _third: _Numba,
+) -> _Generator:
+    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
+        lanes = _load(context, builder, signature, arguments, _LANES, LANES)
+        (kind, write_kind), (array, write) = signature.args[2:4], arguments[2:4]
+        address = _address(context, builder, kind, array, write, write_kind, ir.Constant(_WORD, LANES))
+        builder.store(lanes, builder.bitcast(address, _LANES.as_pointer()), align=1)
+        found = ir.Constant(ir.VectorType(_BIT, LANES), [0] * LANES)
+        for byte in arguments[4:]:
+            found = builder.or_(found, _compared(builder, "==", lanes, byte))
         return _bits(builder, found)
 
-    return types.uint64(data, position, target, write, types.int64, types.int64, types.int64), generate
+    return types.uint64(data, place, target, write, types.int64, types.int64, types.int64), generate
 
 
-def _raw_tag(_typing: Any, data: Any, position: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        wide = ir.VectorType(_BYTE, 64)
-        lanes = builder.load(builder.bitcast(_first_address(context, builder, signature, arguments), wide.as_pointer()))
-        lanes.align = 1
+def _emit_tag_at(_typing: _Numba, data: _Numba, place: _Numba) -> _Generator:
+    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
+        lanes = _load(context, builder, signature, arguments, _WIDE_LANES, WIDE_LANES)
 
-        def all_of(byte: str) -> Any:
-            return ir.Constant(wide, [ord(byte)] * 64)
+        def compared(comparison: str, byte: str) -> _Numba:
+            return builder.icmp_unsigned(comparison, lanes, _all(_WIDE_LANES, ord(byte)))
 
-        masks = [builder.bitcast(builder.icmp_unsigned("==", lanes, all_of(byte)), _WORD) for byte in "\"'=>"]
-        low = builder.or_(
-            builder.icmp_unsigned("<=", lanes, all_of(" ")), builder.icmp_unsigned("==", lanes, all_of("/"))
-        )
-        masks.append(builder.bitcast(low, _WORD))
+        masks = [_bits(builder, compared("==", byte)) for byte in "\"'=>"]
+        masks.append(_bits(builder, builder.or_(compared("<=", " "), compared("==", "/"))))
         return context.make_tuple(builder, signature.return_type, masks)
 
-    return _FIVE_WORDS(data, position), generate
+    return _FIVE_WORDS(data, place), generate
 
 
-def _trailing_zeros(_typing: Any, _word: Any) -> Any:
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+def _emit_wide_equal_at(_typing: _Numba, data: _Numba, place: _Numba, _byte: _Numba) -> _Generator:
+    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
+        lanes = _load(context, builder, signature, arguments, _WIDE_LANES, WIDE_LANES)
+        return _bits(builder, _compared(builder, "==", lanes, arguments[2]))
+
+    return types.uint64(data, place, types.int64), generate
+
+
+def _emit_wide_less_at(_typing: _Numba, data: _Numba, place: _Numba, _byte: _Numba) -> _Generator:
+    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
+        lanes = _load(context, builder, signature, arguments, _WIDE_LANES, WIDE_LANES)
+        return _bits(builder, _compared(builder, "<", lanes, arguments[2]))
+
+    return types.uint64(data, place, types.int64), generate
+
+
+def _emit_first_bit(_typing: _Numba, _word: _Numba) -> _Generator:
+    def generate(_context: _Numba, builder: _Numba, _signature: _Numba, arguments: _Numba) -> _Numba:
+        return builder.cttz(arguments[0], ir.Constant(_BIT, 0))
 
     return types.int64(types.uint64), generate
 
 
-def _raw_count(_typing: Any, _word: Any) -> Any:
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+def _emit_count_bits(_typing: _Numba, _word: _Numba) -> _Generator:
+    def generate(_context: _Numba, builder: _Numba, _signature: _Numba, arguments: _Numba) -> _Numba:
         return builder.ctpop(arguments[0])
 
     return types.int64(types.uint64), generate
 
 
-_byte_at: Any = intrinsic(_raw_byte)
-_word_at: Any = intrinsic(_raw_word)
-_put_at: Any = intrinsic(_raw_put)
-_equal_at: Any = intrinsic(_raw_equal)
-_low_or_at: Any = intrinsic(_raw_low_or)
-_copy: Any = intrinsic(_raw_copy)
-_tag_at: Any = intrinsic(_raw_tag)
-_first_bit: Any = intrinsic(_trailing_zeros)
-_count_bits: Any = intrinsic(_raw_count)
+def _emit_folded_product(_typing: _Numba, _a: _Numba, _b: _Numba) -> _Generator:
+    def generate(_context: _Numba, builder: _Numba, _signature: _Numba, arguments: _Numba) -> _Numba:
+        a, b = (builder.zext(argument, _DOUBLE_WORD) for argument in arguments)
+        product = builder.mul(a, b)
+        high = builder.lshr(product, ir.Constant(_DOUBLE_WORD, 64))
+        return builder.trunc(builder.xor(product, high), _WORD)
+
+    return types.uint64(types.uint64, types.uint64), generate
+
+
+def _emit_call_native(
+    _typing: _Numba,
+    _function: _Numba,
+    _a: _Numba,
+    _b: _Numba,
+    _c: _Numba,
+    _d: _Numba,
+    _e: _Numba,
+    _f: _Numba,
+    _g: _Numba,
+) -> _Generator:
+    def generate(_context: _Numba, builder: _Numba, _signature: _Numba, arguments: _Numba) -> _Numba:
+        prototype = ir.FunctionType(_HALF_WORD, [_WORD] * (len(arguments) - 1))
+        called = builder.call(builder.inttoptr(arguments[0], prototype.as_pointer()), arguments[1:])
+        return builder.zext(called, _WORD)
+
+    return types.int64(*[types.int64] * 8), generate
+
+
+unowned: Callable[[_Arrays], _Arrays] = _intrinsic(_emit_unowned)
+"""Return an argument of the kernel, an array or a tuple of arrays, without its owner.
+
+numba counts the holders of arrays, by an atomic operation whenever one is passed on or taken out of a tuple;
+without an owner it does not. The caller holds an argument as long as the kernel runs; an array that the
+kernel made would be freed.
+"""
+
+bare: Callable[[_Arrays], Address] = _intrinsic(_emit_bare)
+"""Return where an argument of the kernel, an array, begins in memory; it is indexed as the array is.
+
+A negative index does not count from the end, which is one thing less to do per access, and it takes one
+register. With NUMBA_BOUNDSCHECK it is the array, so that every index is checked. See `unowned` for its owner.
+"""
+
+address_of: Callable[[Data, Int, Int], Int] = _intrinsic(_emit_address_of)
+"""Return where data[place : place + size] is in memory, for a function that is called by its address."""
+
+byte_at: Callable[[Data, Int], Int] = _intrinsic(_emit_byte_at)
+"""Read one byte as int64; numpy's own indexing would look for negative places."""
+
+half_word_at: Callable[[Data, Int], Word] = _intrinsic(_emit_half_word_at)
+"""Read four bytes at any place as uint64."""
+
+word_at: Callable[[Data, Int], Word] = _intrinsic(_emit_word_at)
+"""Read eight bytes at any place as uint64."""
+
+put_word: Callable[[Data, Int, Word], None] = _intrinsic(_emit_put_word)
+"""Write what `word_at` reads."""
+
+equal_at: Callable[[Data, Int, Int], Word] = _intrinsic(_emit_equal_at)
+"""Compare LANES bytes with one; bit i of the result is for byte place + i."""
+
+low_or_at: Callable[[Data, Int, Int, Int, Int], Word] = _intrinsic(_emit_low_or_at)
+"""Find, of LANES bytes, those up to 0x20 and those equal to one of three; bits as `equal_at`'s."""
+
+copy_lanes: Callable[[Data, Int, Data, Int, Int, Int, Int], Word] = _intrinsic(_emit_copy_lanes)
+"""Copy LANES bytes from a place to target[write:], and find those equal to one of three; bits as `equal_at`'s."""
+
+tag_at: Callable[[Data, Int], tuple[Word, Word, Word, Word, Word]] = _intrinsic(_emit_tag_at)
+"""Find, of WIDE_LANES bytes, quotes, apostrophes, equals signs, `>`, and slashes with all up to 0x20."""
+
+wide_equal_at: Callable[[Data, Int, Int], Word] = _intrinsic(_emit_wide_equal_at)
+"""Compare WIDE_LANES bytes with one; bit i of the result is for byte place + i."""
+
+wide_less_at: Callable[[Data, Int, Int], Word] = _intrinsic(_emit_wide_less_at)
+"""Find, of WIDE_LANES bytes, those less than one; bits as `wide_equal_at`'s."""
+
+first_bit: Callable[[Word], Int] = _intrinsic(_emit_first_bit)
+"""Count the zero bits below the lowest one; 64 if there is none."""
+
+count_bits: Callable[[Word], Int] = _intrinsic(_emit_count_bits)
+"""Count the ones."""
+
+folded_product: Callable[[Word, Word], Word] = _intrinsic(_emit_folded_product)
+"""Return the exclusive or of the two halves of the product of 128 bits."""
+
+call_native: Callable[[Int, Int, Int, Int, Int, Int, Int, Int], Int] = _intrinsic(_emit_call_native)
+"""Call a C function by its address, with seven words; return its result, which is an `enum` (32 bits)."""
 
 
 @kernel
-def byte_at(data: Any, p: Any) -> Any:
-    """Read one byte as int64; numpy's own indexing would look for negative positions."""
-    if CHECKED:
-        data[p]
-    return _byte_at(data, p)
-
-
-@kernel
-def word_at(data: Any, p: Any) -> Any:
-    """Read eight bytes at any position as uint64, the first in the lowest bits."""
-    if CHECKED:
-        data[p], data[p + 7]
-    return _word_at(data, p)
-
-
-@kernel
-def put_word(data: Any, p: Any, word: Any) -> None:
-    """Write what `word_at` reads."""
-    if CHECKED:
-        data[p], data[p + 7]
-    _put_at(data, p, word)
-
-
-@kernel
-def copy_bytes(source: Any, start: Any, size: Any, target: Any, at: Any) -> None:
+def copy_bytes(source: Data, start: Int, size: Int, target: Data, at: Int) -> None:
     """Copy source[start : start + size] to target[at:], eight bytes at a time where there are as many."""
     if size < 8:
         for k in range(size):
@@ -194,48 +341,3 @@ def copy_bytes(source: Any, start: Any, size: Any, target: Any, at: Any) -> None
     for k in range(0, size - 8, 8):
         put_word(target, at + k, word_at(source, start + k))
     put_word(target, at + size - 8, word_at(source, start + size - 8))
-
-
-@kernel
-def equal_at(data: Any, p: Any, byte: Any) -> Any:
-    """Compare LANES bytes with one; bit i of the result, a uint64, is for byte p + i."""
-    if CHECKED:
-        data[p + LANES - 1]
-    return _equal_at(data, p, byte)
-
-
-@kernel
-def low_or_at(data: Any, p: Any, first: Any, second: Any, third: Any) -> Any:
-    """Find, of LANES bytes, those up to 0x20 and those equal to one of three; bits as `equal_at`'s."""
-    if CHECKED:
-        data[p + LANES - 1]
-    return _low_or_at(data, p, first, second, third)
-
-
-@kernel
-def copy_lanes(data: Any, p: Any, target: Any, write: Any, first: Any, second: Any, third: Any) -> Any:
-    """Copy LANES bytes to target[write:], and find those equal to one of three; bits as `equal_at`'s."""
-    if CHECKED:
-        data[p + LANES - 1]
-        target[write + LANES - 1]
-    return _copy(data, p, target, write, first, second, third)
-
-
-@kernel
-def tag_at(data: Any, p: Any) -> Any:
-    """Find, of 64 bytes, quotes, apostrophes, equals signs, `>`, and slashes with all up to 0x20: five uint64."""
-    if CHECKED:
-        data[p + 63]
-    return _tag_at(data, p)
-
-
-@kernel
-def first_bit(word: Any) -> Any:
-    """Count the zero bits below the lowest one of a uint64; 64 if it is zero."""
-    return _first_bit(word)
-
-
-@kernel
-def count_bits(word: Any) -> Any:
-    """Count the ones of a uint64."""
-    return _count_bits(word)

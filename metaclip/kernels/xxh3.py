@@ -1,17 +1,16 @@
-"""XXH3-64 of whole columns: the uids of pairs without a Python object for any of them.
+"""XXH3-64 of bytes in arrays.
 
 Source: the XXH3 section of the xxHash specification (github.com/Cyan4973/xxHash,
-doc/xxhash_spec.md), with seed 0 and the default secret. The package xxhash is the oracle.
+doc/xxhash_spec.md), with seed 0 and the default secret.
+
+Equals `xxhash`; held by tests/metaclip/kernels/test_xxh3.py.
 """
 
-from typing import Any
-
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
-from metaclip.kernels.jit import bare_data, kernel
+from metaclip.kernels.jit import kernel
+from metaclip.kernels.memory import folded_product, half_word_at, word_at
+from metaclip.kernels.types import Data, Int, Word, Words
 
 U32, U64 = np.uint32, np.uint64
 
@@ -32,73 +31,44 @@ _START = np.array([_P32_3, _P64_1, _P64_2, _P64_3, _P64_4, _P32_2, _P64_5, _P32_
 _LOW = U64(0xFFFFFFFF)
 
 
-def _load(bits: int) -> Any:
-    def typing(_typing: Any, array: Any, index: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            data = bare_data(context, builder, signature.args[0], arguments[0])
-            place = context.cast(builder, arguments[1], signature.args[1], types.int64)
-            word = ir.IntType(bits).as_pointer()
-            value = builder.load(builder.bitcast(builder.gep(data, [place]), word), align=1)
-            return value if bits == 64 else builder.zext(value, ir.IntType(64))
-
-        return types.uint64(array, index), generate
-
-    return intrinsic(typing)
-
-
-# Words of a uint8 array at any byte, whatever its bounds, little-endian as every platform here is.
-_word32: Any = _load(32)
-_word64: Any = _load(64)
-
-
-def _fold_typing(_typing: Any, _a: Any, _b: Any) -> Any:
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        wide = ir.IntType(128)
-        product = builder.mul(builder.zext(arguments[0], wide), builder.zext(arguments[1], wide))
-        high = builder.lshr(product, ir.Constant(wide, 64))
-        return builder.trunc(builder.xor(product, high), ir.IntType(64))
-
-    return types.uint64(types.uint64, types.uint64), generate
-
-
-_fold: Any = intrinsic(_fold_typing)  # the two halves of the 128-bit product, combined
-
-
 @kernel
-def _finish(h: Any) -> Any:
+def _finish(h: Word) -> Word:
+    """Mix the bits of a hash: XXH3_avalanche."""
     h = (h ^ (h >> U64(37))) * _MX_1
     return h ^ (h >> U64(32))
 
 
 @kernel
-def _finish64(h: Any) -> Any:
+def _finish64(h: Word) -> Word:
+    """Mix the bits of a hash of few bytes: XXH64_avalanche."""
     h = (h ^ (h >> U64(33))) * _P64_2
     h = (h ^ (h >> U64(29))) * _P64_3
     return h ^ (h >> U64(32))
 
 
 @kernel
-def _mix(data: Any, at: Any, secret: Any) -> Any:
-    return _fold(
-        _word64(data, at) ^ _word64(_SECRET, secret),
-        _word64(data, at + 8) ^ _word64(_SECRET, secret + 8),
+def _mix(data: Data, at: Int, secret: Int) -> Word:
+    """Hash 16 bytes with 16 of the secret: XXH3_mix16B."""
+    return folded_product(
+        word_at(data, at) ^ word_at(_SECRET, secret),
+        word_at(data, at + 8) ^ word_at(_SECRET, secret + 8),
     )
 
 
 @kernel
-def _short(data: Any, start: Any, n: Any) -> Any:
+def _short(data: Data, start: Int, n: Int) -> Word:
     """Hash at most 16 bytes."""
     end, length = start + n, U64(n)
     if n > 8:
-        low = _word64(data, start) ^ _word64(_SECRET, 24) ^ _word64(_SECRET, 32)
-        high = _word64(data, end - 8) ^ _word64(_SECRET, 40) ^ _word64(_SECRET, 48)
+        low = word_at(data, start) ^ word_at(_SECRET, 24) ^ word_at(_SECRET, 32)
+        high = word_at(data, end - 8) ^ word_at(_SECRET, 40) ^ word_at(_SECRET, 48)
         swapped = U64(0)
         for k in range(8):
             swapped |= ((low >> U64(8 * k)) & U64(255)) << U64(56 - 8 * k)
-        return _finish(length + swapped + high + _fold(low, high))
+        return _finish(length + swapped + high + folded_product(low, high))
     if n > 3:
-        h = _word32(data, end - 4) + (_word32(data, start) << U64(32))
-        h ^= _word64(_SECRET, 8) ^ _word64(_SECRET, 16)
+        h = half_word_at(data, end - 4) + (half_word_at(data, start) << U64(32))
+        h ^= word_at(_SECRET, 8) ^ word_at(_SECRET, 16)
         h ^= ((h << U64(49)) | (h >> U64(15))) ^ ((h << U64(24)) | (h >> U64(40)))
         h *= _MX_2
         h = (h ^ ((h >> U64(35)) + length)) * _MX_2
@@ -106,21 +76,22 @@ def _short(data: Any, start: Any, n: Any) -> Any:
     if n > 0:
         first, middle, last = U64(data[start]), U64(data[start + (n >> 1)]), U64(data[end - 1])
         h = (first << U64(16)) | (middle << U64(24)) | last | (length << U64(8))
-        return _finish64(h ^ _word32(_SECRET, 0) ^ _word32(_SECRET, 4))
-    return _finish64(_word64(_SECRET, 56) ^ _word64(_SECRET, 64))
+        return _finish64(h ^ half_word_at(_SECRET, 0) ^ half_word_at(_SECRET, 4))
+    return _finish64(word_at(_SECRET, 56) ^ word_at(_SECRET, 64))
 
 
 @kernel
-def _stripe(data: Any, at: Any, secret: Any, sums: Any) -> None:
+def _stripe(data: Data, at: Int, secret: Int, sums: Words) -> None:
+    """Add 64 bytes to the accumulators, uint64[8]: XXH3_accumulate_512."""
     for k in range(8):
-        value = _word64(data, at + 8 * k)
-        mixed = value ^ _word64(_SECRET, secret + 8 * k)
+        value = word_at(data, at + 8 * k)
+        mixed = value ^ word_at(_SECRET, secret + 8 * k)
         sums[k ^ 1] += value
         sums[k] += (mixed & _LOW) * (mixed >> U64(32))
 
 
 @kernel
-def _long(data: Any, start: Any, n: Any) -> Any:
+def _long(data: Data, start: Int, n: Int) -> Word:
     """Hash more than 240 bytes."""
     sums = _START.copy()
     blocks = (n - 1) // 1024
@@ -128,18 +99,20 @@ def _long(data: Any, start: Any, n: Any) -> Any:
         for k in range(16):
             _stripe(data, start + 1024 * block + 64 * k, 8 * k, sums)
         for k in range(8):
-            sums[k] = (sums[k] ^ (sums[k] >> U64(47)) ^ _word64(_SECRET, 128 + 8 * k)) * _P32_1
+            sums[k] = (sums[k] ^ (sums[k] >> U64(47)) ^ word_at(_SECRET, 128 + 8 * k)) * _P32_1
     for k in range((n - 1 - 1024 * blocks) // 64):
         _stripe(data, start + 1024 * blocks + 64 * k, 8 * k, sums)
     _stripe(data, start + n - 64, 121, sums)
     h = U64(n) * _P64_1
     for k in range(4):
-        h += _fold(sums[2 * k] ^ _word64(_SECRET, 11 + 16 * k), sums[2 * k + 1] ^ _word64(_SECRET, 19 + 16 * k))
+        h += folded_product(
+            sums[2 * k] ^ word_at(_SECRET, 11 + 16 * k), sums[2 * k + 1] ^ word_at(_SECRET, 19 + 16 * k)
+        )
     return _finish(h)
 
 
 @kernel
-def hash_bytes(data: Any, start: Any, end: Any) -> Any:
+def hash_bytes(data: Data, start: Int, end: Int) -> Word:
     """Return the XXH3-64 of data[start:end], which must lie within the uint8 array."""
     n = end - start
     if n <= 16:

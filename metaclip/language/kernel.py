@@ -12,17 +12,19 @@ and only the winner's logarithms are taken; if another label comes within CLOSE,
 than the rounding of either, the tree is walked the way fastText does.
 
 Source: fastText (Joulin et al., arXiv 1607.01759 and 1612.03651).
+
+Equals `fasttext`; held by tests/metaclip/language/test_kernel.py.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import types
-from numba.extending import intrinsic
 
 from metaclip.kernels.jit import kernel
+from metaclip.kernels.memory import count_bits
+from metaclip.kernels.types import Byte, Bytes, HalfWord, HalfWords, Indices, Int, Offsets, Single, Singles, Word, Words
 
 DIM = 16
 """Numbers in a row."""
@@ -79,26 +81,14 @@ class Tables(NamedTuple):
     """The word `</s>`, which ends every text."""
 
 
-def _population(_typing: Any, _word: Any) -> Any:
-    """Count the bits of a uint64."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.ctpop(arguments[0])
-
-    return types.uint64(types.uint64), generate
-
-
-_bits: Any = intrinsic(_population)
-
-
 @kernel
-def _hashed(digest: Any, byte: Any) -> Any:
+def _hashed(digest: HalfWord, byte: Byte) -> HalfWord:
     # fastText takes bytes for signed ones: those from 128 on set the upper bits too.
     return U32((digest ^ U32(np.int8(byte))) * _PRIME)
 
 
 @kernel
-def _find_word(tables: Any, token: Any, length: Any, digest: Any) -> Any:
+def _find_word(tables: Tables, token: Bytes, length: Int, digest: HalfWord) -> Int:
     """Return the number of the word token[1 : length + 1], or -1."""
     mask = tables.word_slots.size - 1
     slot = np.int64(digest) & mask
@@ -119,7 +109,7 @@ def _find_word(tables: Any, token: Any, length: Any, digest: Any) -> Any:
 
 
 @kernel
-def fill_words(word_data: Any, word_bounds: Any, word_slots: Any, word_hashes: Any) -> None:
+def fill_words(word_data: Bytes, word_bounds: Offsets, word_slots: Indices, word_hashes: HalfWords) -> None:
     """Enter distinct words into zeroed slots, a power of two and more than the words."""
     mask = word_slots.size - 1
     for word in range(word_hashes.size):
@@ -134,26 +124,29 @@ def fill_words(word_data: Any, word_bounds: Any, word_slots: Any, word_hashes: A
 
 
 @kernel
-def _add_rows(tables: Any, waiting: Any, count: Any, total: Any) -> None:
+def _add_rows(tables: Tables, waiting: Words, count: Word, total: Singles) -> None:
     """Add the rows of buckets to `total`, one after the other."""
     for w in range(count):
         cell, bit = waiting[w] >> _SIX_BITS, waiting[w] & _LOW_SIX
-        row = U64(tables.before[cell]) + _bits(tables.present[cell] & ((U64(1) << bit) - U64(1)))
+        row = U64(tables.before[cell]) + U64(count_bits(tables.present[cell] & ((U64(1) << bit) - U64(1))))
         for d in range(DIM):
             total[d] += tables.rows[row, d]
 
 
 @kernel
-def _offer(present: Any, digest: Any, waiting: Any, m: Any) -> Any:
-    """Put an n-gram's bucket into `waiting` if it has a row; without a branch, as most have none."""
+def _offer(present: Words, digest: HalfWord, waiting: Words, m: Word) -> Word:
+    """Add an n-gram's bucket to the first m of `waiting` if it has a row; return how many there are then.
+
+    Without a branch, as most have none.
+    """
     bucket = U64(digest) % _MODULUS
     waiting[m] = bucket
     return m + ((present[bucket >> _SIX_BITS] >> (bucket & _LOW_SIX)) & U64(1))
 
 
 @kernel
-def _means(data: Any, offsets: Any, first: Any, last: Any, tables: Any, token: Any, means: Any) -> None:
-    """Put the mean of the rows of each text first to last - 1 into `means`, float32[last - first, DIM]."""
+def _means(data: Bytes, offsets: Offsets, first: Int, last: Int, tables: Tables, token: Bytes, means: Singles) -> None:
+    """Fill `means`, float32[last - first, DIM], with the mean of the rows of each text from first to last - 1."""
     # The loops over texts stand within this function and the next, as numba counts references to every
     # array at every call that it does not inline.
     waiting = np.empty(_WINDOW, np.uint64)
@@ -245,7 +238,7 @@ def _means(data: Any, offsets: Any, first: Any, last: Any, tables: Any, token: A
 
 
 @kernel
-def _right(output: Any, node: Any, means: Any, text: Any) -> Any:
+def _right(output: Singles, node: Int, means: Singles, text: Int) -> Single:
     """Return the probability of turning right at an inner node."""
     product = F32(0)
     for d in range(DIM):
@@ -254,13 +247,16 @@ def _right(output: Any, node: Any, means: Any, text: Any) -> Any:
 
 
 @kernel
-def _log(probability: Any) -> Any:
+def _log(probability: Single) -> Single:
+    """Return the logarithm of a probability as fastText takes it."""
     # The 1e-5 is fastText's: a score may exceed 1 by as much for each step.
     return F32(math.log(np.float64(probability) + 1e-5))
 
 
 @kernel
-def _walk(children: Any, output: Any, means: Any, text: Any, nodes: Any, scores: Any) -> Any:
+def _walk(
+    children: Indices, output: Singles, means: Singles, text: Int, nodes: Indices, scores: Singles
+) -> tuple[Int, Single]:
     """Return the best label and the logarithm of its score, in fastText's order: left first."""
     n = children.shape[0] + 1
     nodes[0], scores[0] = 2 * n - 2, F32(0)
@@ -281,7 +277,7 @@ def _walk(children: Any, output: Any, means: Any, text: Any, nodes: Any, scores:
 
 
 @kernel
-def _best_labels(tables: Any, means: Any, found: Any, found_scores: Any) -> None:
+def _best_labels(tables: Tables, means: Singles, found: Bytes, found_scores: Singles) -> None:
     """Find the label of each mean, and its score."""
     nodes, chances = np.empty(DEEPEST + 2, np.int32), np.empty(DEEPEST + 2, np.float64)
     scores = np.empty(DEEPEST + 2, np.float32)
@@ -325,7 +321,7 @@ def _best_labels(tables: Any, means: Any, found: Any, found_scores: Any) -> None
 
 
 @kernel
-def identify(data: Any, offsets: Any, tables: Any) -> Any:
+def identify(data: Bytes, offsets: Offsets, tables: Tables) -> tuple[Bytes, Singles]:
     """Label texts.
 
     Args:

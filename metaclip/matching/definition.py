@@ -1,7 +1,9 @@
-"""The definition of "a text contains an entry"; the fast matcher must give the same.
+"""The definition of "a text contains an entry".
 
 Source: MetaCLIP paper (arXiv 2309.16671), substring matching. Matching is case-sensitive. The entry
 itself is not spaced, so `st. louis` can never match, but `.` can.
+
+This is the definition; its fast way is `metaclip.matching.matcher`.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,7 @@
-"""Find the entries that texts contain, fast, with exactly the result of `metaclip.matching.definition`."""
+"""Find the entries that texts contain, fast.
+
+Equals `metaclip.matching.definition`; held by tests/metaclip/matching/test_matcher.py.
+"""
 
 import os
 import struct

@@ -16,16 +16,15 @@ parent 0 being the empty path. A slot has four 64-bit words:
 
 Collisions are resolved by linear probing. A Bloom filter of the keys, small enough to stay in the
 processor's cache, answers most of the misses; filter and mask only ever save work.
+
+Equals `metaclip.matching.definition`; held by tests/metaclip/matching/test_matcher.py.
 """
 
-from typing import Any
-
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from metaclip.kernels.jit import kernel
+from metaclip.kernels.memory import word_at
+from metaclip.kernels.types import Bytes, EntryIds, Int, Ints, Offsets, Truth, Word, Words
 from metaclip.matching.definition import BLANKS, ISOLATED
 
 U64 = np.uint64
@@ -46,28 +45,12 @@ _MASK_1 = np.array([(1 << 8 * max(n - 8, 0)) - 1 for n in range(17)], U64)
 _WINDOW = 4096  # tokens held at a time, so that scratch memory does not grow with a text
 
 
-def _unaligned(_typing: Any, data: Any, position: Any) -> Any:
-    """Read eight bytes at any position, as uint64: numpy's own views are aligned."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        address = builder.gep(array.data, [arguments[1]])
-        word = builder.load(builder.bitcast(address, ir.IntType(64).as_pointer()))
-        word.align = 1
-        return word
-
-    return types.uint64(data, position), generate
-
-
-_load: Any = intrinsic(_unaligned)
-
-
 @kernel
-def _words(data: Any, start: Any, length: Any) -> Any:
+def _token_words(data: Bytes, start: Word, length: Word) -> tuple[Word, Word]:
     """Return a token as two words: its bytes if they fit, else zero and a hash of them."""
     if length <= _INLINE:
         if start + _INLINE <= U64(data.size):
-            return _load(data, start) & _MASK_0[length], _load(data, start + U64(8)) & _MASK_1[length]
+            return word_at(data, start) & _MASK_0[length], word_at(data, start + U64(8)) & _MASK_1[length]
         first = second = U64(0)
         for i in range(length):
             byte = U64(data[start + U64(i)])
@@ -84,7 +67,8 @@ def _words(data: Any, start: Any, length: Any) -> Any:
 
 
 @kernel
-def _hash_token(first: Any, second: Any, length: Any) -> Any:
+def _hash_token(first: Word, second: Word, length: Word) -> Word:
+    """Hash a token, given as its words and its length."""
     digest = first * _M1 + second * _M2 + length * _M3
     digest ^= digest >> U64(32)
     digest *= _M4
@@ -92,27 +76,29 @@ def _hash_token(first: Any, second: Any, length: Any) -> Any:
 
 
 @kernel
-def _hash_key(parent: Any, token_hash: Any) -> Any:
+def _hash_key(parent: Word, token_hash: Word) -> Word:
+    """Hash a key of the table."""
     return (token_hash + parent * _M5) * _M6
 
 
 @kernel
-def _filter_bits(key_hash: Any) -> Any:
+def _filter_bits(key_hash: Word) -> Word:
+    """Return the bits that a key sets in its word of the filter."""
     return (U64(1) << (key_hash & U64(63))) | (U64(1) << ((key_hash >> U64(6)) & U64(63)))
 
 
 @kernel
-def _find(
-    slots: Any,
-    long_tokens: Any,
-    parent: Any,
-    data: Any,
-    start: Any,
-    length: Any,
-    first: Any,
-    second: Any,
-    key_hash: Any,
-) -> Any:
+def _find_slot(
+    slots: Words,
+    long_tokens: Bytes,
+    parent: Word,
+    data: Bytes,
+    start: Word,
+    length: Word,
+    first: Word,
+    second: Word,
+    key_hash: Word,
+) -> tuple[Word, Truth]:
     """Return the key's slot and True, or the empty slot where it would stand and False."""
     capacity = U64(slots.shape[0])
     i = ((key_hash >> U64(32)) * capacity) >> U64(32)
@@ -140,8 +126,8 @@ def _find(
 
 
 @kernel
-def _can_match(data: Any, begin: Any, end: Any) -> Any:
-    """Say whether an entry's tokens can all occur in a spaced text."""
+def _can_match(data: Bytes, begin: Int, end: Int) -> Truth:
+    """Tell whether an entry's tokens can all occur in a spaced text."""
     for k in range(begin, end):
         kind = _KIND[data[k]]
         if kind == 0 or data[k] == 32:
@@ -152,7 +138,7 @@ def _can_match(data: Any, begin: Any, end: Any) -> Any:
 
 
 @kernel
-def build(data: Any, offsets: Any, slots: Any, long_tokens: Any) -> Any:
+def build(data: Bytes, offsets: Offsets, slots: Words, long_tokens: Bytes) -> Ints:
     """Put entries into zeroed slots; stop where these are too few for probing to be short.
 
     Args:
@@ -181,12 +167,12 @@ def build(data: Any, offsets: Any, slots: Any, long_tokens: Any) -> Any:
             while k < end and data[k] != 32:
                 k += U64(1)
             length = k - start
-            first, second = _words(data, start, length)
+            first, second = _token_words(data, start, length)
             token_hash = _hash_token(first, second, length)
             if parent:
                 slots[last, 3] |= U64(1) << (U64(32) + (token_hash >> U64(59)))
             key_hash = _hash_key(parent, token_hash)
-            last, found = _find(slots, long_tokens, parent, data, start, length, first, second, key_hash)
+            last, found = _find_slot(slots, long_tokens, parent, data, start, length, first, second, key_hash)
             if not found:
                 if keys == fullest:
                     return np.array([e, keys, used, duplicates, unmatchable, deepest], np.int64)
@@ -212,7 +198,7 @@ def build(data: Any, offsets: Any, slots: Any, long_tokens: Any) -> Any:
 
 
 @kernel
-def fill_filter(slots: Any, filter_words: Any) -> Any:
+def fill_filter(slots: Words, filter_words: Words) -> None:
     """Enter the keys of all slots into a zeroed filter, uint64[a power of two]."""
     mask = U64(filter_words.size - 1)
     for i in range(slots.shape[0]):
@@ -224,13 +210,14 @@ def fill_filter(slots: Any, filter_words: Any) -> Any:
 
 
 @kernel
-def _passes(filter_words: Any, key_hash: Any) -> Any:
+def _passes(filter_words: Words, key_hash: Word) -> Truth:
+    """Tell whether a key may be in the table, by the filter."""
     bits = _filter_bits(key_hash)
     return (filter_words[(key_hash >> U64(12)) & U64(filter_words.size - 1)] & bits) == bits
 
 
 @kernel
-def _sort_distinct(ids: Any, begin: Any, end: Any) -> Any:
+def _sort_distinct(ids: EntryIds, begin: Int, end: Int) -> Int:
     """Sort ids[begin:end], move its distinct values to the front and return where they end."""
     if end - begin > 64:
         ids[begin:end].sort()
@@ -251,7 +238,9 @@ def _sort_distinct(ids: Any, begin: Any, end: Any) -> Any:
 
 
 @kernel
-def match(data: Any, offsets: Any, slots: Any, filter_words: Any, long_tokens: Any, deepest: Any) -> Any:
+def match(
+    data: Bytes, offsets: Offsets, slots: Words, filter_words: Words, long_tokens: Bytes, deepest: Int
+) -> tuple[Offsets, EntryIds]:
     """Match texts, given like `build`'s entries; `offsets` may begin anywhere in `data`.
 
     Returns:
@@ -290,7 +279,7 @@ def match(data: Any, offsets: Any, slots: Any, filter_words: Any, long_tokens: A
             # The last tokens of a window wait until all that may follow them are in it.
             ready = tokens if done else max(tokens - deepest, 0)
             for j in range(hashed, tokens):
-                first, second = _words(data, starts[j], lengths[j])
+                first, second = _token_words(data, starts[j], lengths[j])
                 firsts[j], seconds[j] = first, second
                 hashes[j] = _hash_token(first, second, lengths[j])
             hashed = tokens
@@ -303,7 +292,7 @@ def match(data: Any, offsets: Any, slots: Any, filter_words: Any, long_tokens: A
                 parent = U64(0)
                 key_hash = _hash_key(parent, hashes[j])
                 while True:
-                    slot, found = _find(
+                    slot, found = _find_slot(
                         slots, long_tokens, parent, data, starts[j], lengths[j], firsts[j], seconds[j], key_hash
                     )
                     if not found:

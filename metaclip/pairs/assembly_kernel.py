@@ -1,17 +1,20 @@
-"""Images to pairs as kernels: texts cleaned, plain addresses resolved, columns filled.
+"""Images to pairs as kernels: texts are cleaned, plain addresses resolved, columns filled.
 
-`clean_text.clean_text` and `urls.resolve` say what is right; here it is done for many pages at once.
-References that need anything percent-encoded, or are unusual otherwise, are marked ODD and left to
-`urls.resolve`; so are those in a `srcset`.
+For many pages at once, they do what `texts.clean_text` and `urls.resolve` do for one text and one address. A
+reference that needs anything percent-encoded, or is unusual otherwise, is marked ODD and left to `urls.resolve`; so
+is one in a `srcset`.
+
+Equals `metaclip.pairs.collector`; held by tests/metaclip/pairs/test_assembly.py.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from metaclip.kernels.jit import bare, kernel, unowned
-from metaclip.kernels.memory import copy_bytes, put_word, word_at
+from metaclip.kernels.jit import kernel
+from metaclip.kernels.memory import bare, copy_bytes, put_word, unowned, word_at
+from metaclip.kernels.types import Byte, Bytes, Data, Flags, Int, Ints, Offsets, Spans, Truth, Word
 from metaclip.pairs.image_columns import ATTRIBUTES
 
 # What an image's address is made of: a part of its page's base, and a span of the data.
@@ -88,18 +91,19 @@ class Columns(NamedTuple):
 
 
 @kernel
-def _same(word: Any, bytes_alike: Any) -> Any:
-    """Return the top bits of those of eight ASCII characters that are one."""
+def _equal_bytes(word: Word, bytes_alike: Word) -> Word:
+    """Compare eight ASCII characters with eight copies of one; return the top bit of each byte that is equal."""
     return (_TOPS - (word ^ bytes_alike)) & _TOPS
 
 
 @kernel
-def _continues(data: Any, at: Any, end: Any) -> Any:
+def _continues(data: Data, at: Int, end: Int) -> Truth:
+    """Tell whether the byte at `at` continues a UTF-8 sequence."""
     return at < end and (data[at] & 0xC0) == 0x80
 
 
 @kernel
-def _sequence(data: Any, at: Any, end: Any) -> Any:
+def _sequence_length(data: Data, at: Int, end: Int) -> Int:
     """Return the length of the UTF-8 sequence beyond ASCII at `at`, negative where it is none.
 
     One that breaks off or goes wrong is as long as the part that could have become one (Unicode 15,
@@ -129,7 +133,7 @@ def _sequence(data: Any, at: Any, end: Any) -> Any:
 
 
 @kernel
-def _is_wide_blank(data: Any, at: Any, length: Any) -> Any:
+def _is_wide_blank(data: Data, at: Int, length: Int) -> Truth:
     """Tell whether a valid sequence is white space, as `str.isspace` has it."""
     first, second = data[at], data[at + 1]
     if length == 2:
@@ -147,8 +151,8 @@ def _is_wide_blank(data: Any, at: Any, length: Any) -> Any:
 
 
 @kernel
-def clean(data: Any, at: Any, end: Any, out: Any, begin: Any) -> Any:
-    """Write data[at:end] as `clean_text.clean_text` gives it to `out` from `begin` on; return where it ends.
+def clean(data: Data, at: Int, end: Int, out: Data, begin: Int) -> Int:
+    """Write data[at:end] as `texts.clean_text` gives it to `out` from `begin` on; return where it ends.
 
     `out` has room for three bytes for each of them.
     """
@@ -159,7 +163,7 @@ def clean(data: Any, at: Any, end: Any, out: Any, begin: Any) -> Any:
             word = word_at(data, at)
             if (word | word - _BLANKS) & _TOPS != _ZERO:
                 break
-            blanks = _same(word, _BLANKS)
+            blanks = _equal_bytes(word, _BLANKS)
             if blanks & (blanks << np.uint64(8) | np.uint64(0x80)) != _ZERO:
                 break
             if gap:
@@ -187,7 +191,7 @@ def clean(data: Any, at: Any, end: Any, out: Any, begin: Any) -> Any:
                 continue
             length = np.int64(0)
         else:
-            length = np.int64(_sequence(data, at, end))
+            length = np.int64(_sequence_length(data, at, end))
             if length > 0 and _is_wide_blank(data, at, length):
                 at += length
                 gap = position > begin
@@ -209,8 +213,8 @@ def clean(data: Any, at: Any, end: Any, out: Any, begin: Any) -> Any:
 
 
 @kernel
-def _all_kinds(data: Any, at: Any, characters: Any) -> Any:
-    """Return what each of eight bytes may be part of."""
+def _all_kinds(data: Data, at: Int, characters: Bytes) -> Byte:
+    """Return the kinds that all of eight bytes have in the table of characters."""
     kinds = characters[data[at]]
     for k in range(1, 8):
         kinds &= characters[data[at + k]]
@@ -218,7 +222,8 @@ def _all_kinds(data: Any, at: Any, characters: Any) -> Any:
 
 
 @kernel
-def _is_query(data: Any, at: Any, end: Any, characters: Any) -> Any:
+def _is_query(data: Data, at: Int, end: Int, characters: Bytes) -> Truth:
+    """Tell whether the rest is a query in normal form."""
     while at + 8 <= end:
         if not _all_kinds(data, at, characters) & QUERY:
             return False
@@ -231,19 +236,19 @@ def _is_query(data: Any, at: Any, end: Any, characters: Any) -> Any:
 
 
 @kernel
-def _plain_path(data: Any, at: Any, end: Any, characters: Any) -> Any:
+def _plain_path(data: Data, at: Int, end: Int, characters: Bytes) -> Int:
     """Return up to where, in steps of eight bytes, there is nothing but path without what may begin dots."""
     while at + 8 < end and _all_kinds(data, at, characters) & PATH:
         following = word_at(data, at + 1)
-        may_be_dots = _same(following & ~_TOPS, _DOTS) | _same(following & ~_TOPS, _PERCENTS)
-        if _same(word_at(data, at), _SLASHES) & may_be_dots != _ZERO:
+        may_be_dots = _equal_bytes(following & ~_TOPS, _DOTS) | _equal_bytes(following & ~_TOPS, _PERCENTS)
+        if _equal_bytes(word_at(data, at), _SLASHES) & may_be_dots != _ZERO:
             break
         at += 8
     return at
 
 
 @kernel
-def _is_path(data: Any, at: Any, end: Any, first_part: Any, characters: Any) -> Any:
+def _is_path(data: Data, at: Int, end: Int, first_part: Truth, characters: Bytes) -> Truth:
     """Tell whether the rest is path and query in normal form, without segments that may be dots.
 
     In the first part of a relative reference, up to its first slash, a colon would end a scheme.
@@ -269,7 +274,8 @@ def _is_path(data: Any, at: Any, end: Any, first_part: Any, characters: Any) -> 
 
 
 @kernel
-def _is_host_and_path(data: Any, at: Any, end: Any, characters: Any) -> Any:
+def _is_host_and_path(data: Data, at: Int, end: Int, characters: Bytes) -> Truth:
+    """Tell whether the rest is a host, a path and a query in normal form."""
     if at >= end or not characters[data[at]] & HOST_END:
         return False
     named = False
@@ -282,7 +288,7 @@ def _is_host_and_path(data: Any, at: Any, end: Any, characters: Any) -> Any:
 
 
 @kernel
-def address_form(data: Any, at: Any, end: Any, characters: Any) -> Any:
+def address_form(data: Data, at: Int, end: Int, characters: Bytes) -> Int:
     """Tell what the address of the reference data[at:end] is made of, or EMPTY, DATA or ODD."""
     n = end - at
     if n <= 0:
@@ -310,8 +316,8 @@ def address_form(data: Any, at: Any, end: Any, characters: Any) -> Any:
 
 
 @kernel
-def plain_pages(data: Any, offsets: Any, characters: Any, layout: Any, plain: Any) -> None:
-    """Take the addresses of pages apart that are in normal form.
+def plain_pages(data: Bytes, offsets: Offsets, characters: Bytes, layout: Ints, plain: Flags) -> None:
+    """Find the parts of pages' addresses that are in normal form.
 
     Args:
         data: uint8, addresses end to end.
@@ -340,8 +346,8 @@ def plain_pages(data: Any, offsets: Any, characters: Any, layout: Any, plain: An
 
 
 @kernel
-def _trimmed(data: Any, at: Any, end: Any) -> Any:
-    """Return where a reference starts and ends, what is around it and its fragment left out."""
+def _trim_reference(data: Data, at: Int, end: Int) -> tuple[Int, Int]:
+    """Return where a reference starts and ends without blanks around it and without its fragment."""
     while at < end and data[at] <= 0x20:
         at += 1
     k = at
@@ -360,9 +366,13 @@ def _trimmed(data: Any, at: Any, end: Any) -> Any:
 
 
 @kernel
-def _reference(data: Any, start: Any, stop: Any, characters: Any) -> Any:
-    """Return the form of data[start:stop], where what is to be added to the base starts and ends, folders above it."""
-    at, end = _trimmed(data, start, stop)
+def _reference_form(data: Data, start: Int, stop: Int, characters: Bytes) -> tuple[Int, Int, Int, Int]:
+    """Return what an address is made of for the reference data[start:stop].
+
+    Returns:
+        Its form, start and end of what is added to the base, and how many folders above that of the base it begins.
+    """
+    at, end = _trim_reference(data, start, stop)
     ups = 0
     if at < end and data[at] == _DOT:
         while True:
@@ -381,7 +391,9 @@ def _reference(data: Any, start: Any, stop: Any, characters: Any) -> Any:
 
 
 @kernel
-def gather(data: Any, spans: Any, pages: Any, usable: Any, rules: Any, found: Any, faults: Any) -> Any:
+def gather(
+    data: Bytes, spans: Spans, pages: Offsets, usable: Flags, rules: Rules, found: Found, faults: Ints
+) -> tuple[Int, Int, Int]:
     """Clean the texts of images and look at the addresses of those that have any.
 
     Args:
@@ -420,14 +432,14 @@ def gather(data: Any, spans: Any, pages: Any, usable: Any, rules: Any, found: An
             if rows == before:
                 faults[NO_TEXT] += 1
                 continue
-            form, start, end, ups = _reference(text, spans[image, 0, 0], spans[image, 0, 1], characters)
+            form, start, end, ups = _reference_form(text, spans[image, 0, 0], spans[image, 0, 1], characters)
             fault = form
             for k in range(rules.lazy.size):
                 lazy = rules.lazy[k]
                 if form in (EMPTY, DATA) and spans[image, lazy, 1] > spans[image, lazy, 0]:
                     form = ODD
                     if lazy != SRCSET:
-                        form, start, end, ups = _reference(
+                        form, start, end, ups = _reference_form(
                             text, spans[image, lazy, 0], spans[image, lazy, 1], characters
                         )
             if form in (EMPTY, DATA):
@@ -441,7 +453,7 @@ def gather(data: Any, spans: Any, pages: Any, usable: Any, rules: Any, found: An
 
 
 @kernel
-def _base_bytes(found: Any, image: Any, layout: Any, bases: Any) -> Any:
+def _base_bytes(found: Found, image: Int, layout: Ints, bases: Bytes) -> Int:
     """Return how much of its page's base an address begins with."""
     form, page = found.forms[image], found.pages[image]
     if form == ABSOLUTE:
@@ -459,7 +471,7 @@ def _base_bytes(found: Any, image: Any, layout: Any, bases: Any) -> Any:
 
 
 @kernel
-def measure(rows: Any, found: Any, layout: Any, bases: Any, url_offsets: Any, text_offsets: Any) -> Any:
+def measure(rows: Int, found: Found, layout: Ints, bases: Bytes, url_offsets: Offsets, text_offsets: Offsets) -> Int:
     """Lay out the columns of the rows whose image has an address.
 
     Args:
@@ -491,7 +503,14 @@ def measure(rows: Any, found: Any, layout: Any, bases: Any, url_offsets: Any, te
 
 @kernel
 def fill(
-    rows: Any, found: Any, layout: Any, bases: Any, data: Any, url_offsets: Any, text_offsets: Any, columns: Any
+    rows: Int,
+    found: Found,
+    layout: Ints,
+    bases: Bytes,
+    data: Bytes,
+    url_offsets: Offsets,
+    text_offsets: Offsets,
+    columns: Columns,
 ) -> None:
     """Write the columns that `measure` laid out.
 

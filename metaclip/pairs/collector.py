@@ -1,4 +1,7 @@
-"""From the images of a page to image-text pairs: the rules for both WARC and WAT."""
+"""From the images of a page to image-text pairs: the rules for both WARC and WAT.
+
+This is the definition; its fast way is `metaclip.pairs.assembly`.
+"""
 
 import logging
 from collections import Counter

@@ -1,22 +1,24 @@
-"""Uids of whole Arrow columns, as `uids.uids` gives them for lists."""
+"""Uids of whole Arrow columns.
 
-from typing import Any
+Equals `metaclip.pairs.uids`; held by tests/metaclip/pairs/test_uid_columns.py.
+"""
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from metaclip.kernels.jit import bare, kernel
-from metaclip.kernels.memory import copy_bytes
+from metaclip.kernels.jit import kernel
+from metaclip.kernels.memory import bare, copy_bytes
+from metaclip.kernels.types import Bytes, Offsets, Words
 from metaclip.kernels.utf8 import chunks
 from metaclip.kernels.xxh3 import hash_bytes
 
 
 @kernel
 def _hash_rows(
-    urls: Any, url_offsets: Any, texts: Any, text_offsets: Any, high: Any, low: Any, longest_row: Any
+    urls: Bytes, url_offsets: Offsets, texts: Bytes, text_offsets: Offsets, high: Words, low: Words, longest_row: Bytes
 ) -> None:
-    """As `_hash_pairs`, with room for the longest row: uint8[n]."""
+    """Do what `_hash_pairs` does, with memory for the longest row: uint8[n]."""
     addresses, values, joined = bare(urls), bare(texts), bare(longest_row)
     for i in range(high.size):
         start, n = url_offsets[i], url_offsets[i + 1] - url_offsets[i]
@@ -29,7 +31,9 @@ def _hash_rows(
 
 
 @kernel
-def _hash_pairs(urls: Any, url_offsets: Any, texts: Any, text_offsets: Any, high: Any, low: Any) -> None:
+def _hash_pairs(
+    urls: Bytes, url_offsets: Offsets, texts: Bytes, text_offsets: Offsets, high: Words, low: Words
+) -> None:
     """Fill in the uids of rows; texts and addresses may begin anywhere in their data."""
     longest = 0
     for i in range(high.size):
@@ -41,7 +45,7 @@ def _hash_pairs(urls: Any, url_offsets: Any, texts: Any, text_offsets: Any, high
 def uid_columns(
     urls: pa.StringArray | pa.ChunkedArray, texts: pa.StringArray | pa.ChunkedArray
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """Return what `urls.uids` returns for the same addresses and texts: uint64[n] each.
+    """Return what `uids.uids` returns for the same addresses and texts: uint64[n] each.
 
     Raises:
         TypeError: for other types than string and large_string.

@@ -1,4 +1,7 @@
-"""Uids as arrays: their two halves, and the 32 hex digits that people see."""
+"""Uids as arrays: their two halves, and the 32 hex digits that people see.
+
+This is the definition; its fast way is `metaclip.pairs.uid_columns`.
+"""
 
 import re
 from collections.abc import Iterable, Sequence

@@ -2,6 +2,8 @@
 
 Follows the URL standard (https://url.spec.whatwg.org/, sections 4.4 and 4.5) for http and https, as
 browsers do. docs/extraction.md lists the rules and the deviations.
+
+This is the definition; its fast way is `metaclip.pairs.page_bases`.
 """
 
 import enum

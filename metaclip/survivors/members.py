@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaclip.kernels.jit import frozen, kernel
+from metaclip.kernels.types import Flags, Words
 
 
 class Members:
@@ -41,8 +42,8 @@ class Members:
 
 
 @kernel
-def _find_sorted(sorted_high: Any, sorted_low: Any, high: Any, low: Any, met: Any, found: Any) -> None:
-    """Look up each (high, low) by halving."""
+def _find_sorted(sorted_high: Words, sorted_low: Words, high: Words, low: Words, met: Flags, found: Flags) -> None:
+    """Set `found` for each (high, low) that is among the sorted ones, and `met` for those."""
     for row in range(high.size):
         first, end = 0, sorted_high.size
         while first < end:

@@ -1,26 +1,28 @@
-"""WAT records scanned as bytes: what extraction needs of them, without an object for anything else.
+"""WAT records scanned as bytes for what extraction needs, without an object for anything else.
 
 A record is walked once, from quote to quote as `metaclip.wat.string_kernel` found them, and validated as JSON
-(RFC 8259); the strings of its images stay where they are. Only what is in order is taken: a record with
-anything unusual about it (a part of another type than expected, a name twice, an escape in a name, a
-control character, a lone surrogate, deep nesting) is left to `wat.add_metadata`, which says what is
-right, and finds the record as it was.
+(RFC 8259); the strings of its images stay where they are. A record with anything unusual about it is left to
+`definition.add_metadata`, and is not changed: a part of another type than expected, a name twice, an escape in a
+name, a control character, a lone surrogate, or deep nesting.
 
-What walks goes by `at`, a place in the data, and by `quotes`, where quotes are: `quotes[0]` says which
-is the next. A string takes two, and a record has an even number, so one that opens a string has one
-that closes it.
+Functions take `at`, a place in the data, and `quotes`, the places of quotes, of which `quotes[0]` is the number of
+the next. A string takes two quotes and a record has an even number, so every string that is opened is closed.
+Those that read a value return where it ends, or -1 where it is not in order.
+
+Equals `metaclip.wat.definition`; held by tests/metaclip/wat/test_scanner.py.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from metaclip.kernels.jit import bare, kernel, unowned
-from metaclip.kernels.memory import word_at
+from metaclip.kernels.jit import kernel
+from metaclip.kernels.memory import bare, unowned, word_at
+from metaclip.kernels.types import Address, Bytes, Data, Flags, Int, Ints, Offsets, Places, Spans, Truth
 
 LEFT, PASSED_OVER, PAGE = 0, 1, 2
-"""What becomes of a record: left to `wat.add_metadata`, no response, a page."""
+"""What becomes of a record: left to `definition.add_metadata`, no response, a page."""
 BASE, CONTENT_TYPE, DIRECTIVES = 0, 1, 2
 MOST_DIRECTIVES = 8
 
@@ -92,7 +94,7 @@ class Scan(NamedTuple):
 
 
 @kernel
-def _is_escaped(data: Any, at: Any, end: Any) -> Any:
+def _is_escaped(data: Data, at: Int, end: Int) -> Truth:
     """Tell whether there is a backslash in a string."""
     while at < end:
         differing = word_at(data, at) ^ _BACKSLASHES
@@ -106,23 +108,24 @@ def _is_escaped(data: Any, at: Any, end: Any) -> Any:
 
 
 @kernel
-def _wide_gap(data: Any, at: Any) -> Any:
+def _pass_more_blanks(data: Data, at: Int) -> Int:
+    """Return where white space ends, however much it is."""
     while _GAP[data[at]]:
         at += 1
     return at
 
 
 @kernel
-def _gap(data: Any, at: Any) -> Any:
-    """Return where white space is over; mostly it is none, or one blank."""
+def _pass_blanks(data: Data, at: Int) -> Int:
+    """Return where white space ends; mostly there is none, or one blank."""
     if data[at] == _SPACE:
         at += 1
-    return at if data[at] > _SPACE else _wide_gap(data, at)
+    return at if data[at] > _SPACE else _pass_more_blanks(data, at)
 
 
 @kernel
-def _has(data: Any, at: Any, text: Any) -> Any:
-    """Tell whether a text is at `at`."""
+def _starts_with(data: Data, at: Int, text: _Text) -> Truth:
+    """Tell whether the data at `at` begin with a text."""
     if word_at(data, at) & text.mask != text.first:
         return False
     if text.size <= 8:
@@ -131,12 +134,13 @@ def _has(data: Any, at: Any, text: Any) -> Any:
 
 
 @kernel
-def _is(data: Any, start: Any, end: Any, text: Any) -> Any:
-    return end - start == text.size and _has(data, start, text)
+def _equals(data: Data, start: Int, end: Int, text: _Text) -> Truth:
+    """Tell whether data[start:end] is a text."""
+    return end - start == text.size and _starts_with(data, start, text)
 
 
 @kernel
-def _is_header(data: Any, start: Any, end: Any, name: Any) -> Any:
+def _equals_header(data: Data, start: Int, end: Int, name: _Text) -> Truth:
     """Compare a string with a name of 9 to 16 bytes in lower case, whatever the case."""
     if end - start != name.size or word_at(data, start) | _LOWER != name.first:
         return False
@@ -144,7 +148,7 @@ def _is_header(data: Any, start: Any, end: Any, name: Any) -> Any:
 
 
 @kernel
-def _is_lower(data: Any, start: Any, end: Any, name: Any) -> Any:
+def _equals_lower(data: Data, start: Int, end: Int, name: Bytes) -> Truth:
     """Compare with a name in lower case, whatever the case."""
     same = end - start == name.size
     k = 0
@@ -156,7 +160,7 @@ def _is_lower(data: Any, start: Any, end: Any, name: Any) -> Any:
 
 
 @kernel
-def _string(quotes: Any) -> Any:
+def _pass_string(quotes: Places | Address) -> Int:
     """Pass the next string; return where its closing quote is."""
     quote = np.int64(quotes[0])
     quotes[0] = quote + 2
@@ -164,7 +168,7 @@ def _string(quotes: Any) -> Any:
 
 
 @kernel
-def _digits(data: Any, at: Any) -> Any:
+def _pass_digits(data: Data, at: Int) -> Int:
     """Return where the digits at `at` end, or -1 where there are none."""
     start = at
     while 0x30 <= data[at] <= 0x39:
@@ -173,28 +177,28 @@ def _digits(data: Any, at: Any) -> Any:
 
 
 @kernel
-def _scalar(data: Any, at: Any) -> Any:
+def _pass_scalar(data: Data, at: Int) -> Int:
     """Return where the number, `true`, `false` or `null` at `at` ends, or -1."""
-    if _has(data, at, _TRUE) or _has(data, at, _NULL):
+    if _starts_with(data, at, _TRUE) or _starts_with(data, at, _NULL):
         return at + 4
-    if _has(data, at, _FALSE):
+    if _starts_with(data, at, _FALSE):
         return at + 5
     if data[at] == _MINUS:
         at += 1
-    at = at + 1 if data[at] == 0x30 else _digits(data, at)
+    at = at + 1 if data[at] == 0x30 else _pass_digits(data, at)
     if at >= 0 and data[at] == _POINT:
-        at = _digits(data, at + 1)
+        at = _pass_digits(data, at + 1)
     if at >= 0 and data[at] | 0x20 == 0x65:
         at += 1
         if data[at] == _MINUS or data[at] == 0x2B:
             at += 1
-        at = _digits(data, at)
+        at = _pass_digits(data, at)
     return at
 
 
 @kernel
-def _skip_from(data: Any, quotes: Any, at: Any, quote: Any) -> Any:
-    """As `_skip`, by the number of quotes that were passed; return that too."""
+def _pass_nested(data: Data, quotes: Places | Address, at: Int, quote: Int) -> tuple[Int, Int]:
+    """Do what `_pass_value` does, given the number of the next quote; return that behind the value too."""
     depth, objects = 0, _ZERO
     while True:
         byte = data[at]
@@ -203,7 +207,7 @@ def _skip_from(data: Any, quotes: Any, at: Any, quote: Any) -> Any:
             at = np.int64(quotes[quote + 1]) + 1
             quote += 2
         elif byte in (_OBJECT, _LIST):
-            at = _gap(data, at + 1)
+            at = _pass_blanks(data, at + 1)
             opened = data[at] != byte + 2  # the closing bracket of either
             if opened:
                 depth += 1
@@ -213,17 +217,17 @@ def _skip_from(data: Any, quotes: Any, at: Any, quote: Any) -> Any:
             else:
                 at += 1
         else:
-            at = _scalar(data, at)
+            at = _pass_scalar(data, at)
             if at < 0:
                 return at, quote
         while not opened:
             if depth == 0:
                 return at, quote
-            at = _gap(data, at)
+            at = _pass_blanks(data, at)
             byte = data[at]
             at += 1
             if byte == _COMMA:
-                at = _gap(data, at)
+                at = _pass_blanks(data, at)
                 opened = True
             elif byte == (_OBJECT_END if objects & _ONE else _LIST_END):
                 depth -= 1
@@ -233,73 +237,76 @@ def _skip_from(data: Any, quotes: Any, at: Any, quote: Any) -> Any:
         if objects & _ONE:
             if data[at] != _QUOTE:
                 return np.int64(-1), quote
-            at = _gap(data, np.int64(quotes[quote + 1]) + 1)
+            at = _pass_blanks(data, np.int64(quotes[quote + 1]) + 1)
             quote += 2
             if data[at] != _COLON:
                 return np.int64(-1), quote
-            at = _gap(data, at + 1)
+            at = _pass_blanks(data, at + 1)
 
 
 @kernel
-def _skip(data: Any, quotes: Any, at: Any) -> Any:
+def _pass_value(data: Data, quotes: Places | Address, at: Int) -> Int:
     """Return where the value at `at` ends, or -1 where it is not JSON."""
     if data[at] == _QUOTE:
-        return _string(quotes) + 1
-    at, quote = _skip_from(data, quotes, at, np.int64(quotes[0]))
+        return _pass_string(quotes) + 1
+    at, quote = _pass_nested(data, quotes, at, np.int64(quotes[0]))
     quotes[0] = quote
     return at
 
 
 @kernel
-def _next_name(data: Any, quotes: Any, at: Any, first: Any) -> Any:
+def _next_name(data: Data, quotes: Places | Address, at: Int, first: Truth) -> tuple[Int, Int, Int]:
     """Go to the next value of the object that `at` is in, after its bracket or a value.
 
     Returns:
         Start and end of the name and where the value is; start and end alike and where the object
         ends if it does; -1 as the last where it is not JSON or the name has an escape.
     """
-    at = _gap(data, at)
+    at = _pass_blanks(data, at)
     if data[at] == _OBJECT_END:
         return at, at, at + 1
     if not first:
         if data[at] != _COMMA:
             return at, at, np.int64(-1)
-        at = _gap(data, at + 1)
+        at = _pass_blanks(data, at + 1)
     if data[at] != _QUOTE:
         return at, at, np.int64(-1)
-    start, end = at + 1, _string(quotes)
+    start, end = at + 1, _pass_string(quotes)
     if end == start or _is_escaped(data, start, end):
         return at, at, np.int64(-1)
-    at = _gap(data, end + 1)
+    at = _pass_blanks(data, end + 1)
     if data[at] != _COLON:
         return at, at, np.int64(-1)
-    return start, end, _gap(data, at + 1)
+    return start, end, _pass_blanks(data, at + 1)
 
 
 @kernel
-def _next_item(data: Any, at: Any, first: Any) -> Any:
-    """As `_next_name` for a list: whether there is a value, and where it is or the list ends."""
-    at = _gap(data, at)
+def _next_item(data: Data, at: Int, first: Truth) -> tuple[Truth, Int]:
+    """Go to the next value of the list that `at` is in; return whether there is one, and where it is.
+
+    Where there is none, that is where the list ends, or -1 where it is not JSON.
+    """
+    at = _pass_blanks(data, at)
     if data[at] == _LIST_END:
         return False, at + 1
     if first:
         return True, at
     if data[at] != _COMMA:
         return False, np.int64(-1)
-    return True, _gap(data, at + 1)
+    return True, _pass_blanks(data, at + 1)
 
 
 @kernel
-def _text(data: Any, quotes: Any, at: Any) -> Any:
-    """Read a string or null: its start and end (-1 for null) and where it ends with its quote, or -1."""
+def _read_text(data: Data, quotes: Places | Address, at: Int) -> tuple[Int, Int, Int]:
+    """Read a string or null; return its start and end (-1 for null), and where it ends with its quote, or -1."""
     if data[at] == _QUOTE:
-        end = _string(quotes)
+        end = _pass_string(quotes)
         return at + 1, end, end + 1
-    return np.int64(-1), np.int64(-1), (at + 4 if _has(data, at, _NULL) else np.int64(-1))
+    return np.int64(-1), np.int64(-1), (at + 4 if _starts_with(data, at, _NULL) else np.int64(-1))
 
 
 @kernel
-def _link(data: Any, quotes: Any, at: Any, fields: Any) -> Any:
+def _read_link(data: Data, quotes: Places | Address, at: Int, fields: Ints) -> tuple[Int, Int, Truth]:
     """Read a link from behind its bracket into `fields`.
 
     Returns:
@@ -311,34 +318,34 @@ def _link(data: Any, quotes: Any, at: Any, fields: Any) -> Any:
         if name == name_end or at < 0:
             return at, seen, is_image
         first = False
-        if _is(data, name, name_end, _URL):
+        if _equals(data, name, name_end, _URL):
             field = _URL_FIELD
-        elif _is(data, name, name_end, _ALT):
+        elif _equals(data, name, name_end, _ALT):
             field = _ALT_FIELD
-        elif _is(data, name, name_end, _TITLE):
+        elif _equals(data, name, name_end, _TITLE):
             field = _TITLE_FIELD
-        elif _is(data, name, name_end, _IMAGE_TITLE):
+        elif _equals(data, name, name_end, _IMAGE_TITLE):
             field = _IMAGE_TITLE_FIELD
-        elif _is(data, name, name_end, _PATH):
+        elif _equals(data, name, name_end, _PATH):
             field = _PATH_FIELD
         else:
-            at = _skip(data, quotes, at)
+            at = _pass_value(data, quotes, at)
             if at < 0:
                 return at, seen, is_image
             continue
         if seen & 1 << field:
             return np.int64(-1), seen, is_image
         seen |= 1 << field
-        start, end, at = _text(data, quotes, at)
+        start, end, at = _read_text(data, quotes, at)
         if at < 0 or (field == _PATH_FIELD and _is_escaped(data, start, end)):
             return np.int64(-1), seen, is_image
         fields[field, 0], fields[field, 1] = start, end
         if field == _PATH_FIELD:
-            is_image = _is(data, start, end, _IMAGE)
+            is_image = _equals(data, start, end, _IMAGE)
 
 
 @kernel
-def _note_image(spans: Any, image: Any, fields: Any, seen: Any) -> None:
+def _note_image(spans: Spans, image: Int, fields: Ints, seen: Int) -> None:
     """Fill the spans of an image, unless it has no text."""
     spans[image] = -1
     text = False
@@ -351,29 +358,31 @@ def _note_image(spans: Any, image: Any, fields: Any, seen: Any) -> None:
 
 
 @kernel
-def _plain_name(data: Any, quotes: Any, at: Any, quote: Any) -> Any:
+def _find_plain_field(data: Data, quotes: Places | Address, at: Int, quote: Int) -> tuple[Int, Int]:
     """Return which field's name is at `at`, -1 if it is none, and how long that is with quotes and colon."""
-    if _has(data, at, _URL_START):
+    if _starts_with(data, at, _URL_START):
         return _URL_FIELD, 6
-    if _has(data, at, _TEXT_START):
+    if _starts_with(data, at, _TEXT_START):
         return _NO_FIELD, 7
-    if _has(data, at, _PATH_START):
+    if _starts_with(data, at, _PATH_START):
         return _PATH_FIELD, 7
-    if _has(data, at, _ALT_START):
+    if _starts_with(data, at, _ALT_START):
         return _ALT_FIELD, 6
-    if _has(data, at, _TITLE_START):
+    if _starts_with(data, at, _TITLE_START):
         return _TITLE_FIELD, 8
     if data[at] != _QUOTE:
         return -1, 0
     start, end = at + 1, np.int64(quotes[quote + 1])
     if end == start or data[end + 1] != _COLON or _is_escaped(data, start, end):
         return -1, 0
-    return (_IMAGE_TITLE_FIELD if _is(data, start, end, _IMAGE_TITLE) else _NO_FIELD), end + 2 - at
+    return (_IMAGE_TITLE_FIELD if _equals(data, start, end, _IMAGE_TITLE) else _NO_FIELD), end + 2 - at
 
 
 @kernel
-def _plain_links(data: Any, quotes: Any, at: Any, spans: Any, image: Any, fields: Any) -> Any:
-    """Read links from the bracket at `at` on while they are in order and laid out as nearly all are.
+def _read_plain_links(
+    data: Data, quotes: Places | Address, at: Int, spans: Spans, image: Int, fields: Ints
+) -> tuple[Int, Int, Truth]:
+    """Read links from the bracket at `at` on, as long as they are laid out as nearly all are.
 
     These have strings only, and white space nowhere but one blank after a comma or a colon.
 
@@ -387,7 +396,7 @@ def _plain_links(data: Any, quotes: Any, at: Any, spans: Any, image: Any, fields
         is_image, seen = False, 0
         plain = True
         while plain:
-            field, size = _plain_name(data, quotes, place, quote)
+            field, size = _find_plain_field(data, quotes, place, quote)
             place += size
             if data[place] == _SPACE:
                 place += 1
@@ -400,12 +409,12 @@ def _plain_links(data: Any, quotes: Any, at: Any, spans: Any, image: Any, fields
             quote += 4
             fields[field, 0], fields[field, 1] = place, end
             if field == _PATH_FIELD:
-                is_image = _is(data, place, end, _IMAGE)
-                if not is_image and not _has(data, place, _ANCHOR):
+                is_image = _equals(data, place, end, _IMAGE)
+                if not is_image and not _starts_with(data, place, _ANCHOR):
                     plain = not _is_escaped(data, place, end)
-            if _has(data, end, _NEXT_NAME):
+            if _starts_with(data, end, _NEXT_NAME):
                 place = end + 3
-            elif _has(data, end, _NEXT_NAME_CLOSE):
+            elif _starts_with(data, end, _NEXT_NAME_CLOSE):
                 place = end + 2
             else:
                 plain &= data[end + 1] == _OBJECT_END
@@ -416,9 +425,9 @@ def _plain_links(data: Any, quotes: Any, at: Any, spans: Any, image: Any, fields
         if is_image:
             _note_image(spans, image, fields, seen)
             image += 1
-        if _has(data, end, _NEXT_OBJECT):
+        if _starts_with(data, end, _NEXT_OBJECT):
             at = end + 4
-        elif _has(data, end, _NEXT_OBJECT_CLOSE):
+        elif _starts_with(data, end, _NEXT_OBJECT_CLOSE):
             at = end + 3
         else:
             quotes[0] = quote
@@ -426,7 +435,7 @@ def _plain_links(data: Any, quotes: Any, at: Any, spans: Any, image: Any, fields
 
 
 @kernel
-def _links(data: Any, quotes: Any, at: Any, spans: Any, image: Any) -> Any:
+def _read_links(data: Data, quotes: Places | Address, at: Int, spans: Spans, image: Int) -> tuple[Int, Int]:
     """Read a list of links from behind its bracket; return where it ends, or -1, and the images so far."""
     fields = np.empty((_NO_FIELD + 1, 2), np.int64)
     first = True
@@ -437,9 +446,9 @@ def _links(data: Any, quotes: Any, at: Any, spans: Any, image: Any) -> Any:
         if data[at] != _OBJECT:
             return np.int64(-1), image
         first = False
-        at, image, over = _plain_links(data, quotes, at, spans, image, fields)
+        at, image, over = _read_plain_links(data, quotes, at, spans, image, fields)
         if not over:
-            at, seen, is_image = _link(data, quotes, at + 1, fields)
+            at, seen, is_image = _read_link(data, quotes, at + 1, fields)
             if at < 0:
                 return at, image
             if is_image:
@@ -448,9 +457,25 @@ def _links(data: Any, quotes: Any, at: Any, spans: Any, image: Any) -> Any:
 
 
 @kernel
-def _metas(
-    data: Any, quotes: Any, at: Any, strings: Any, record: Any, robots: Any, robots_bounds: Any, directives: Any
-) -> Any:
+def _is_robots_name(data: Data, start: Int, end: Int, robots: Bytes, robots_bounds: Offsets) -> Truth:
+    """Compare with the names that speak to robots, whatever the case."""
+    for k in range(robots_bounds.size - 1):
+        if _equals_lower(data, start, end, robots[robots_bounds[k] : robots_bounds[k + 1]]):
+            return True
+    return False
+
+
+@kernel
+def _read_metas(
+    data: Data,
+    quotes: Places | Address,
+    at: Int,
+    strings: Ints,
+    record: Int,
+    robots: Bytes,
+    robots_bounds: Offsets,
+    directives: Int,
+) -> tuple[Int, Int]:
     """Read a list of meta tags from behind its bracket; return where it ends, or -1, and the directives."""
     first_item = True
     while True:
@@ -468,21 +493,21 @@ def _metas(
             if name == name_end or at < 0:
                 break
             first, which = False, 0
-            if _is(data, name, name_end, _CONTENT):
+            if _equals(data, name, name_end, _CONTENT):
                 which = 1
-            elif _is(data, name, name_end, _NAME):
+            elif _equals(data, name, name_end, _NAME):
                 which = 2
-            elif _is(data, name, name_end, _HTTP_EQUIV):
+            elif _equals(data, name, name_end, _HTTP_EQUIV):
                 which = 4
             if not which:
-                at = _skip(data, quotes, at)
+                at = _pass_value(data, quotes, at)
                 if at < 0:
                     break
                 continue
             if seen & which:
                 return np.int64(-1), directives
             seen |= which
-            start, end, at = _text(data, quotes, at)
+            start, end, at = _read_text(data, quotes, at)
             if at < 0:
                 break
             if which == 1:
@@ -495,8 +520,7 @@ def _metas(
             for k in range(start, end):
                 if data[k] >= 0x80 or data[k] == _BACKSLASH:
                     return np.int64(-1), directives
-            for k in range(robots_bounds.size - 1):
-                is_robots |= _is_lower(data, start, end, robots[robots_bounds[k] : robots_bounds[k + 1]])
+            is_robots |= _is_robots_name(data, start, end, robots, robots_bounds)
         if at < 0:
             return at, directives
         if is_robots and content_end > content:
@@ -508,7 +532,26 @@ def _metas(
 
 
 @kernel
-def _headers(data: Any, quotes: Any, at: Any, strings: Any, record: Any, directives: Any) -> Any:
+def _pass_strings(data: Data, quotes: Places | Address, at: Int) -> Int:
+    """Return where the list of strings at `at` ends, or -1 where it is none."""
+    if data[at] != _LIST:
+        return np.int64(-1)
+    at += 1
+    first = True
+    while True:
+        more, at = _next_item(data, at, first)
+        if not more:
+            return at
+        if data[at] != _QUOTE:
+            return np.int64(-1)
+        first = False
+        at = _pass_string(quotes) + 1
+
+
+@kernel
+def _read_headers(
+    data: Data, quotes: Places | Address, at: Int, strings: Ints, record: Int, directives: Int
+) -> tuple[Int, Int]:
     """Read HTTP headers from behind the bracket; return where they end, or -1, and the directives."""
     first, typed, told = True, False, False
     while True:
@@ -516,13 +559,13 @@ def _headers(data: Any, quotes: Any, at: Any, strings: Any, record: Any, directi
         if name == name_end or at < 0:
             return at, directives
         first = False
-        is_type = _is_header(data, name, name_end, _TYPE_HEADER)
-        is_robots = _is_header(data, name, name_end, _ROBOTS_HEADER)
+        is_type = _equals_header(data, name, name_end, _TYPE_HEADER)
+        is_robots = _equals_header(data, name, name_end, _ROBOTS_HEADER)
         if (is_type and typed) or (is_robots and (told or directives == MOST_DIRECTIVES)):
             return np.int64(-1), directives
         if data[at] == _QUOTE:
             start = at + 1
-            end = _string(quotes)
+            end = _pass_string(quotes)
             at = end + 1
             if is_type:
                 typed = True
@@ -534,26 +577,25 @@ def _headers(data: Any, quotes: Any, at: Any, strings: Any, record: Any, directi
                 strings[record, DIRECTIVES + directives, 1] = end
                 directives += 1
             continue
-        if data[at] != _LIST or is_type or is_robots:
+        if is_type or is_robots:
             return np.int64(-1), directives
-        at += 1
-        first_item = True
-        while True:
-            more, at = _next_item(data, at, first_item)
-            if not more:
-                break
-            if data[at] != _QUOTE:
-                return np.int64(-1), directives
-            first_item = False
-            at = _string(quotes) + 1
+        at = _pass_strings(data, quotes, at)
         if at < 0:
             return at, directives
 
 
 @kernel
-def _html(
-    data: Any, quotes: Any, at: Any, scan: Any, record: Any, robots: Any, robots_bounds: Any, counts: Any, told: Any
-) -> Any:
+def _read_html(
+    data: Data,
+    quotes: Places | Address,
+    at: Int,
+    scan: Scan,
+    record: Int,
+    robots: Bytes,
+    robots_bounds: Offsets,
+    counts: Ints,
+    told: Int,
+) -> Int:
     """Read HTML-Metadata from behind its bracket; return where it ends, or -1."""
     first, seen = True, 0
     while True:
@@ -561,12 +603,12 @@ def _html(
         if name == name_end or at < 0:
             return at
         first = False
-        if _is(data, name, name_end, _LINKS):
+        if _equals(data, name, name_end, _LINKS):
             if seen & 1 or data[at] != _LIST:
                 return np.int64(-1)
             seen |= 1
-            at, counts[0] = _links(data, quotes, at + 1, scan.spans, counts[0])
-        elif _is(data, name, name_end, _HEAD):
+            at, counts[0] = _read_links(data, quotes, at + 1, scan.spans, counts[0])
+        elif _equals(data, name, name_end, _HEAD):
             if seen & 2 or data[at] != _OBJECT:
                 return np.int64(-1)
             seen |= 2
@@ -577,33 +619,40 @@ def _html(
                 if name == name_end or at < 0:
                     break
                 first_part = False
-                if _is(data, name, name_end, _BASE_NAME):
+                if _equals(data, name, name_end, _BASE_NAME):
                     if parts & 1:
                         return np.int64(-1)
                     parts |= 1
-                    start, end, at = _text(data, quotes, at)
+                    start, end, at = _read_text(data, quotes, at)
                     if start >= 0 and at >= 0:
                         scan.strings[record, BASE, 0] = start
                         scan.strings[record, BASE, 1] = end
-                elif _is(data, name, name_end, _METAS):
+                elif _equals(data, name, name_end, _METAS):
                     if parts & 2 or data[at] != _LIST:
                         return np.int64(-1)
                     parts |= 2
-                    at, told = _metas(data, quotes, at + 1, scan.strings, record, robots, robots_bounds, told)
+                    at, told = _read_metas(data, quotes, at + 1, scan.strings, record, robots, robots_bounds, told)
                 else:
-                    at = _skip(data, quotes, at)
+                    at = _pass_value(data, quotes, at)
                 if at < 0:
                     return at
         else:
-            at = _skip(data, quotes, at)
+            at = _pass_value(data, quotes, at)
         if at < 0:
             return at
 
 
 @kernel
-def _payload(
-    data: Any, quotes: Any, at: Any, scan: Any, record: Any, robots: Any, robots_bounds: Any, counts: Any
-) -> Any:
+def _read_payload(
+    data: Data,
+    quotes: Places | Address,
+    at: Int,
+    scan: Scan,
+    record: Int,
+    robots: Bytes,
+    robots_bounds: Offsets,
+    counts: Ints,
+) -> tuple[Int, Truth]:
     """Read Payload-Metadata from behind its bracket; return where it ends, or -1, and whether it has a page.
 
     One with a response that has no page is left.
@@ -614,8 +663,8 @@ def _payload(
         if name == name_end or at < 0:
             return at, has_page
         first = False
-        if not _is(data, name, name_end, _RESPONSE):
-            at = _skip(data, quotes, at)
+        if not _equals(data, name, name_end, _RESPONSE):
+            at = _pass_value(data, quotes, at)
             if at < 0:
                 return at, False
             continue
@@ -628,21 +677,21 @@ def _payload(
             if name == name_end or at < 0:
                 break
             first_part = False
-            if _is(data, name, name_end, _HEADERS):
+            if _equals(data, name, name_end, _HEADERS):
                 # Directives of the headers come after those of the page where they stand after it.
                 if has_headers or data[at] != _OBJECT:
                     return np.int64(-1), False
                 has_headers = True
                 while told < MOST_DIRECTIVES and scan.strings[record, DIRECTIVES + told, 0] >= 0:
                     told += 1
-                at, told = _headers(data, quotes, at + 1, scan.strings, record, told)
-            elif _is(data, name, name_end, _HTML):
+                at, told = _read_headers(data, quotes, at + 1, scan.strings, record, told)
+            elif _equals(data, name, name_end, _HTML):
                 if has_page or data[at] != _OBJECT:
                     return np.int64(-1), False
                 has_page = True
-                at = _html(data, quotes, at + 1, scan, record, robots, robots_bounds, counts, told)
+                at = _read_html(data, quotes, at + 1, scan, record, robots, robots_bounds, counts, told)
             else:
-                at = _skip(data, quotes, at)
+                at = _pass_value(data, quotes, at)
             if at < 0:
                 return at, False
         if at < 0 or not has_page:
@@ -650,11 +699,48 @@ def _payload(
 
 
 @kernel
-def _record(
-    data: Any, quotes: Any, at: Any, scan: Any, record: Any, robots: Any, robots_bounds: Any, counts: Any
-) -> Any:
-    """Read a record; return where it ends, or -1, and what it is."""
-    at = _gap(data, at)
+def _read_warc_header(data: Data, quotes: Places | Address, at: Int) -> tuple[Int, Truth]:
+    """Read WARC-Header-Metadata from behind its bracket.
+
+    Returns:
+        Where it ends, or -1, and whether it states another type than a response.
+    """
+    first, seen, is_other = True, 0, False
+    while True:
+        name, name_end, at = _next_name(data, quotes, at, first)
+        if name == name_end or at < 0:
+            return at, is_other
+        first = False
+        is_type = _equals(data, name, name_end, _WARC_TYPE)
+        if is_type or _equals(data, name, name_end, _TARGET):
+            field = 1 if is_type else 2
+            if seen & field:
+                return np.int64(-1), False
+            seen |= field
+            start, end, at = _read_text(data, quotes, at)
+            if is_type and at >= 0:
+                # With an escape, or null, it is left unless there is a page.
+                plain = start >= 0 and not _is_escaped(data, start, end)
+                is_other = plain and not _equals(data, start, end, _RESPONSE_TYPE)
+        else:
+            at = _pass_value(data, quotes, at)
+        if at < 0:
+            return at, False
+
+
+@kernel
+def _read_record(
+    data: Data,
+    quotes: Places | Address,
+    at: Int,
+    scan: Scan,
+    record: Int,
+    robots: Bytes,
+    robots_bounds: Offsets,
+    counts: Ints,
+) -> tuple[Int, Int]:
+    """Read a record; return where it and the white space after it end, or -1, and what becomes of it."""
+    at = _pass_blanks(data, at)
     if data[at] != _OBJECT:
         return np.int64(-1), LEFT
     at += 1
@@ -665,8 +751,8 @@ def _record(
         if name == name_end or at < 0:
             break
         first = False
-        if not _is(data, name, name_end, _ENVELOPE):
-            at = _skip(data, quotes, at)
+        if not _equals(data, name, name_end, _ENVELOPE):
+            at = _pass_value(data, quotes, at)
             if at < 0:
                 return at, LEFT
             continue
@@ -680,57 +766,43 @@ def _record(
             if name == name_end or at < 0:
                 break
             first_part = False
-            if _is(data, name, name_end, _PAYLOAD):
+            if _equals(data, name, name_end, _PAYLOAD):
                 if parts & 1 or data[at] != _OBJECT:
                     return np.int64(-1), LEFT
                 parts |= 1
-                at, has_page = _payload(data, quotes, at + 1, scan, record, robots, robots_bounds, counts)
-            elif _is(data, name, name_end, _WARC_HEADER):
+                at, has_page = _read_payload(data, quotes, at + 1, scan, record, robots, robots_bounds, counts)
+            elif _equals(data, name, name_end, _WARC_HEADER):
                 if parts & 2 or data[at] != _OBJECT:
                     return np.int64(-1), LEFT
                 parts |= 2
-                at += 1
-                first_field, fields = True, 0
-                while True:
-                    name, name_end, at = _next_name(data, quotes, at, first_field)
-                    if name == name_end or at < 0:
-                        break
-                    first_field = False
-                    is_type = _is(data, name, name_end, _WARC_TYPE)
-                    if is_type or _is(data, name, name_end, _TARGET):
-                        field = 1 if is_type else 2
-                        if fields & field:
-                            return np.int64(-1), LEFT
-                        fields |= field
-                        start, end, at = _text(data, quotes, at)
-                        if is_type and at >= 0:
-                            # With an escape, or null, it is left unless there is a page.
-                            plain = start >= 0 and not _is_escaped(data, start, end)
-                            is_other = plain and not _is(data, start, end, _RESPONSE_TYPE)
-                    else:
-                        at = _skip(data, quotes, at)
-                    if at < 0:
-                        return at, LEFT
+                at, is_other = _read_warc_header(data, quotes, at + 1)
             else:
-                at = _skip(data, quotes, at)
+                at = _pass_value(data, quotes, at)
             if at < 0:
                 return at, LEFT
         if at < 0:
             return at, LEFT
         kind = PAGE if has_page else PASSED_OVER if is_other else LEFT
-    return (_gap(data, at) if at >= 0 else at), kind
+    return (_pass_blanks(data, at) if at >= 0 else at), kind
 
 
 @kernel
 def scan_records(
-    data: Any, bounds: Any, quotes: Any, starts: Any, addressed: Any, robots: Any, robots_bounds: Any, scan: Any
-) -> Any:
-    """Scan records.
+    data: Bytes,
+    bounds: Ints,
+    quotes: Places,
+    starts: Ints,
+    addressed: Flags,
+    robots: Bytes,
+    robots_bounds: Offsets,
+    scan: Scan,
+) -> Int:
+    """Scan records for what extraction needs.
 
     Args:
         data: uint8, records, each followed by a zero byte, and eight bytes of any kind.
         bounds: int64[records, 2], where each starts and ends.
-        quotes: int[n], from `json_strings.find_quotes`; its first element is written to.
+        quotes: int[n], from `string_kernel.find_quotes`; its first element is written to.
         starts: int64[records], from there.
         addressed: bool[records], whether each has an address; a page without is LEFT.
         robots: uint8, the names of meta tags that speak to robots, in lower case, end to end.
@@ -750,7 +822,7 @@ def scan_records(
         places[0] = starts[record]
         at, kind = np.int64(-1), LEFT
         if starts[record] >= 0:
-            at, kind = _record(text, places, bounds[record, 0], scan, record, robots, robots_bounds, counts)
+            at, kind = _read_record(text, places, bounds[record, 0], scan, record, robots, robots_bounds, counts)
         if at != bounds[record, 1] or (kind == PAGE and not addressed[record]):
             kind = LEFT
         if kind != PAGE:

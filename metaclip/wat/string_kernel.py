@@ -2,19 +2,18 @@
 
 Quotes are found 64 bytes at a time, whatever stands between them, so that `metaclip.wat.scan_kernel` can go
 from one to the next without looking at what is in a string.
+
+Equals `metaclip.wat.definition`; held by tests/metaclip/wat/test_scanner.py.
 """
 
-from typing import Any
-
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
-from metaclip.kernels.jit import CHECKED, bare, bare_data, kernel
+from metaclip.kernels.jit import kernel
+from metaclip.kernels.memory import WIDE_LANES, bare, count_bits, first_bit, wide_equal_at, wide_less_at
+from metaclip.kernels.types import Address, Bytes, Data, Int, Ints, Places, Spans, Truth
 
-LANES = 64
-"""Bytes looked at together; so many of any kind have to follow the data, and a zero byte each record."""
+LANES = WIDE_LANES
+"""So many bytes of any kind have to follow the data, and a zero byte each record."""
 
 _QUOTES = 12
 _QUOTE, _BACKSLASH, _SPACE, _AND, _SEMICOLON, _U = map(ord, '"\\ &;u')
@@ -31,75 +30,19 @@ _REFERENCE = np.zeros(256, np.bool_)
 _REFERENCE[[byte for byte in range(128) if chr(byte).isalnum() or chr(byte) == "#"]] = True
 
 
-def _load(context: Any, builder: Any, signature: Any, arguments: Any, kind: Any) -> Any:
-    """Load from the place in the data that the first two arguments are."""
-    start = bare_data(context, builder, signature.args[0], arguments[0])
-    address = builder.gep(start, [context.cast(builder, arguments[1], signature.args[1], types.int64)])
-    return builder.load(builder.bitcast(address, kind.as_pointer()), align=1)
-
-
-def _comparing(comparison: str) -> Any:
-    def typing(_typing: Any, data: Any, place: Any, byte: Any) -> Any:  # noqa: ARG001
-        """Compare LANES bytes with one; bit i of the result, a uint64, is for byte place + i."""
-
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            vector = ir.VectorType(ir.IntType(8), LANES)
-            lanes = _load(context, builder, signature, arguments, vector)
-            one = builder.trunc(arguments[2], ir.IntType(8))
-            same = builder.insert_element(ir.Constant(vector, None), one, ir.Constant(ir.IntType(32), 0))
-            first = ir.Constant(ir.VectorType(ir.IntType(32), LANES), None)
-            found = builder.icmp_unsigned(comparison, lanes, builder.shuffle_vector(same, same, first))
-            return builder.bitcast(found, ir.IntType(LANES))
-
-        return types.uint64(data, place, types.int64), generate
-
-    return intrinsic(typing)
-
-
-def _raw_zeros(_typing: Any, _bits: Any) -> Any:
-    """Count the zero bits below the lowest one of a uint64, 64 if there is none."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.int64(types.uint64), generate
-
-
-def _raw_ones(_typing: Any, _bits: Any) -> Any:
-    """Count the one bits of a uint64."""
-
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.ctpop(arguments[0])
-
-    return types.int64(types.uint64), generate
-
-
-_equal_at: Any = _comparing("==")
-_less_at: Any = _comparing("<")
-_zeros: Any = intrinsic(_raw_zeros)
-_ones: Any = intrinsic(_raw_ones)
-
-
 @kernel
-def _equal(data: Any, at: Any, byte: Any) -> Any:
-    if CHECKED:
-        data[at], data[at + LANES - 1]
-    return _equal_at(data, at, byte)
-
-
-@kernel
-def _find(data: Any, at: Any, end: Any, byte: Any) -> Any:
+def _find_byte(data: Data, at: Int, end: Int, byte: Int) -> Int:
     """Return where a byte comes next, or the end."""
     while at < end:
-        bits = _equal(data, at, byte)
+        bits = wide_equal_at(data, at, byte)
         if bits != _ZERO:
-            return min(at + _zeros(bits), end)
+            return min(at + first_bit(bits), end)
         at += LANES
     return end
 
 
 @kernel
-def _code_unit(data: Any, at: Any) -> Any:
+def _read_code_unit(data: Data, at: Int) -> Int:
     r"""Return the value of the `\uXXXX` at `at`, or -1."""
     if data[at] != _BACKSLASH or data[at + 1] != _U:
         return np.int64(-1)
@@ -113,36 +56,40 @@ def _code_unit(data: Any, at: Any) -> Any:
 
 
 @kernel
-def _escape(data: Any, at: Any) -> Any:
+def _read_escape(data: Data, at: Int) -> tuple[Int, Int]:
     """Return the character that the escape at `at` stands for, -1 where it is none, and its length."""
     if data[at + 1] != _U:
         meaning = np.int64(_ESCAPES[data[at + 1]])
         return (meaning if meaning else np.int64(-1)), 2
-    high = _code_unit(data, at)
+    high = _read_code_unit(data, at)
     if high < 0xD800 or high > 0xDFFF:
         return high, 6
-    low = _code_unit(data, at + 6)
+    low = _read_code_unit(data, at + 6)
     if high > 0xDBFF or low < 0xDC00 or low > 0xDFFF:
         return np.int64(-1), 6
     return 0x10000 + ((high - 0xD800) << 10) + low - 0xDC00, 12
 
 
 @kernel
-def _find_quotes(data: Any, at: Any, end: Any, quotes: Any, count: Any) -> Any:
-    """As `find_quotes` for one record, after `count` quotes; return how many there are then, or -1."""
+def _find_quotes_of(data: Data, at: Int, end: Int, quotes: Places | Address, count: Int) -> Int:
+    """Do what `find_quotes` does for one record, after `count` quotes; return how many there are then, or -1."""
     before, plain = count, at  # `plain`: where no escape goes on
     while at < end:
-        bits, backslashes, controls = _equal(data, at, _QUOTE), _equal(data, at, _BACKSLASH), _less_at(data, at, _SPACE)
+        bits, backslashes, controls = (
+            wide_equal_at(data, at, _QUOTE),
+            wide_equal_at(data, at, _BACKSLASH),
+            wide_less_at(data, at, _SPACE),
+        )
         if backslashes | controls != _ZERO or plain > at:
             inside = ~_ZERO << np.uint64(max(plain - at, 0))
             if end - at < LANES:
                 inside &= (_ONE << np.uint64(end - at)) - _ONE
             bits, backslashes, controls = bits & inside, backslashes & inside, controls & inside
             while backslashes != _ZERO:
-                place = at + _zeros(backslashes)
+                place = at + first_bit(backslashes)
                 backslashes &= backslashes - _ONE
                 if place >= plain:
-                    code, length = _escape(data, place)
+                    code, length = _read_escape(data, place)
                     if code < 0:
                         return np.int64(-1)
                     plain = place + length
@@ -151,15 +98,15 @@ def _find_quotes(data: Any, at: Any, end: Any, quotes: Any, count: Any) -> Any:
             while controls != _ZERO:
                 below = (controls & (~controls + _ONE)) - _ONE
                 controls &= controls - _ONE
-                if (count - before + _ones(bits & below)) & 1:
+                if (count - before + count_bits(bits & below)) & 1:
                     return np.int64(-1)
-        following = count + _ones(bits)
+        following = count + count_bits(bits)
         # As many as there nearly always are at most: a loop to their very number would mispredict its end.
         for k in range(_QUOTES):
-            quotes[count + k] = at + _zeros(bits)
+            quotes[count + k] = at + first_bit(bits)
             bits &= bits - _ONE
         for k in range(count + _QUOTES, following):
-            quotes[k] = at + _zeros(bits)
+            quotes[k] = at + first_bit(bits)
             bits &= bits - _ONE
         count = following
         at += LANES
@@ -167,9 +114,9 @@ def _find_quotes(data: Any, at: Any, end: Any, quotes: Any, count: Any) -> Any:
 
 
 @kernel
-def _decode(data: Any, start: Any, end: Any) -> Any:
+def _decode_escapes(data: Data, start: Int, end: Int) -> Int:
     """Decode the escapes of a valid string in place; return where it then ends."""
-    at = _find(data, start, end, _BACKSLASH)
+    at = _find_byte(data, start, end, _BACKSLASH)
     position = at
     while at < end:
         if data[at] != _BACKSLASH:
@@ -177,7 +124,7 @@ def _decode(data: Any, start: Any, end: Any) -> Any:
             position += 1
             at += 1
             continue
-        code, length = _escape(data, at)
+        code, length = _read_escape(data, at)
         at += length
         if code < 0x80:
             data[position] = code
@@ -197,21 +144,21 @@ def _decode(data: Any, start: Any, end: Any) -> Any:
 
 
 @kernel
-def _may_hold_reference(data: Any, at: Any, end: Any) -> Any:
+def _may_hold_reference(data: Data, at: Int, end: Int) -> Truth:
     """Tell whether there is an ampersand, letters or digits, and a semicolon."""
-    at = _find(data, at, end, _AND)
+    at = _find_byte(data, at, end, _AND)
     while at < end:
         at += 1
         while at < end and _REFERENCE[data[at]]:
             at += 1
         if at < end and data[at] == _SEMICOLON:
             return True
-        at = _find(data, at, end, _AND)
+        at = _find_byte(data, at, end, _AND)
     return False
 
 
 @kernel
-def find_quotes(data: Any, bounds: Any, quotes: Any, starts: Any) -> None:
+def find_quotes(data: Bytes, bounds: Ints, quotes: Places, starts: Ints) -> None:
     """Find the quotes of records that are not escaped.
 
     A record cannot be valid JSON where a backslash begins no escape, a surrogate stands alone, or a
@@ -227,13 +174,13 @@ def find_quotes(data: Any, bounds: Any, quotes: Any, starts: Any) -> None:
     text, places = bare(data), bare(quotes)
     count = np.int64(1)
     for record in range(starts.size):
-        after = _find_quotes(text, bounds[record, 0], bounds[record, 1], places, count)
+        after = _find_quotes_of(text, bounds[record, 0], bounds[record, 1], places, count)
         starts[record] = count if after >= 0 else after
         count = max(count, after)
 
 
 @kernel
-def decode_strings(data: Any, spans: Any, references: Any) -> Any:
+def decode_strings(data: Bytes, spans: Spans, references: Ints) -> Int:
     """Decode the escapes of valid strings in place.
 
     Args:
@@ -249,7 +196,7 @@ def decode_strings(data: Any, spans: Any, references: Any) -> Any:
     for k in range(spans.shape[0]):
         start = np.int64(spans[k, 0])
         if start >= 0:
-            end = _decode(text, start, np.int64(spans[k, 1]))
+            end = _decode_escapes(text, start, np.int64(spans[k, 1]))
             spans[k, 1] = end
             if _may_hold_reference(text, start, end):
                 references[count] = k

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from metaclip.errors import InputError
 from metaclip.io.streams import open_stream
 from metaclip.kernels.jit import frozen, kernel
+from metaclip.kernels.types import Bytes, Int, Truth
 
 BLOCK = 0x314159265359
 END = 0x177245385090
@@ -78,8 +78,8 @@ def _magics(path: str, stream: Any, start: int) -> Iterator[tuple[int, bytes, in
     while True:
         chunk = stream.read(CHUNK_BYTES)
         held += chunk
-        # Magics that begin in the last 47 bits are found in the next round, with the bytes that follow.
-        found = _find(frozen(np.frombuffer(held, np.uint8), np.uint8), checked)
+        # Magics that begin in the last 47 bits show in the next round, with the bytes that follow.
+        found = _find_magics(frozen(np.frombuffer(held, np.uint8), np.uint8), checked)
         for bit, is_block in found:
             at = base * 8 + int(bit)
             if begun is not None:
@@ -151,7 +151,8 @@ def _shifted(data: bytes, by: int, bits: int) -> bytes:
 
 
 @kernel
-def _shift(data: npt.NDArray[np.uint8], by: int) -> npt.NDArray[np.uint8]:
+def _shift(data: Bytes, by: Int) -> Bytes:
+    """Return the bits of `data` moved by 1 to 7 places to the left."""
     shifted = np.empty(len(data), np.uint8)
     for i in range(len(data)):
         following = data[i + 1] if i + 1 < len(data) else np.uint8(0)
@@ -160,7 +161,7 @@ def _shift(data: npt.NDArray[np.uint8], by: int) -> npt.NDArray[np.uint8]:
 
 
 @kernel
-def _find(data: npt.NDArray[np.uint8], start: int) -> Any:
+def _find_magics(data: Bytes, start: Int) -> list[tuple[Int, Truth]]:
     """Return a list: the bits of `data`, from byte `start` on, where a magic begins, and whether it is a block's."""
     found = [(np.int64(0), True) for _ in range(0)]
     mask = np.uint64((1 << 48) - 1)

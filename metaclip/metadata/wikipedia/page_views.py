@@ -13,15 +13,17 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import numpy as np
-import numpy.typing as npt
 
 from metaclip.kernels.jit import frozen, kernel
+from metaclip.kernels.types import Bytes, Int, Ints, Offsets
 from metaclip.metadata.wikipedia.chunks import read_lines
 from metaclip.metadata.wikipedia.count_lines import check_malformed, describe_line
 
 NO_ARTICLES = frozenset(("Main Page", "-"))
 """The front page, and what Wikimedia writes if it does not know the title."""
 
+_LEAST_LINE_BYTES = len("m t 1 \n")
+"""Of a line that is read: what follows the third space may be empty."""
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _COUNTS = ("lines", "malformed_lines", "other_domains", "below_hourly_floor")
 _FIRST_NUMBER, _FIRST_AT = len(_COUNTS), len(_COUNTS) + 1  # of the first malformed line: number, position in its piece
@@ -53,7 +55,7 @@ def read_views(path: str, domains: Sequence[str], min_hourly_views: int, counts:
     for raw, number in _rows(path, domains, min_hourly_views, counts, first):
         counts["rows"] += 1
         try:
-            title = _decode(raw)
+            title = _decode_title(raw)
         except UnicodeDecodeError:
             counts["dropped.not_utf8"] += 1
             continue
@@ -67,7 +69,7 @@ def read_views(path: str, domains: Sequence[str], min_hourly_views: int, counts:
     return dict(sorted(views.items()))
 
 
-def _decode(raw: bytes) -> str:
+def _decode_title(raw: bytes) -> str:
     title = raw.decode("utf-8")
     if _ESCAPE.search(title):
         try:
@@ -86,7 +88,7 @@ def _rows(
     tallies = np.zeros(len(_COUNTS) + 2, np.int64)
     for piece in read_lines(path):
         data = frozen(np.frombuffer(piece, np.uint8), np.uint8)
-        spans = _scan(data, letters, frozen(bounds, np.int64), floor, tallies)
+        spans = _scan_lines(data, letters, frozen(bounds, np.int64), floor, tallies)
         if tallies[1] and not first:
             at = int(tallies[_FIRST_AT])
             first.append(describe_line(int(tallies[_FIRST_NUMBER]), piece[at : at + 200].partition(b"\n")[0]))
@@ -96,15 +98,9 @@ def _rows(
 
 
 @kernel
-def _scan(
-    data: npt.NDArray[np.uint8],
-    domains: npt.NDArray[np.uint8],
-    bounds: npt.NDArray[np.int64],
-    floor: int,
-    tallies: npt.NDArray[np.int64],
-) -> npt.NDArray[np.int64]:
+def _scan_lines(data: Bytes, domains: Bytes, bounds: Offsets, floor: Int, tallies: Ints) -> Ints:
     """Return start and end of the title, and the views, of the lines of the domains with enough views."""
-    spans = np.empty((len(data) // 8 + 1, 3), np.int64)
+    spans = np.empty((len(data) // _LEAST_LINE_BYTES + 1, 3), np.int64)
     found = 0
     at, n = 0, len(data)
     while at < n:

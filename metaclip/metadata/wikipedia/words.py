@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaclip.kernels.jit import kernel
+from metaclip.kernels.types import Bytes, HalfWords, Indices, Int, Ints, Words
 from metaclip.matching.definition import ISOLATED
 from metaclip.metadata.wikipedia.wikitext import GAP
 
@@ -58,16 +59,16 @@ def classes() -> npt.NDArray[np.uint8]:
 
 @kernel
 def _word_id(
-    codes: npt.NDArray[np.uint32],
-    first: int,
-    last: int,
-    slots: npt.NDArray[np.int32],
-    hashes: npt.NDArray[np.uint32],
-    starts: npt.NDArray[np.int32],
-    letters: npt.NDArray[np.uint8],
-    sizes: npt.NDArray[np.int64],
-) -> Any:
-    """Return the number of a word; a new word gets a number, or -1 if there is no space left."""
+    codes: HalfWords,
+    first: Int,
+    last: Int,
+    slots: Indices,
+    hashes: HalfWords,
+    starts: Indices,
+    letters: Bytes,
+    sizes: Ints,
+) -> Int:
+    """Return the number of a word, which is given one if it is new; -1 where there is no room."""
     words, at = sizes[WORDS], sizes[LETTERS]
     if words == len(hashes) or at + 4 * (last - first) > len(letters):
         return -1
@@ -124,22 +125,22 @@ def _word_id(
 
 @kernel
 def count_tokens(
-    codes: npt.NDArray[np.uint32],
-    kinds: npt.NDArray[np.uint8],
-    start: Any,
-    previous_first: Any,
-    previous_last: Any,
-    keys: npt.NDArray[np.uint64],
-    pair_counts: npt.NDArray[np.uint32],
-    slots: npt.NDArray[np.int32],
-    hashes: npt.NDArray[np.uint32],
-    starts: npt.NDArray[np.int32],
-    letters: npt.NDArray[np.uint8],
-    word_counts: npt.NDArray[np.int64],
-    sizes: npt.NDArray[np.int64],
-    max_pairs: int,
-) -> Any:
-    """Count the tokens from `start` on; return the position where it stopped, and the word that a pair may begin with.
+    codes: HalfWords,
+    kinds: Bytes,
+    start: Int,
+    previous_first: Int,
+    previous_last: Int,
+    keys: Words,
+    pair_counts: HalfWords,
+    slots: Indices,
+    hashes: HalfWords,
+    starts: Indices,
+    letters: Bytes,
+    word_counts: Ints,
+    sizes: Ints,
+    max_pairs: Int,
+) -> tuple[Int, Int, Int]:
+    """Count the tokens from `start` on; return where it stopped, and the word that a pair may begin with.
 
     It stops at the end, or when a table is full. The word before is a span of `codes`, empty if there
     is none, because its number is no longer valid after the tables were written.

@@ -68,7 +68,8 @@ BARE = """
 import sys
 from typing import NamedTuple
 import numpy as np
-from metaclip.kernels.jit import bare, kernel, unowned
+from metaclip.kernels.jit import kernel
+from metaclip.kernels.memory import bare, unowned
 
 
 class Parts(NamedTuple):

@@ -1,10 +1,6 @@
 """The kernel gives fastText's labels and scores, to the bit, for any bytes."""
 
 import gzip
-import os
-import pickle
-import subprocess
-import sys
 from collections import Counter
 from types import FunctionType
 
@@ -22,7 +18,6 @@ from metaclip.language.fasttext_model import read_model
 from metaclip.language.model_file import find_model
 from metaclip.sources.warc import read_warc
 from metaclip.sources.wat import read_wat
-from tests.examples import ROOT
 from tests.shared import shared_data
 
 MODEL = read_model(find_model())
@@ -207,44 +202,3 @@ def test_the_search_by_products_finds_what_fasttexts_own_walk_finds():
     found = language_kernel.identify(*packed(texts), MODEL.tables)
     assert np.array_equal(walked[0], found[0])
     assert np.array_equal(walked[1], found[1])
-
-
-BOUNDED = """
-import pickle, sys
-from pathlib import Path
-import numpy as np
-from metaclip.language import kernel as language_kernel
-from metaclip.language.fasttext_model import read_model
-from metaclip.language.model_file import find_model
-data, offsets = pickle.loads(Path(sys.argv[1]).read_bytes())
-data.flags.writeable = offsets.flags.writeable = False
-tables = read_model(find_model()).tables
-found = language_kernel.identify(data, offsets, tables)
-Path(sys.argv[1]).write_bytes(pickle.dumps(found))
-short = tables.present[:100].copy()
-short.flags.writeable = False
-try:
-    language_kernel.identify(data, offsets, tables._replace(present=short))
-except IndexError:
-    print("out of bounds is noticed")
-"""
-
-
-@pytest.mark.slow
-def test_no_index_is_out_of_bounds(tmp_path):
-    """Compiled with numba's check of every index, which must not find one, on all that is odd here."""
-    long = [b"tion" * 5000, "й".encode() * 3000, b"\x80" * 3000, b"the " * 3000]
-    texts = [*EDGES, *WORDS[::10], *long, *mutated(4, 3_000)]
-    path = tmp_path / "texts"
-    path.write_bytes(pickle.dumps(packed(texts)))
-    environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_OPT": "0", "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    environment["PYTHONPATH"] = str(ROOT)
-    ended = subprocess.run(
-        [sys.executable, "-c", BOUNDED, str(path)], env=environment, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr[-2000:]
-    assert ended.stdout == "out of bounds is noticed\n"
-    labels, scores = pickle.loads(path.read_bytes())
-    found = language_kernel.identify(*packed(texts), MODEL.tables)
-    assert np.array_equal(labels, found[0])
-    assert np.array_equal(scores, found[1])

@@ -1,11 +1,6 @@
 """Images in columns give the pairs and the counts that `add_page` gives, to the byte."""
 
-import os
-import pickle
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +18,6 @@ from metaclip.pairs.batch import PairBatch
 from metaclip.pairs.collector import PairCollector
 from metaclip.pairs.image_columns import ATTRIBUTES, Attributes, ImageColumns
 from metaclip.pairs.texts import clean_text
-from tests.examples import ROOT
 from tests.shared import shared_data
 
 Page = list[dict[str, bytes]]
@@ -244,40 +238,3 @@ def test_real_pages_equal_the_definition() -> None:
 
 def encoded(image: Attributes) -> dict[str, bytes]:
     return {name: value.encode() for name, value in image.items() if value is not None}
-
-
-BOUNDED = """
-import pickle, sys
-from collections import Counter
-from pathlib import Path
-import numpy as np
-from metaclip.config.settings import Extract
-from metaclip.pairs.collector import PairCollector
-from metaclip.pairs.assembly_kernel import clean
-path = Path(sys.argv[1])
-urls, images = pickle.loads(path.read_bytes())
-try:
-    clean(np.ones(1, np.uint8), 0, 9, np.ones(30, np.uint8), 0)
-except IndexError:
-    print("out of bounds is noticed")
-collector = PairCollector(Extract(), Counter())
-collector.add_pages(urls, [None] * len(urls), images)
-path.write_bytes(pickle.dumps(collector.take().table.to_pydict()))
-"""
-
-
-@pytest.mark.slow
-def test_no_index_is_out_of_bounds(tmp_path: Path) -> None:
-    """Compiled with numba's check of every index, which must not find one."""
-    pages = mutated(2, 1000)
-    urls = [f"http://x.org/{i % 7}/b" for i in range(1000)]
-    path = tmp_path / "pages"
-    path.write_bytes(pickle.dumps((urls, columns(pages))))
-    environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_OPT": "0", "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    environment["PYTHONPATH"] = str(ROOT)
-    ended = subprocess.run(
-        [sys.executable, "-c", BOUNDED, str(path)], env=environment, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr[-2000:]
-    assert ended.stdout == "out of bounds is noticed\n"
-    assert pickle.loads(path.read_bytes()) == check(urls, [None] * 1000, pages).table.to_pydict()

@@ -1,14 +1,9 @@
 """Records scanned as bytes give what `add_metadata` gives, and only valid JSON is taken."""
 
 import json
-import os
-import pickle
 import random
 import re
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +21,6 @@ from metaclip.wat.definition import add_metadata
 from metaclip.wat.scan_kernel import LEFT, MOST_DIRECTIVES, PAGE, PASSED_OVER
 from metaclip.wat.scanner import scan
 from metaclip.wat.string_kernel import LANES
-from tests.examples import ROOT
 from tests.metaclip.wat.test_definition import broken, link, record
 from tests.shared import shared_data
 
@@ -390,49 +384,3 @@ def test_mutated_real_records_give_the_same() -> None:
         body for _, body in real_records("crawl", "wat", "CC-MAIN-PUBLIC-00001.warc.wat.gz") if len(body) < 20_000
     ]
     check(mutated(bodies, 2, 300))
-
-
-BOUNDED = """
-import pickle, sys
-from collections import Counter
-from pathlib import Path
-import numpy as np
-from metaclip.config.settings import Extract
-from metaclip.pairs.collector import PairCollector
-from metaclip.archive.batches import RecordBatch
-from metaclip.sources.wat import add_records
-from metaclip.wat.string_kernel import LANES, _equal, find_quotes
-from metaclip.kernels.memory import word_at
-path = Path(sys.argv[1])
-records = pickle.loads(path.read_bytes())
-short, quotes = np.full((2, LANES - 1), 34, np.uint8), np.full(3 * LANES, 34, np.uint8)
-for read, *arguments in (
-    (word_at, short[0], LANES - 8),
-    (_equal, short[0], 0, 34),
-    (find_quotes, quotes, np.array([[0, 2 * LANES]]), np.empty(LANES, np.int32), np.zeros(1, np.int64)),
-):
-    try:
-        read(*arguments)
-    except IndexError:
-        print("out of bounds is noticed")
-collector = PairCollector(Extract(), Counter())
-for first in range(0, len(records), 50):
-    add_records(RecordBatch.of(records[first : first + 50]), Extract(), collector)
-path.write_bytes(pickle.dumps(collector.take().table.to_pydict()))
-"""
-
-
-@pytest.mark.slow
-def test_no_index_is_out_of_bounds(tmp_path: Path) -> None:
-    """Compiled with numba's check of every index, which must not find one."""
-    records = mutated(small_records(), 3, 2000)
-    path = tmp_path / "records"
-    path.write_bytes(pickle.dumps(records))
-    environment = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_OPT": "0", "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    environment["PYTHONPATH"] = str(ROOT)
-    ended = subprocess.run(
-        [sys.executable, "-c", BOUNDED, str(path)], env=environment, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 0, ended.stderr[-2000:]
-    assert ended.stdout == 3 * "out of bounds is noticed\n"
-    assert pickle.loads(path.read_bytes()) == check(records).table.to_pydict()

@@ -44,6 +44,16 @@ def hour(tmp_path: Path) -> Path:
     return tmp_path / "pageviews-20240101-000000.gz"
 
 
+@pytest.mark.parametrize("line", ["m b 1 ", "m b 1 0", "mm b 1 ", "m bb 1 "])
+@pytest.mark.parametrize("ending", ["", "\n"])
+def test_there_is_room_for_the_shortest_lines(hour: Path, line: str, ending: str) -> None:
+    content = "\n".join([line] * 200_000) + ending
+    hour.write_bytes(gzip.compress(content.encode(), 1))
+    counts: Counter[str] = Counter()
+    assert list(read_views(str(hour), [line.split()[0]], 1, counts).values()) == [200_000]
+    assert (counts["lines"], counts["rows"]) == (200_000, 200_000)
+
+
 def test_titles_are_cleaned_and_what_is_left_out_is_counted(hour: Path) -> None:
     counts: Counter[str] = Counter()
     views = read_views(_write(hour, LINES), ["en"], 50, counts)
