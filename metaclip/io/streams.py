@@ -66,15 +66,20 @@ def _open_local(path: str, offset: int) -> BinaryIO:
     try:
         stream = Path(path).open("rb")  # noqa: SIM115
         stream.seek(offset)
-    except FileNotFoundError as error:
-        raise UnreadableFileError(path, "not_found", "there is no such file") from error
-    except PermissionError as error:
-        raise UnreadableFileError(path, "forbidden", "its permissions do not allow reading it") from error
-    except IsADirectoryError as error:
-        raise UnreadableFileError(path, "not_a_file", "is a folder, not a file") from error
     except OSError as error:
-        raise TransportError(f"{path}: cannot be opened: {error}") from error
+        raise local_fault(path, error) from error
     return stream
+
+
+def local_fault(path: str, error: OSError) -> InputError:
+    """Return what the system's refusal to open a local file means."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return UnreadableFileError(path, "not_found", "there is no such file")
+    if isinstance(error, PermissionError):
+        return UnreadableFileError(path, "forbidden", "its permissions do not allow reading it")
+    if isinstance(error, IsADirectoryError):
+        return UnreadableFileError(path, "not_a_file", "is a folder, not a file")
+    return TransportError(f"{path}: cannot be opened: {error}")
 
 
 def _open_store(path: str, offset: int, client: Client | None) -> BinaryIO:
@@ -157,7 +162,7 @@ def identify(path: str, client: Client | None = None) -> Identity:
 
     Raises:
         InputError: the server gives neither.
-        TransportError, UnreadableFileError: as `open_stream`.
+        TransportError, UnreadableFileError: as `open_stream`; a folder is not a file.
     """
     found = None
     if scheme(path) in ("http", "https"):
@@ -168,7 +173,10 @@ def identify(path: str, client: Client | None = None) -> Identity:
         if tag or (date and size is not None):
             found = Identity(str(tag or date).strip('"'), size)
     else:
-        found = _identity(call_store(path, lambda: filesystem(path).info(path)))
+        told = call_store(path, lambda: filesystem(path).info(path))
+        if told.get("type") == "directory":
+            raise UnreadableFileError(path, "not_a_file", "is a folder, not a file (a folder's name ends in /)")
+        found = _identity(told)
     if found is None:
         raise InputError(
             f"{path}: its server states neither an ETag nor a date with a size, so a changed file could not be"

@@ -1,21 +1,23 @@
 """Reading a list of metadata entries. An entry's id is its position in the list, always."""
 
 import gzip
-import hashlib
 import io
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import BinaryIO
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metaclip.errors import ConfigError, InputError, TransportError, UnreadableFileError
+from metaclip.errors import InputError
+from metaclip.io import inputs
 from metaclip.io.streams import identify, open_stream, scheme
+
+FIELD = "metadata.entries"
+"""The setting that names the list; errors say so."""
 
 MAX_ENTRIES = 2**32
 """Ids are stored as uint32."""
@@ -75,7 +77,7 @@ def validate_entries_address(address: str) -> None:
         ConfigError: where there is none, or only a folder, or the address cannot be understood.
         TransportError: where its server cannot be reached now.
     """
-    with _naming_the_field():
+    with inputs.naming(FIELD):
         if scheme(address) in ("", "file"):
             _open(address).close()
         else:
@@ -83,51 +85,23 @@ def validate_entries_address(address: str) -> None:
 
 
 def fingerprint(address: str) -> str:
-    """Return what a list's content is known by in keys.
-
-    `<size>-<sha256>` for local files, `<size>-<ETag>` for remote ones (with a date where the server
-    gives no ETag).
+    """Return what a list's content is known by in keys, see `metaclip.io.inputs.fingerprint`.
 
     Raises:
         ConfigError: where there is no such file.
         TransportError: where a remote file cannot be looked up now.
     """
-    with _naming_the_field():
-        if scheme(address) not in ("", "file"):
-            identity = identify(address)
-            return f"{identity.bytes}-{identity.tag}"
-    data = _read(address)
-    return f"{len(data)}-{hashlib.sha256(data).hexdigest()}"
+    with inputs.naming(FIELD):
+        return inputs.fingerprint(address)
 
 
 def _read(address: str) -> bytes:
-    with _naming_the_field(), _open(address) as stream:
+    with inputs.naming(FIELD), _open(address) as stream:
         return stream.read()
 
 
 def _open(address: str) -> BinaryIO:
-    return open_stream(address if scheme(address) else str(Path(address).expanduser()))
-
-
-@contextmanager
-def _naming_the_field() -> Iterator[None]:
-    """Turn what makes an address unusable into a fault of the configuration."""
-    try:
-        yield
-    except TransportError:
-        raise
-    except UnreadableFileError as error:
-        way_out = _WAYS_OUT.get(error.reason, "")
-        raise ConfigError(f"metadata.entries: {error}{way_out}") from error
-    except InputError as error:
-        raise ConfigError(f"metadata.entries: {error}") from error
-
-
-_WAYS_OUT = {
-    "not_found": "; relative paths start at the folder that the command runs in",
-    "not_a_file": "; name the file of entries in it",
-    "forbidden": "; check its rights, or your credentials",
-}
+    return open_stream(address if scheme(address) else inputs.local_path(address))
 
 
 def _unzip(address: str, data: bytes) -> bytes:
