@@ -12,10 +12,8 @@ link keeps its own name.
 """
 
 import glob
-import hashlib
 import os
 import re
-import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +21,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from metaclip.errors import ConfigError, InputError, TransportError, UnreadableFileError
-from metaclip.io.streams import call_store, filesystem, identify, local_fault, scheme
+from metaclip.io.fingerprints import local_fingerprint
+from metaclip.io.streams import call_store, filesystem, identify, scheme
 
 _FILE_ENDING = re.compile(
     r"\.(gz|bz2|xz|zst|tgz|zip|tar|warc|wat|arc|parquet|json|jsonl|ndjson|txt|csv|tsv|npy)$", re.IGNORECASE
@@ -115,7 +114,7 @@ def fingerprint(path: str) -> str:
     """Return what the content of a file is known by in keys.
 
     `<size>-<sha256>` of a local file, `<size>-<ETag>` of a remote one (its date where the server gives
-    no ETag).
+    no ETag). A local file that is as it was when it was read last is not read again.
 
     Raises:
         UnreadableFileError: missing, forbidden, or no file.
@@ -125,14 +124,7 @@ def fingerprint(path: str) -> str:
     if scheme(path) not in ("", "file"):
         identity = identify(path)
         return f"{identity.bytes}-{identity.tag}"
-    local = local_path(path)
-    local_state(local)
-    try:
-        with Path(local).open("rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-            return f"{size}-{hashlib.file_digest(stream, 'sha256').hexdigest()}"
-    except OSError as error:
-        raise local_fault(local, error) from error
+    return local_fingerprint(local_path(path))
 
 
 def local_path(path: str) -> str:
@@ -140,24 +132,6 @@ def local_path(path: str) -> str:
     path = path.removeprefix("file://") if scheme(path) else path
     # Not Path.resolve: a symbolic link keeps its own name.
     return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111
-
-
-def local_state(path: str) -> os.stat_result:
-    """Return what the system tells of a local file.
-
-    Raises:
-        UnreadableFileError: missing, forbidden, or no file.
-        TransportError: a file system that does not answer.
-    """
-    try:
-        state = Path(path).stat()
-    except OSError as error:
-        raise local_fault(path, error) from error
-    if stat.S_ISDIR(state.st_mode):
-        raise UnreadableFileError(path, "not_a_file", "is a folder, not a file")
-    if not stat.S_ISREG(state.st_mode):
-        raise UnreadableFileError(path, "not_a_file", "is a device or a pipe, not a file")
-    return state
 
 
 @contextmanager

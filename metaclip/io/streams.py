@@ -17,6 +17,7 @@ import botocore.exceptions  # type: ignore[import-untyped]
 
 from metaclip.errors import ChangedFileError, InputError, TransportError, UnreadableFileError
 from metaclip.io.client import Client
+from metaclip.io.fingerprints import local_fault
 from metaclip.io.http import head, open_url
 from metaclip.io.object_store import connect, is_s3
 from metaclip.io.resume import Answer, Fault, ResumingStream
@@ -69,17 +70,6 @@ def _open_local(path: str, offset: int) -> BinaryIO:
     except OSError as error:
         raise local_fault(path, error) from error
     return stream
-
-
-def local_fault(path: str, error: OSError) -> InputError:
-    """Return what the system's refusal to open a local file means."""
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return UnreadableFileError(path, "not_found", "there is no such file")
-    if isinstance(error, PermissionError):
-        return UnreadableFileError(path, "forbidden", "its permissions do not allow reading it")
-    if isinstance(error, IsADirectoryError):
-        return UnreadableFileError(path, "not_a_file", "is a folder, not a file")
-    return TransportError(f"{path}: cannot be opened: {error}")
 
 
 def _open_store(path: str, offset: int, client: Client | None) -> BinaryIO:

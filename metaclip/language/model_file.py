@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from metaclip.errors import ConfigError, InputError
-from metaclip.io.inputs import fingerprint
+from metaclip.io.fingerprints import local_fingerprint
 
 MODEL_NAMES = ("lid.176.ftz", "lid.176.bin")
 """File names looked for in a folder of models, in this order. The small model comes first so that
@@ -56,6 +56,6 @@ def model_fingerprint(path: Path) -> str:
         ConfigError: where the file cannot be read.
     """
     try:
-        return fingerprint(str(path))
+        return local_fingerprint(str(path))
     except InputError as error:
         raise ConfigError(f"extract.language_model: the model cannot be read: {error}; {_WAY_OUT}") from error

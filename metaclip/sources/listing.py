@@ -15,7 +15,8 @@ from typing import Literal
 
 from metaclip.config.settings import Source
 from metaclip.errors import InputError, UnreadableFileError
-from metaclip.io.inputs import ListedFile, list_inputs, local_path, local_state, look_up, naming
+from metaclip.io.fingerprints import local_state
+from metaclip.io.inputs import ListedFile, list_inputs, local_path, look_up, naming
 from metaclip.io.streams import read_whole, scheme
 from metaclip.sources.common_crawl import COMMON_CRAWL, missing_crawl, paths_list
 
