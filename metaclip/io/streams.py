@@ -12,22 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-import aiohttp
-import botocore.exceptions  # type: ignore[import-untyped]
-
 from metaclip.errors import ChangedFileError, InputError, TransportError, UnreadableFileError
 from metaclip.io.client import Client
+from metaclip.io.failures import FAULTS, diagnose
 from metaclip.io.fingerprints import local_fault
 from metaclip.io.http import head, open_url
 from metaclip.io.object_store import connect, is_s3
 from metaclip.io.resume import Answer, Fault, ResumingStream
-from metaclip.io.s3_stream import NO_CREDENTIALS, S3Stream, s3_error
+from metaclip.io.s3_stream import S3Stream
 
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-
-_STORE_FAULTS = (OSError, aiohttp.ClientError, botocore.exceptions.BotoCoreError)
 
 
 @dataclass(frozen=True)
@@ -93,17 +89,17 @@ def filesystem(path: str) -> Any:
 
 
 def call_store(path: str, call: Callable[[], _T]) -> _T:
-    """Call into an object store, with its many kinds of failure turned into this project's."""
+    """Call a function that reads from an object store, with its failures turned into this project's errors.
+
+    Raises:
+        UnreadableFileError: missing or forbidden.
+        InputError: a mistake in the address, or credentials that are not there.
+        TransportError: what a later attempt may mend.
+    """
     try:
         return call()
-    except FileNotFoundError as error:
-        raise UnreadableFileError(path, "not_found", "the store has no such object") from error
-    except PermissionError as error:
-        raise UnreadableFileError(path, "forbidden", f"the store refuses access: {error}") from error
-    except NO_CREDENTIALS as error:
-        raise s3_error(path, error) from error
-    except _STORE_FAULTS as error:
-        raise TransportError(f"{path}: {type(error).__name__}: {error}") from error
+    except (*FAULTS, ValueError) as error:
+        raise diagnose(path, error).as_input_error() from error
 
 
 class _StoreStream(ResumingStream):

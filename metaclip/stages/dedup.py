@@ -58,7 +58,7 @@ class DedupJob(Job):
         pairs = UniquePairs(MATCHED)
         counts: Counter[str] = Counter()
         # A store takes its time to answer; what is read of a file is read one after the other.
-        for file in store.ask(lambda member: store.open_parquet(member, PAIRS), members):
+        for file in store.map(lambda member: store.open_parquet(member, PAIRS), members):
             for table in self._read(file, counts):
                 pairs.append(table)
         tally = Tally()
