@@ -1,13 +1,8 @@
 """A file that is hashed while it is written."""
 
-from __future__ import annotations
-
 import hashlib
 import io
-from typing import TYPE_CHECKING, Any, BinaryIO
-
-if TYPE_CHECKING:
-    pass
+from typing import Any, BinaryIO
 
 
 class HashingFile(io.RawIOBase):

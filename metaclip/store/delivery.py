@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import botocore.exceptions  # type: ignore[import-untyped]
-
 from metaclip.errors import ConfigError, StoreError
 from metaclip.io.hashing import HashingFile
 from metaclip.store.manifest import StoredFile, json_bytes
@@ -109,7 +107,7 @@ class Target:
         """Turn what a file system says into an error that names the target and the way out."""
         try:
             yield
-        except (OSError, botocore.exceptions.BotoCoreError) as error:
+        except OSError as error:
             if numbers is not None and getattr(error, "errno", None) not in numbers:
                 raise
             raise StoreError(

@@ -1,21 +1,17 @@
 """Writing an output: its data files first, and the manifest that makes it exist last."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
 import metaclip
-from metaclip.store.manifest import Manifest, Reference, StoredFile, json_bytes, stage_key
-
-if TYPE_CHECKING:
-    from metaclip.store.store import Store
+from metaclip.io.files import Files
 from metaclip.io.hashing import HashingFile
+from metaclip.store.manifest import Manifest, Reference, StoredFile, json_bytes, stage_key
 from metaclip.tables.parquet import write_parquet
 
 
@@ -24,7 +20,7 @@ class OutputWriter:
 
     def __init__(
         self,
-        store: Store,
+        store: Files,
         stage: str,
         version: int,
         config: Mapping[str, Any],
