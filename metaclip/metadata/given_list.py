@@ -124,7 +124,7 @@ def _form(address: str, data: bytes) -> str:
 
 
 def _from_json(address: str, data: bytes) -> list[str]:
-    _decode(address, data)  # so that a wrong byte is reported with its place
+    _decode_utf8(address, data)  # so that a wrong byte is reported with its place
     try:
         value = msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"))
     except msgspec.DecodeError as error:
@@ -138,7 +138,7 @@ def _from_json(address: str, data: bytes) -> list[str]:
 
 
 def _from_text(address: str, data: bytes) -> tuple[list[str], int]:
-    lines = _decode(address, data).removeprefix("\ufeff").split("\n")
+    lines = _decode_utf8(address, data).removeprefix("\ufeff").split("\n")
     if lines[-1] == "":
         lines.pop()  # what follows the last line end is no line
     entries = [line.removesuffix("\r") for line in lines]
@@ -166,7 +166,7 @@ def _from_parquet(address: str, data: bytes) -> tuple[list[str], list[str] | Non
     return entries, [str(source or "") for source in table["source"].to_pylist()]
 
 
-def _decode(address: str, data: bytes) -> str:
+def _decode_utf8(address: str, data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

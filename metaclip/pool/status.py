@@ -36,9 +36,9 @@ def pool_status(storage: str, pool: str, verify: Verify = "size") -> dict[str, A
         curated: dict[str, list[str]] = stages.pop("curate")
         for stage, addresses in stages.items():
             addresses = [addresses] if isinstance(addresses, str) else addresses
-            summaries.append(_summary(stage, _find(store, addresses, verify)))
+            summaries.append(_summary(stage, _find_manifests(store, addresses, verify)))
         for t, addresses in curated.items():
-            found = _find(store, addresses, verify)
+            found = _find_manifests(store, addresses, verify)
             summaries.append(_summary(f"curate t={t}", found))
             rows = sum(manifest.rows for manifest in found if manifest)
             sets[t] = {"rows": rows, "folder": store.address(addresses[0].rsplit("/", 1)[0])}
@@ -53,7 +53,7 @@ def pool_status(storage: str, pool: str, verify: Verify = "size") -> dict[str, A
     }
 
 
-def _find(store: Store, addresses: Sequence[str], verify: Verify) -> list[Manifest | None]:
+def _find_manifests(store: Store, addresses: Sequence[str], verify: Verify) -> list[Manifest | None]:
     return side_by_side(lambda address: store.find(address, verify), addresses)
 
 

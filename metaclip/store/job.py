@@ -59,10 +59,10 @@ class Job(ABC):
 
     def find(self, store: Store, verify: Verify = "size") -> Reference | None:
         """Return the output if it stands whole, else None."""
-        found = self.found(store, verify)
+        found = self.find_manifest(store, verify)
         return None if found is None else Reference(self.manifest, self.key, found.rows)
 
-    def found(self, store: Store, verify: Verify) -> Manifest | None:
+    def find_manifest(self, store: Store, verify: Verify) -> Manifest | None:
         """Return the manifest of the output if it stands whole, else None."""
         found = store.find(self.manifest, verify)
         if found is not None and (found.key != self.key or found.stage != self.STAGE):

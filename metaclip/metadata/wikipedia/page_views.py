@@ -56,7 +56,7 @@ def read_views(path: str, domains: Sequence[str], min_hourly_views: int, counts:
     for raw, number in _rows(path, domains, min_hourly_views, counts, first):
         counts["rows"] += 1
         try:
-            title = _decode(raw)
+            title = _decode_title(raw)
         except UnicodeDecodeError:
             counts["dropped.not_utf8"] += 1
             continue
@@ -70,7 +70,7 @@ def read_views(path: str, domains: Sequence[str], min_hourly_views: int, counts:
     return dict(sorted(views.items()))
 
 
-def _decode(raw: bytes) -> str:
+def _decode_title(raw: bytes) -> str:
     title = raw.decode("utf-8")
     if _ESCAPE.search(title):
         try:
