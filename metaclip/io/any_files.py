@@ -1,4 +1,4 @@
-"""Files by fsspec alone, which knows many kinds of storage and the particulars of none."""
+"""Files in any file system that fsspec supports, by fsspec's common interface."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -23,7 +23,7 @@ class AnyFiles:
         self.is_shared_between_processes = "memory" not in ((protocol,) if isinstance(protocol, str) else protocol)
 
     def reach(self, path: str) -> None:
-        """Do nothing: what such a store answers is seen at the first request."""
+        """Do nothing: the first request will show whether the storage answers."""
 
     def children(self, folder: str) -> list[Child]:
         """Return what is directly in a folder; nothing where there is none."""
@@ -67,7 +67,7 @@ class AnyFiles:
         temporary.unlink()
 
     def remove(self, paths: Sequence[str]) -> None:
-        """Remove files; those that are gone already do not matter."""
+        """Remove files; missing ones are ignored."""
         for path in paths:
             with suppress(FileNotFoundError):
                 self.system.rm_file(path)
@@ -76,11 +76,11 @@ class AnyFiles:
         """Do nothing: an object store has no folders of its own."""
 
     def unfinished_uploads(self, folder: str) -> list[Upload]:
-        """Return none: fsspec does not tell of them."""
+        """Return none: fsspec has no listing of them."""
         return []
 
     def abort(self, upload: Upload) -> None:
-        """Do nothing, since no upload was told of."""
+        """Do nothing: `unfinished_uploads` returns none."""
 
 
 def _modified(listed: Mapping[str, Any]) -> datetime:

@@ -1,8 +1,8 @@
 """What the failures of file systems and object stores mean: one explanation, for inputs and for the store.
 
-`diagnose` tells what went wrong and the way out. A failure of the store then becomes a `StoreError`, one
-of an input an `InputError`; in both families a failure that may pass has a type of its own, so that the
-task is retried.
+`diagnose` returns what went wrong and the way out. A failure of the store becomes a `StoreError`, one of
+an input an `InputError`. In both families a failure that may pass has its own type, so that the task is
+retried.
 """
 
 import os
@@ -18,7 +18,7 @@ from metaclip.errors import InputError, StoreError, StoreOutOfReachError, Transp
 from metaclip.io.object_store import is_s3
 
 FAULTS = (OSError, aiohttp.ClientError, botocore.exceptions.BotoCoreError)
-"""What a file system raises when it cannot do what it is asked."""
+"""What file systems raise when a call fails."""
 
 _NO_ANSWER = (
     botocore.exceptions.HTTPClientError,
@@ -44,7 +44,7 @@ _MEANINGS = {
     "AuthorizationHeaderMalformed": "the bucket is in another region; set AWS_DEFAULT_REGION to it",
     "PermanentRedirect": "the bucket is in another region; set AWS_DEFAULT_REGION to it",
 }
-"""What S3's error codes mean that a user can do something about."""
+"""What those error codes of S3 mean that a user can do something about."""
 
 Kind = Literal["missing", "refused", "mistake", "insecure", "out of reach", "unknown"]
 
@@ -64,7 +64,7 @@ class Failure:
 
     @property
     def may_pass(self) -> bool:
-        """Whether reading an input again may work; where nothing is known, it is tried."""
+        """Whether reading an input again may succeed; an unknown failure is retried."""
         return self.kind in ("insecure", "out of reach", "unknown")
 
     def as_store_error(self) -> StoreError:

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple, Protocol
 
 
 class Child(NamedTuple):
-    """What stands directly in a folder."""
+    """A file or folder directly in a folder."""
 
     name: str
     is_folder: bool
 
 
 class StoredObject(NamedTuple):
-    """A file as a listing tells of it; `Files` gives its path relative to the root."""
+    """A file in a listing; the path that `Files` returns is relative to the root."""
 
     path: str
     bytes: int
@@ -22,7 +22,7 @@ class StoredObject(NamedTuple):
 
 
 class Upload(NamedTuple):
-    """An upload in parts that was begun and not ended: nobody sees it, but it costs."""
+    """An upload in parts that was begun and not ended; it is not visible, but it takes space."""
 
     address: str
     id: str
@@ -30,7 +30,7 @@ class Upload(NamedTuple):
 
 
 class FileSystem(Protocol):
-    """A kind of storage. Paths are its own, and failures are raised as they come, see `metaclip.io.failures`."""
+    """A kind of storage. Paths are those of fsspec; failures are raised as fsspec raises them."""
 
     is_local: bool
     """Whether its files are those of this machine."""
@@ -40,7 +40,11 @@ class FileSystem(Protocol):
     """How many files one call of `remove` may be given."""
 
     def reach(self, path: str) -> None:
-        """Look whether a file can be read, without the patience that work has; FileNotFoundError is fine."""
+        """Try to read a file, with few retries, to see whether the storage answers.
+
+        Raises:
+            FileNotFoundError: the storage answers, and has no such file.
+        """
 
     def children(self, folder: str) -> list[Child]:
         """Return what is directly in a folder; nothing where there is none."""
@@ -67,7 +71,7 @@ class FileSystem(Protocol):
         """Move a finished file into place."""
 
     def remove(self, paths: Sequence[str]) -> None:
-        """Remove up to `removed_at_once` files; those that are gone already do not matter."""
+        """Remove up to `removed_at_once` files; missing ones are ignored."""
 
     def remove_empty_folders(self, folder: str, before: datetime) -> None:
         """Remove a folder and those within that hold nothing and have not changed since a time."""

@@ -23,7 +23,7 @@ from metaclip.io.temporary import is_temporary
 
 MARKER = "layout.json"
 THREADS = 32
-"""Calls that a store is given at once."""
+"""How many calls to a store run at once."""
 
 _MISSING = (FileNotFoundError, NotADirectoryError)
 
@@ -32,7 +32,7 @@ _U = TypeVar("_U")
 
 
 def side_by_side(call: Callable[[_T], _U], things: Iterable[_T]) -> list[_U]:
-    """Call a function that waits for a store with many things at once; return its results in their order.
+    """Call a function that waits for a store on many things at once; return the results in their order.
 
     Raises:
         Whatever `call` raises first, in that order.
@@ -42,7 +42,7 @@ def side_by_side(call: Callable[[_T], _U], things: Iterable[_T]) -> list[_U]:
 
 
 def side_by_side_in_blocks(call: Callable[[_T], _U], things: Sequence[_T]) -> Iterator[_U]:
-    """Do as `side_by_side` with so many things that not all results should be held at once."""
+    """Yield what `side_by_side` returns, for so many things that not all results should be held at once."""
     for start in range(0, len(things), THREADS):
         yield from side_by_side(call, things[start : start + THREADS])
 
@@ -79,19 +79,19 @@ class Files:
         return f"{self._base}/{relative}"
 
     def address(self, relative: str) -> str:
-        """Return what a person or another tool opens: a local path, or an address with its protocol."""
+        """Return the path or address by which people and other tools open something under the root."""
         return self.path(relative) if self.is_local else f"{self.root.rstrip('/')}/{relative}"
 
     def map(self, call: Callable[[_T], _U], things: Sequence[_T]) -> Iterator[_U]:
-        """Yield the results of a function that reads from this store, in the order of the things, many at once."""
+        """Call a function that reads from this store on many things at once; yield the results in their order."""
         # Threads take longer to start than a local file to open.
         return map(call, things) if self.is_local and len(things) <= THREADS else side_by_side_in_blocks(call, things)
 
     def reach(self) -> None:
-        """Look whether the root can be read, without the patience that work has.
+        """Check that the root can be read, with few retries.
 
         Raises:
-            StoreError: with the reason, and what to look at.
+            StoreError: with the reason and the way out.
         """
         try:
             with explained(self.root):
@@ -116,7 +116,7 @@ class Files:
         return sorted(name for name, is_folder in self._children(folder) if is_folder)
 
     def listing(self) -> list[str]:
-        """Return the names directly under the root; those of temporary files left out."""
+        """Return the names directly under the root, except those of temporary files."""
         return sorted(name for name, _ in self._children("") if not is_temporary(name))
 
     def _children(self, folder: str) -> Sequence[tuple[str, bool]]:
@@ -159,13 +159,13 @@ class Files:
 
         Raises:
             FileNotFoundError: if there is none.
-            StoreError: if the store does not tell.
+            StoreError: if it cannot be looked up.
         """
         with explained(self.address(relative)):
             return self._system.size(self.path(relative))
 
     def has(self, relative: str, size: int) -> bool:
-        """Tell whether a file is there with that size."""
+        """Return whether a file exists with that size."""
         try:
             return self.size(relative) == size
         except _MISSING:
@@ -211,11 +211,11 @@ class Files:
     # Removing
 
     def remove(self, relative: str) -> None:
-        """Remove a file if it is there."""
+        """Remove a file if it exists."""
         self.remove_all([relative])
 
     def remove_all(self, paths: Sequence[str]) -> None:
-        """Remove files, given relative to the root; those that are gone already do not matter.
+        """Remove files, given relative to the root, if they exist.
 
         Raises:
             StoreError: naming the first that cannot be removed.

@@ -1,11 +1,12 @@
-"""Fingerprints of local files, each file read once: they are remembered on this machine from run to run.
+"""Fingerprints of local files. A file is read once: its fingerprint is kept on this machine from run to run.
 
-A fingerprint is remembered with the file's absolute path, inode, size, and the times when its content
-and its state changed, in nanoseconds. It holds as long as all of them are the same. As with git's index,
-a file that changed a moment ago is not remembered: it could change once more without its time showing it.
+A fingerprint is kept together with the file's absolute path, inode, size, and the times (in nanoseconds)
+when its content and its state changed. It is valid as long as all of these are the same. As in git's
+index, the fingerprint of a file that changed a moment ago is not kept: the file could change again
+without a new time.
 
-What is remembered lies in the user's own folder under `TMPDIR`, one small file for each input file, put
-in place whole: processes can read and write side by side, and what is lost or damaged is computed anew.
+Fingerprints are in the user's own folder under `TMPDIR`, in one small file for each input file, which is
+replaced as a whole. Several processes can use them at once. What is lost or damaged is computed again.
 """
 
 import hashlib
@@ -22,14 +23,14 @@ from metaclip.errors import InputError, StoreError, TransportError, UnreadableFi
 from metaclip.io.temporary import own_folder, temporary_beside
 
 RACY_SECONDS = 2.0
-"""A file is remembered when its last change was so long before it was read; times of some file
-systems go in steps of up to two seconds."""
+"""A fingerprint is kept if the file changed at least so long before it was read; some file systems
+keep times in steps of two seconds."""
 
 logger = logging.getLogger(__name__)
 
 
 class _State(NamedTuple):
-    """What is compared to tell whether a file is as it was."""
+    """What is compared to see whether a file has changed."""
 
     inode: int
     size: int
@@ -40,15 +41,15 @@ class _State(NamedTuple):
 
 
 _remembered: dict[str, tuple[_State, str]] = {}
-"""What this process has looked up, by path."""
+"""Fingerprints that this process has computed or found, by path."""
 
 
 def local_fingerprint(path: str) -> str:
-    """Return `<size>-<sha256>` of a file of this machine, read only if it is not known as it is now.
+    """Return `<size>-<sha256>` of a local file; read it only if it may have changed since it was last read.
 
     Raises:
-        UnreadableFileError: missing, forbidden, or no file.
-        TransportError: a file system that does not answer.
+        UnreadableFileError: the file is missing, forbidden, or not a file.
+        TransportError: the file system does not answer.
     """
     path = os.path.abspath(path)  # noqa: PTH100 (not Path.resolve: a link may come to name another file)
     state = _state(local_state(path))
@@ -62,11 +63,11 @@ def local_fingerprint(path: str) -> str:
 
 
 def local_state(path: str) -> os.stat_result:
-    """Return what the system tells of a local file.
+    """Return the state of a local file.
 
     Raises:
-        UnreadableFileError: missing, forbidden, or no file.
-        TransportError: a file system that does not answer.
+        UnreadableFileError: the file is missing, forbidden, or not a file.
+        TransportError: the file system does not answer.
     """
     try:
         state = Path(path).stat()
@@ -80,7 +81,7 @@ def local_state(path: str) -> os.stat_result:
 
 
 def local_fault(path: str, error: OSError) -> InputError:
-    """Return what the system's refusal to open a local file means."""
+    """Return the error for a local file that cannot be opened."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return UnreadableFileError(path, "not_found", "there is no such file")
     if isinstance(error, PermissionError):
@@ -126,7 +127,7 @@ def _recall(path: str, state: _State) -> str | None:
 
 
 def _remember(path: str, state: _State, known: str) -> None:
-    """Remember a fingerprint for this process and later ones; where that cannot be, the file is read again."""
+    """Keep a fingerprint for this process and later ones; if that fails, the file will be read again."""
     _remembered[path] = state, known
     try:
         target = _record(path)
@@ -141,6 +142,6 @@ def _remember(path: str, state: _State, known: str) -> None:
 
 
 def _record(path: str) -> Path:
-    """Return where the fingerprint of a file is remembered."""
+    """Return the file in which the fingerprint of a file is kept."""
     name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
     return own_folder("fingerprints") / f"{name}.json"

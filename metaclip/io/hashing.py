@@ -1,4 +1,4 @@
-"""A file that is hashed while it is written."""
+"""Hashing a file while it is written."""
 
 import hashlib
 import io
@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 
 class HashingFile(io.RawIOBase):
-    """A sink that counts and hashes what passes, so that no file is read again for its manifest."""
+    """Counts and hashes the bytes written to a file, so that it need not be read again for its manifest."""
 
     def __init__(self, sink: BinaryIO) -> None:
         super().__init__()
@@ -16,11 +16,11 @@ class HashingFile(io.RawIOBase):
         self.rows: int | None = None
 
     def writable(self) -> bool:
-        """Say that this is a sink."""
+        """Return True."""
         return True
 
     def write(self, data: Any) -> int:
-        """Pass bytes on."""
+        """Write bytes; return their number."""
         view = memoryview(data)
         self.digest.update(view)
         self._sink.write(view)
@@ -28,5 +28,5 @@ class HashingFile(io.RawIOBase):
         return view.nbytes
 
     def tell(self) -> int:
-        """Return the bytes written."""
+        """Return the number of bytes written."""
         return self.size

@@ -1,14 +1,14 @@
-"""The files that a setting names, and what each is known by in keys.
+"""The files that a setting names, and the fingerprints that identify them in keys.
 
-One rule for all settings that name files. A path is one of these:
+There is one rule for all settings that name files. A path is one of these:
 
 - a file;
-- a folder: all files in it, at any depth, sorted; hidden ones (`.name`) and those in hidden folders are left out;
-- a glob, where `**` goes through folders; hidden files match only where the glob says the dot;
+- a folder: all files in it at any depth, except hidden ones (`.name`) and those in hidden folders;
+- a glob, in which `**` stands for folders at any depth; hidden files match only where the glob has the dot;
 - an address: of a file anywhere, of a folder or a glob in a store.
 
-`~` is the home folder, a relative path starts at the folder that the command runs in, and a symbolic
-link keeps its own name.
+`~` is the home folder. A relative path starts at the folder in which the command runs. A symbolic link
+keeps its own name.
 """
 
 import glob
@@ -27,7 +27,7 @@ from metaclip.io.streams import call_store, filesystem, identify, scheme
 _FILE_ENDING = re.compile(
     r"\.(gz|bz2|xz|zst|tgz|zip|tar|warc|wat|arc|parquet|json|jsonl|ndjson|txt|csv|tsv|npy)$", re.IGNORECASE
 )
-"""A store is not asked whether an address that ends so is a folder: it may be one of very many."""
+"""An address with such an ending is taken for a file without a request, since there may be very many."""
 
 _WAYS_OUT = {
     "not_found": "; relative paths start at the folder that the command runs in",
@@ -38,18 +38,18 @@ _WAYS_OUT = {
 
 @dataclass(frozen=True)
 class ListedFile:
-    """A file that a path names, not looked at yet."""
+    """A file that a path names, before it is opened or looked up."""
 
     path: str
     named_by: Literal["name", "folder", "glob"]
-    """How the path names it: itself, or among others."""
+    """Whether the path is the file itself, its folder, or a glob that it matches."""
     bytes: int | None = None
-    """Its size, where the listing says so."""
+    """Its size, where the listing states it."""
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """One file: where it is, its size where known, and its version."""
+    """A file with its size, where known, and its fingerprint."""
 
     path: str
     bytes: int | None
@@ -57,13 +57,13 @@ class InputFile:
 
 
 def list_inputs(path: str) -> Iterator[ListedFile]:
-    """Yield the files that a path names, sorted; none where a folder or a glob has none.
+    """Yield the files that a path names, sorted; none for an empty folder, or a glob without a match.
 
-    Whether a file that is named by itself is there is seen when it is looked at.
+    For the path of a file it is not checked whether the file exists.
 
     Raises:
-        InputError: an address that cannot be understood or searched.
-        TransportError: a store that is out of reach for now.
+        InputError: the scheme is unknown, or it is a glob on a web server.
+        TransportError: the store is out of reach for now.
     """
     if scheme(path) in ("http", "https"):
         if "*" in path:
@@ -78,11 +78,11 @@ def list_inputs(path: str) -> Iterator[ListedFile]:
 def inputs_of(paths: Sequence[str], field: str, known_by_address: re.Pattern[str] | None = None) -> list[InputFile]:
     """Return the files that some paths name, each once, sorted by path.
 
-    A remote file whose address matches `known_by_address` is never rewritten, so it is not looked up.
+    A remote file whose address matches `known_by_address` is never rewritten; its address is its fingerprint.
 
     Raises:
-        ConfigError: a path that names nothing; the text says that `field` names it.
-        TransportError: a server that is out of reach for now.
+        ConfigError: a path names no file, or a file cannot be used; the text names `field`.
+        TransportError: a server is out of reach for now.
     """
     found: set[str] = set()
     with naming(field):
@@ -111,15 +111,15 @@ def look_up(path: str) -> InputFile:
 
 
 def fingerprint(path: str) -> str:
-    """Return what the content of a file is known by in keys.
+    """Return what identifies the content of a file in keys.
 
     `<size>-<sha256>` of a local file, `<size>-<ETag>` of a remote one (its date where the server gives
-    no ETag). A local file that is as it was when it was read last is not read again.
+    no ETag). A local file that has not changed since it was last read is not read again.
 
     Raises:
-        UnreadableFileError: missing, forbidden, or no file.
-        InputError: an address that cannot be understood, or whose server tells no versions apart.
-        TransportError: out of reach for now.
+        UnreadableFileError: the file is missing, forbidden, or not a file.
+        InputError: the address is wrong, or its server states neither an ETag nor a date.
+        TransportError: the file is out of reach for now.
     """
     if scheme(path) not in ("", "file"):
         identity = identify(path)
@@ -136,11 +136,11 @@ def local_path(path: str) -> str:
 
 @contextmanager
 def naming(field: str, kind: type[ConfigError] | type[InputError] = ConfigError) -> Iterator[None]:
-    """Say of a file that cannot be used which setting names it, and the way out.
+    """Add to an error about a file the setting that names the file, and the way out.
 
     Raises:
-        ConfigError: or the `kind` of error given instead.
-        TransportError: as it came; a later attempt may succeed.
+        ConfigError: or another `kind` of error.
+        TransportError: unchanged, since a later attempt may succeed.
     """
     try:
         yield

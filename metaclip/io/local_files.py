@@ -1,4 +1,4 @@
-"""Files of this machine: written beside their place, then moved there."""
+"""Local files: written under a temporary name in their folder, then renamed."""
 
 import os
 from contextlib import suppress
@@ -10,7 +10,7 @@ from metaclip.io.temporary import remove_leftovers, temporary_beside
 
 
 class LocalFiles(AnyFiles):
-    """Files of this machine, by fsspec where nothing is particular about them."""
+    """Local files."""
 
     is_local = True
 

@@ -1,4 +1,4 @@
-"""Connections to file systems and object stores: for S3 one for each process and manner of use.
+"""Connections to file systems and object stores; all threads of a process share one to S3.
 
 Credentials, endpoint and region come from the environment alone (`AWS_*`), never from configuration.
 """
@@ -22,7 +22,7 @@ READ_SECONDS = 60
 
 @dataclass(frozen=True)
 class Patience:
-    """How long one request is tried, and the name that the server is told."""
+    """How one request is retried, its time-outs, and the name sent to the server."""
 
     attempts: int
     mode: Literal["adaptive", "standard"]
@@ -30,27 +30,27 @@ class Patience:
     read_seconds: float
     user_agent: str | None = None
     environment_wins: bool = False
-    """Whether `AWS_MAX_ATTEMPTS` and `AWS_RETRY_MODE` are heeded."""
+    """Whether `AWS_MAX_ATTEMPTS` and `AWS_RETRY_MODE` take precedence."""
     s3fs_repeats: bool = True
-    """Whether s3fs tries again what botocore gave up."""
+    """Whether s3fs retries what botocore gave up."""
 
 
 PATIENT = Patience(ATTEMPTS, "adaptive", CONNECT_SECONDS, READ_SECONDS, environment_wins=True)
-"""For work: a store that is busy for a while does not end a run."""
+"""For all work on the store: a store that is busy for a while does not end a run."""
 
 QUICK = Patience(2, "standard", 3, READ_SECONDS)
-"""To look whether the store is there."""
+"""To check whether a store can be reached."""
 
 
 def once(user_agent: str, seconds: float) -> Patience:
-    """Return the manner for streams, which repeat requests themselves and tell the server who reads."""
+    """Return the settings for streams, which retry by themselves and send their own User-Agent."""
     return Patience(1, "standard", seconds, seconds, user_agent, s3fs_repeats=False)
 
 
 def connect(address: str, patience: Patience = PATIENT) -> tuple[Any, str]:
     """Return the file system of an address, and the path within it.
 
-    All threads of a process share one connection to S3; a change of the `AWS_*` variables gives a new one.
+    All threads of a process share one connection to S3. When an `AWS_*` variable changes, a new one is made.
 
     Raises:
         ValueError, ImportError: if there is no such file system, or no library for it.
@@ -64,7 +64,7 @@ def connect(address: str, patience: Patience = PATIENT) -> tuple[Any, str]:
 
 
 def is_s3(address: str) -> bool:
-    """Tell whether an address is in an S3 store."""
+    """Return whether an address is in an S3 store."""
     return address.startswith(("s3://", "s3a://"))
 
 

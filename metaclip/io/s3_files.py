@@ -1,4 +1,4 @@
-"""Objects of S3, by requests of S3's own where fsspec would make more of them, or say less of what failed."""
+"""Objects in S3, by direct requests where s3fs would make more of them, or would hide what failed."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -23,7 +23,7 @@ class S3Files(AnyFiles):
     removed_at_once = KEYS_A_REQUEST
 
     def reach(self, path: str) -> None:
-        """Look whether an object can be read, without the patience that work has."""
+        """Try to read an object, with few retries."""
         quick, _ = connect(f"s3://{path}", QUICK)
         quick.cat_file(path, max_concurrency=1)
 
@@ -49,17 +49,17 @@ class S3Files(AnyFiles):
         return cast(bytes, self.system.cat_file(path, max_concurrency=1))
 
     def size(self, path: str) -> int:
-        """Return an object's size in bytes; s3fs would list what is under the name where there is no such object."""
+        """Return an object's size in bytes; s3fs would make a listing where there is no such object."""
         bucket, key = self._split(path)
         return cast(int, self.system.call_s3("head_object", Bucket=bucket, Key=key)["ContentLength"])
 
     def put(self, temporary: Path, path: str) -> None:
-        """Send a finished file, a large one in parts; it is there when all are."""
+        """Upload a finished file, a large one in parts; it is visible once all parts are there."""
         self.system.put_file(str(temporary), path, chunksize=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
         temporary.unlink()
 
     def remove(self, paths: Sequence[str]) -> None:
-        """Remove objects of one bucket; s3fs would not tell which could not be removed.
+        """Remove objects of one bucket; s3fs would not report which could not be removed.
 
         Raises:
             StoreError: naming the first that is still there.
@@ -89,7 +89,7 @@ class S3Files(AnyFiles):
             more = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
     def abort(self, upload: Upload) -> None:
-        """Give up an upload; one that is gone already does not matter."""
+        """Give up an upload; a missing one is ignored."""
         bucket, key = self._split(self.system._strip_protocol(upload.address))
         with suppress(FileNotFoundError):
             self.system.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload.id)

@@ -1,7 +1,7 @@
-"""Objects of S3 as streams: one request for the rest of the object, and on from there after a fault.
+"""Objects of S3 as streams: one request for the whole object, and one for the rest of it after each fault.
 
-A whole object by one request is what Common Crawl recommends: only requests are held back, not
-transfers that go on.
+Common Crawl recommends to read a whole object by one request: it limits the rate of requests, not of
+transfers.
 """
 
 from fsspec.asyn import sync
@@ -16,7 +16,7 @@ class S3Stream(ResumingStream):
     """The bytes of one S3 object."""
 
     def ask(self, start: int, version: str | None) -> Answer | None:
-        """Get the object from a byte on."""
+        """Request the object from a byte on."""
         store, path = connect(self.address, once(self.client.user_agent, self.client.backoff.timeout))
         bucket, key, _ = store.split_path(path)
         wanted = {"IfMatch": version} if version is not None else {}

@@ -1,4 +1,4 @@
-"""Writing an output: its data files first, and the manifest that makes it exist last."""
+"""Writing an output: first its data files, last its manifest, with which it exists."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from metaclip.tables.parquet import write_parquet
 
 
 class OutputWriter:
-    """One output while it is written; nobody sees it before `commit`."""
+    """Writes one output; it does not exist before `commit`."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class OutputWriter:
 
     @contextmanager
     def file(self, name: str) -> Iterator[HashingFile]:
-        """Write one data file; set its `rows` where it has any."""
+        """Write a data file; the caller sets its `rows` where it has any."""
         temporary = self._store.temporary(f"{self._folder}/{name}")
         self._temporaries.append(temporary)
         with temporary.open("wb") as sink:
@@ -59,22 +59,22 @@ class OutputWriter:
             return sink.rows
 
     def json(self, name: str, value: object, rows: int) -> None:
-        """Write a JSON file that stands for so many rows."""
+        """Write a JSON file that counts as `rows` rows."""
         with self.file(name) as sink:
             sink.write(json_bytes(value))
             sink.rows = rows
 
     def written(self, name: str) -> StoredFile:
-        """Return what is known of a file that was written already."""
+        """Return name, size, hash and rows of a file that was written before."""
         (found,) = [file for file in self._files if file.name == name]
         return found
 
     def adopt(self, files: Sequence[StoredFile]) -> None:
-        """List files that another manifest of the same folder committed."""
+        """Add files that another manifest of the same folder has committed."""
         self._files.extend(files)
 
     def commit(self, statistics: Mapping[str, Any]) -> Reference:
-        """Make the output exist."""
+        """Write the manifest, with which the output exists."""
         manifest = Manifest(
             stage=self._stage,
             version=self._version,
@@ -89,6 +89,6 @@ class OutputWriter:
         return Reference(self._manifest, manifest.key, manifest.rows)
 
     def close(self) -> None:
-        """Remove what an interrupted write left."""
+        """Remove temporary files that an interrupted write left."""
         for temporary in self._temporaries:
             temporary.unlink(missing_ok=True)
