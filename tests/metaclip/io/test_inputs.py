@@ -16,6 +16,7 @@ from metaclip.language.model_file import model_fingerprint
 from metaclip.metadata.jobs import metadata_plan
 from metaclip.sources.listing import list_shards
 from metaclip.survivors.lists import survivor_files
+from tests.s3 import S3Server
 
 NAMES = ["b.parquet", "a.parquet", "deep/er/c.parquet", ".hidden.parquet", ".folder/d.parquet", "deep/.e.parquet"]
 SEEN = ["a.parquet", "b.parquet", "deep/er/c.parquet"]
@@ -78,6 +79,17 @@ def test_folders_and_globs_of_stores_go_by_the_same_rule(listed) -> None:
     assert [path.partition(root[9:])[2] for path in listed(root)] == [f"/{name}" for name in SEEN]
     assert [path.partition(root[9:])[2] for path in listed(f"{root}/*.parquet")] == [f"/{name}" for name in SEEN[:2]]
     assert listed(f"{root}/a.parquet") == [f"{root}/a.parquet"]
+
+
+@all_settings
+def test_a_folder_of_a_store_that_is_named_like_a_file_ends_in_a_slash(
+    listed, bucket: str, s3_server: S3Server
+) -> None:
+    folder = f"{bucket}/pairs.parquet"
+    s3_server.client().pipe_file(f"{folder}/a.parquet", b"x")
+    assert listed(f"{folder}/") == [f"{folder}/a.parquet"]
+    with pytest.raises(MetaclipError, match=r"pairs\.parquet: is a folder, not a file \(a folder's name ends in /\)"):
+        listed(folder)
 
 
 @all_settings
