@@ -5,43 +5,28 @@ when its content and its state changed. It is valid as long as all of these are 
 index, the fingerprint of a file that changed a moment ago is not kept: the file could change again
 without a new time.
 
-Fingerprints are in the user's own folder under `TMPDIR`, in one small file for each input file, which is
-replaced as a whole. Several processes can use them at once. What is lost or damaged is computed again.
+Fingerprints are kept in a log in the user's own folder under `TMPDIR`, see `metaclip.io.fingerprint_log`.
+What is lost or damaged is computed again.
 """
 
 import hashlib
-import json
 import logging
 import os
-import re
 import stat
+import tempfile
 import time
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 from metaclip.errors import InputError, StoreError, TransportError, UnreadableFileError
-from metaclip.io.temporary import own_folder, temporary_beside
+from metaclip.io.fingerprint_log import FileState, FingerprintLog
+from metaclip.io.temporary import own_folder
 
 RACY_SECONDS = 2.0
 """A fingerprint is kept if the file changed at least so long before it was read; some file systems
 keep times in steps of two seconds."""
 
 logger = logging.getLogger(__name__)
-
-
-class _State(NamedTuple):
-    """What is compared to see whether a file has changed."""
-
-    inode: int
-    size: int
-    changed_ns: int
-    """When its content changed last."""
-    touched_ns: int
-    """When its content, name or permissions changed last, which no program can set back."""
-
-
-_remembered: dict[str, tuple[_State, str]] = {}
-"""Fingerprints that this process has computed or found, by path."""
 
 
 def local_fingerprint(path: str) -> str:
@@ -91,7 +76,7 @@ def local_fault(path: str, error: OSError) -> InputError:
     return TransportError(f"{path}: cannot be opened: {error}")
 
 
-def _hash(path: str) -> tuple[str, _State]:
+def _hash(path: str) -> tuple[str, FileState]:
     """Return the fingerprint of a file, and its state when the last byte was read."""
     try:
         with Path(path).open("rb") as stream:
@@ -102,46 +87,28 @@ def _hash(path: str) -> tuple[str, _State]:
         raise local_fault(path, error) from error
 
 
-def _state(found: os.stat_result) -> _State:
-    return _State(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+def _state(found: os.stat_result) -> FileState:
+    return FileState(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def _recall(path: str, state: _State) -> str | None:
+def _recall(path: str, state: FileState) -> str | None:
     """Return the fingerprint of a file in this state if this process or an earlier one computed it."""
-    if path in _remembered:
-        before, known = _remembered[path]
-        if before == state:
-            return known
     try:
-        record = json.loads(_record(path).read_bytes())
-        recorded = record["path"], record["state"]
-        known = record["fingerprint"]
-    except (OSError, StoreError, ValueError, KeyError, TypeError):
-        return None
-    if recorded != (path, list(state)) or not isinstance(known, str):
-        return None
-    if not re.fullmatch(rf"{state.size}-[0-9a-f]{{64}}", known):
-        return None
-    _remembered[path] = state, known
-    return known
-
-
-def _remember(path: str, state: _State, known: str) -> None:
-    """Keep a fingerprint for this process and later ones; if that fails, the file will be read again."""
-    _remembered[path] = state, known
-    try:
-        target = _record(path)
-        temporary = temporary_beside(target)
-        try:
-            temporary.write_text(json.dumps({"path": path, "state": state, "fingerprint": known}))
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        return _log(tempfile.gettempdir()).find(path, state)
     except (OSError, StoreError) as error:
-        logger.debug("%s: its fingerprint cannot be remembered: %s", path, error)
+        logger.debug("fingerprints that were kept cannot be read: %s", error)
+        return None
 
 
-def _record(path: str) -> Path:
-    """Return the file in which the fingerprint of a file is kept."""
-    name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
-    return own_folder("fingerprints") / f"{name}.json"
+def _remember(path: str, state: FileState, fingerprint: str) -> None:
+    """Keep a fingerprint for this process and later ones; if that fails, the file will be read again."""
+    try:
+        _log(tempfile.gettempdir()).add(path, state, fingerprint)
+    except (OSError, StoreError) as error:
+        logger.debug("%s: its fingerprint cannot be kept: %s", path, error)
+
+
+@lru_cache(maxsize=8)
+def _log(_temporary: str) -> FingerprintLog:
+    """Return the log in this user's own folder, of which `TMPDIR` says where it is."""
+    return FingerprintLog(own_folder("fingerprints") / "log")

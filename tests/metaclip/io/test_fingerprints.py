@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from metaclip.io import fingerprints
+from metaclip.io import fingerprint_log, fingerprints
 from metaclip.io.fingerprints import local_fingerprint
 
 PLAN = """
@@ -54,7 +54,7 @@ def _expected(content: bytes) -> str:
 
 def _forget() -> None:
     """Go on as a new process would."""
-    fingerprints._remembered.clear()
+    fingerprints._log.cache_clear()
 
 
 def _plan(source: Path, root: Path) -> dict[str, object]:
@@ -85,11 +85,11 @@ def test_a_file_that_changed_a_moment_ago_is_read_each_time(tmp_path: Path, fold
     path.write_bytes(b"abd")
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert local_fingerprint(str(path)) == _expected(b"abd")
-    assert list(folder.iterdir()) == []
+    assert not (folder / "log").exists()
     # A time to come, by a clock that goes ahead, says nothing either.
     _write(path, b"abc", age=-100)
     assert local_fingerprint(str(path)) == _expected(b"abc")
-    assert list(folder.iterdir()) == []
+    assert not (folder / "log").exists()
 
 
 def test_what_changed_is_read_again_even_with_its_old_time_or_place(tmp_path: Path) -> None:
@@ -124,25 +124,49 @@ def test_a_file_that_changes_while_it_is_read_is_not_remembered(
     assert local_fingerprint(str(path)) == _expected(b"abd")
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null", b'{"path": 1}', b"\xff\xfe"])
-def test_damage_is_passed_over(tmp_path: Path, folder: Path, damage: bytes) -> None:
-    path = _write(tmp_path / "a", b"abc")
-    local_fingerprint(str(path))
-    (record,) = folder.iterdir()
-    record.write_bytes(damage)
+@pytest.mark.parametrize("damage", ["cut", "altered", "empty", "binary", "other"])
+def test_damage_is_passed_over(tmp_path: Path, folder: Path, damage: str) -> None:
+    paths = [_write(tmp_path / name, name.encode()) for name in ("a", "b", "c")]
+    for path in paths[:2]:
+        local_fingerprint(str(path))
+    log = folder / "log"
+    whole = log.read_bytes()
+    damaged = {
+        "cut": whole[:-20],
+        "altered": whole.replace(_expected(b"b").encode(), _expected(b"x").encode()),
+        "empty": b"",
+        "binary": b"\xff\xfe\n\n \n" + whole[:40] + bytes(100),
+        "other": b"null\n{}\n0 1\n",
+    }[damage]
+    log.write_bytes(damaged)
+    for _ in range(2):
+        _forget()
+        for path in paths:  # what is appended after the damage is found again
+            assert local_fingerprint(str(path)) == _expected(path.name.encode())
     _forget()
-    assert local_fingerprint(str(path)) == _expected(b"abc")
-    assert json.loads(record.read_bytes())["fingerprint"] == _expected(b"abc")
+    known = [fingerprints._recall(str(path), fingerprints._state(path.stat())) for path in paths]
+    assert known == [_expected(name) for name in (b"a", b"b", b"c")]
 
 
-@pytest.mark.parametrize("fingerprint", ["3-abc", f"4-{'0' * 64}", 5, None])
-def test_what_is_no_fingerprint_of_the_file_is_passed_over(tmp_path: Path, folder: Path, fingerprint: object) -> None:
-    path = _write(tmp_path / "a", b"abc")
-    local_fingerprint(str(path))
-    (record,) = folder.iterdir()
-    record.write_text(json.dumps({**json.loads(record.read_text()), "fingerprint": fingerprint}))
+def test_a_log_that_grew_too_large_is_started_anew(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fingerprint_log, "MAX_BYTES", 500)
+    for number in range(20):
+        local_fingerprint(str(_write(tmp_path / f"{number}", b"x" * number)))
+        assert not (folder / "log").exists() or (folder / "log").stat().st_size <= 500
     _forget()
-    assert local_fingerprint(str(path)) == _expected(b"abc")
+    for number in range(20):
+        assert local_fingerprint(str(tmp_path / f"{number}")) == _expected(b"x" * number)
+
+
+def test_names_of_any_bytes(tmp_path: Path, folder: Path) -> None:
+    path = tmp_path / os.fsdecode(b"a\xff\n \xe4")
+    _write(path, b"abc")
+    for _ in range(2):
+        assert local_fingerprint(str(path)) == _expected(b"abc")
+        _forget()
+    assert fingerprints._recall(str(path), fingerprints._state(path.stat())) == _expected(b"abc")
 
 
 def test_without_a_folder_to_remember_in_the_file_is_read(tmp_path: Path, folder: Path) -> None:
@@ -171,7 +195,20 @@ def test_processes_side_by_side(tmp_path: Path, folder: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         found = pool.starmap(_look, [(str(path), 50)] * 6)
     assert set(found) == {_expected(content)}
-    assert [record.suffix for record in folder.iterdir()] == [".json"]
+
+
+def _remember(folder: Path, first: int) -> None:
+    log = fingerprint_log.FingerprintLog(folder / "log")
+    for number in range(first, first + 300):
+        log.add(f"/{number}" * 20, fingerprint_log.FileState(number, 1, 2, 3), f"1-{number}")
+
+
+def test_no_line_is_lost_where_processes_append_side_by_side(tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        pool.starmap(_remember, [(tmp_path, first) for first in range(0, 1800, 300)])
+    log = fingerprint_log.FingerprintLog(tmp_path / "log")
+    for number in range(1800):
+        assert log.find(f"/{number}" * 20, fingerprint_log.FileState(number, 1, 2, 3)) == f"1-{number}"
 
 
 def test_links_are_known_by_what_they_name_now(tmp_path: Path) -> None:
