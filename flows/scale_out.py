@@ -66,10 +66,10 @@ def match_on_workers(
         StageError: if a run failed; the other runs finish first.
         WorkerLostError: if a range's run was lost more than `execution.retries` times.
     """
-    before = _find(config, shards, ranges, metadata, until)
+    before = _find_ranges(config, shards, ranges, metadata, until)
     waiting = [_Range(found) for found in before if found.missing(until)]
     _Supervisor(config, shards, until, before, waiting).run()
-    again = _find(config, shards, [(one.found.first, one.found.last) for one in waiting], metadata, until)
+    again = _find_ranges(config, shards, [(one.found.first, one.found.last) for one in waiting], metadata, until)
     after = {found.first: found for found in again}
     told = {one.found.first: one.told for one in waiting}
     for found in after.values():
@@ -86,7 +86,7 @@ def match_on_workers(
     return done
 
 
-def _find(
+def _find_ranges(
     config: Config, shards: str, ranges: Sequence[tuple[int, int]], metadata: Reference, until: str
 ) -> list[FoundRange]:
     futures = [find_range.submit(config, shards, first, last, metadata, until) for first, last in ranges]

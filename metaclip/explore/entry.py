@@ -56,7 +56,7 @@ def describe_entry(
         raise ConfigError("give either the entry or its id")
     pool = FinishedPool.open(storage, name)
     t = pool.t(t)
-    entry_id = _find(pool, entry) if entry is not None else _checked(pool, entry_id or 0)
+    entry_id = _id_of(pool, entry) if entry is not None else _checked_id(pool, entry_id or 0)
     (row,) = entry_rows(pool, [entry_id], t)
     counts, count = pool.counts, row["count"]
     matches = int(counts.sum())
@@ -79,13 +79,13 @@ def describe_entry(
     }
 
 
-def _checked(pool: FinishedPool, entry_id: int) -> int:
+def _checked_id(pool: FinishedPool, entry_id: int) -> int:
     if not 0 <= entry_id < len(pool.counts):
         raise InputError(f"no entry has the id {entry_id}: ids are 0 to {len(pool.counts) - 1}")
     return entry_id
 
 
-def _find(pool: FinishedPool, entry: str) -> int:
+def _id_of(pool: FinishedPool, entry: str) -> int:
     entries = pool.entries.column("entry")
     at = int(pc.index(entries, entry).as_py())
     if at < 0:

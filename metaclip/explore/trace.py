@@ -47,7 +47,7 @@ def trace_pair(storage: str, name: str, uid: str) -> dict[str, Any]:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     pool = FinishedPool.open(storage, name)
-    extracted = _find(pool, pool.all("extract"), PAIR.names, high, low)
+    extracted = _find_rows(pool, pool.all("extract"), PAIR.names, high, low)
     if not extracted:
         raise InputError(
             f"{uid.lower()}: no pair of pool {name} has this uid: it is of another pool, or the page gave no such pair"
@@ -62,23 +62,23 @@ def trace_pair(storage: str, name: str, uid: str) -> dict[str, Any]:
     }
     partitions = pool.all("dedup")
     partition = high * len(partitions) >> 64
-    unique = _find(pool, [partitions[partition]], MATCHED.names, high, low).get(0)
+    unique = _find_rows(pool, [partitions[partition]], MATCHED.names, high, low).get(0)
     if unique is None:
         return {**found, **_unmatched(pool, first)}
     for copy in found["copies"]:
         copy["stayed"] = all(copy[key] == unique[key] for key in ("page_url", "text_key"))
-    if pool.survivors and not _find(pool, [pool.partitions[partition]], MATCHED.names, high, low):
+    if pool.survivors and not _find_rows(pool, [pool.partitions[partition]], MATCHED.names, high, low):
         why = "it is not among the survivors that this pool was made of"
         return {**found, "ended": "dedup", "reason": "no_survivor", "why": why}
     return {**found, **_balanced(pool, partition, unique, high, low)}
 
 
-def _find(
+def _find_rows(
     pool: FinishedPool, outputs: Sequence[Reference], columns: Sequence[str], high: int, low: int
 ) -> dict[int, dict[str, Any]]:
     """Return the row of a uid in each output that has it, by the number of the output."""
 
-    def find(output: Reference) -> dict[str, Any] | None:
+    def find_row(output: Reference) -> dict[str, Any] | None:
         for group in row_groups(pool.store, output, *columns):
             bounds = group.bounds("uid_hi")
             if bounds is not None and bounds[0] > high:
@@ -89,7 +89,7 @@ def _find(
                     return row
         return None
 
-    return {number: row for number, row in enumerate(side_by_side(find, outputs)) if row is not None}
+    return {number: row for number, row in enumerate(side_by_side(find_row, outputs)) if row is not None}
 
 
 def _row(table: pa.Table, high: int, low: int) -> dict[str, Any] | None:

@@ -73,7 +73,7 @@ def export_pool(
     store = Store(storage)
     record = read_record(store, pool)
     stages = record["stages"]
-    balanced = [_reference(store, address) for address in stages["balance"]]
+    balanced = [_read_reference(store, address) for address in stages["balance"]]
     content: dict[str, Any] = {
         "version": VERSION,
         "pool": pool,
@@ -84,8 +84,8 @@ def export_pool(
         # One file has all uids, however large it is.
         "rows_per_file": None if wanted.format == "datacomp" else wanted.rows_per_file,
         "stages": {
-            "metadata": _reference(store, stages["metadata"]).key,
-            "count": _reference(store, stages["count"]).key,
+            "metadata": _read_reference(store, stages["metadata"]).key,
+            "count": _read_reference(store, stages["count"]).key,
             "balance": [reference.key for reference in balanced],
         },
     }
@@ -149,6 +149,6 @@ class _Told:
             self()
 
 
-def _reference(store: Store, address: str) -> Reference:
+def _read_reference(store: Store, address: str) -> Reference:
     manifest = store.manifest(address)
     return Reference(address, manifest.key, manifest.rows)

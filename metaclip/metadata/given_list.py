@@ -1,21 +1,23 @@
 """Read a given list of metadata entries. An entry's id is always its position in the list."""
 
 import gzip
-import hashlib
 import io
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import BinaryIO
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metaclip.errors import ConfigError, InputError, TransportError, UnreadableFileError
-from metaclip.io.streams import identify, open_stream, scheme
+from metaclip.errors import InputError
+from metaclip.io import inputs
+from metaclip.io.streams import open_stream, scheme
+
+FIELD = "metadata.entries"
+"""The setting that names the list; errors say so."""
 
 MAX_ENTRIES = 2**32
 """Ids are stored as uint32."""
@@ -68,66 +70,24 @@ def load_entries(address: str) -> LoadedEntries:
     return LoadedEntries(entries, sources or [""] * len(entries), blank_lines, duplicates)
 
 
-def validate_entries_address(address: str) -> None:
-    """Check that there is a file at the address, without reading it.
-
-    Raises:
-        ConfigError: if there is none, or only a folder, or the address cannot be understood.
-        TransportError: if its server cannot be reached now.
-    """
-    with _naming_the_field():
-        if scheme(address) in ("", "file"):
-            _open(address).close()
-        else:
-            identify(address)
-
-
 def fingerprint(address: str) -> str:
-    """Return the fingerprint of a list's content, for keys.
-
-    `<size>-<sha256>` for local files, `<size>-<ETag>` for remote ones (with a date where the server
-    gives no ETag).
+    """Return what a list's content is known by in keys, see `metaclip.io.inputs.fingerprint`.
 
     Raises:
         ConfigError: if there is no such file.
         TransportError: if a remote file cannot be looked up now.
     """
-    with _naming_the_field():
-        if scheme(address) not in ("", "file"):
-            identity = identify(address)
-            return f"{identity.bytes}-{identity.tag}"
-    data = _read(address)
-    return f"{len(data)}-{hashlib.sha256(data).hexdigest()}"
+    with inputs.naming(FIELD):
+        return inputs.fingerprint(address)
 
 
 def _read(address: str) -> bytes:
-    with _naming_the_field(), _open(address) as stream:
+    with inputs.naming(FIELD), _open(address) as stream:
         return stream.read()
 
 
 def _open(address: str) -> BinaryIO:
-    return open_stream(address if scheme(address) else str(Path(address).expanduser()))
-
-
-@contextmanager
-def _naming_the_field() -> Iterator[None]:
-    """Raise the errors of an unusable address as errors of the configuration."""
-    try:
-        yield
-    except TransportError:
-        raise
-    except UnreadableFileError as error:
-        way_out = _WAYS_OUT.get(error.reason, "")
-        raise ConfigError(f"metadata.entries: {error}{way_out}") from error
-    except InputError as error:
-        raise ConfigError(f"metadata.entries: {error}") from error
-
-
-_WAYS_OUT = {
-    "not_found": "; relative paths start at the folder that the command runs in",
-    "not_a_file": "; name the file of entries in it",
-    "forbidden": "; check its rights, or your credentials",
-}
+    return open_stream(address if scheme(address) else inputs.local_path(address))
 
 
 def _unzip(address: str, data: bytes) -> bytes:
@@ -150,7 +110,7 @@ def _form(address: str, data: bytes) -> str:
 
 
 def _from_json(address: str, data: bytes) -> list[str]:
-    _decode(address, data)  # so that a wrong byte is reported with its position
+    _decode_utf8(address, data)  # so that a wrong byte is reported with its place
     try:
         value = msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"))
     except msgspec.DecodeError as error:
@@ -164,7 +124,7 @@ def _from_json(address: str, data: bytes) -> list[str]:
 
 
 def _from_text(address: str, data: bytes) -> tuple[list[str], int]:
-    lines = _decode(address, data).removeprefix("\ufeff").split("\n")
+    lines = _decode_utf8(address, data).removeprefix("\ufeff").split("\n")
     if lines[-1] == "":
         lines.pop()  # what follows the last line end is not a line
     entries = [line.removesuffix("\r") for line in lines]
@@ -192,7 +152,7 @@ def _from_parquet(address: str, data: bytes) -> tuple[list[str], list[str] | Non
     return entries, [str(source or "") for source in table["source"].to_pylist()]
 
 
-def _decode(address: str, data: bytes) -> str:
+def _decode_utf8(address: str, data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from metaclip.config.settings import Config
-from metaclip.io.inputs import list_inputs
+from metaclip.io.inputs import inputs_of, local_path
+from metaclip.io.streams import scheme
 from metaclip.metadata.build_job import BuildJob
 from metaclip.metadata.given_list import fingerprint
 from metaclip.metadata.list_job import MetadataJob
 from metaclip.metadata.ngrams_job import NgramsJob
 from metaclip.metadata.titles_job import TitlesJob
 from metaclip.metadata.wikipedia.dump import can_be_split, is_dump
-from metaclip.metadata.wikipedia.page_views import pageview_addresses
+from metaclip.metadata.wikipedia.page_views import HOURLY_FILE, pageview_addresses
 from metaclip.metadata.wordnet import wordnet_fingerprint
 from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
@@ -41,8 +41,8 @@ def metadata_plan(config: Config) -> MetadataPlan:
     settings, spaced = config.metadata, config.match.space_entries
     if settings.entries is not None:
         address = settings.entries
-        if "://" not in address:
-            address = str(Path(address).absolute())
+        if not scheme(address):
+            address = local_path(address)  # workers may run in another folder
         return MetadataPlan((), (), MetadataJob(address, fingerprint(address), spaced))
     words = ngrams_jobs(settings.words.paths, "metadata.words.paths", config)
     pairs = ngrams_jobs(settings.pairs.paths, "metadata.pairs.paths", config)
@@ -56,7 +56,7 @@ def ngrams_jobs(paths: list[str], field: str, config: Config) -> list[NgramsJob]
     """Return the jobs that count words and pairs: one for each file, and for each part of a large dump."""
     memory = config.execution.ngram_memory_mb << 20
     jobs = []
-    for file in list_inputs(paths, field):
+    for file in inputs_of(paths, field):
         if not is_dump(file.path):
             jobs.append(NgramsJob(file.path, file.fingerprint, "counts", bytes_read=file.bytes, memory_bytes=memory))
             continue
@@ -76,7 +76,7 @@ def titles_jobs(config: Config) -> list[TitlesJob]:
     return _distinct(
         [
             TitlesJob(file.path, file.fingerprint, tuple(titles.domains), titles.min_hourly_views, file.bytes)
-            for file in list_inputs(paths, "metadata.titles")
+            for file in inputs_of(paths, "metadata.titles", known_by_address=HOURLY_FILE)
         ]
     )
 

@@ -17,8 +17,8 @@ from packaging.specifiers import SpecifierSet
 
 from metaclip.config.settings import Config
 from metaclip.errors import MetaclipError, StoreError
-from metaclip.io.files import PART_BYTES
 from metaclip.io.object_store import is_s3
+from metaclip.io.s3_files import PART_BYTES
 from metaclip.language.identifier import LanguageIdentifier
 from metaclip.language.model_file import find_model
 from metaclip.prepare.jobs import check as check_config

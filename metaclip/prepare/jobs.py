@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
 
 from metaclip.config.settings import LATEST, Config
 from metaclip.errors import StageError
@@ -59,21 +57,14 @@ def check(config: Config) -> ListingJob:
 def extract_job(config: Config, shard: tuple[SourceFile, ...]) -> ExtractJob:
     """Return the job that extracts one shard."""
     model = find_model(config.extract.language_model)
-    state = model.stat()
     return ExtractJob(
         shard,
         config.extract,
         str(model),
-        _model_fingerprint(model, (state.st_size, state.st_mtime_ns)),
+        model_fingerprint(model),
         config.source.url_column,
         config.source.text_column,
     )
-
-
-@lru_cache(maxsize=4)
-def _model_fingerprint(model: Path, _state: tuple[int, int]) -> str:
-    """Return the fingerprint of a model; it is read once in each process, unless it changes."""
-    return model_fingerprint(model)
 
 
 @dataclass(frozen=True)

@@ -57,8 +57,8 @@ class DedupJob(Job):
         members, _ = read_members(store, self.members)
         pairs = UniquePairs(MATCHED)
         counts: Counter[str] = Counter()
-        # A store takes time to answer, so files are opened in parallel; each is then read sequentially.
-        for file in store.ask(lambda member: store.open_parquet(member, PAIRS), members):
+        # A store takes its time to answer; what is read of a file is read one after the other.
+        for file in store.map(lambda member: store.open_parquet(member, PAIRS), members):
             for table in self._read(file, counts):
                 pairs.append(table)
         tally = Tally()

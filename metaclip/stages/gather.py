@@ -45,13 +45,13 @@ class GatherJob(Job):
         """Sort the pairs of the shards as if they were one shard; the sketch is the sketch of all of them."""
         pairs = UniquePairs(MATCHED)
         counts: Counter[str] = Counter()
-        for file in store.ask(lambda shard: store.open_parquet(shard, PAIRS), self.matched):
+        for file in store.map(lambda shard: store.open_parquet(shard, PAIRS), self.matched):
             for group in range(file.num_row_groups):
                 pairs.append(file.read_row_group(group).cast(MATCHED))
                 counts["bytes_read"] += group_bytes(file, group)
         rows = output.parquet(PAIRS, MATCHED, pairs.tables())
         counts.update({"matched": pairs.rows, "unique": rows, "dropped.pair.repeat": pairs.rows - rows})
-        sketches = store.ask(lambda shard: str(store.manifest(shard.manifest).statistics["sketch"]), self.matched)
+        sketches = store.map(lambda shard: str(store.manifest(shard.manifest).statistics["sketch"]), self.matched)
         sketch = DistinctSketch.merged(sketches)
         return {"counts": dict(sorted(counts.items())), "sketch": sketch.to_json()}
 

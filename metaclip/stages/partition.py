@@ -41,7 +41,7 @@ class PartitionJob(Job):
         """
         members = sorted({reference.manifest for reference in self.matched if reference.rows})
         sketch = DistinctSketch.merged(
-            store.ask(lambda member: str(store.manifest(member).statistics["sketch"]), members)
+            store.map(lambda member: str(store.manifest(member).statistics["sketch"]), members)
         )
         partitions = max(1, math.ceil(sketch.estimate / self.rows_per_partition))
         output.json(MEMBERS, {"members": members, "partitions": partitions}, len(members))

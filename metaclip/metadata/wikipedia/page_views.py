@@ -22,8 +22,12 @@ from metaclip.metadata.wikipedia.count_lines import check_malformed, describe_li
 NO_ARTICLES = frozenset(("Main Page", "-"))
 """The front page, and what Wikimedia writes if it does not know the title."""
 
+HOURLY_FILE = re.compile(r"/pageviews-\d{8}-\d{6}\.gz$")
+"""Wikimedia never rewrites the file of an hour, so a list of some hundred addresses is not looked up each time."""
+
 _LEAST_LINE_BYTES = len("m t 1 \n")
 """Of a line that is read: what follows the third space may be empty."""
+
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _COUNTS = ("lines", "malformed_lines", "other_domains", "below_hourly_floor")
 _FIRST_NUMBER, _FIRST_AT = len(_COUNTS), len(_COUNTS) + 1  # of the first malformed line: number, position in its piece
