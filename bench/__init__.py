@@ -1,1 +1,1 @@
-"""Measurements: each script prints JSON, with ratios measured in one run."""
+"""Measurements: each script prints JSON, with ratios that were measured in one run."""

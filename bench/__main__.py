@@ -1,7 +1,8 @@
 """All measurements that take a few minutes together, one after the other: `python -m bench`.
 
-JSON to standard output, tables to standard error; with a name or more (`python -m bench dedup balance`),
-these alone. docs/bench.md tells of those that take longer or start servers: each is run by itself.
+It prints JSON to standard output and tables to standard error. With names (`python -m bench dedup balance`)
+it runs only these. docs/bench.md lists the measurements that take longer or start servers, which are run
+one by one.
 """
 
 import importlib

@@ -1,9 +1,9 @@
 """Measure balancing against the same mathematics in plain numpy: `python -m bench.balance`.
 
-The pool is drawn to the paper's shape: 400,000 entries with Zipf-like counts, 3.5 matched entries a
-pair. The numpy version solves sum(log(1 - t/c)) = log(1 - u) by 8 steps of Newton's method; counts are
-measured against numpy's bincount. Pairs a second of computing on one core, medians of a few turns with
-the lowest and highest, and cost against size.
+The generated pool has the shape of the paper's: 400,000 entries with Zipf-like counts, 3.5 matched entries
+for each pair. The numpy version solves sum(log(1 - t/c)) = log(1 - u) by 8 steps of Newton's method.
+Counts are measured against numpy's bincount. Figures are pairs for each CPU second of one core, medians of
+a few turns with the lowest and highest, and cost against size.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The crawl files that the scripts of this folder read: the real ones, else the demo's."""
+"""The crawl files that the scripts of this folder read: real ones, or else the demo's."""
 
 from collections import Counter
 from pathlib import Path
@@ -12,7 +12,7 @@ KINDS = ("wat", "warc")
 
 
 def crawl_files(folder: Path, kinds: tuple[str, ...] = KINDS) -> dict[str, list[Path]]:
-    """Return the files of each kind; the demo's, where there is nothing else, are written into `folder`."""
+    """Return the files of each kind; if there are no others, those of the demo are written to `folder`."""
     crawl, pattern = SHARED / "crawl", "*.gz"
     if not SHARED.exists():
         crawl, pattern = folder / "crawl", "*[!1245].warc*.gz"

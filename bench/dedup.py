@@ -1,10 +1,10 @@
-"""Measure dropping repeats against pyarrow and pandas' way in numpy: `python -m bench.dedup`.
+"""Measure dropping of repeats against pyarrow and numpy: `python -m bench.dedup`.
 
-Pairs with made-up addresses and texts, a fifth of them repeats with another page. `UniquePairs` sorts by
-uid and lets the smallest (page_url, text_key) stay, in bounded memory; pyarrow sorts the whole table by
-the same four columns and numpy picks the first of each uid. Both give the same rows. Rows a second of
-computing, medians of a few turns with the lowest and highest, and cost and memory against size, each
-size in a process of its own.
+The pairs have generated addresses and texts; a fifth of them are repeats with another page. `UniquePairs`
+sorts by uid and keeps the smallest (page_url, text_key), in bounded memory. pyarrow sorts the whole table
+by the same four columns, and numpy selects the first row of each uid. Both give the same rows. Figures are
+rows for each CPU second, medians of a few turns with the lowest and highest, and cost and memory against
+size, each size in its own process.
 """
 
 import multiprocessing
@@ -61,7 +61,7 @@ def _size(size: int) -> dict[str, float]:
 
 
 def _stream(tables: list[pa.Table]) -> int:
-    """Drop repeats as the stages do: what comes back is passed on, never held whole."""
+    """Drop repeats as the stages do: the result is a stream that is never in memory as a whole."""
     pairs = UniquePairs(PAIR)
     for one in tables:
         pairs.append(one)

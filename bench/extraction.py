@@ -1,10 +1,10 @@
 """Measure the parts of extraction against libraries on the same bytes: `python -m bench.extraction`.
 
-Pages: the scanner against selectolax's Lexbor and resiliparse's parser, each asked for the images, the
-base and the robots tags; on all pages, and on those under 20 KB. WAT records: the scanner against
-msgspec with typed structs and Python's json, each asked for the image links. Addresses and uids: the
-columns against urljoin and xxhash one by one. MB of plain bytes a second of computing on one core,
-medians with the lowest and highest. Real pages where the shared data is, else the demo's.
+Pages: the scanner against selectolax's Lexbor and resiliparse's parser; each finds the images, the base
+and the robots tags, on all pages and on those under 20 KB. WAT records: the scanner against msgspec with
+typed structs and Python's json; each finds the image links. Addresses and uids: whole columns against
+urljoin and xxhash one by one. Figures are MB of plain bytes for each CPU second of one core, medians with
+the lowest and highest. Pages are real ones if the shared data exists, else the demo's.
 """
 
 import json
@@ -34,7 +34,7 @@ from metaclip.wat.scanner import scan
 
 REPEATS = 5
 SMALL = 20_000
-_BATCH = 1 << 20  # as much as extraction scans at once
+_BATCH = 1 << 20  # the amount that extraction scans at once
 
 
 def measure(repeats: int = REPEATS) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def _records(records: list[tuple[str, bytes]], repeats: int) -> dict[str, Any]:
 
 
 def _pairs(records: list[tuple[str, bytes]], repeats: int) -> dict[str, Any]:
-    """Compare from a record's bytes to pairs: texts cleaned, addresses resolved."""
+    """Compare the whole way from a record's bytes to pairs: texts cleaned, addresses resolved."""
     settings = Extract()
     megabytes = sum(len(body) for _, body in records) / 1e6
     groups = list(_batches(records, _record_bytes))

@@ -1,9 +1,9 @@
-"""Measure language id against fastText on the same texts: `python -m bench.language`.
+"""Measure language identification against fastText on the same texts: `python -m bench.language`.
 
-The yardsticks are fastText's own `predict`, as its binding gives it, and fasttext-langdetect's
-`detect`, each asked once for every text. One core, processor time; all take turns, so that all meet the same
-machine; medians, and the spread from the slowest turn to the fastest. Without the shared data, texts
-are drawn from the words that the model knows, which says less.
+The yardsticks are fastText's own `predict`, through its Python binding, and fasttext-langdetect's `detect`;
+each is called once for every text. Figures are CPU time on one core; all programs take turns, so that they
+run under the same conditions; medians, and the range from the slowest turn to the fastest. Without the
+shared data, texts are generated from the words that the model knows, which is less meaningful.
 """
 
 import gzip
@@ -90,7 +90,7 @@ def measure() -> dict[str, Any]:
     distinct = list(dict.fromkeys(next(iter(pools.values()))))
 
     def prepare(size: int) -> Callable[[], Any]:
-        # Numbered, so that no text repeats.
+        # Numbered, so that no text occurs twice.
         many = pa.array([f"{distinct[i % len(distinct)]} {i}" for i in range(size)])
         return lambda: identifier.identify_array(many)
 

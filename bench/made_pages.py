@@ -1,7 +1,7 @@
-"""Made-up pages of the size and shape of the web's, fast enough for millions: `bench.make_crawl` stores them.
+"""Generate pages with the size and shape of real ones, fast enough for millions: `bench.make_crawl` stores them.
 
-Captions and running text are words drawn by Zipf's law from the names of the shipped WordNet, so that
-any list of entries built from it matches; other languages take the demo's phrases.
+Captions and running text are words that are drawn by Zipf's law from the names of the shipped WordNet, so
+any list of entries that is built from it matches. Other languages use the demo's phrases.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from metaclip.demo.texts import Captions, Draws
 from metaclip.metadata.wordnet import load_wordnet
 
 LINKS = 145
-"""Links of a page beside its images."""
+"""Links of a page that are not images."""
 IMAGES = 30
 """Images of a page, on average: 17 % of its 175 links."""
 
@@ -24,12 +24,12 @@ _COMMON = ("of", "the", "a", "in", "and", "with", "to", "on", "for", "at", "by",
 # About half of the web is English; the others stand for the rest.
 _LANGUAGES = {"en": 0.5, "de": 0.09, "ru": 0.09, "ja": 0.08, "fr": 0.07, "es": 0.07, "it": 0.05, "nl": 0.05}
 _NO_TEXT = 0.3  # images without alt
-_SHARED = 0.2  # images that stand on every page of a site
+_SHARED = 0.2  # images that are on every page of a site
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a page holds: images are (address as written, alt or None)."""
+    """The content of a page: images are (address as written, alt or None)."""
 
     url: str
     title: str
@@ -40,7 +40,7 @@ class Page:
 
 
 class PageMaker:
-    """Draws pages; those of one file depend on the seed and the file's number alone."""
+    """Generates pages; those of one file depend only on the seed and the file's number."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -58,7 +58,7 @@ class PageMaker:
         rng = np.random.default_rng([self._seed, file])
         prose = {language: [self._prose(language, rng) for _ in range(512)] for language in _LANGUAGES}
         for start in range(0, count, _BLOCK):
-            # A block is drawn whole, so that a shorter file is the beginning of a longer one.
+            # Whole blocks are drawn, so that a shorter file is the beginning of a longer one.
             block = self._block(rng, f"{file}-{start}", prose)
             yield from block[: count - start]
 

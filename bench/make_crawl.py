@@ -1,9 +1,9 @@
-"""Write a made-up crawl in Common Crawl's layout: `python -m bench.make_crawl --pages N --to DIR [--seed S]`.
+"""Write a generated crawl in Common Crawl's layout: `python -m bench.make_crawl --pages N --to DIR [--seed S]`.
 
-DIR gets `crawl-data/NAME/` with `warc.paths.gz`, `wat.paths.gz` and the files that they list, one gzip
-member a record: pages of 100 KB with 175 links, of which 17 % are images. The same seed gives the same
-records, and a smaller crawl is the beginning of a larger one. Nothing is held but the page at hand.
-Use it by `source: {paths: [DIR/crawl-data/NAME/wat.paths.gz], base: DIR}`.
+DIR gets `crawl-data/NAME/` with `warc.paths.gz`, `wat.paths.gz` and the files that they list, with one
+gzip member for each record: pages of 100 KB with 175 links, 17 % of them images. The same seed gives the
+same records, and a smaller crawl is the beginning of a larger one. Only one page is in memory at a time.
+To read it: `source: {paths: [DIR/crawl-data/NAME/wat.paths.gz], base: DIR}`.
 """
 
 import argparse
@@ -27,7 +27,7 @@ _DATE = "2000-01-01T00:00:00Z"
 
 @dataclass(frozen=True)
 class MadeCrawl:
-    """What was written: where, and how much."""
+    """The folder and the amount of what was written."""
 
     warc_paths: Path
     wat_paths: Path
@@ -40,9 +40,9 @@ class MadeCrawl:
 
 
 def make_crawl(folder: Path, pages: int, seed: int = 0, pages_per_file: int = PAGES_PER_FILE) -> MadeCrawl:
-    """Write the crawl into a folder; files of those names are replaced.
+    """Write the crawl to a folder; files with the same names are replaced.
 
-    The records are the same on every machine; how they are compressed is up to the library.
+    The records are the same on every machine; their compression depends on the library.
 
     Raises:
         OSError: if the folder cannot be written.
@@ -76,7 +76,7 @@ def _write_info(out: BinaryIO, number: int) -> int:
 
 
 def _write_page(warc: BinaryIO, wat: BinaryIO, page: Page, number: int) -> int:
-    """Write a page's request, response and metadata, and what WAT says about each."""
+    """Write a page's request, response and metadata records, and the WAT record of each."""
     body = to_html(page)
     head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {len(body)}\r\n\r\n"
     host, _, path = page.url.removeprefix("https://").partition("/")

@@ -1,8 +1,8 @@
 """Measure the steps that one process does for the whole pool: `python -m bench.many_shards [SHARDS] [PARTITIONS]`.
 
-Nothing is extracted: outputs of the right shape are put into a store, one for each shard and stage.
-Seconds, and the memory that each step adds at its peak. One crawl of Common Crawl is 90,000 shards of
-one WAT file; 90 crawls make some 2,700 partitions.
+Nothing is extracted: outputs of the right form are written to a store, one for each shard and stage.
+Figures are seconds, and the memory that each step adds at its peak. One crawl of Common Crawl is 90,000
+shards of one WAT file; 90 crawls make about 2,700 partitions.
 """
 
 import multiprocessing
@@ -105,7 +105,7 @@ def _put(store: Store, job: Job, rows: int, statistics: dict[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """What a step is given."""
+    """The input of a step."""
 
     config: Config
     metadata: Reference
@@ -116,7 +116,7 @@ Step = Callable[[Case], tuple[float, int]]
 
 
 def _alone(step: Step, case: Case) -> dict[str, float]:
-    """Run a step in a process of its own, so that its peak of memory is its own."""
+    """Run a step in its own process, to measure its own peak of memory."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
         seconds, written, peak, before = process.submit(_measured, step, case).result()
     return {"seconds": round(seconds, 1), "peak_mb": peak - before, "written_mb": round(written / 1e6, 1)}
@@ -139,7 +139,7 @@ def _list(case: Case) -> tuple[float, int]:
 
 
 def _find(case: Case) -> tuple[float, int]:
-    """Look for the outputs of all shards, which stand."""
+    """Find the outputs of all shards, which all exist."""
     shards = [tuple(shard) for shard in list_shards(case.config.source)]
     start = time.perf_counter()
     found = find_shards(case.config, Store(case.config.storage), shards, case.metadata)
@@ -148,7 +148,7 @@ def _find(case: Case) -> tuple[float, int]:
 
 
 def _partition(case: Case) -> tuple[float, int]:
-    """Name the members of the pool, and read them as each dedup task does."""
+    """List the members of the pool, and read the list as each dedup task does."""
     store = Store(case.config.storage)
     shards = [tuple(shard) for shard in list_shards(case.config.source)]
     matched = tuple(one.matched for one in find_shards(case.config, store, shards, case.metadata) if one.matched)
@@ -160,7 +160,7 @@ def _partition(case: Case) -> tuple[float, int]:
 
 
 def _count(case: Case) -> tuple[float, int]:
-    """Add up as many tallies as there are partitions; one stands for all."""
+    """Add up as many tallies as there are partitions; the same one is used for all."""
     store = Store(case.config.storage)
     tally = Reference("tally/manifest.json", "tally", ENTRIES_COUNTED)
     path = Path(store.path(f"{tally.folder}/{TALLY}"))

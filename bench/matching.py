@@ -1,10 +1,10 @@
 """Measure the matcher against Aho-Corasick on the same texts: `python -m bench.matching`.
 
-Both give the sorted, distinct ids of every text; Aho-Corasick (pyahocorasick) searches the spaced
-text for the padded entries, as MetaCLIP does; so does the definition, which asks for every entry of
-every text and is timed on a few. Texts a second of computing on one core, medians of a few turns with
-the lowest and highest, and cost against size. Without the shared data, texts and entries are drawn from
-made-up words, which says less.
+Both give the sorted, distinct ids of every text. Aho-Corasick (pyahocorasick) searches the spaced text for
+the padded entries, as MetaCLIP does. The definition looks for every entry in every text, and is timed on a
+few texts. Figures are texts for each CPU second of one core, medians of a few turns with the lowest and
+highest, and cost against size. Without the shared data, texts and entries consist of generated words, which
+is less meaningful.
 """
 
 import gzip
@@ -87,7 +87,7 @@ def measure() -> dict[str, Any]:
         distinct = list(dict.fromkeys(next(iter(pools.values()))))
 
         def prepare(size: int) -> Callable[[], Any]:
-            # Numbered, so that no text repeats.
+            # Numbered, so that no text occurs twice.
             many = pa.array([f"{distinct[i % len(distinct)]} {i}" for i in range(size)])
             return lambda: matcher.match(many)
 

@@ -1,8 +1,8 @@
 """Measure how words and pairs of a Wikipedia dump are counted: `python -m bench.metadata`.
 
-Rates of each step on one core and of what others offer for it, of the whole with one and with two
-processes, memory and time against the size of the input at a fixed budget, the merge of the parts, and
-what all of that says of English Wikipedia. Without the shared data, the dump is one of made-up articles.
+Figures are the rates of each step on one core, and of other libraries for it; the rate of the whole with
+one and with two processes; memory and time against the size of the input at a fixed budget; the merge of
+the parts; and an estimate for English Wikipedia. Without the shared data, the dump has generated articles.
 """
 
 import bz2
@@ -59,7 +59,7 @@ def real_or_made_up() -> tuple[Path, bool]:
 
 
 def steps(dump: Path) -> dict[str, Any]:
-    """Return MB of XML for a second of computing by one core: each step, and all of them."""
+    """Return MB of XML for each CPU second of one core: each step, and all of them."""
     articles = list(read_articles(str(dump), Counter()))
     texts = [text for text in map(strip_markup, articles) if text is not None]
 
@@ -90,9 +90,9 @@ def steps(dump: Path) -> dict[str, Any]:
 
 
 def alternatives(dump: Path) -> dict[str, float]:
-    """Return MB of XML a second of one core: this project's steps, and others that are installed.
+    """Return MB of XML for each CPU second of one core: this project's steps, and other libraries if installed.
 
-    None but mwparserfromhell is a dependency: `pip install gensim wikitextparser indexed_bzip2 rapidgzip`.
+    Only mwparserfromhell is a dependency: `pip install gensim wikitextparser indexed_bzip2 rapidgzip`.
     """
     articles = list(read_articles(str(dump), Counter()))
     work: dict[str, Callable[[], Any]] = {
@@ -124,7 +124,7 @@ def _xml_bytes(dump: Path) -> int:
 
 
 def _core_seconds(*work: Callable[[], Any]) -> list[float]:
-    """Return the least seconds of computing of each; they take turns, as others may use the machine meanwhile."""
+    """Return the lowest CPU seconds of each; they take turns, because other programs may use the machine."""
     rounds = [[timed(call).cpu for call in work] for _ in range(3)]
     return [min(taken) for taken in zip(*rounds, strict=True)]
 
@@ -132,7 +132,7 @@ def _core_seconds(*work: Callable[[], Any]) -> list[float]:
 def scaling(dump: Path) -> dict[str, Any]:
     """Return MB of bz2 a second with one and with two processes.
 
-    The dump is repeated in one file, with other long words in each copy, so that new pairs never end.
+    The dump is repeated in one file, with other long words in each copy, so that there are always new pairs.
     """
     xml = bz2.decompress(dump.read_bytes())
     head, pages = xml.split(b"<page>", 1)
@@ -184,11 +184,11 @@ def _run(root: str, job: NgramsJob) -> float:
 
 
 def projected(scaled: dict[str, Any], grown: dict[str, Any], merged: dict[str, Any]) -> dict[str, Any]:
-    """Return hours for English Wikipedia by cores: parts are counted side by side, and merged by one process."""
+    """Return hours for English Wikipedia by cores: parts are counted in parallel, and merged by one process."""
     step = Metadata.model_fields["bytes_per_task"].default
     parts = math.ceil(ENWIKI_BYTES / step)
     words = ENWIKI_WORDS / parts / 1e6
-    # Pairs grow slower than words do; that the largest input's share goes on is on the safe side.
+    # Pairs grow more slowly than words; to assume the share of the largest input is on the safe side.
     rows = parts * words * grown["distinct_pairs"] / grown["million_words"]
     merging = rows / merged["rows_per_second_of_one_core"] / 3600
     rate = scaled["bz2_mb_per_second_of_one_core"][2]
@@ -204,7 +204,7 @@ def projected(scaled: dict[str, Any], grown: dict[str, Any], merged: dict[str, A
 
 
 def pageviews(lines: int = 1_000_000) -> dict[str, float]:
-    """Return MB a second of one core for an hourly file of made-up titles."""
+    """Return MB for each second of one core, for an hourly file of generated titles."""
     rng = np.random.default_rng(0)
     domains = np.array(["en", "en.m", "de", "fr", "ja.m", "commons.m", "ru", "es", "zh", "aa"])[
         rng.integers(10, size=lines)

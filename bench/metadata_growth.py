@@ -1,7 +1,7 @@
-"""How counting and merging grow with their input: time, and memory beside a fixed budget.
+"""How counting and merging grow with their input: time, and memory above a fixed budget.
 
-The text is made up, and new words and pairs never end in it. Each size has a process of its own.
-`bench.metadata` runs it.
+The text is generated, and always has new words and pairs. Each size has its own process. `bench.metadata`
+runs it.
 """
 
 import json
@@ -39,13 +39,13 @@ merge_parts(sys.argv[1])
 
 
 def _text(rng: np.random.Generator) -> str:
-    """Make up 250,000 words, among which new ones never end."""
+    """Generate 250,000 words, with new ones throughout."""
     ranks = np.minimum(rng.pareto(0.45, 250_000) * 50, 4e9).astype(np.int64)
     return " ".join(np.char.mod("w%x", ranks).tolist())
 
 
 def count_synthetic(million_words: int, budget_mb: int) -> None:
-    """Count made-up text whose words and pairs never end; print seconds of computing, peak memory and sizes."""
+    """Count generated text that always has new words and pairs; print CPU seconds, peak memory and sizes."""
     rng = np.random.default_rng(0)
     counter = NgramCounter(budget_mb << 20)
     counter.add("a b")
@@ -76,7 +76,7 @@ def count_synthetic(million_words: int, budget_mb: int) -> None:
 
 
 def memory(sizes: tuple[int, ...] = (4, 16, 64), budget_mb: int = 64) -> list[dict[str, Any]]:
-    """Return peak memory and time of growing input, each in a process of its own."""
+    """Return peak memory and time of growing input, each in its own process."""
     return [
         json.loads(
             subprocess.run(
@@ -88,7 +88,7 @@ def memory(sizes: tuple[int, ...] = (4, 16, 64), budget_mb: int = 64) -> list[di
 
 
 def write_part(folder: str, number: int, texts: int) -> None:
-    """Count made-up text and write the counts as a task of a dump does."""
+    """Count generated text and write the counts as a task of a dump does."""
     rng = np.random.default_rng(number)
     counter = NgramCounter(64 << 20)
     for _ in range(texts):
@@ -122,7 +122,7 @@ def merge_parts(folder: str) -> None:
 
 
 def merging(sizes: tuple[tuple[int, int], ...] = ((16, 2), (60, 2), (60, 6))) -> list[dict[str, Any]]:
-    """Return time and peak memory of merging so many parts of so many texts, each in a process of its own."""
+    """Return time and peak memory of merging this many parts of this many texts, each in its own process."""
     found = []
     for parts, texts in sizes:
         with tempfile.TemporaryDirectory(prefix="metaclip-") as folder:

@@ -1,15 +1,14 @@
 """Measure the stages on real crawl files, on one core and on two: `python -m bench.pipeline`.
 
-Without the shared data it takes the demo's crawl and list of entries. Figures are seconds for each MB
-of gzipped input, medians of several turns with the lowest and the highest; `cpu` leaves out what other
-programs on the machine take, and ratios are of these. `shards` is extract and match: all that is done
-for each file, and so what a large pool costs; in a pool as small as this one the stages behind them
-mostly pay for the list of entries. `one shard` is the same with all files in one shard, which is nearer
-to a crawl: its files are a hundred times as large as these, so that opening, writing and checkpointing
-an output weighs nothing there. The yardsticks take their turns in the same run: decompression of
-the same files by zlib and by isal, MetaCLIP's approach in plain Python (`bench.plain_pipeline`), and
-cc2dataset's extraction (no language id, no matching, nothing written) where `BENCH_CC2DATASET_PYTHON`
-names a Python that has it.
+Without the shared data it uses the demo's crawl and list of entries. Figures are seconds for each MB of
+gzipped input, medians of several turns with the lowest and the highest. `cpu` does not include other
+programs on the machine, and ratios are of these figures. `shards` is extract and match: the work for each
+file, which is the cost of a large pool. In a pool as small as this one, most of the time of the later
+stages is for the list of entries. `one shard` is the same with all files in one shard. This is closer to a
+crawl, whose files are a hundred times as large, so that opening, writing and checkpointing an output costs
+almost nothing there. The yardsticks take turns in the same run: decompression of the same files by zlib and
+by isal, MetaCLIP's approach in plain Python (`bench.plain_pipeline`), and cc2dataset's extraction (no
+language identification, no matching, no output) if `BENCH_CC2DATASET_PYTHON` names a Python that has it.
 """
 
 import multiprocessing
@@ -33,12 +32,12 @@ REPEATS = 5
 SHARDS = ("extract", "match")
 TOTALS = ("one shard", "shards", "all stages")
 ROUNDS = 4
-"""How often processes go through the files in one turn, so that it does not matter who gets the last one."""
+"""How often processes go through the files in one turn, so that it does not matter which one gets the last file."""
 PLAIN = "MetaCLIP's way in plain Python"
 
 
 def measure(repeats: int = REPEATS, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
-    os.environ["FTLANG_CACHE"] = str(find_model().parent)  # where the plain pipeline's detector looks
+    os.environ["FTLANG_CACHE"] = str(find_model().parent)  # where the plain pipeline finds the model
     with tempfile.TemporaryDirectory() as folder:
         files = crawl_files(Path(folder), tuple(kinds))
         results = {kind: _measure_kind(files[kind], Path(folder) / kind, repeats) for kind in kinds}
@@ -111,7 +110,7 @@ def _seconds_per_mb(clocks: dict[str, list[Clock]], megabytes: float) -> dict[st
 def _add_yardsticks(
     result: dict[str, Any], files: list[Path], kind: str, plain: PlainPipeline, folder: Path, repeats: int
 ) -> None:
-    """Add other programs, and how long this one takes beside all yardsticks."""
+    """Add other programs, and the ratios of this project to all yardsticks."""
     figures = result["yardsticks_seconds_per_mb"]
     megabytes = result["gzipped_mb"]
     clocks = [timed(lambda: plain.run(files, kind, folder / "plain.jsonl")) for _ in range(repeats + 1)]
@@ -131,12 +130,12 @@ def _add_yardsticks(
 def _throughput(
     work: Sequence[tuple[Any, ...]], megabytes: float, repeats: int
 ) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
-    """Measure jobs (a function and its arguments) for so many MB, by one worker process and by two that are warm."""
+    """Measure jobs (a function and its arguments) for this many MB, with one worker process and with two, all warm."""
     rates: dict[str, list[float]] = {"1": [], "2": []}
     with _processes(1) as one, _processes(2) as two:
         pools = {"1": one, "2": two}
         for turn in range(repeats + 1):
-            for name, pool in pools.items():  # in turn, so that both meet the same machine
+            for name, pool in pools.items():  # in turns, so that both run under the same conditions
                 start = time.perf_counter()
                 for job in [pool.submit(*job) for job in ROUNDS * list(work)]:
                     job.result()

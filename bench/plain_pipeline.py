@@ -1,11 +1,11 @@
 """The yardstick for whole files: MetaCLIP's approach in plain Python, with an Aho-Corasick matcher.
 
-A stream of records by warcio; of a WARC the tree of every page by selectolax, the texts of its
-images, and their language by fasttext-langdetect; of a WAT its JSON and the links that are images, with
-no language id; addresses by urljoin; repeats dropped by a set of hashes; the texts spaced and searched
-by pyahocorasick for all entries, and what matched written as lines of JSON. Nothing is counted and
-nothing is checkpointed. Written for this project after the paper and a description of the published
-code; it is as fast as such a program is without particular care.
+warcio reads a stream of records. For a WARC, selectolax builds the tree of every page, and
+fasttext-langdetect identifies the language of the texts of its images. For a WAT, the JSON is read and the
+links that are images are used, without language identification. urljoin resolves addresses, a set of
+hashes drops repeats, pyahocorasick searches the spaced texts for all entries, and matched pairs are written
+as lines of JSON. Nothing is counted and nothing is checkpointed. It was written for this project from the
+paper and a description of the published code, and is as fast as such a program is without tuning.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from metaclip.matching.definition import space_text
 
 
 class PlainPipeline:
-    """Holds the automaton, which takes a while to build."""
+    """Keeps the automaton, which takes a while to build."""
 
     def __init__(self, entries: Sequence[str]) -> None:
         self._automaton = ahocorasick.Automaton()
@@ -54,7 +54,7 @@ class PlainPipeline:
 def _join(base: str, address: str) -> str | None:
     try:
         return urljoin(base, address)
-    except ValueError:  # brackets that hold no address
+    except ValueError:  # brackets that contain no address
         return None
 
 

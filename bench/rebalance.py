@@ -1,8 +1,8 @@
-"""Measure a rerun with a new t against writing its rows alone: `python -m bench.rebalance`.
+"""Measure a rerun with a new t against only writing its rows: `python -m bench.rebalance`.
 
-A pool of generated pairs goes through all stages once. Then the curate stage runs at several t, and
-the yardstick reads the same prefix with pyarrow and writes the same rows, with no hash, no count of
-entries and no manifest. One core; times are of computing, medians of a few turns, taken in turn.
+A pool of generated pairs goes through all stages once. Then the curate stage runs at several t. The
+yardstick reads the same prefix with pyarrow and writes the same rows, without hashes, entry counts and
+manifests. Figures are CPU times on one core, medians of a few turns, which alternate.
 """
 
 import tempfile
@@ -69,7 +69,7 @@ def extracted(folder: Path) -> tuple[Store, Reference, Reference, Config]:
 
 
 def _balanced(folder: Path) -> tuple[Store, Reference]:
-    """Do all that comes before a t, in one partition."""
+    """Run all stages that do not depend on t, in one partition."""
     store, shard, metadata, config = extracted(folder)
     matched = MatchJob(shard, metadata, config.match).run(store)
     unique = DedupJob(PartitionJob((matched,), PAIRS).run(store), 0, 1).run(store)
@@ -77,7 +77,7 @@ def _balanced(folder: Path) -> tuple[Store, Reference]:
 
 
 def _measure_t(store: Store, balanced: Reference, t: float, folder: Path) -> dict[str, Any]:
-    # Another file size is another set, so nothing is found in the store.
+    # Another file size makes another set, so nothing is found in the store.
     turns = iter(range(1_000_000, 2_000_000))
     rows = 0
 
@@ -116,7 +116,7 @@ def _plain(file: pq.ParquetFile, t: float, target: Path) -> int:
 
 
 def write_pairs(path: Path) -> None:
-    """Write captions whose words follow Zipf's law, as words of captions do."""
+    """Write captions whose words follow Zipf's law, as in real captions."""
     rng = np.random.default_rng(0)
     words = np.array([entry for entry in load_entries(str(ENTRIES)).entries if " " not in entry])
     ranks = np.minimum(rng.zipf(1.25, (PAIRS, WORDS)), len(words)) - 1

@@ -1,8 +1,8 @@
-"""Count the S3 requests of each stage by a proxy before a real server: `python -m bench.requests`.
+"""Count the S3 requests of each stage with a proxy in front of a real server: `python -m bench.requests`.
 
-Shards of one row group and of three, and a pool of both in one partition and in four. Each job looks for
-its output first, as its task does, and then computes it. How many rows a shard has matters only by its
-row groups, of 65,536 rows each.
+It uses shards of one row group and of three, and a pool of both in one partition and in four. Each job looks
+for its output first, as its task does, and then computes it. The number of rows of a shard matters only
+through its row groups, of 65,536 rows each.
 """
 
 import json
@@ -65,7 +65,7 @@ def _measure(folder: Path, proxy: Proxy) -> dict[str, Any]:
         (large if "large" in shard[0].path else small).append(extract_job(config, tuple(shard)))
     result: dict[str, Any] = {}
     references: dict[str, list[Reference]] = {"small": [], "large": []}
-    # The first match fetches the matcher's table to the local disk, which each machine does once.
+    # The first match downloads the matcher's table to the local disk, once on each machine.
     MatchJob(small[0].run(store), metadata, config.match).run(store)
     for size, jobs in (("small", small), ("large", large)):
         groups = "1 row group" if size == "small" else "3 row groups"
@@ -88,7 +88,7 @@ def _measure(folder: Path, proxy: Proxy) -> dict[str, Any]:
 
 
 def _count(result: dict[str, Any], name: str, proxy: Proxy, store: Store, jobs: Sequence[Job]) -> list[Reference]:
-    """Run jobs as their tasks do and note the requests of one of them on average."""
+    """Run jobs as their tasks do, and return the average requests of one job."""
     before = len(proxy.requests)
     references = []
     for job in jobs:

@@ -1,7 +1,7 @@
-"""Measure a run in which everything stands, 300 shards of one file: `python -m bench.rerun`.
+"""Measure a run that finds all outputs, with 300 shards of one file: `python -m bench.rerun`.
 
-In a folder and in S3 (SeaweedFS on this machine) in turn, under one Prefect server; the best of
-three counts. Requests are counted in a further run through a proxy, which takes time of its own.
+Runs in a folder and in S3 (SeaweedFS on this machine) alternate, under one Prefect server; the best of three
+is used. Requests are counted in another run through a proxy, because the proxy takes time.
 """
 
 import json

@@ -1,7 +1,7 @@
 """What a crawl costs, from measured rates: `python -m bench.scale [JSON of bench.pipeline] [JSON of bench.requests]`.
 
-Without a file it measures what it lacks. docs/scale.md explains the formula and what the figures say.
-Sizes that are no measurement stand as constants below, each with where it is from.
+Without a file it measures what is missing. docs/scale.md explains the formulas and the meaning of the
+figures. Sizes that are not measured are constants below, each with its source.
 """
 
 import json
@@ -33,7 +33,7 @@ CC2DATASET = "cc2dataset, extraction alone, cpu"
 ROWS_PER_PARTITION = 4_000_000
 SHARDS_PER_RUN = 200
 SHARDS_PER_GROUP = 100
-PART_MB = 16  # of an upload; below 32 MB there is one
+PART_MB = 16  # of an upload; smaller files than 32 MB have one part
 CC2DATASET_HOURS, CC2DATASET_DOLLARS = 70_000, 2_800  # as published, for all WAT files
 CORE_HOUR = CC2DATASET_DOLLARS / CC2DATASET_HOURS
 GET, PUT = 0.0004 / 1000, 0.005 / 1000  # S3 standard in us-east-1, dollars; HEAD as GET
@@ -50,7 +50,7 @@ class Case:
     files: int
     files_per_shard: int
     matched_per_file: float | None = None
-    """None for as many as the measured files have."""
+    """None for the density of the measured files."""
 
 
 CASES = (
@@ -96,7 +96,7 @@ def estimate(case: Case, measured: dict[str, Any], rates: dict[str, Any]) -> dic
     extracted = megabytes * measured["pairs"] / sample_mb
     matched = megabytes * measured["matched"] / sample_mb
     if case.matched_per_file is not None:
-        # Where fewer match, fewer were extracted, in the same proportion.
+        # If fewer match, fewer were extracted, in the same proportion.
         extracted *= case.files * case.matched_per_file / matched
         matched = case.files * case.matched_per_file
     stored = measured["stored_bytes"]
@@ -106,7 +106,7 @@ def estimate(case: Case, measured: dict[str, Any], rates: dict[str, Any]) -> dic
     sources = math.ceil(shards / SHARDS_PER_GROUP) if gathered else shards
     rows = matched / sources
     groups = math.ceil(rows / ROW_GROUP_ROWS)
-    # Of each file a partition reads the row groups that its range touches: its part, and one that it shares.
+    # A partition reads from each file the row groups of its range: its own part, and one that it shares.
     groups_read = min(groups, groups / partitions + 1)
     rows_read = partitions * sources * min(rows, groups_read * ROW_GROUP_ROWS)
     microseconds = {name: one["median"] for name, one in rates.items()}
@@ -130,7 +130,7 @@ def estimate(case: Case, measured: dict[str, Any], rates: dict[str, Any]) -> dic
         "dollars_requests": gets * GET + puts * PUT,
         "dollars_storage_a_month": terabytes * 1000 * GB_MONTH,
     }
-    # What the same work would take on the machine of cc2dataset's figure, by the ratio to it in one run.
+    # The same work on the machine of cc2dataset's figure, by the ratio to cc2dataset in the same run.
     theirs = measured["yardsticks_seconds_per_mb"].get(CC2DATASET)
     all_wat_hours = theirs and ALL_WAT_FILES * FILE_MB["wat"] * theirs["median"] / 3600
     return {
@@ -160,7 +160,7 @@ ROWS = {"extract": "pairs", "match": "matched", "dedup": "unique", "balance": "u
 
 
 def pool_rates() -> dict[str, Any]:
-    """Return microseconds of computing a pair, of what is done for the pool, on 400,000 made-up pairs."""
+    """Return CPU microseconds for each pair in the stages of the pool, on 400,000 generated pairs."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rebalance.write_pairs(folder / "pairs.parquet")

@@ -1,7 +1,7 @@
-"""Measure cost against size: 1, 4 and 16 files of a made-up crawl: `python -m bench.scaling`.
+"""Measure cost against size, with 1, 4 and 16 files of a generated crawl: `python -m bench.scaling`.
 
-Each size is run by a process of its own, so that its peak of memory is its own; first for nothing, on
-one file. Seconds are of computing (CPU), for each MB of gzipped input: level where cost is linear.
+Each size runs in its own process, to measure its own peak of memory, after a warm-up on one file. Figures
+are CPU seconds for each MB of gzipped input: they are constant if cost is linear.
 """
 
 import multiprocessing

@@ -1,8 +1,8 @@
 """Measure Prefect's part: one `match-shards` run of many small shards: `python -m bench.shards [SHARDS]`.
 
 The demo's crawl is copied until there are as many files as shards, so that the tasks themselves cost
-little. Tasks a second and memory on a local folder and on a real S3 server (SeaweedFS), first when
-nothing stands and then when everything does.
+little. Figures are tasks a second and memory, on a local folder and on a real S3 server (SeaweedFS), first
+when no output exists and then when all exist.
 """
 
 import os

@@ -26,7 +26,7 @@ STAGES = ("extract", "match", "partition", "dedup", "count", "balance", "curate"
 
 
 def entry_list() -> Path:
-    """Half a million entries where the shared data is, else the ten thousand that are shipped."""
+    """Return half a million entries if the shared data exists, else the ten thousand that are shipped."""
     return SHARED / "metadata" / "standin_500k.json.gz" if SHARED.exists() else ENTRIES
 
 
@@ -45,7 +45,7 @@ def configure(files: Sequence[Path], storage: Path) -> Config:
 
 @dataclass(frozen=True)
 class Pool:
-    """What one run of all stages took and gave."""
+    """Costs and results of one run of all stages."""
 
     clocks: dict[str, Clock]
     pairs: int
@@ -53,11 +53,11 @@ class Pool:
     unique: int
     curated: int
     stored_bytes: dict[str, int]
-    """Bytes of the rows of each stage that writes any."""
+    """Bytes of rows, for each stage that writes rows."""
 
 
 def run_stages(config: Config, metadata: Reference) -> Pool:
-    """Compute every stage after the metadata, whether or not its output stands."""
+    """Compute every stage after the metadata, whether or not its output exists."""
     store, clocks = Store(config.storage), dict[str, Clock]()
 
     def timed(stage: str, work: Callable[[], Any]) -> Any:
@@ -99,5 +99,5 @@ def run_shard(storage: str, files: Sequence[Path], shard: int | None, metadata: 
 
 
 def make_metadata(config: Config) -> Reference:
-    """Make the list of entries ready to match."""
+    """Make the list of entries and the matcher's table."""
     return metadata_plan(config).job.run(Store(config.storage))

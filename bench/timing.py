@@ -1,4 +1,4 @@
-"""Timing for the scripts of this folder."""
+"""Timing functions for the scripts of this folder."""
 
 import json
 import os
@@ -17,7 +17,7 @@ SHARED = Path(os.environ.get("METACLIP_SHARED_DATA") or Path(__file__).parents[2
 
 @dataclass(frozen=True)
 class Clock:
-    """Seconds that passed, and seconds of computing by this process with all its threads."""
+    """Elapsed seconds, and CPU seconds of this process with all its threads."""
 
     wall: float
     cpu: float
@@ -28,21 +28,21 @@ class Clock:
         return cls(time.perf_counter(), time.process_time())
 
     def since(self) -> "Clock":
-        """Return what both show since this reading."""
+        """Return the seconds of both since this reading."""
         return Clock(time.perf_counter() - self.wall, time.process_time() - self.cpu)
 
 
 def timed(work: Callable[[], Any]) -> Clock:
-    """Return what a call takes."""
+    """Return the time of a call."""
     start = Clock.now()
     work()
     return start.since()
 
 
 def in_turn(work: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, list[Clock]]:
-    """Return what each callable takes, `repeats` times; they take turns, so that all meet the same machine.
+    """Return the times of each callable, `repeats` times; they take turns, to run under the same conditions.
 
-    Each is called once before, for nothing: what is compiled, loaded or cached then stays out.
+    Each is called once before as a warm-up, so that compiling, loading and caching are not measured.
     """
     for call in work.values():
         call()
@@ -56,7 +56,7 @@ def in_turn(work: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, li
 def rates(clocks: Mapping[str, Sequence[Clock]], amount: float, ours: str, digits: int = 1) -> dict[str, Any]:
     """Return for each callable its median, lowest and highest rate, and how much faster `ours` is than it.
 
-    A rate is `amount` for each second of computing, which leaves out what other programs take.
+    A rate is `amount` for each CPU second, so other programs do not count.
     """
     seconds = {name: statistics.median(clock.cpu for clock in turns) for name, turns in clocks.items()}
     return {
@@ -69,13 +69,13 @@ def rates(clocks: Mapping[str, Sequence[Clock]], amount: float, ours: str, digit
 
 
 def rate_table(title: str, figures: Mapping[str, Mapping[str, float]], ours: str) -> str:
-    """Return what `rates` gives as text."""
+    """Return the result of `rates` as text."""
     rows = [[name, *(f"{one[key]:,}" for key in ("median", "low", "high", "ratio"))] for name, one in figures.items()]
     return table(title, ("", "median", "lowest", "highest", f"{ours} is faster by"), rows)
 
 
 def by_size(sizes: Sequence[int], prepare: Callable[[int], Callable[[], Any]], repeats: int = 3) -> dict[str, Any]:
-    """Return seconds of computing by size, for each of the size, and relative to the smallest: 1 is linear."""
+    """Return CPU seconds by size, in total, per unit, and relative to the smallest size: 1 is linear."""
     result: dict[str, Any] = {}
     for size in sizes:
         clocks = in_turn({"work": prepare(size)}, repeats)["work"]
@@ -86,7 +86,7 @@ def by_size(sizes: Sequence[int], prepare: Callable[[int], Callable[[], Any]], r
 
 
 def size_table(title: str, figures: Mapping[str, Mapping[str, float]]) -> str:
-    """Return what `by_size` gives as text."""
+    """Return the result of `by_size` as text."""
     rows = [
         [f"{int(size):,}", f"{one['seconds']:.4f}", f"{1e6 * one['for_each']:.3f}", f"{one['to_smallest']:.2f}"]
         for size, one in figures.items()
@@ -111,9 +111,9 @@ def spread(values: Sequence[float], digits: int = 5) -> dict[str, float]:
 
 
 def peak_memory_mb() -> int:
-    """Return the most resident memory that this process had."""
+    """Return the peak of this process's resident memory."""
     status = Path("/proc/self/status")
-    if status.exists():  # what getrusage says may be the parent's, from before the process became this one
+    if status.exists():  # the value of getrusage may be that of the parent, from before this program started
         return int(re.findall(r"VmHWM:\s+(\d+)", status.read_text())[0]) >> 10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 
@@ -132,7 +132,7 @@ def ranges(figures: Mapping[str, Mapping[str, float]]) -> list[list[object]]:
 
 
 def best_seconds(*work: Callable[[], Any], repeats: int = 5) -> list[float]:
-    """Return the best time of each callable; they take turns, so that all meet the same machine."""
+    """Return the best time of each callable; they take turns, to run under the same conditions."""
     best = [float("inf")] * len(work)
     for _ in range(repeats):
         for i, call in enumerate(work):

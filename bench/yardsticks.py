@@ -1,4 +1,4 @@
-"""What the pipeline is measured against: work on the same bytes that nobody can leave out, and other programs."""
+"""The yardsticks of the pipeline: unavoidable work on the same bytes, and other programs."""
 
 import gzip
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 from isal import igzip
 
 CC2DATASET = "BENCH_CC2DATASET_PYTHON"
-"""The environment variable that names a Python with cc2dataset: it pins old libraries, so it has its own."""
+"""The environment variable that names a Python with cc2dataset, which pins old libraries and so needs its own."""
 
 _CC2DATASET = """
 import json, sys, time
@@ -38,7 +38,7 @@ def decompress_isal(files: Sequence[Path]) -> None:
 
 
 def cc2dataset_seconds(files: Sequence[Path]) -> tuple[float, int] | None:
-    """Return CPU seconds and links of cc2dataset's extraction from WAT, None where it is not installed."""
+    """Return CPU seconds and links of cc2dataset's extraction from WAT; None if it is not installed."""
     python = os.environ.get(CC2DATASET)
     if not python:
         return None

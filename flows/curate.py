@@ -1,4 +1,4 @@
-"""From a source and a list of entries to a balanced set: the whole chain."""
+"""From a source and a list of entries to a balanced set: all stages."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -32,7 +32,7 @@ def curate(config: Config, until: Stage = "report") -> dict[str, Any] | State[di
 
     Args:
         config: The pool's configuration.
-        until: The last stage to do.
+        until: The last stage to run.
 
     Returns:
         The summary of the run, see `flows.summary.summarize`. A run of `source.crawl: latest` that
@@ -52,7 +52,7 @@ def curate(config: Config, until: Stage = "report") -> dict[str, Any] | State[di
 
 
 def _stages(run: Run, config: Config, listing: ListingJob, until: Stage) -> Iterator[Stage]:
-    """Do the stages in their order, naming each when it is done."""
+    """Run the stages in their order, and yield the name of each when it is done."""
     run.add(metadata_stage(config))
     (metadata,) = run.outputs("metadata")
     yield "metadata"

@@ -1,4 +1,4 @@
-"""The end of every run: a set is cut, reported on, and named in the pool's record."""
+"""The end of every run: make a set and its report, and write the pool's record."""
 
 from flows.run import SINGLE, Run
 from metaclip.config.settings import format_t
@@ -12,7 +12,7 @@ from tasks.report import publish, report
 from tasks.stages import curate_part, curate_set, curve, survey
 
 COUNTED = ("ngrams", "titles")
-"""Stages that the metadata is built of; the finished pool needs them no longer."""
+"""Stages that the metadata is built from; the finished pool does not need them any more."""
 
 
 def cut_set(run: Run, balanced: tuple[Reference, ...]) -> None:
@@ -25,7 +25,7 @@ def cut_set(run: Run, balanced: tuple[Reference, ...]) -> None:
 
 
 def report_and_record(run: Run) -> None:
-    """Report on the set that was cut, and name all outputs of the run in the pool's record."""
+    """Report on the set that was made, and name all outputs of the run in the pool's record."""
     assert run.curated is not None
     (metadata,), (counts,) = run.outputs("metadata"), run.outputs("count")
     outputs = PoolOutputs(

@@ -1,4 +1,4 @@
-"""The images of an export, through img2dataset, checkpointed by input file."""
+"""Download the images of an export with img2dataset; each input file is a checkpoint."""
 
 from collections import Counter
 from typing import Annotated, Any, Literal
@@ -28,29 +28,28 @@ def download_images(
     user_agent_token: str = "img2dataset",
     min_success: Annotated[float, Field(ge=0, le=1)] = 0.01,
 ) -> dict[str, Any]:
-    """Download the images of an export; files whose images are there are not asked for again.
+    """Download the images of an export; files that are done are not downloaded again.
 
     Args:
-        export: Folder or address of an export in the form of img2dataset.
+        export: Folder or address of an export in the format of img2dataset.
         to: Folder or address for the images.
         image_size: Width and height of the images, in pixels.
-        resize_mode: How images get that size; `no` leaves them as they are.
+        resize_mode: How images are resized; `no` leaves them as they are.
         output_format: Tar shards, plain files, or Parquet.
         samples_per_shard: Pairs in a shard.
-        processes: Processes of img2dataset.
-        threads: Downloads at once in each process.
+        processes: Number of img2dataset processes.
+        threads: Parallel downloads in each process.
         timeout: Seconds that a server has to answer.
-        retries: How often an image is asked for again.
-        user_agent_token: Who asks: a part of the user agent, and the name by which X-Robots-Tag can
-            address you. Images whose X-Robots-Tag says noai, noimageai, noindex or noimageindex are
-            left out.
-        min_success: The share of a file's images that must come through.
+        retries: How often the download of an image is retried.
+        user_agent_token: Your name: a part of the user agent, by which X-Robots-Tag can address you.
+            Images whose X-Robots-Tag says noai, noimageai, noindex or noimageindex are dropped.
+        min_success: The share of a file's images that must be downloaded.
 
     Returns:
         `files`, `cached` files, `success`, `failed_to_download`, `failed_to_resize`, and `reasons`.
 
     Raises:
-        ConfigError: img2dataset is not there, or `export` is no such export, or `to` holds others.
+        ConfigError: img2dataset is not installed, or `export` is not such an export, or `to` has other images.
     """
     require_img2dataset()
     settings = ImageSettings(image_size, resize_mode, output_format, samples_per_shard)
@@ -60,7 +59,7 @@ def download_images(
     watch = watcher.get()
     total, reasons = Counter[str](), Counter[str]()
     for number, file in enumerate(files, start=1):
-        # One after the other: img2dataset has processes and threads of its own.
+        # One after the other, because img2dataset has its own processes and threads.
         done = images.submit(to, file, settings, effort).result()
         total.update({name: done[name] for name in ("success", "failed_to_download", "failed_to_resize", "cached")})
         reasons.update(done["reasons"])

@@ -1,4 +1,4 @@
-"""Extract and match a pool's shards: one range here, or many on the workers of a pool."""
+"""Extract and match a pool's shards: one range here, or many on the workers of a work pool."""
 
 from itertools import pairwise
 from typing import Literal
@@ -20,7 +20,7 @@ from tasks.stages import extract, match
 from tasks.workers import workers_for
 
 MAX_RANGES = 500
-"""Prefect is comfortable with a few hundred task runs and child runs of one flow run."""
+"""Prefect works well with a few hundred task runs and child runs in one flow run."""
 
 
 @flow(name="match-shards", flow_run_name="{config.pool} shards {first} to {last}", task_runner=task_runner())
@@ -31,13 +31,13 @@ def match_shards(
 
     Args:
         config: The pool's configuration.
-        shards: Address of the listing's manifest, relative to the root.
+        shards: Address of the listing's manifest, relative to the root of the store.
         first: Number of the first shard, from 0.
         last: Number after the last shard.
         until: `extract` to stop before matching.
 
     Raises:
-        StageError: if more files failed for good than `extract.max_failed_files` allows of all.
+        StageError: if more files failed for good than `extract.max_failed_files` of all files.
     """
     store = Store(config.storage)
     listing = read_listing(store, shards)
@@ -55,13 +55,13 @@ def match_shards(
 def match_all_shards(
     config: Config, shards: str, count: int, metadata: Reference, until: Literal["extract", "match"]
 ) -> list[Done]:
-    """Extract and match all shards of a frozen listing, `execution.shards_per_run` to a run.
+    """Extract and match all shards of a frozen listing, `execution.shards_per_run` in each run.
 
-    The runs are started through `execution.deployment` where that is set, else one after the other
-    within this one.
+    The runs are started through `execution.deployment` if it is set, else one after the other within
+    this run.
 
     Raises:
-        ConfigError: if that would be too many runs.
+        ConfigError: if there would be too many runs.
         StageError: if more files failed for good than `extract.max_failed_files` allows.
     """
     step = config.execution.shards_per_run
@@ -81,7 +81,7 @@ def match_all_shards(
         else:
             done = [one for first, last in ranges for one in match_shards(config, shards, first, last, until=until)]
     if config.execution.deployment is not None or len(ranges) > 1:
-        # Runs were held against the limit one by one, and ranges that stand were not run at all.
+        # Each run checked the limit for itself only, and ranges that exist in the store were not run.
         extracted = [one.reference for one in done if one.stage == "extract"]
         check_failed_files(store, extracted, config.extract.max_failed_files)
     return done

@@ -1,4 +1,4 @@
-"""From WordNet, Wikipedia and page views, or from a given list, to the entries."""
+"""Make the list of entries, from WordNet, Wikipedia and page views or from a given list."""
 
 import time
 from typing import Any
@@ -19,7 +19,7 @@ from tasks.workers import workers_for
 
 @flow(name="build-metadata", flow_run_name="{config.pool} metadata", task_runner=task_runner())
 def build_metadata(config: Config) -> dict[str, Any]:
-    """Build the list of entries alone, or take over a given one.
+    """Build only the list of entries, or store a given one.
 
     Returns:
         `entries`, the address of the list; `sources`, how many each gave; `stages` with tasks, cached,
@@ -48,9 +48,9 @@ def build_metadata(config: Config) -> dict[str, Any]:
 
 
 def metadata_stage(config: Config) -> list[Done]:
-    """Do what leads to the list of entries; the last one done is the list.
+    """Run the jobs that make the list of entries; the last one is the list.
 
-    Where the list stands, its sources are not looked at again.
+    If the list exists, its sources are not checked again.
     """
     plan = metadata_plan(config)
     done: list[Done] = []

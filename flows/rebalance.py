@@ -1,4 +1,4 @@
-"""Another t or seed for a finished pool, or its survivors: nothing before balancing is done again."""
+"""Another t or seed for a finished pool, or its survivors: stages before balancing are not run again."""
 
 from typing import Annotated, Any
 
@@ -52,29 +52,29 @@ def rebalance(
     survivors: list[str] | None = None,
     survivors_name: str | None = None,
 ) -> dict[str, Any]:
-    """Curate a finished pool at another t, or what survived of it. Give one of t, target_pairs and tail_share.
+    """Curate a finished pool, or its survivors, at another t. Give one of t, target_pairs and tail_share.
 
     Args:
         pool: Name of the pool.
         storage: Root of the store that holds it: a folder, or an address such as s3://bucket/prefix.
         t: Entries with more than t matches are sampled down; `inf` keeps every matched pair.
-        target_pairs: Instead of t: the size of the set; the smallest t that reaches it is taken.
-        tail_share: Instead of t: the share of all matches, such as 0.06, that entries with at most t
-            matches hold; the smallest such t is taken.
-        seed: Seed of the draws; empty for the pool's own, with which sets of growing t are nested, and with
-            survivors for the one after it, whose draws do not depend on those that chose them.
-        survivors: Files, folders or globs that name what came through a download or a filter:
+        target_pairs: Instead of t: the size of the set; the smallest t that reaches it is used.
+        tail_share: Instead of t: the tail share, such as 0.06, which is the share of all matches that
+            belongs to entries with at most t matches; the smallest such t is used.
+        seed: Seed of the draws. Empty: the pool's own seed, with which sets of growing t are nested; with
+            survivors, the pool's seed plus one, so that the draws do not depend on those that chose them.
+        survivors: Files, folders or globs that name the pairs that remain after a download or a filter:
             img2dataset's output (Parquet with `status`, or tar shards), or lists of uids or image
-            addresses (Parquet, JSON Lines, text, npy of dtype u8,u8). Counting starts from these pairs
-            alone, and the result becomes a pool of its own. Empty for the whole pool.
+            addresses (Parquet, JSON Lines, text, npy of dtype u8,u8). Only these pairs are counted, and
+            the result becomes a pool of its own. Empty for the whole pool.
         survivors_name: Name of that pool; empty for `<pool>-survivors`.
 
     Returns:
         The summary of the run, see `flows.summary.summarize`.
 
     Raises:
-        ConfigError: if the store has no finished pool of that name, or not one of the three is given.
-        InputError: if the survivors cannot be read, or none of them is of this pool.
+        ConfigError: if the store has no finished pool of that name, or not exactly one of the three is given.
+        InputError: if the survivors cannot be read, or none of them is in this pool.
     """
     if sum(wanted is not None for wanted in (t, target_pairs, tail_share)) != 1:
         raise ConfigError("rebalance: give exactly one of t, target_pairs and tail_share")
@@ -87,8 +87,8 @@ def rebalance(
         origin, files = pool, survivor_files(survivors)
         record["config"]["pool"] = name_of_survivors(store, pool, survivors_name)
         if seed is None:
-            # What was downloaded was often chosen by the pool's draws already, and low ones stayed. Balancing by
-            # them again would keep too much.
+            # The download was often chosen by the pool's draws already, so the remaining draws are low.
+            # Balancing with the same draws again would keep too much.
             seed = (record["config"]["balance"]["seed"] + 1) % 2**63
     own_t = None if survivors else record["config"]["balance"]["t"]
     run = Run(_changed(record["config"], storage, t, seed), origin, own_t)
@@ -114,7 +114,7 @@ def rebalance(
 
 
 def _survivors(run: Run, files: tuple[InputFile, ...], partitions: tuple[Reference, ...]) -> tuple[Reference, ...]:
-    """Keep of each partition what the lists name."""
+    """Keep the pairs of each partition that the lists name."""
     (listed,) = run.do(read_survivors, (SurvivorsJob(files, len(partitions)),))
     survived = run.do(survive, *((job,) for job in survive_jobs(run.store, listed, partitions)))
     check_survived(run.store, survived)
@@ -128,6 +128,6 @@ def _changed(tree: dict[str, Any], storage: str, t: float | str | None, seed: in
         tree["balance"]["t"] = t
     if seed is not None:
         tree["balance"]["seed"] = seed
-    # The number of processes was right for the machine that ran then.
+    # The number of processes was chosen for the machine of the earlier run.
     tree["execution"] = {key: value for key, value in tree["execution"].items() if key != "processes"}
     return parse_config(tree, "rebalance")

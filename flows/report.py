@@ -1,4 +1,4 @@
-"""The report of a set of a finished pool, where it does not stand yet; no set is cut and no record changed."""
+"""The report of a set of a finished pool, if it does not exist yet; no set is made and no record is changed."""
 
 from typing import Annotated, Any
 
@@ -25,14 +25,14 @@ def make_report(
     Args:
         pool: Name of the pool.
         storage: Root of the store that holds it: a folder, or an address such as s3://bucket/prefix.
-        t: Which of the pool's sets; empty for the one of its last run.
-        processes: Worker processes; empty for what the pool's configuration says.
+        t: The t of the set; empty for the set of the pool's last run.
+        processes: Number of worker processes; empty for that of the pool's configuration.
 
     Returns:
         The summary of the run, see `flows.summary.summarize`.
 
     Raises:
-        ConfigError: if there is no such pool, or it has no set at that t.
+        ConfigError: if there is no such pool, or it has no set for that t.
     """
     finished = FinishedPool.open(storage, pool)
     planned = PlannedReport.of_pool(finished, None if t is None else float(t))

@@ -1,4 +1,4 @@
-"""What a flow run does and remembers: its tasks' outputs by stage."""
+"""Run the tasks of a flow run, and remember their outputs by stage."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ SINGLE = ("metadata", "source", "partition", "survivors", "count", "report")
 
 
 class Run:
-    """Runs tasks and remembers what they handed on."""
+    """Runs tasks and remembers their results."""
 
     def __init__(self, config: Config, survivors_of: str | None = None, own_t: float | str | None = None) -> None:
         self.config = config
@@ -27,25 +27,25 @@ class Run:
         self.store = Store(config.storage)
         self.started = time.monotonic()
         self.done: dict[str, list[Done]] = {}
-        """What each stage's tasks handed on, stages in the order of their first task."""
+        """The results of each stage's tasks; stages are in the order of their first task."""
         self.curated: Reference | None = None
-        """The set that was cut, or that is reported on."""
+        """The set that was made, or that is reported on."""
         self.report: dict[str, Any] | None = None
-        """What the report says of it, `report.json`."""
+        """The report of the set, `report.json`."""
 
     def do(self, task: Task[..., Any], *arguments: tuple[Any, ...]) -> tuple[Reference, ...]:
-        """Run a task for each tuple of arguments (once without any, where none is given)."""
+        """Run a task for each tuple of arguments (once without arguments, if none is given)."""
         done = run_in_parts(task, self.config, arguments or [()])
         self.add(done)
         return tuple(one.reference for one in done)
 
     def add(self, done: Iterable[Done]) -> None:
-        """Remember what another flow did."""
+        """Remember the results of another flow."""
         for one in done:
             self.done.setdefault(one.stage, []).append(one)
 
     def recall(self, stages: Mapping[str, Any], *names: str) -> None:
-        """Remember outputs of an earlier run by the pool's record."""
+        """Remember outputs of an earlier run, from the pool's record."""
         for name in names:
             self.add(Done(name, reference, True, 0.0) for reference in self.recorded(stages, name))
 

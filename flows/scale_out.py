@@ -1,10 +1,10 @@
-"""Ranges of shards on other workers: start a run of `match-shards` for each, and see that all get done.
+"""Ranges of shards on other workers: start a run of `match-shards` for each, and supervise them.
 
-A run may crash, and it may vanish: a worker that is killed with its run leaves it Running for ever,
-or Pending. So nothing here waits for a run to say that it ended. A run must give signs of life: a
-change of its state, or of its file in the store (`metaclip.pool.run_log`). One that gives none for
-`execution.lost_after_seconds` is set Crashed and started again. Two runs of one range, should a lost
-one live on, write the same bytes.
+A run may crash, or it may disappear: if a worker is killed together with its run, the run stays Running
+or Pending for ever. So this module does not rely on the state of a run. A run must give signs of life: a
+change of its state, or of its file in the store (`metaclip.pool.run_log`). A run that gives none for
+`execution.lost_after_seconds` is set Crashed and started again. If a lost run still continues, both runs
+of the range write the same bytes.
 """
 
 import time
@@ -34,15 +34,15 @@ from tasks.shards import FoundRange, find_range
 
 POLL_SECONDS = 2.0
 RUNS_AN_ANSWER = 200
-"""The most that Prefect's server tells of at once."""
+"""The maximum number of runs in one answer of Prefect's server."""
 
 WAITING_SECONDS = 120.0
-"""After so long without a worker that takes a run, the log says how to start one."""
+"""If no worker takes a run for this time, the log says how to start a worker."""
 
 
 @dataclass
 class _Range:
-    """One range on its way: its newest run, and when that last gave a sign of life."""
+    """One range that is being done: its newest run, and the time of its last sign of life."""
 
     found: FoundRange
     attempt: int = 0
@@ -58,18 +58,18 @@ class _Range:
 def match_on_workers(
     config: Config, shards: str, ranges: Sequence[tuple[int, int]], metadata: Reference, until: str
 ) -> list[Done]:
-    """Have all ranges done by runs of `execution.deployment`; return the outputs in their order.
+    """Process all ranges by runs of `execution.deployment`; return the outputs in their order.
 
-    Ranges that stand in the store are not run.
+    Ranges whose outputs exist in the store are not run.
 
     Raises:
-        StageError: if a run failed; the others are let finish first.
+        StageError: if a run failed; the other runs finish first.
         WorkerLostError: if a range's run was lost more than `execution.retries` times.
     """
-    before = _find(config, shards, ranges, metadata, until)
+    before = _find_ranges(config, shards, ranges, metadata, until)
     waiting = [_Range(found) for found in before if found.missing(until)]
     _Supervisor(config, shards, until, before, waiting).run()
-    again = _find(config, shards, [(one.found.first, one.found.last) for one in waiting], metadata, until)
+    again = _find_ranges(config, shards, [(one.found.first, one.found.last) for one in waiting], metadata, until)
     after = {found.first: found for found in again}
     told = {one.found.first: one.told for one in waiting}
     for found in after.values():
@@ -86,7 +86,7 @@ def match_on_workers(
     return done
 
 
-def _find(
+def _find_ranges(
     config: Config, shards: str, ranges: Sequence[tuple[int, int]], metadata: Reference, until: str
 ) -> list[FoundRange]:
     futures = [find_range.submit(config, shards, first, last, metadata, until) for first, last in ranges]
@@ -94,7 +94,7 @@ def _find(
 
 
 def _outputs(stage: str, before: FoundRange, after: FoundRange, told: RunState | None) -> list[Done]:
-    """Return a range's outputs of one stage; those computed share the time that their run tells."""
+    """Return a range's outputs of one stage; the time of their run is divided among those that it computed."""
 
     def reference(found: FoundRange, number: int) -> Reference | None:
         shard = found.shards[number]
@@ -113,7 +113,7 @@ def _outputs(stage: str, before: FoundRange, after: FoundRange, told: RunState |
 
 
 class _Supervisor:
-    """Keeps up to `execution.runs_at_once` runs going until every range is done or given up."""
+    """Keeps up to `execution.runs_at_once` runs active until every range is done or given up."""
 
     def __init__(
         self, config: Config, shards: str, until: str, found: Sequence[FoundRange], waiting: Sequence[_Range]
@@ -161,7 +161,7 @@ class _Supervisor:
                     " register those of prefect.yaml: prefect --no-prompt deploy --all"
                 ) from error
             except (httpx.HTTPError, PrefectHTTPStatusError) as error:
-                # Asked again with the same key, the server starts no second run.
+                # If the request is repeated with the same key, the server starts no second run.
                 self.logger.warning("no run could be started (%s); trying again", error)
                 return
             self._running.append(self._waiting.pop(0))
@@ -188,7 +188,7 @@ class _Supervisor:
         self.logger.info("shards %d to %d: started run %s (%s)", first, last, started.name, started.id)
 
     def _look(self, client: SyncPrefectClient) -> None:
-        """Look at all runs, and take out those that are done or given up."""
+        """Check all runs, and remove those that are done or given up."""
         wanted = [one.run for one in self._running if one.run is not None]
         answers: list[FlowRun] = []
         try:
@@ -196,7 +196,7 @@ class _Supervisor:
                 some = FlowRunFilterId(any_=wanted[start : start + RUNS_AN_ANSWER])
                 answers += client.read_flow_runs(flow_run_filter=FlowRunFilter(id=some), limit=RUNS_AN_ANSWER)
         except (httpx.HTTPError, PrefectHTTPStatusError) as error:
-            # The runs go on without the server, and so does this one until the server is back.
+            # The runs continue without the server, and this one waits until the server is back.
             self.logger.warning("the Prefect server does not answer (%s); asking again", error)
             return
         known = {answer.id: answer for answer in answers}
@@ -239,7 +239,7 @@ class _Supervisor:
         return self._lost(one, reason)
 
     def _lost(self, one: _Range, reason: str) -> Literal[True]:
-        """End with a run that is lost: have its range started again, or give that up."""
+        """Handle a run that is lost: start its range again, or give it up."""
         one.history.append(reason)
         if len(one.history) > self._config.execution.retries:
             one.failure = f"{reason} (given up after {len(one.history)} runs)"
@@ -251,7 +251,7 @@ class _Supervisor:
         return True
 
     def _tell(self) -> None:
-        """Add up what stood before and what the runs tell."""
+        """Add up the outputs that existed before and the progress of the runs."""
         stages = {}
         for stage, begun in self._begun.items():
             if stage not in ("extract", "match"):
@@ -272,8 +272,8 @@ class _Supervisor:
 
 
 def part_of(config: Config) -> dict[str, Any]:
-    """Return the configuration of one run on a worker, with its part of the downloads."""
-    # What was left to its default, such as the number of processes, is the worker's to choose.
+    """Return the configuration of one run on a worker, with its part of the parallel downloads."""
+    # The worker chooses what has no explicit value, such as the number of processes.
     part = config.model_dump(mode="json", exclude_unset=True)
     part["source"]["max_downloads"] = config.source.max_downloads // config.execution.runs_at_once
     part["execution"].pop("deployment", None)  # it starts no runs of its own

@@ -1,7 +1,7 @@
-"""Stages of many tasks, in flow runs of their own: none has more than a few hundred task runs.
+"""Run stages of many tasks in child flow runs, so that no flow run has more than a few hundred task runs.
 
-Prefect's server and its pages are comfortable with that many. A pool of hundreds of partitions has
-several times as many tasks.
+Prefect's server and its pages work well with that many. A pool of hundreds of partitions has several
+times as many tasks.
 """
 
 from collections.abc import Sequence
@@ -18,18 +18,18 @@ from tasks.checkpoint import Done, run_all
 from tasks.progress import current_progress
 
 DIRECT = 50
-"""Tasks of one stage that stay in the flow run itself, beside those of the other stages."""
+"""Maximum number of tasks of one stage in the flow run itself, which also has those of other stages."""
 
 TASKS_A_RUN = 200
 
 _Work = tuple[Task[..., Any], Config, Sequence[tuple[Any, ...]]]
 
-# Not parameters: what tasks are given is not for people to read in a form.
+# Not parameters, because the arguments of tasks should not appear in a form.
 _work: ContextVar[_Work] = ContextVar("work")
 
 
 def run_in_parts(one: Task[..., Any], config: Config, arguments: Sequence[tuple[Any, ...]]) -> list[Done]:
-    """Do as `run_all`, a few hundred tasks to a flow run where there are many."""
+    """Do the same as `run_all`, with a few hundred tasks in each child flow run if there are many."""
     if not arguments:
         return []
     if len(arguments) <= DIRECT:
@@ -50,7 +50,7 @@ def _run_name() -> str:
 
 @flow(name="part", flow_run_name=_run_name, task_runner=task_runner())
 def part(first: int, last: int) -> list[Done]:
-    """Do the tasks `first` to `last` - 1 of a stage, within the run that has them.
+    """Run the tasks `first` to `last` - 1 of a stage, as part of the flow run that has them.
 
     Args:
         first: Number of the first task, from 0.

@@ -1,4 +1,4 @@
-"""What a finished run tells: its stages, and what its report says of the set."""
+"""The summary of a finished run: its stages, and the figures of its report."""
 
 import time
 from typing import Any
@@ -14,15 +14,15 @@ from metaclip.store.store import Store
 from tasks.checkpoint import Done
 
 NOTHING_NEW = "Nothing new"
-"""The name of the state in which a run ends that has nothing to do."""
+"""The name of the final state of a run that has nothing to do."""
 
 
 def summarize(run: Run) -> dict[str, Any]:
-    """Return what a run did, as JSON values.
+    """Return the summary of a run, as JSON values.
 
     `stages` has for each stage its tasks, how many were found in the store (`cached`), and for
     the others the seconds of worker time, MB read and MB read a second. `crawls` has the names
-    of the crawls where the source has any.
+    of the crawls if the source has any.
     """
     summary: dict[str, Any] = {
         "pool": run.config.pool,

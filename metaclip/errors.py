@@ -1,18 +1,18 @@
-"""Every error that the project raises on purpose.
+"""All errors that the project raises on purpose.
 
-The text of an error names the file, field or record, the reason, and the way out. `exit_code` is
-what the `metaclip` command ends with.
+The message of an error names the file, field or record, the reason, and what to do. `exit_code` is
+the exit code of the `metaclip` command.
 """
 
 
 class MetaclipError(Exception):
-    """Base of all errors raised on purpose."""
+    """Base class of all errors that are raised on purpose."""
 
     exit_code = 1
 
 
 class ConfigError(MetaclipError):
-    """A configuration that cannot work: unknown key, impossible value, missing file."""
+    """An invalid configuration: unknown key, impossible value, missing file."""
 
     exit_code = 2
 
@@ -24,13 +24,13 @@ class InputError(MetaclipError):
 
 
 class OtherModelError(InputError):
-    """A language model of another shape than the compiled kernel knows; fastText itself may read it."""
+    """A language model that the compiled kernel does not support; fastText itself may support it."""
 
 
 class UnreadableFileError(InputError):
-    """A file none of whose records can be used; counted and listed, it does not end a run.
+    """A file without a usable record. It is counted and listed, and does not end a run.
 
-    `reason` is a short snake_case word that statistics count by.
+    `reason` is a short snake_case word, by which statistics count.
     """
 
     def __init__(self, path: str, reason: str, detail: str) -> None:
@@ -40,16 +40,16 @@ class UnreadableFileError(InputError):
         self.detail = detail
 
     def __reduce__(self) -> tuple[type["UnreadableFileError"], tuple[str, str, str]]:
-        # The default rebuilds from the message alone, which fails between processes.
+        # The default rebuilds the error from its message only, which fails between processes.
         return type(self), (self.path, self.reason, self.detail)
 
 
 class TransportError(InputError):
-    """A file that could not be fetched now but may be later: the task is retried."""
+    """A file that could not be fetched now, but perhaps later: the task is retried."""
 
 
 class ChangedFileError(TransportError):
-    """A file that was replaced by another while it was read: read it again from its start."""
+    """A file that was replaced while it was read: it must be read again from its start."""
 
     def __init__(self, path: str, detail: str) -> None:
         super().__init__(f"{path}: changed while it was read: {detail}")
@@ -61,22 +61,22 @@ class ChangedFileError(TransportError):
 
 
 class StoreError(MetaclipError):
-    """An output of an earlier stage that is missing, short or altered, or a store not reachable."""
+    """An output of an earlier stage is missing, short or altered, or the store cannot be reached."""
 
     exit_code = 4
 
 
 class StoreOutOfReachError(StoreError):
-    """A store that gave no answer now but may give one later: the task is retried."""
+    """The store gave no answer now, but may give one later: the task is retried."""
 
 
 class StageError(MetaclipError):
-    """A stage that ran and whose result must not be used (too many failed files, nothing matched)."""
+    """A stage ran, but its result must not be used (too many failed files, nothing matched)."""
 
     exit_code = 5
 
 
 class WorkerLostError(MetaclipError):
-    """A worker process died while it computed (killed, out of memory): the task is retried."""
+    """A worker process died during a computation (killed, out of memory): the task is retried."""
 
     exit_code = 6

@@ -1,4 +1,4 @@
-"""The Arrow schemas of all Parquet files that stages exchange. Nobody else spells a column's type."""
+"""The Arrow schemas of all Parquet files that stages exchange. Column types are defined only here."""
 
 import pyarrow as pa
 
@@ -11,7 +11,7 @@ ENTRY = pa.schema(
         pa.field("source", pa.string(), nullable=False),
     ]
 )
-"""`metadata`: one entry in each row; `entry_id` is the row's position."""
+"""`metadata`: one entry in each row; `entry_id` is the position of the row."""
 
 PAIR = pa.schema(
     [
@@ -24,17 +24,17 @@ PAIR = pa.schema(
         pa.field("lang_score", pa.float32(), nullable=False),
     ]
 )
-"""`extract`: one image-text pair a row, sorted by (uid_hi, uid_lo), each uid once."""
+"""`extract`: one image-text pair in each row, sorted by (uid_hi, uid_lo), each uid once."""
 
 ENTRY_IDS = pa.field("entry_ids", pa.list_(pa.field("element", pa.uint32(), nullable=False)), nullable=False)
 
 MATCHED = PAIR.append(ENTRY_IDS)
-"""`match` and `dedup`: a pair that contains at least one entry; ids ascend and are distinct."""
+"""`match` and `dedup`: a pair whose text contains at least one entry; its ids are ascending and distinct."""
 
 ENTRY_COUNT = pa.schema(
     [pa.field("entry_id", pa.uint32(), nullable=False), pa.field("count", pa.uint64(), nullable=False)]
 )
-"""`count`: one row for each entry of the metadata, counts of zero included, by entry_id."""
+"""`count`: one row for each entry of the metadata, also for counts of zero, sorted by entry_id."""
 
 BALANCED = MATCHED.append(pa.field("min_t", pa.float64(), nullable=False))
 """`balance`: sorted by (min_t, uid_hi, uid_lo); the set for t is the prefix with min_t <= t."""
@@ -52,7 +52,7 @@ CURATED = pa.schema(
         pa.field("min_t", pa.float64(), nullable=False),
     ]
 )
-"""`curate`: img2dataset's `url` and `caption`, with what a data card needs beside them."""
+"""`curate`: img2dataset's `url` and `caption`, and the other columns that users of the set need."""
 
 CURVE = pa.schema(
     [
@@ -61,19 +61,19 @@ CURVE = pa.schema(
         pa.field("count", pa.uint64(), nullable=False),
     ]
 )
-"""`curve`: where `group` is null the pairs whose min_t is of that step of t, else their matches of
-that group of entries (`report/grid.py`)."""
+"""`curve`: if `group` is null, the pairs that enter the set at this step of t, else their matches with
+this group of entries (`report/curves.py`)."""
 
 HOST_COUNT = pa.schema([pa.field("host", pa.string(), nullable=False), pa.field("pairs", pa.uint64(), nullable=False)])
-"""`survey`: hosts of image addresses, by falling number of pairs."""
+"""`survey`: hosts of image addresses, sorted by descending number of pairs."""
 
 SET_COUNT = ENTRY.append(pa.field("count", pa.uint64(), nullable=False)).append(
     pa.field("curated_count", pa.uint64(), nullable=False)
 )
-"""`report`: each entry with its matches in the pool and in the set."""
+"""`report`: each entry with its number of matches in the pool and in the set."""
 
 TEXT_COUNT = pa.schema([pa.field("text", pa.string(), nullable=False), pa.field("count", pa.uint64(), nullable=False)])
-"""`ngrams` and `titles`: words, or titles, by code point, with how often they were met."""
+"""`ngrams` and `titles`: words, or titles, sorted by code point, with their counts."""
 
 PAIR_COUNT = pa.schema(
     [
@@ -82,16 +82,16 @@ PAIR_COUNT = pa.schema(
         pa.field("count", pa.uint64(), nullable=False),
     ]
 )
-"""`ngrams`: pairs of neighbouring words, each a row of the words beside it, sorted."""
+"""`ngrams`: pairs of neighbouring words, sorted; each word is a row number of the file of words."""
 
 BUILT_ENTRY = ENTRY.append(pa.field("score", pa.float64()))
-"""`metadata` where it was built from sources: the score within the source, none for WordNet."""
+"""`metadata`, if the list was built from sources: with the score within the source, null for WordNet."""
 
 REPEATED = frozenset({"text_key", "page_url", "lang", "source", "count", "curated_count", "group", "first"})
-"""Columns whose values mostly repeat: a dictionary of them is worth its time."""
+"""Columns whose values often repeat, so that a dictionary is worth its time."""
 
 CLIMBING = frozenset({"entry_id"})
-"""Columns in which each value is a little more than the last: only the differences are stored."""
+"""Columns in which each value is a little larger than the one before: only the differences are stored."""
 
 
 PAIRS = "pairs.parquet"

@@ -1,1 +1,1 @@
-"""Prefect tasks: one thin module a stage."""
+"""Prefect tasks: one thin task for each stage."""

@@ -1,4 +1,4 @@
-"""Manifest, else compute: what every task of the pipeline does."""
+"""What every task of the pipeline does: find the output by its manifest, or compute it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ RETRY_DELAYS_SECONDS = [2, 10, 60]
 
 @dataclass(frozen=True)
 class Done:
-    """What a task hands on: the reference of its output, and what it cost in this run."""
+    """The result of a task: the reference of its output, and its cost in this run."""
 
     stage: str
     reference: Reference
@@ -36,9 +36,9 @@ class Done:
 def checkpointed(stage: str) -> Callable[[Callable[..., Job]], Task[..., Any]]:
     """Make a task of a function that turns a configuration and references into a job.
 
-    The task looks for the job's manifest first and, where it stands, ends in a state named `Cached`;
-    else a worker process computes it. Either way its result is a `Done`. It is retried when a worker
-    or a connection was lost, and for nothing else: what fails on its input fails again.
+    The task looks for the job's manifest first. If it exists, the task ends in a state named `Cached`;
+    otherwise a worker process computes the output. In both cases its result is a `Done`. It is retried
+    only if a worker or a connection was lost: a task that fails because of its input would fail again.
     """
 
     def decorate(make_job: Callable[..., Job]) -> Task[..., Any]:
@@ -56,8 +56,8 @@ def checkpointed(stage: str) -> Callable[[Callable[..., Job]], Task[..., Any]]:
             body,
             name=stage,
             task_run_name=lambda: f"{stage} {make_job(**task_run.parameters).label}",
-            # No tags: Prefect asks its server for a slot of each tag's concurrency limit, 2 s a time;
-            # runs are found by the task's name.
+            # No tags: Prefect asks its server for a slot of each tag's concurrency limit, which takes 2 s;
+            # runs can be found by the name of the task.
             persist_result=False,  # results are references to the store, which alone says what stands
             retry_condition_fn=worth_retrying,
             retry_delay_seconds=RETRY_DELAYS_SECONDS,
@@ -67,16 +67,16 @@ def checkpointed(stage: str) -> Callable[[Callable[..., Job]], Task[..., Any]]:
 
 
 def run_all(one: Task[..., Any], config: Config, arguments: Sequence[tuple[Any, ...]]) -> list[Done]:
-    """Run a task for each tuple of arguments and return what they hand on, in that order.
+    """Run a task for each tuple of arguments and return the results, in that order.
 
-    All are let finish before the first failure is raised, so that what worked is checkpointed.
+    All tasks finish before the first failure is raised, so that the successful ones are checkpointed.
     """
     retried = one.with_options(retries=config.execution.retries)
     progress = current_progress()
     progress.begin(one.name, len(arguments))
     futures: list[PrefectFuture[Any]] = [retried.submit(config, *values) for values in arguments]
     for future in as_completed(futures):
-        future.wait()  # else the state is the server's, which lags behind
+        future.wait()  # otherwise the state is that of the server, which is late
         if future.state.is_completed():
             done: Done = future.result()
             progress.finished(one.name, cached=done.cached, rows=done.reference.rows, seconds=done.seconds)
@@ -86,11 +86,11 @@ def run_all(one: Task[..., Any], config: Config, arguments: Sequence[tuple[Any, 
 
 
 def run_one(one: Task[..., Any], config: Config, *arguments: Any) -> Done:
-    """Run a single task and return what it hands on."""
+    """Run a single task and return its result."""
     return run_all(one, config, [arguments])[0]
 
 
 def worth_retrying(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Return whether a task failed of something that may pass."""
+    """Return whether a task failed for a reason that may be temporary."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, TransportError | WorkerLostError | StoreOutOfReachError)

@@ -1,4 +1,4 @@
-"""Images: one file of an export, unless its images are there."""
+"""Images: download those of one file of an export, unless that is done."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from tasks.checkpoint import CACHED, RETRY_DELAYS_SECONDS, worth_retrying
 def images(
     to: str, file: ExportedFile, settings: ImageSettings, effort: Effort
 ) -> State[dict[str, Any]] | dict[str, Any]:
-    """Fetch the images of one file."""
+    """Download the images of one file."""
     found = find_images(to, file)
     if found is not None:
         return Completed(name=CACHED, message=file.key, data={**found, "cached": True})

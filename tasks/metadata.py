@@ -16,7 +16,7 @@ from tasks.checkpoint import checkpointed
 
 @checkpointed("ngrams")
 def count_ngrams(config: Config, job: NgramsJob) -> NgramsJob:
-    """Count the words and pairs of one input file, or of a part of it."""
+    """Count the words and word pairs of one input file, or of a part of it."""
     return job
 
 
@@ -28,12 +28,12 @@ def count_titles(config: Config, job: TitlesJob) -> TitlesJob:
 
 @checkpointed("metadata")
 def write_metadata(config: Config, job: MetadataJob | BuildJob) -> MetadataJob | BuildJob:
-    """Write the list of entries, given or built, with the matcher's table beside it."""
+    """Write the list of entries, given or built, and the matcher's table."""
     return job
 
 
 def publish_metadata(pool: str, statistics: Mapping[str, Any]) -> None:
-    """Put what each source gave into the Prefect UI, beside the paper's Table 1."""
+    """Show the entries of each source in the Prefect UI, with the figures of the paper's Table 1."""
     rows = [
         {**row, "dropped": ", ".join(f"{reason} {count:,}" for reason, count in row["dropped"].items())}
         for row in statistics.get("table", [])

@@ -1,4 +1,4 @@
-"""How far a run is, for whoever watches: its file in the store, artifacts in the Prefect UI, a terminal."""
+"""The progress of a run: its file in the store, artifacts in the Prefect UI, a terminal."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 """Called with stage, finished and total, in the flow's own thread."""
 
 LONG_STAGES = ("ngrams", "titles", "extract", "match")
-"""Stages with a progress artifact, where they have more than one task."""
+"""Stages with a progress artifact, if they have more than one task."""
 
 UPDATE_SECONDS = 2.0
 
@@ -28,7 +28,7 @@ _current: ContextVar["Progress | None"] = ContextVar("progress", default=None)
 
 
 class Progress:
-    """Tells of one run. All of it happens in the flow's own thread."""
+    """Reports the progress of one run. Everything happens in the flow's own thread."""
 
     def __init__(self, pool: str, log: RunLog) -> None:
         self._pool = pool
@@ -37,20 +37,20 @@ class Progress:
         self._artifacts: dict[str, tuple[UUID, float]] = {}
 
     def expect(self, stage: str, total: int) -> None:
-        """Expect so many outputs of a stage over all flows of this run."""
+        """Set the number of outputs of a stage over all flows of this run."""
         if stage not in self._whole:
             self._whole.add(stage)
             self.logger.begin(stage, total)
             self._show(stage)
 
     def begin(self, stage: str, total: int) -> None:
-        """Expect so many more outputs of a stage, unless all of them were expected before."""
+        """Expect this many more outputs of a stage, unless their number was set before."""
         if stage not in self._whole:
             self.logger.begin(stage, total)
             self._show(stage)
 
     def finished(self, stage: str, *, cached: bool, rows: int, seconds: float) -> None:
-        """Count an output that stands."""
+        """Count an output that exists."""
         computed = 0 if cached else rows
         self.logger.count(stage, done=1, cached=int(cached), rows=computed, seconds=seconds)
         self._show(stage)
@@ -62,13 +62,13 @@ class Progress:
         self._show(stage)
 
     def replace(self, stages: dict[str, StageState]) -> None:
-        """Take over what runs on other workers tell."""
+        """Replace the numbers by those that runs on other workers report."""
         self.logger.replace(stages)
         for stage in stages:
             self._show(stage)
 
     def stages(self) -> dict[str, StageState]:
-        """Return how far all stages are."""
+        """Return the progress of all stages."""
         return self.logger.stages()
 
     def _show(self, stage: str) -> None:
@@ -100,12 +100,12 @@ class Progress:
 
 @contextmanager
 def reporting(config: Config) -> Iterator[Progress]:
-    """Tell of the running flow; a flow that runs within another tells through that one."""
+    """Report the progress of the running flow; a child flow reports through its parent."""
     outer = _current.get()
     if outer is not None:
         yield outer
         return
-    # Often enough that a run is never taken for lost between two signs.
+    # Often enough that a run is never considered lost between two signs of life.
     seconds = min(SIGN_SECONDS, config.execution.lost_after_seconds / 4)
     run, name, parent = flow_run.id, flow_run.flow_name, flow_run.parent_flow_run_id
     with run_log(Store(config.storage), config.pool, run, name, parent, seconds) as log:
@@ -118,10 +118,10 @@ def reporting(config: Config) -> Iterator[Progress]:
 
 
 def current_progress() -> Progress:
-    """Return what tells of the running flow.
+    """Return the progress of the running flow.
 
     Raises:
-        RuntimeError: outside of `reporting`.
+        RuntimeError: if it is called outside of `reporting`.
     """
     progress = _current.get()
     if progress is None:

@@ -1,4 +1,4 @@
-"""Report: the funnel and the entries, as a file and as artifacts of the run."""
+"""Report: the funnel and the entries, as files and as artifacts of the run."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,12 +15,12 @@ from tasks.checkpoint import checkpointed
 
 @checkpointed("report")
 def report(config: Config, job: ReportJob) -> ReportJob:
-    """Write the report, its parts as files, and the data card."""
+    """Write the report, the files of its parts, and the data card."""
     return job
 
 
 def publish(config: Config, address: str, content: Mapping[str, Any]) -> None:
-    """Show a report in the run: the funnel as text, the top entries as a table, and where the whole of it is."""
+    """Show a report in the run: the funnel as text, the top entries as a table, and the address of the page."""
     pool = config.pool
     steps = "\n".join(
         f"| {name} | {content['funnel'][step]:,} |" for step, name in STEPS.items() if step in content["funnel"]
@@ -36,14 +36,14 @@ def publish(config: Config, address: str, content: Mapping[str, Any]) -> None:
         address if "://" in address else Path(address).absolute().as_uri(),
         link_text=markdown(address),
         key=artifact_key(pool, "report"),
-        # A browser opens no file and no object from a page of the Prefect server.
+        # A browser opens no local file and no S3 object from a page of the Prefect server.
         description=(
             f"Everything counted about pool {pool} at t = {content['t']}; to open it:"
             f" `metaclip report {pool} --storage {config.storage} --t {content['t']} --open`"
         ),
     )
     create_table_artifact(
-        # Prefect's page renders the cells of a table as Markdown: unescaped, an entry could be a link or an image.
+        # Prefect's page renders the cells of a table as Markdown, so an unescaped entry could be a link or an image.
         [{**row, "entry": markdown(row["entry"])} for row in content["top_entries"][:50]],
         key=artifact_key(pool, "top-entries"),
         description=f"Entries with the most matches before and after balancing at t = {content['t']}",

@@ -1,4 +1,4 @@
-"""A range of shards as one: what the store holds of it."""
+"""A range of shards as one task: find its outputs in the store."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ class FoundRange:
     shards: tuple[ShardOutputs, ...]
 
     def missing(self, until: str) -> int:
-        """Return how many shards have something to do up to `extract` or `match`."""
+        """Return the number of shards without an output of `extract` or `match`."""
         if until == "extract":
             return sum(one.extracted is None for one in self.shards)
         return sum(one.matched is None for one in self.shards)
@@ -32,7 +32,7 @@ class FoundRange:
 def find_range(
     config: Config, shards: str, first: int, last: int, metadata: Reference, until: str
 ) -> State[FoundRange] | FoundRange:
-    """Look for the outputs of a range of the frozen listing; `Cached` where all of them stand."""
+    """Look for the outputs of a range of the frozen listing; `Cached` if all of them exist."""
     store = Store(config.storage)
     chosen = read_listing(store, shards)[first:last]
     found = FoundRange(first, last, tuple(find_shards(config, store, chosen, metadata)))

@@ -1,4 +1,4 @@
-"""One task for each stage of the pipeline: look for the output, else have a worker compute it."""
+"""One task for each stage of the pipeline: find the output, or let a worker compute it."""
 
 from metaclip.config.settings import Config
 from metaclip.prepare.jobs import extract_job
@@ -22,13 +22,13 @@ from tasks.checkpoint import checkpointed
 
 @checkpointed("extract")
 def extract(config: Config, shard: tuple[SourceFile, ...]) -> ExtractJob:
-    """Read one shard's files, take each image's address and texts, tell the languages."""
+    """Read one shard's files, extract the address and texts of each image, identify the languages."""
     return extract_job(config, shard)
 
 
 @checkpointed("balance")
 def balance(config: Config, partition: Reference, counts: Reference) -> BalanceJob:
-    """Sort one partition by min_t; no t is chosen yet."""
+    """Sort one partition by min_t; this does not depend on t."""
     return BalanceJob(partition, counts, config.balance.seed)
 
 
@@ -46,7 +46,7 @@ def curate_part(config: Config, part: CuratePartJob) -> CuratePartJob:
 
 @checkpointed("curate")
 def curate_set(config: Config, whole: CuratedSetJob) -> CuratedSetJob:
-    """Commit the set when all of its parts are there."""
+    """Commit the set when all of its parts exist."""
     return whole
 
 
@@ -58,31 +58,31 @@ def curve(config: Config, job: CurveJob) -> CurveJob:
 
 @checkpointed("dedup")
 def dedup(config: Config, members: Reference, number: int, partitions: int) -> DedupJob:
-    """Bring one partition together from all shards and count its entries."""
+    """Merge one partition from all shards and count its entries."""
     return DedupJob(members, number, partitions)
 
 
 @checkpointed("gather")
 def gather(config: Config, matched: tuple[Reference, ...]) -> GatherJob:
-    """Bring shards together, each pair once, so that a partition reads few files."""
+    """Merge a group of shards, each pair once, so that a partition reads few files."""
     return GatherJob(matched)
 
 
 @checkpointed("match")
 def match(config: Config, extracted: Reference, metadata: Reference) -> MatchJob:
-    """Filter one shard by language and find every entry in its texts."""
+    """Filter one shard by language and find all entries in its texts."""
     return MatchJob(extracted, metadata, config.match)
 
 
 @checkpointed("partition")
 def partition(config: Config, matched: tuple[Reference, ...]) -> PartitionJob:
-    """Name the pool's matched shards and settle its partitions."""
+    """List the pool's matched shards and determine its partitions."""
     return PartitionJob(matched, config.dedup.rows_per_partition)
 
 
 @checkpointed("source")
 def freeze_listing(config: Config, listing: ListingJob) -> ListingJob:
-    """Write the listing down, so that nothing that changes meanwhile shifts a shard."""
+    """Freeze the listing, so that files that appear meanwhile change no shard."""
     return listing
 
 
@@ -94,11 +94,11 @@ def survey(config: Config, job: SurveyJob) -> SurveyJob:
 
 @checkpointed("survivors")
 def read_survivors(config: Config, job: SurvivorsJob) -> SurvivorsJob:
-    """Read lists of survivors, and cut them by uid."""
+    """Read lists of survivors, and divide them by uid."""
     return job
 
 
 @checkpointed("survive")
 def survive(config: Config, job: SurviveJob) -> SurviveJob:
-    """Keep of one partition the pairs that survive, and count their entries."""
+    """Keep the pairs of one partition that survive, and count their entries."""
     return job

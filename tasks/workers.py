@@ -1,8 +1,7 @@
 """The worker processes that compute for the tasks of a flow run.
 
-Prefect's task runner is threaded: a task's thread waits here while a process works. Processes stay
-for the whole run, so that the matcher and the language model are loaded once for each, and import
-`metaclip` only.
+Prefect's task runner uses threads: the thread of a task waits here while a process works. Processes stay
+for the whole run, so that each loads the matcher and the language model once. They import `metaclip` only.
 """
 
 import logging
@@ -34,23 +33,23 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 @dataclass(frozen=True)
 class Downloads:
-    """How the processes of a run download: so many at once over all of them, and in whose name."""
+    """How the processes of a run download: the number of parallel downloads over all of them, and the contact."""
 
     at_once: int = DOWNLOADS
     contact: str | None = None
 
     @classmethod
     def of(cls, source: Source) -> "Downloads":
-        """Return what a source's settings say."""
+        """Return the downloads of a source's settings."""
         return cls(source.max_downloads, source.contact)
 
     def client(self) -> Client:
-        """Return a client with slots that new processes share."""
+        """Return a client whose slots are shared with new processes."""
         return Client(_SPAWN.BoundedSemaphore(self.at_once), self.contact)
 
 
 class Workers:
-    """A pool of processes that is made anew when one of them is lost."""
+    """A pool of processes that is replaced when one of them is lost."""
 
     def __init__(self, processes: int, downloads: Downloads) -> None:
         self.processes = processes
@@ -63,8 +62,8 @@ class Workers:
         """Compute a job in a process; return its output and the seconds that it took.
 
         Raises:
-            WorkerLostError: if the process died; the pool is whole again for the next job.
-            MetaclipError: whatever the job raised.
+            WorkerLostError: if the process died; the next job gets a new pool.
+            MetaclipError: the error that the job raised.
         """
         if not Store(root).is_shared_between_processes:
             return _timed(root, job)
@@ -75,7 +74,7 @@ class Workers:
             with self._lock:
                 if self._pool is pool:
                     self._pool = None
-                    self.client = self.downloads.client()  # a lost process may have held slots
+                    self.client = self.downloads.client()  # a lost process may have kept slots
             pool.shutdown(wait=False)
             raise WorkerLostError(
                 f"{job.STAGE} {job.label}: a worker process died (killed, or out of memory). If it happens again, set"
@@ -87,7 +86,7 @@ class Workers:
             if self._pool is None:
                 self._pool = ProcessPoolExecutor(self.processes, _SPAWN, initializer=_begin, initargs=(self.client,))
                 with _hidden_main():
-                    # Processes start as jobs come in; start them all while the main module is hidden.
+                    # Processes start when jobs arrive; start them all now, while the main module is hidden.
                     for future in [self._pool.submit(time.sleep, 0.05) for _ in range(self.processes)]:
                         future.result()
             return self._pool
@@ -102,7 +101,7 @@ class Workers:
 
 @contextmanager
 def _hidden_main() -> Iterator[None]:
-    """Keep a new process from importing the main module, which would bring Prefect with it."""
+    """Prevent a new process from importing the main module, which would import Prefect."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")
     try:
@@ -112,7 +111,7 @@ def _hidden_main() -> Iterator[None]:
 
 
 def _begin(client: Client) -> None:
-    """Download with the run's client, and end when the parent dies, even of SIGKILL: nobody would take results."""
+    """Download with the run's client, and end when the parent dies, even by SIGKILL."""
     set_client(client)
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -139,9 +138,9 @@ _guard = threading.Lock()
 
 @contextmanager
 def workers(processes: int, downloads: Downloads = Downloads()) -> Iterator[None]:
-    """Have worker processes while a flow runs; a flow within it that wants the same shares them.
+    """Provide worker processes while a flow runs; a child flow with the same settings shares them.
 
-    This process downloads with the same slots meanwhile.
+    Meanwhile this process uses the same slots for its downloads.
     """
     shape = (processes, downloads)
     with _guard:
@@ -161,7 +160,7 @@ def workers(processes: int, downloads: Downloads = Downloads()) -> Iterator[None
 
 
 def workers_for(config: Config) -> AbstractContextManager[None]:
-    """Have the worker processes that a configuration asks for."""
+    """Provide the worker processes of a configuration."""
     return workers(config.execution.processes, Downloads.of(config.source))
 
 

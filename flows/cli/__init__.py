@@ -1,7 +1,7 @@
-"""The command `metaclip`: a module for each group of subcommands, and `show/` for what people see.
+"""The command `metaclip`: one module for each group of subcommands, and `show/` for the output on a terminal.
 
-`main` holds the command itself; it is imported when it is asked for, so that a process that needs one
-module of this package, such as the local server, does not import all commands.
+`main` has the command itself. It is imported only when it is used, so that a process that needs one module
+of this package, such as the local server, does not import all commands.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""What the subcommands of `metaclip` share: options, errors as exit codes, a Prefect API."""
+"""Common parts of the subcommands of `metaclip`: options, exit codes of errors, a Prefect API."""
 
 import logging
 import os
@@ -23,11 +23,11 @@ Override = Annotated[
 
 
 Storage = Annotated[str, typer.Option(help="Root of the store: a folder, or an address such as s3://bucket/prefix.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON on standard output, for machines.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON on standard output, for scripts.")]
 
 
 def threshold(t: str | None) -> Any:
-    """Return what a flow takes for t; it judges the range."""
+    """Convert t to the type that flows accept; the flow checks the range."""
     if t is None:
         return None
     try:
@@ -38,9 +38,9 @@ def threshold(t: str | None) -> Any:
 
 
 def emit(value: Any, as_json: bool, show: Callable[[Any], None]) -> None:
-    """Print what a command found: as JSON on standard output for machines, else as `show` does for people.
+    """Print the result of a command: as JSON on standard output for scripts, else with `show` for people.
 
-    JSON is safe to print on a terminal: what a terminal would obey is escaped in its strings.
+    The JSON is safe to print on a terminal: control characters in its strings are escaped.
     """
     if as_json:
         typer.echo(to_json(value))
@@ -50,7 +50,7 @@ def emit(value: Any, as_json: bool, show: Callable[[Any], None]) -> None:
 
 @contextmanager
 def prefect(as_json: bool) -> Iterator[None]:
-    """Have a Prefect API, quiet logs, and progress on the terminal."""
+    """Provide a Prefect API, quiet logs, and progress on the terminal."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
     from flows.cli.local_server import prefect_api
@@ -65,13 +65,13 @@ def prefect(as_json: bool) -> Iterator[None]:
 
 
 def _is_unforeseen(record: logging.LogRecord) -> bool:
-    """Say no to lines of Prefect with the traceback of what was raised on purpose: it comes last, as `error:`."""
+    """Filter out Prefect's tracebacks of errors raised on purpose, which are printed at the end as `error:`."""
     return not (record.exc_info and isinstance(record.exc_info[1], MetaclipError))
 
 
 @contextmanager
 def errors(as_json: bool) -> Iterator[None]:
-    """End with the code that an error stands for; what was raised on purpose needs no traceback."""
+    """Exit with the code of an error; an error that was raised on purpose needs no traceback."""
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_unforeseen)
@@ -87,6 +87,6 @@ def errors(as_json: bool) -> Iterator[None]:
 def _fail(error: MetaclipError, code: int, as_json: bool) -> NoReturn:
     if as_json:
         typer.echo(to_json({"error": type(error).__name__, "message": str(error)}, indent=None))
-    # What it names may come from the web or from a file's name.
+    # It may contain text from the web or from a file name.
     typer.echo("error: " + "\n".join(map(visible, str(error).splitlines())), err=True)
     raise typer.Exit(code) from error

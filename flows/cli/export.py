@@ -1,4 +1,4 @@
-"""The commands that hand a set on: `metaclip export` and `metaclip images`."""
+"""The commands for other tools: `metaclip export` and `metaclip images`."""
 
 import os
 from dataclasses import asdict
@@ -20,7 +20,7 @@ from metaclip.store.store import Store
 
 
 class Format(StrEnum):
-    """The forms of an export."""
+    """The formats of an export."""
 
     IMG2DATASET = "img2dataset"
     DATACOMP = "datacomp"
@@ -29,7 +29,7 @@ class Format(StrEnum):
 
 
 class Texts(StrEnum):
-    """Which texts of an image."""
+    """The texts of an image: all, or one."""
 
     ALL = "all"
     ONE = "one"
@@ -38,23 +38,23 @@ class Texts(StrEnum):
 def export(
     pool: Annotated[str, typer.Argument(help="Name of a finished pool.")],
     storage: Storage,
-    to: Annotated[str, typer.Option(help="Folder to fill, or an address such as s3://bucket/prefix; new or empty.")],
+    to: Annotated[str, typer.Option(help="Folder, or an address such as s3://bucket/prefix; new or empty.")],
     t: Annotated[str | None, typer.Option(help="Any t, or inf for all; default: the pool's own.")] = None,
     form: Annotated[
         Format,
         typer.Option(
             "--format",
-            help="img2dataset: Parquet. datacomp: sorted uids (.npy). metaclip: JSON Lines, one image a line."
+            help="img2dataset: Parquet. datacomp: sorted uids (.npy). metaclip: JSON Lines by image."
             " jsonl: JSON Lines, one pair a line.",
         ),
     ] = Format.IMG2DATASET,
-    rows_per_file: Annotated[int, typer.Option(help="Most rows in a file (datacomp: always one file).")] = MOST_ROWS,
+    rows_per_file: Annotated[int, typer.Option(help="Maximum rows in a file (datacomp: always one file).")] = MOST_ROWS,
     texts_per_image: Annotated[
-        Texts, typer.Option(help="one: of each image the text that is kept at the smallest t.")
+        Texts, typer.Option(help="one: for each image only the text that is kept at the smallest t.")
     ] = Texts.ALL,
     as_json: Json = False,
 ) -> None:
-    """Write a pool's set for any t in the form of another tool."""
+    """Write a pool's set for any t in the format of another tool."""
     with errors(as_json):
         chosen = threshold(t)
         record = read_record(Store(storage), pool)
@@ -82,7 +82,7 @@ def _show(done: dict[str, Any], to: str) -> None:
 
 
 class Output(StrEnum):
-    """What img2dataset writes."""
+    """The output formats of img2dataset."""
 
     WEBDATASET = "webdataset"
     FILES = "files"
@@ -90,7 +90,7 @@ class Output(StrEnum):
 
 
 class Resize(StrEnum):
-    """How images get their size."""
+    """How images are resized."""
 
     BORDER = "border"
     NO = "no"
@@ -103,20 +103,20 @@ def images(
     source: Annotated[str, typer.Argument(metavar="EXPORT", help="Folder or address of an img2dataset export.")],
     to: Annotated[str, typer.Option(help="Folder or address for the images.")],
     image_size: Annotated[int, typer.Option(min=1, help="Width and height in pixels.")] = 256,
-    resize_mode: Annotated[Resize, typer.Option(help="How images get that size.")] = Resize.BORDER,
+    resize_mode: Annotated[Resize, typer.Option(help="How images are resized.")] = Resize.BORDER,
     output_format: Annotated[Output, typer.Option(help="Tar shards, plain files, or Parquet.")] = Output.WEBDATASET,
     samples_per_shard: Annotated[int, typer.Option(min=1, help="Pairs in a shard.")] = 10_000,
-    processes: Annotated[int, typer.Option(min=1, help="Processes of img2dataset.")] = os.cpu_count() or 1,
-    threads: Annotated[int, typer.Option(min=1, help="Downloads at once in each process.")] = 64,
+    processes: Annotated[int, typer.Option(min=1, help="Number of img2dataset processes.")] = os.cpu_count() or 1,
+    threads: Annotated[int, typer.Option(min=1, help="Parallel downloads in each process.")] = 64,
     timeout: Annotated[int, typer.Option(min=1, help="Seconds that a server has to answer.")] = 10,
-    retries: Annotated[int, typer.Option(min=0, help="How often an image is asked for again.")] = 1,
-    user_agent_token: Annotated[str, typer.Option(help="Who asks: a part of the user agent.")] = "img2dataset",
-    min_success: Annotated[float, typer.Option(min=0, max=1, help="Share of a file's images that must come.")] = 0.01,
+    retries: Annotated[int, typer.Option(min=0, help="How often a download is retried.")] = 1,
+    user_agent_token: Annotated[str, typer.Option(help="Your name, a part of the user agent.")] = "img2dataset",
+    min_success: Annotated[float, typer.Option(min=0, max=1, help="Minimum share of downloaded images.")] = 0.01,
     as_json: Json = False,
 ) -> None:
-    """Download the images of an export with img2dataset; goes on where it stood."""
+    """Download the images of an export with img2dataset; continue an interrupted download."""
     with errors(as_json):
-        # All before the seconds that Prefect takes to start.
+        # These checks come first, because Prefect takes seconds to start.
         require_img2dataset()
         settings = ImageSettings(image_size, resize_mode.value, output_format.value, samples_per_shard)
         Effort(processes, threads, timeout, retries, user_agent_token, min_success)

@@ -13,29 +13,29 @@ from metaclip.explore.sizes import plan_sizes
 from metaclip.explore.trace import trace_pair
 
 Pool = Annotated[str, typer.Argument(help="Name of a finished pool.")]
-T = Annotated[str | None, typer.Option(help="Take this t instead of the pool's own; inf keeps all.")]
+T = Annotated[str | None, typer.Option(help="Use this t instead of the pool's own; inf keeps all.")]
 
 
 def plan(
     pool: Pool,
     storage: Storage,
-    t: Annotated[list[str] | None, typer.Option(help="Tell the size at this t; may be given again.")] = None,
+    t: Annotated[list[str] | None, typer.Option(help="Show the size at this t; can be repeated.")] = None,
     target_pairs: Annotated[
-        list[int] | None, typer.Option(min=1, help="Find the t that gives so many pairs; may be given again.")
+        list[int] | None, typer.Option(min=1, help="Find the t that gives this many pairs; can be repeated.")
     ] = None,
     tail_share: Annotated[
-        list[float] | None, typer.Option(help="Find the t whose tail holds this share of matches; may be given again.")
+        list[float] | None, typer.Option(help="Find the t whose tail has this share of matches; can be repeated.")
     ] = None,
     expected: Annotated[
         bool | None,
         typer.Option(
             "--expected/--no-expected",
-            help="Read the entry ids of all pairs where expected sizes are not known yet; by default of a small pool.",
+            help="Read the entry ids of all pairs if expected sizes are not known yet; default: for a small pool.",
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell how many pairs any t keeps, exactly, and which t gives a size or a tail."""
+    """Show how many pairs any t keeps, exactly, and which t gives a size or a tail share."""
     with errors(as_json):
         ts = [float(threshold(one)) for one in t or []]
         found = plan_sizes(storage, pool, ts, target_pairs or [], tail_share or [], expected)
@@ -44,12 +44,12 @@ def plan(
 
 def explain(
     pool: Pool,
-    text: Annotated[str, typer.Argument(help="The text, as it stands on a page.")],
+    text: Annotated[str, typer.Argument(help="The text, as it is on a page.")],
     storage: Storage,
     t: T = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what a pool makes of a text: spacing, language, entries, keep probability, near misses."""
+    """Show how a pool treats a text: spacing, language, entries, keep probability, near misses."""
     with errors(as_json):
         emit(explain_text(storage, pool, text, _t(t)), as_json, show.show_explanation)
 
@@ -60,10 +60,10 @@ def entry(
     spelling: Annotated[str | None, typer.Argument(metavar="[ENTRY]", help="The entry, as the list spells it.")] = None,
     entry_id: Annotated[int | None, typer.Option("--id", help="Instead of the spelling: the entry's id.")] = None,
     t: T = None,
-    samples: Annotated[int, typer.Option(min=0, help="Texts to show.")] = 5,
+    samples: Annotated[int, typer.Option(min=0, help="Number of texts to show.")] = 5,
     as_json: Json = False,
 ) -> None:
-    """Tell how often an entry matches, what balancing leaves of it, and some of its texts."""
+    """Show how often an entry matches in the pool and in the set, and samples of its texts."""
     with errors(as_json):
         found = describe_entry(storage, pool, spelling, entry_id, _t(t), samples)
         emit(found, as_json, show.show_entry)
@@ -71,11 +71,11 @@ def entry(
 
 def trace(
     pool: Pool,
-    uid: Annotated[str, typer.Argument(help="32 hex digits, as the column `uid` of a set has it.")],
+    uid: Annotated[str, typer.Argument(help="32 hex digits, as in the column `uid` of a set.")],
     storage: Storage,
     as_json: Json = False,
 ) -> None:
-    """Tell where a pair came from, what became of it, and why."""
+    """Show where a pair came from, what happened to it, and why."""
     with errors(as_json):
         emit(trace_pair(storage, pool, uid), as_json, show.show_trace)
 

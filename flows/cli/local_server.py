@@ -1,7 +1,7 @@
-"""A Prefect server for one command, where none is configured.
+"""A Prefect server for one command, if none is configured.
 
-Prefect would start one by itself, but that one outlives a command that is killed, and gives up when
-it is slow to come up. This one ends when the command does, however that ends.
+Prefect would start a server by itself, but that one continues after a command that is killed, and gives up
+if it starts slowly. This one ends when the command ends, for whatever reason.
 """
 
 import os
@@ -28,17 +28,17 @@ QUIET = {
     "PREFECT_UI_ENABLED": "0",
     "PREFECT_SERVER_UI_ENABLED": "false",
 }
-"""Analytics wrote to SQLite while runs did, which logged `database is locked`."""
+"""Settings of the server. Analytics wrote to SQLite at the same time as runs, which logged `database is locked`."""
 
 
 @contextmanager
 def prefect_api() -> Iterator[str]:
-    """Give the address of the configured Prefect server, or of one that lives as long as this block.
+    """Yield the address of the configured Prefect server, or of one that runs as long as this block.
 
-    Runs are kept in Prefect's usual local database, where `prefect server start` shows them later.
+    Runs are stored in Prefect's usual local database, so `prefect server start` shows them later.
 
     Raises:
-        RuntimeError: if the server does not come up.
+        RuntimeError: if the server does not start.
     """
     configured = PREFECT_API_URL.value()
     if configured:
@@ -51,12 +51,12 @@ def prefect_api() -> Iterator[str]:
             try:
                 yield url
             finally:
-                # What is still on its way must arrive before the server goes.
+                # Requests that are still on their way must arrive before the server ends.
                 EventsWorker.drain_all(timeout=10)
                 APILogWorker.drain_all(timeout=10)
     finally:
         assert process.stdin is not None
-        process.stdin.close()  # which is what it waits for
+        process.stdin.close()  # it waits for this
         try:
             process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -65,7 +65,7 @@ def prefect_api() -> Iterator[str]:
 
 
 def _start() -> tuple[subprocess.Popen[bytes], str]:
-    # The socket is bound here and handed on, so that nobody takes the port in between.
+    # The socket is bound here and passed on, so that no other process takes the port in between.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -91,7 +91,7 @@ def _wait(process: subprocess.Popen[bytes], url: str) -> None:
             )
         try:
             if httpx.get(f"{url}/health", timeout=5).status_code == httpx.codes.OK:
-                # Read on, or a full pipe would stop the server.
+                # Keep reading, because a full pipe would stop the server.
                 threading.Thread(target=_drain, args=(process,), daemon=True).start()
                 return
         except httpx.TransportError:

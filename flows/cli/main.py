@@ -1,4 +1,4 @@
-"""The command `metaclip` as a whole: its options, and where each subcommand is defined."""
+"""The command `metaclip`: its options, and the modules of its subcommands."""
 
 from typing import Annotated
 

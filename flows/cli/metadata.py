@@ -11,12 +11,12 @@ from metaclip.metadata.jobs import metadata_plan
 from metaclip.metadata.show import describe, find_entry, require
 from metaclip.store.store import Store
 
-app = typer.Typer(help="The list of entries: build it from its sources, look at it.", no_args_is_help=True)
+app = typer.Typer(help="The list of entries: build it from its sources, or show it.", no_args_is_help=True)
 
 
 @app.command("build")
 def build_list(config: ConfigPath, override: Override = None, as_json: Json = False) -> None:
-    """Build the list of entries of a pool; what an earlier run counted is not counted again."""
+    """Build the list of entries of a pool; counts of an earlier run are used again."""
     with errors(as_json):
         checked = load_config(config, override or [])
         metadata_plan(checked)
@@ -30,8 +30,8 @@ def build_list(config: ConfigPath, override: Override = None, as_json: Json = Fa
 @app.command("show")
 def show_list(
     config: ConfigPath,
-    entry: Annotated[str | None, typer.Option(help="Show id, source and score of this entry alone.")] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Entries to show of each source.")] = 5,
+    entry: Annotated[str | None, typer.Option(help="Show id, source and score of this entry only.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Number of entries of each source to show.")] = 5,
     override: Override = None,
     as_json: Json = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Is there a Prefect API, does it fit, and does it know what a pool on many workers needs?"""
+"""Check the Prefect API: whether it answers, its version, and the deployments for a pool on many workers."""
 
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -16,7 +16,7 @@ _CHECK = "prefect"
 
 
 def prefect_api(config: Config | None) -> Iterator[Finding]:
-    """Look at the Prefect API that runs would use."""
+    """Check the Prefect API that runs would use."""
     url = PREFECT_API_URL.value()
     deployment = config.execution.deployment if config is not None else None
     if not url:

@@ -1,4 +1,4 @@
-"""The command `metaclip report`: find or make the report of a set, and hand it on."""
+"""The command `metaclip report`: find or make the report of a set, and copy it."""
 
 from typing import Annotated, Any
 
@@ -25,12 +25,12 @@ def report(
         typer.Option(help="Copy the report and the data card to a folder, or an address such as s3://bucket/prefix."),
     ] = None,
     with_set: Annotated[
-        bool, typer.Option("--with-set", help="With --to: copy the set's files as well, so that the folder is whole.")
+        bool, typer.Option("--with-set", help="With --to: copy the set's files as well, for a complete folder.")
     ] = False,
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Find the report of a set, or make it, and tell where it is."""
+    """Find the report of a set, or make it, and print its address."""
     with errors(as_json):
         if with_set and to is None:
             raise ConfigError("--with-set: name the folder to copy to with --to")

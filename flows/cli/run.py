@@ -31,13 +31,13 @@ class Stage(StrEnum):
 def run(
     config: ConfigPath,
     override: Override = None,
-    until: Annotated[Stage, typer.Option(help="The last stage to do.")] = Stage.REPORT,
+    until: Annotated[Stage, typer.Option(help="The last stage to run.")] = Stage.REPORT,
     as_json: Json = False,
 ) -> None:
-    """Curate a pool; what an earlier run left in the store is not done again."""
+    """Curate a pool; outputs of earlier runs in the store are used again."""
     with errors(as_json):
         checked = load_config(config, override or [])
-        check(checked)  # before the seconds that Prefect takes to start
+        check(checked)  # checked first, because Prefect takes seconds to start
         with prefect(as_json):
             from flows.curate import curate
 
@@ -52,22 +52,22 @@ def rebalance(
         str | None, typer.Option(help="Entries with more than t matches are sampled down; inf keeps all.")
     ] = None,
     target_pairs: Annotated[
-        int | None, typer.Option(min=1, help="Instead of t: the size of the set; takes the smallest t that reaches it.")
+        int | None, typer.Option(min=1, help="Instead of t: the size of the set; uses the smallest t that reaches it.")
     ] = None,
     tail_share: Annotated[
-        float | None, typer.Option(help="Instead of t: the share of matches that entries with at most t of them hold.")
+        float | None, typer.Option(help="Instead of t: the share of all matches that the tail has.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the draws; default: the pool's (survivors: +1).")] = None,
     survivors: Annotated[
         list[str] | None,
-        typer.Option(help="Only what these name: img2dataset's output, or lists of uids or addresses. Repeatable."),
+        typer.Option(help="Only pairs named here: img2dataset's output, or lists of uids or addresses. Repeatable."),
     ] = None,
     name: Annotated[
         str | None, typer.Option("--as", help="Name of the survivors' pool; default: POOL-survivors.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Curate a finished pool at another t, at once, or count and balance its survivors."""
+    """Curate a finished pool at another t, in seconds, or count and balance its survivors."""
     with errors(as_json):
         given = [option for option in (t, target_pairs, tail_share) if option is not None]
         if len(given) != 1:
@@ -75,7 +75,7 @@ def rebalance(
         if tail_share is not None and not 0 < tail_share <= 1:
             raise ConfigError(f"--tail-share {tail_share}: must be above 0 and at most 1")
         chosen = threshold(t)
-        # All before the seconds that Prefect takes to start.
+        # These checks come first, because Prefect takes seconds to start.
         read_record(Store(storage), pool)
         if survivors:
             survivor_files(survivors)

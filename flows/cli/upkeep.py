@@ -1,4 +1,4 @@
-"""`metaclip status`, `gc` and `doctor`: what looks after a pool, a store and a machine."""
+"""`metaclip status`, `gc` and `doctor`: check and clean up a pool, a store and a machine."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +32,7 @@ def status(
     full: Annotated[bool, typer.Option("--full", help="Compare the SHA-256 of every file as well.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Tell what a pool consists of, whether all of it stands, and what its runs are doing."""
+    """Show what a pool consists of, whether all of it exists, and what its runs are doing."""
     with errors(as_json):
         found = pool_status(storage, pool, "full" if full else "size")
         emit(found, as_json, show_status)
@@ -42,13 +42,13 @@ def status(
 
 def gc(
     storage: Storage,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would go, and remove nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed, and remove nothing.")] = False,
     grace: Annotated[
         str, typer.Option(help="Keep what was written within this time: a number with s, m, h or d.")
     ] = "24h",
     as_json: Json = False,
 ) -> None:
-    """Remove outputs that no pool needs, and what killed runs left."""
+    """Remove outputs that no pool needs, and remains of killed runs."""
     with errors(as_json):
         done = collect(storage, dry_run=dry_run, grace=parse_grace(grace))
         emit(done, as_json, lambda done: _show_removed(done, storage, grace, dry_run))
@@ -79,21 +79,21 @@ def _show_removed(done: dict[str, Any], storage: str, grace: str, dry_run: bool)
 
 
 def doctor(
-    config: Annotated[Path | None, typer.Argument(help="A configuration whose source and entries to look at.")] = None,
+    config: Annotated[Path | None, typer.Argument(help="A configuration whose source and entries to check.")] = None,
     storage: Annotated[
-        str | None, typer.Option(help="Root of the store to try; default: the configuration's own.")
+        str | None, typer.Option(help="Root of the store to check; default: the configuration's own.")
     ] = None,
     override: Override = None,
     as_json: Json = False,
 ) -> None:
-    """Check that all is there that a run needs: libraries, model, storage, disk, Prefect."""
+    """Check everything that a run needs: libraries, model, storage, disk, Prefect."""
     with errors(as_json):
         if override and config is None:
             raise ConfigError("--set changes a configuration: name its file as well")
         found = []
         for finding in _findings(config, storage, override or []):
             found.append(finding)
-            if not as_json:  # each as it is found: some take seconds
+            if not as_json:  # each is printed when it is done, because some take seconds
                 _show_finding(finding)
         failed = [finding for finding in found if finding.state == "fail"]
         if as_json:

@@ -1,4 +1,7 @@
-"""WARC records found in a buffer, one behind the other, as long as nothing is odd about them."""
+"""WARC records found in a buffer, one after the other, up to the first that is odd in any way.
+
+Equals `metaclip.archive.records`; held by tests/metaclip/archive/test_batches.py.
+"""
 
 import numpy as np
 import numpy.typing as npt

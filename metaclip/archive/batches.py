@@ -1,9 +1,11 @@
-"""Records of an archive in batches: what `archive.read_records` gives, without an object for each.
+"""Records of an archive in batches: those of `metaclip.archive.records`, without an object for each.
 
-Nearly every archive is gzip, and its records lie one behind the other with nothing odd about them.
-So it is decompressed into a buffer (`metaclip.archive.decompress`), and the records are found there by
-`metaclip.archive.batch_kernel`. At the first record that is odd in any way, or too large, and in other files
-from the start, `archive.read_records` is asked, and gives what was not given yet.
+Nearly every archive is gzip, and its records lie one after the other with nothing odd about them. So it is
+decompressed into a buffer (`metaclip.archive.decompress`), and `metaclip.archive.batch_kernel` finds the records
+there. From the first record that is odd in any way, or too large, and in other files from the start,
+`records.read_records` reads, and what was returned before is left out.
+
+Equals `metaclip.archive.records`; held by tests/metaclip/archive/test_batches.py.
 """
 
 import io
@@ -66,7 +68,7 @@ class RecordBatch:
         return len(self.blocks)
 
     def url(self, record: int) -> str:
-        """Return the address of a record, as `archive.Record.url`."""
+        """Return the address of a record, as `records.Record.url`."""
         start, end = self.addresses[record].tolist()
         return _address(bytes(self.data[start:end]))
 
@@ -93,7 +95,7 @@ def read_batches(
 ) -> Iterator[RecordBatch]:
     """Read the records of some types, in the file's order.
 
-    Counts, bounds of memory and errors are those of `archive.read_records`.
+    Counts, bounds of memory and errors are those of `records.read_records`.
     """
     plain = _PlainFile(path, types, max_record_bytes)
     given = 0

@@ -1,9 +1,11 @@
 """Gzip members decompressed into a buffer, one after the other, at the speed of libdeflate.
 
-libdeflate is a third faster than isal, but takes members only as a whole, input and output. So it is
-given all that fit in the buffers, and isal, which streams, whatever is left once one does not: a member
-that is very large, cut short or damaged. libdeflate's C interface is called as its wheel, `deflate`,
-carries it; where a platform's wheel hides it, isal does everything. Both check CRC and length.
+libdeflate is a third faster than isal, but takes members only as a whole, input and output. So it decompresses all
+that fit in the buffers. A member that does not, because it is very large, cut short or damaged, and all after it
+are left to isal, which streams. libdeflate's C interface is called as its wheel, `deflate`, carries it; where a
+platform's wheel hides it, isal does everything. Both check CRC and length.
+
+Equals `gzip`; held by tests/metaclip/archive/test_decompress.py.
 """
 
 import ctypes

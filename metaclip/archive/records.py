@@ -4,6 +4,8 @@ fastwarc reads as long as it can be believed: it ends silently at an empty gzip 
 the end of a member whose record is shorter than stated, and gives records without headers where
 line ends are bare. So each record is held back until its length, its headers and the place where
 the next one starts agree. At the first doubt, `metaclip.archive.salvage` takes over from that record on.
+
+This is the definition; its fast way is `metaclip.archive.batches`.
 """
 
 import gzip

@@ -1,12 +1,12 @@
 """Algorithm 1 as one number for each pair: `min_t`, the smallest t at which the pair is kept.
 
-With the counts c of a pair's entries, Algorithm 1 keeps the pair with probability
-F(t) = 1 - prod(1 - min(1, t / c)). With a uniform draw u that is a hash of the pair and a seed, it
-keeps it where F(t) >= u. F rises from 0 to 1 at t = min(c), so this holds from one t on: min_t. The
-set for any t is then `min_t <= t`, and sets for growing t are nested.
+Algorithm 1 keeps a pair whose entries have counts c with probability
+F(t) = 1 - prod(1 - min(1, t / c)). Here the uniform draw u is a hash of the pair and a seed, and the
+pair is kept if F(t) >= u. F rises continuously to 1 at t = min(c), so there is a smallest t at which
+the pair is kept: min_t. The set for any t is then `min_t <= t`, and sets for growing t are nested.
 
-All arithmetic is +, -, *, / and comparisons of float64 in a fixed order, which IEEE 754 fixes to
-the last bit, so that every machine writes the same bytes; logarithms differ between libraries.
+All arithmetic is +, -, *, / and comparisons of float64 in a fixed order. IEEE 754 fixes their results
+to the last bit, so every machine writes the same bytes. Logarithms differ between libraries.
 
 Source: MetaCLIP paper (arXiv 2309.16671), Algorithm 1.
 """
@@ -27,10 +27,10 @@ _SHUFFLE = 0xD1B54A32D192ED03
 
 
 def draws(uid_hi: npt.NDArray[np.uint64], uid_lo: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.float64]:
-    """Return each pair's uniform draw, float64[n] in [0, 1), from its uid and the seed alone.
+    """Return the uniform draw of each pair, float64[n] in [0, 1), which depends only on its uid and the seed.
 
-    With mix the finalizer of splitmix64 (Steele, Lea and Flood 2014), g = 0x9E3779B97F4A7C15 and
-    arithmetic modulo 2^64, the draw is the upper 53 bits of
+    Let mix be the finalizer of splitmix64 (Steele, Lea and Flood 2014), and g = 0x9E3779B97F4A7C15.
+    With arithmetic modulo 2^64 the draw is the upper 53 bits of
     mix((mix(mix(seed + g) ^ uid_hi) + g) ^ uid_lo), divided by 2^53.
 
     Args:
@@ -81,7 +81,7 @@ def _mix(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 @kernel
 def _gather_counts(counts: Floats, offsets: Offsets, entry_ids: EntryIds, row: Int, row_counts: Floats) -> Int:
-    """Copy the counts of a row's entries and say whether they can be used."""
+    """Copy the counts of a row's entries and return whether they can be used."""
     begin, end = offsets[row], offsets[row + 1]
     if begin == end:
         return _EMPTY
@@ -98,7 +98,7 @@ def _gather_counts(counts: Floats, offsets: Offsets, entry_ids: EntryIds, row: I
 
 @kernel
 def _keep_chance(row_counts: Floats, k: Int, t: Float) -> Float:
-    """Return F(t): the definition of what `min_t` solves, rounding included."""
+    """Return F(t) with its rounding: this defines the equation that `min_t` solves."""
     kept = 0.0
     for i in range(k):
         kept += min(t / row_counts[i], 1.0) * (1.0 - kept)
@@ -107,14 +107,14 @@ def _keep_chance(row_counts: Floats, k: Int, t: Float) -> Float:
 
 @kernel
 def _solve(row_counts: Floats, k: Int, draw: Float) -> Float:
-    """Return a t with F(t) >= draw that is smallest but for rounding."""
+    """Return the smallest t with F(t) >= draw, up to rounding."""
     if draw == 0.0:
         return 0.0
     largest, slope = row_counts[0], 0.0
     for i in range(k):
         largest = min(largest, row_counts[i])
         slope += 1.0 / row_counts[i]
-    # F is concave and F(t) <= t * slope: this start lies left of the root, and so do Newton's steps.
+    # F is concave and F(t) <= t * slope: so the start and all of Newton's steps are left of the root.
     t = min(draw / slope if k > 1 else draw * largest, largest)
     for _ in range(100):
         kept, rise = 0.0, 0.0
@@ -128,7 +128,7 @@ def _solve(row_counts: Floats, k: Int, draw: Float) -> Float:
         if not following > t:
             break
         t = following
-    # Rounding stopped Newton's method just left of the root. Step over it, then close in.
+    # Rounding stopped Newton's method just left of the root. Step over the root, then approach it.
     gap = t * 2.0**-52
     above = min(t + gap, largest)
     while _keep_chance(row_counts, k, above) < draw:
@@ -177,9 +177,9 @@ def min_t(
 ) -> npt.NDArray[np.float64]:
     """Return for each pair the smallest t at which Algorithm 1 keeps it, float64[n].
 
-    At the returned t, `keep_probability` is at least the draw, exactly; a little below it (a few
-    units in the last place of the probability), it is less. 0 for a draw of 0; at most the
-    smallest count of the pair's entries.
+    At the returned t, `keep_probability` is at least the draw, exactly. At a slightly smaller t (by a
+    few units in the last place of the probability) it is less. The result is 0 for a draw of 0, and at
+    most the smallest count of the pair's entries.
 
     Args:
         entry_counts: uint64[n_entries], over the whole pool.
@@ -224,16 +224,16 @@ def keep_probability(
 
 
 class KeepProbability:
-    """The probability that Algorithm 1 keeps a pair, for pairs that come while a model trains.
+    """The probability that Algorithm 1 keeps a pair, for pairs that arrive while a model trains.
 
     Args:
-        entry_counts: uint64[n_entries], over the whole pool. An entry without a match there counts
-            as matched once: the pair at hand has it.
+        entry_counts: uint64[n_entries], over the whole pool. An entry without a match in the pool
+            counts as matched once, because the given pair contains it.
         t: positive; `inf` gives ones.
 
     Raises:
         ValueError: if t is not positive.
-        TypeError: if counts are no integers.
+        TypeError: if the counts are not integers.
     """
 
     def __init__(self, entry_counts: npt.NDArray[np.uint64], t: float) -> None:
@@ -266,12 +266,12 @@ class KeepProbability:
         entry_ids: npt.NDArray[np.uint32],
         draws: npt.NDArray[np.float64],
     ) -> npt.NDArray[np.bool_]:
-        """Return whether each pair is kept for its draw, bool[n]: exactly where its `min_t` is at most t.
+        """Return whether each pair is kept for its draw, bool[n]: the same as whether its `min_t` is at most t.
 
         Args:
             offsets: int64[n + 1].
             entry_ids: uint32[m], in ascending order within a pair.
-            draws: float64[n], of `draws`.
+            draws: float64[n], from the function `draws`.
 
         Raises:
             ValueError: if an id is of no entry, or a draw out of range.
@@ -286,12 +286,12 @@ class KeepProbability:
 def _without_empty(
     offsets: npt.NDArray[np.int64], entry_ids: npt.NDArray[np.uint32]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
-    """Leave out pairs without an entry, which have no ids to leave out."""
+    """Remove pairs without an entry; they have no ids, so the ids do not change."""
     return np.append(offsets[:-1][np.diff(offsets) > 0], offsets[-1]), entry_ids
 
 
 class _Rows:
-    """The arrays of a set of pairs, checked once, in the form that the kernels take."""
+    """The arrays of a set of pairs, checked once, in the form that the kernels need."""
 
     def __init__(self, entry_counts: Any, offsets: Any, entry_ids: Any) -> None:
         given = np.asarray(entry_counts)
@@ -311,7 +311,7 @@ class _Rows:
         self.longest = int(lengths.max(initial=0))
 
     def checked(self, compute: Any, argument: Any) -> npt.NDArray[np.float64]:
-        """Run a kernel over all pairs and raise what it found wrong."""
+        """Run a kernel over all pairs and raise an error if it found one."""
         result = np.empty(len(self.offsets) - 1)
         row, state = compute(self.counts, self.offsets, self.entry_ids, argument, np.empty(self.longest), result)
         if state == _OK:
@@ -332,14 +332,14 @@ def algorithm1(
     t: float,
     rng: np.random.Generator,
 ) -> npt.NDArray[np.bool_]:
-    """Run the paper's Algorithm 1 literally, one draw for each matched entry: the oracle for tests.
+    """Run the paper's Algorithm 1 literally, with one draw for each matched entry: the reference for tests.
 
     Args:
         entry_counts: uint64[n_entries].
         offsets: int64[n + 1].
         entry_ids: uint32[m].
         t: the threshold, positive.
-        rng: where the draws come from.
+        rng: the source of the draws.
 
     Returns:
         bool[n], whether each pair is kept.

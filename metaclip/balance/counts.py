@@ -1,7 +1,7 @@
-"""How many texts contain each entry, and what follows from it for a choice of t.
+"""Entry counts (how many texts contain each entry), and what they mean for the choice of t.
 
-Source: MetaCLIP paper (arXiv 2309.16671), Algorithm 1 and section 3; the tail's share of the counts
-is what MetaCLIP 2 carries from one language to another.
+Source: MetaCLIP paper (arXiv 2309.16671), Algorithm 1 and section 3. MetaCLIP 2 transfers the tail
+share of the counts from one language to another.
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ def _add_ids(entry_ids: EntryIds, counts: Words) -> Int:
 
 
 def entry_counts(entry_ids: npt.NDArray[np.uint32], n_entries: int) -> npt.NDArray[np.uint64]:
-    """Count in how many texts each entry occurs; the counts of chunks add up.
+    """Count in how many texts each entry occurs; the counts of chunks can be added up.
 
     Args:
         entry_ids: uint32[m], the matched entry ids of texts, distinct within each text.
@@ -51,16 +51,16 @@ def keep_share(count: int, t: float) -> float:
 
 
 def tail_t(counts: npt.NDArray[np.uint64], share: float) -> float:
-    """Return the smallest t whose tail, the entries with at most t matches, holds a share of all matches.
+    """Return the smallest t whose tail (the entries with at most t matches) has at least this share of all matches.
 
-    MetaCLIP 2 turns a t into its tail's share of counts, and such a share back into a t.
+    MetaCLIP 2 converts a t to its tail share, and this share to the t of another language.
 
     Args:
         counts: uint64[n_entries], over the whole pool.
         share: above 0, at most 1.
 
     Raises:
-        ConfigError: if `share` is out of range, or nothing matched at all.
+        ConfigError: if `share` is out of range, or there are no matches.
     """
     if not 0 < share <= 1:
         raise ConfigError(f"tail_share must be above 0 and at most 1, got {share}")
@@ -68,6 +68,6 @@ def tail_t(counts: npt.NDArray[np.uint64], share: float) -> float:
     if not len(ordered):
         raise ConfigError("no entry has a match, so no t gives a tail")
     held = np.cumsum(ordered, dtype=np.uint64)
-    # Shares are compared, not counts: so a share that was told for some t gives that t back, to the last bit.
+    # Shares are compared, not counts, so that the printed share of some t gives exactly this t again.
     first = int(np.searchsorted(held / float(held[-1]), share))
     return float(ordered[first])

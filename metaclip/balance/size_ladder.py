@@ -1,6 +1,6 @@
-"""What a partition tells about sizes at a ladder of t, counted while it is balanced.
+"""The sizes of a partition at a ladder of t, counted while it is balanced.
 
-Kept in the manifest of the balance stage, so that `metaclip plan` reads manifests alone.
+They are in the manifest of the balance stage, so that `metaclip plan` only reads manifests.
 """
 
 import math
@@ -18,7 +18,7 @@ PUBLISHED = (20_000.0, 170_000.0)
 
 
 def t_ladder(largest: int) -> list[float]:
-    """Return 1, 2, 5, 10, 20, … up to the first t at which every pair is kept, with those of MetaCLIP's below it.
+    """Return 1, 2, 5, 10, 20, … up to the first t that keeps every pair, with those of MetaCLIP's t that are below it.
 
     Args:
         largest: the largest count of an entry.
@@ -39,9 +39,9 @@ def _add_pairs(
     certain: Ints,
     chance: Floats,
 ) -> None:
-    """Add each pair's keep probability below its smallest count to `chance`, and 1 to `certain` where that is reached.
+    """Add each pair's keep probability to `chance` for t below its smallest count; then 1 to `certain`, once.
 
-    The sum is taken in the order of the rows, so it is the same on every machine.
+    The sum is in the order of the rows, so it is the same on every machine.
     """
     for row in range(offsets.size - 1):
         begin, k = offsets[row], offsets[row + 1] - offsets[row]
@@ -62,7 +62,7 @@ def _add_pairs(
 
 
 class SizeStatistics:
-    """Counts pairs that pass by, for each t of a ladder.
+    """Counts the pairs of a stream, for each t of a ladder.
 
     Args:
         counts: uint64[n_entries], over the whole pool.
@@ -82,12 +82,12 @@ class SizeStatistics:
         entry_ids: npt.NDArray[np.uint32],
         min_t: npt.NDArray[np.float64] | None = None,
     ) -> None:
-        """Add pairs in CSR form; their entries must be counted, as `balance.min_t` makes sure.
+        """Add pairs in CSR form; their entries must have counts above 0, which `algorithm.min_t` has checked.
 
         Args:
             offsets: int64[n + 1].
             entry_ids: uint32[m].
-            min_t: float64[n]; without it `pairs` stays 0.
+            min_t: float64[n]; if it is missing, `pairs` stays 0.
         """
         bounds, ids = frozen(offsets, np.int64), frozen(entry_ids, np.uint32)
         row_shares = np.empty(int(np.diff(bounds).max(initial=0)))
@@ -107,7 +107,7 @@ class SizeStatistics:
 
 
 def merged(statistics: Iterable[dict[str, Any]]) -> dict[float, dict[str, Any]]:
-    """Add up what `to_json` gave for partitions of one pool; return `pairs`, `tail_pairs` and `expected` by t."""
+    """Add up the results of `to_json` of a pool's partitions; return `pairs`, `tail_pairs` and `expected` by t."""
     parts = list(statistics)
     return {
         t: {

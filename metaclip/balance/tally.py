@@ -1,4 +1,4 @@
-"""How often each entry matches in one partition, written beside its pairs."""
+"""Entry counts of one partition, written to the same folder as its pairs."""
 
 from collections.abc import Iterator
 
@@ -15,13 +15,13 @@ from metaclip.tables.csr import csr
 
 
 class Tally:
-    """Counts entries in tables that pass by."""
+    """Counts the entries of a stream of tables."""
 
     def __init__(self) -> None:
         self._counts: npt.NDArray[np.uint64] = np.zeros(0, np.uint64)
 
     def counting(self, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-        """Pass tables on, counting their `entry_ids`."""
+        """Yield the tables unchanged and count their `entry_ids`."""
         for table in tables:
             _, entry_ids = csr(table.column("entry_ids"))
             if len(entry_ids):
@@ -33,7 +33,7 @@ class Tally:
     def write(self, output: OutputWriter, name: str) -> None:
         """Write the entries that occurred, with their counts, as an Arrow file of `schemas.ENTRY_COUNT`.
 
-        Not Parquet: whoever reads the folder takes every `.parquet` file for pairs.
+        It is not Parquet, because readers of the folder expect pairs in every `.parquet` file.
         """
         present = np.flatnonzero(self._counts)
         columns = [pa.array(present.astype(np.uint32)), pa.array(self._counts[present])]

@@ -1,8 +1,8 @@
-"""The demo: a small crawl written on the spot, and the list of entries shipped for it.
+"""The demo: a small generated crawl, and the list of entries that ships for it.
 
-The crawl has 600 made-up pages of 50 sites in eight languages: half of them in three WARC files,
-the others in three WAT files, as Common Crawl lays them out. Nothing in it is drawn from the clock
-or from Python's hash seed, so that its bytes are the same every time.
+The crawl has 600 made-up pages of 50 sites in eight languages: half of them in three WARC files, the
+others in three WAT files, in Common Crawl's layout. Nothing in it depends on the clock or on Python's
+hash seed, so its bytes are the same every time.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from metaclip.demo.archive import write_warc, write_wat
 from metaclip.demo.pages import make_pages
 
 ENTRIES = Path(__file__).parents[1] / "data" / "demo_entries.json.gz"
-"""The list of ten thousand entries that the package ships (see the README beside it)."""
+"""The list of ten thousand entries that ships with the package (see the README in its folder)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class DemoCrawl:
 
 
 def write_demo_crawl(folder: str | Path) -> DemoCrawl:
-    """Write the demo crawl into a folder (10 MB, some seconds); what it wrote before is replaced.
+    """Write the demo crawl to a folder (10 MB, some seconds); earlier files are replaced.
 
-    Its faults: a WARC file with a member that is no record and a damaged one, a WARC and a WAT file
-    that end in the middle of a record, WAT records that are no JSON or lack what they should hold.
+    It has these faults: a WARC file with a member that is not a record and a damaged one, a WARC and a
+    WAT file that end in the middle of a record, WAT records that are not JSON or lack required parts.
 
     Raises:
         OSError: if the folder cannot be written.

@@ -1,4 +1,4 @@
-"""Writing pages as WARC and as WAT files in Common Crawl's layout, with the faults of real ones."""
+"""Write pages as WARC and WAT files in Common Crawl's layout, with the faults of real files."""
 
 import gzip
 import hashlib
@@ -21,7 +21,7 @@ from metaclip.demo.pages import Page, to_html
 _DATE = "2024-08-15T12:00:00Z"
 _USER_AGENT = "CCBot/2.0 (https://commoncrawl.org/faq/)"
 
-# A member that is gzip outside and no record inside, as a crawler leaves when it logs into its file.
+# A valid gzip member that is not a record, as when a crawler writes a log message into its file.
 NOT_A_RECORD = gzip.compress(b"<html><body>504 Gateway Time-out</body></html>\r\n" * 20, mtime=0)
 # A member whose compressed data is damaged: its first block has the type that the format reserves.
 DAMAGED = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x07" + hashlib.shake_256(b"damaged").digest(600)
@@ -32,9 +32,9 @@ def write_warc(path: Path, pages: Sequence[Page], *, damaged: bool, cut: bool) -
 
     Args:
         path: the file, whose folder must exist.
-        pages: what it holds. The first of them also show every content and transfer encoding, and
+        pages: the pages to write. The first of them also show every content and transfer encoding, and
             responses that are not HTML.
-        damaged: put a member that is no record, and a damaged one, among the records.
+        damaged: insert a member that is not a record, and a damaged one.
         cut: end the file in the middle of its last response.
     """
     out = io.BytesIO()
@@ -57,13 +57,13 @@ def write_warc(path: Path, pages: Sequence[Page], *, damaged: bool, cut: bool) -
 
 
 def write_wat(path: Path, pages: Sequence[Page], *, entities: bool, damaged: bool, cut: bool) -> None:
-    """Write what Common Crawl's WAT files hold of the same kind of pages.
+    """Write a WAT file as Common Crawl's, for the same kind of pages.
 
     Args:
         path: the file, whose folder must exist.
-        pages: what it holds.
+        pages: the pages to write.
         entities: leave the HTML entities of attributes undecoded, as older crawls do.
-        damaged: put in a record whose JSON is cut, one without Payload-Metadata and one that is no JSON.
+        damaged: insert a record with truncated JSON, one without Payload-Metadata, and one that is not JSON.
         cut: end the file in the middle of its last record.
     """
     out = io.BytesIO()
@@ -94,7 +94,7 @@ _NOT_HTML = [
 
 
 def _encode_body(page: Page, index: int) -> tuple[list[tuple[str, str]], bytes]:
-    """Return headers and body; Common Crawl's are plain, other crawlers keep what was on the wire."""
+    """Return headers and body; Common Crawl's bodies are decoded, other crawlers keep the encoded ones."""
     body = to_html(page)
     declared = f"text/html; charset={page.charset}" if page.charset_in == "header" else "text/html"
     headers = [("Content-Type", declared), ("Server", "nginx")]
@@ -146,7 +146,7 @@ def _write(
     http: StatusAndHeaders | None = None,
     refers: str = "",
 ) -> None:
-    # Ids and dates that warcio would make up differ from run to run.
+    # Ids and dates that warcio generates would differ from run to run.
     headers = {"WARC-Record-ID": _record_id(name, url), "WARC-Date": _DATE}
     if refers:
         headers["WARC-Refers-To"] = _record_id(refers, url)
@@ -167,7 +167,7 @@ def _record_id(name: str, url: str) -> str:
 
 
 def _last_response(data: bytes) -> int:
-    """Offset of the member before the last: a page's members are request, response, metadata."""
+    """Return the offset of the last but one member: the members of a page are request, response, metadata."""
     starts = []
     position = 0
     while position < len(data):

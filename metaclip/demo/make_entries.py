@@ -1,7 +1,8 @@
-"""Makes the lists that the demo uses from WordNet 3.0: `python -m metaclip.demo.make_entries FOLDER`.
+"""Make the lists of the demo from WordNet 3.0: `python -m metaclip.demo.make_entries FOLDER`.
 
 FOLDER is WordNet's database (Debian: `apt-get install wordnet-base`, /usr/share/wordnet). The lists
-are shipped, so only a change of this file needs a run. The same database gives the same bytes.
+ship with the package, so run this only after a change of this file. The same database gives the same
+bytes.
 """
 
 import gzip
@@ -15,9 +16,9 @@ DATA = Path(__file__).parents[1] / "data"
 WORDNET_ENTRIES = 10_000
 
 _MARKER = re.compile(r"\([a-z]+\)$")
-# Lexicographer files of things that can be seen: animals, artifacts, food, objects, plants.
+# Lexicographer files of visible things: animals, artifacts, food, objects, plants.
 _VISIBLE = ("1:05", "1:06", "1:13", "1:17", "1:20")
-# Words of names that are no picture's subject, or nothing to meet in a demonstration.
+# Words of names that are never the subject of a picture, or do not belong in a demonstration.
 _NOT_SHOWN = frozenset(
     """
     adjunct agent anode barbed bayonet bludgeon bomb bullet cathode cell coffin concentration constituent
@@ -27,7 +28,7 @@ _NOT_SHOWN = frozenset(
     """.split()  # noqa: SIM905
 )
 _NUMERALS = [str(number) for number in range(100)]
-# What Wikipedia's unigrams add to WordNet in a full list: function words, and the web's own words.
+# What Wikipedia's unigrams add to WordNet in a full list: function words, and words of the web.
 _FUNCTION_WORDS = """
 a an and are as at be before between but by can do for from have here how if in into is it its like more
 most my near new no not of off on one or our out over than that the their them there these they this to
@@ -54,7 +55,7 @@ def _synset_names(folder: Path) -> set[str]:
 
 
 def _tag_counts(folder: Path) -> tuple[Counter[str], Counter[str]]:
-    """Count how often WordNet's authors met each lemma in a corpus: in all, and as a visible thing."""
+    """Return how often WordNet's authors tagged each lemma in a corpus: in all, and as a visible thing."""
     counts: Counter[str] = Counter()
     visible: Counter[str] = Counter()
     for line in (folder / "cntlist.rev").read_text(encoding="utf-8").splitlines():
@@ -71,12 +72,12 @@ def make_entries(folder: Path) -> tuple[list[str], list[str]]:
     """Choose entries and nouns from WordNet's database.
 
     Returns:
-        The entries: the commonest names of synsets, in alphabetical order, then the numerals 0 to
+        The entries: the most frequent names of synsets, in alphabetical order, then the numerals 0 to
         99 and the function words that are not among them. The nouns: entries that mostly name a
-        visible thing, commonest first.
+        visible thing, most frequent first.
 
     Raises:
-        OSError: if the folder does not hold the database.
+        OSError: if the folder does not contain the database.
     """
     counts, visible = _tag_counts(folder)
     common = sorted(_synset_names(folder), key=lambda name: (-counts[name], name))[:WORDNET_ENTRIES]
@@ -90,7 +91,7 @@ def make_entries(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def main() -> None:
-    """Write both lists into the package's data."""
+    """Write both lists to the package's data."""
     if len(sys.argv) != 2:
         sys.exit(f"usage: python -m {__spec__.name} FOLDER_OF_WORDNET")
     entries, nouns = make_entries(Path(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""The pages of the demo crawl, with the habits of real ones, and their HTML."""
+"""The pages of the demo crawl, with the variety of real pages, and their HTML."""
 
 import html
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from metaclip.demo.texts import Captions, Draws, zipf
 PAGES = 600
 PLACEHOLDER = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 
-# Language of a site and character sets of its pages, cycled through.
+# Language of a site, and the character sets of its pages in turn.
 _SITES: tuple[tuple[str, tuple[str, ...], int], ...] = (
     ("en", ("utf-8",), 30),
     ("en", ("windows-1252", "utf-8"), 6),
@@ -31,22 +31,22 @@ _LOGO = {
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An `<img>`: its attributes as a page writes them, before any escaping."""
+    """An `<img>`: its attributes before escaping."""
 
     attributes: dict[str, str]
     noscript: dict[str, str] = field(default_factory=dict)
-    """Attributes of the copy that a `<noscript>` beside a lazily loaded image holds."""
+    """Attributes of the copy in the `<noscript>` next to a lazily loaded image."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page as its author thinks of it."""
+    """The content of a page."""
 
     url: str
     language: str
     charset: str
     charset_in: str
-    """Where the character set is named: `header`, `meta` or `bom`."""
+    """Place of the character set's name: `header`, `meta` or `bom`."""
     title: str
     base: str
     """`<base href>`, empty for none."""
@@ -61,7 +61,7 @@ class Page:
 def make_pages() -> list[Page]:
     """Return the demo's PAGES pages, the same ones every time.
 
-    Pages of a site follow one another at a distance, so that each part of the list has all sites.
+    The pages of a site are spread over the list, so that each part of the list has all sites.
     """
     draws = Draws("metaclip demo")
     captions = Captions(draws)
@@ -74,7 +74,7 @@ def make_pages() -> list[Page]:
         language, charsets = sites[site]
         origin = f"https://{_TOPICS[site % len(_TOPICS)]}-{site:02}.example"
         url = f"{origin}/{language}/{turn // 4}/page-{number:03}.html" + ("?ref=a&lang=b" if turn % 5 == 3 else "")
-        # The styles of addresses differ by site; every fourth of those with relative ones has a base.
+        # The style of addresses depends on the site; every fourth site with relative ones has a base.
         style = ("absolute", "root", "relative", "scheme")[site % 4]
         base = "/static/" if style == "relative" and turn % 4 == 1 else ""
         images = [Image({"src": f"{origin}/logo.png", "alt": _LOGO[language], "title": _LOGO[language]})]
@@ -118,7 +118,7 @@ def _address(style: str, name: str, origin: str) -> str:
 
 
 def _image(draws: Draws, address: str, captions: Captions, language: str) -> Image:
-    """An image with an alternative text and, at times, more texts, in one of the ways pages write it."""
+    """Return an image with an alternative text and sometimes more texts, written in one of the usual ways."""
     alt = captions.make(language)
     if draws.chance(0.05):
         alt = "\n   ".join(alt.split(" "))  # wrapped by an editor
@@ -161,12 +161,12 @@ def to_html(page: Page) -> bytes:
             body.append(f"<p>{html.escape(page.paragraphs[index])} <a href='/more/{index}'>...</a></p>")
     lines = ["<!DOCTYPE html>", f'<html lang="{page.language}"><head>', *head, "</head><body>", *body, "</body></html>"]
     mark = "\ufeff" if page.charset_in == "bom" and page.charset == "utf-8" else ""
-    # The codec of UTF-16 writes the mark itself.
+    # The codec of UTF-16 writes the byte-order mark itself.
     return (mark + "\n".join(lines) + "\n").encode(page.charset, "xmlcharrefreplace")
 
 
 def _to_tag(attributes: dict[str, str], index: int) -> str:
-    """Quote as the many hands do that write HTML."""
+    """Return a tag, quoted in one of the ways that occur in HTML."""
     name, quote_mark = (("img", '"'), ("IMG", '"'), ("img", "'"))[index % 3]
     written = []
     for key, value in attributes.items():

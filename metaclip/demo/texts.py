@@ -1,4 +1,4 @@
-"""Captions in several languages, head-heavy as those of the web are."""
+"""Captions in several languages, with a few very frequent words, as on the web."""
 
 import random
 import re
@@ -20,10 +20,10 @@ _FIELD = re.compile(r"\{(\w+)\}")
 
 
 class Draws:
-    """Random choices that are the same on every machine and version: only `random()` is drawn from."""
+    """Random choices that are the same on every machine and version: only `random()` is used."""
 
     def __init__(self, seed: str) -> None:
-        self._random = random.Random(seed).random  # a text seed is hashed with SHA-512
+        self._random = random.Random(seed).random  # a seed that is text is hashed with SHA-512
 
     def chance(self, probability: float) -> bool:
         """Return True with the probability given."""
@@ -38,17 +38,17 @@ class Draws:
         return values[self.below(len(values))]
 
     def by_weight(self, values: Sequence[T], cumulative: Sequence[float]) -> T:
-        """Return one of the values by their weights, which are given summed up."""
+        """Return one of the values by their cumulative weights."""
         return values[bisect_right(cumulative, self._random() * cumulative[-1])]
 
 
 def zipf(count: int, exponent: float) -> list[float]:
-    """Return the summed weights 1 / rank^exponent of `count` ranks."""
+    """Return the cumulative weights 1 / rank^exponent of `count` ranks."""
     return list(accumulate(rank**-exponent for rank in range(1, count + 1)))
 
 
 class Captions:
-    """Makes captions; few words are in most of them, and most words in few."""
+    """Makes captions; a few words are in most captions, and most words in few."""
 
     def __init__(self, draws: Draws) -> None:
         self._draws = draws
@@ -65,7 +65,7 @@ class Captions:
 
     @property
     def languages(self) -> list[str]:
-        """Languages that captions can be made in."""
+        """Languages of the captions."""
         return list(self._phrases)
 
     def make(self, language: str) -> str:
@@ -73,7 +73,7 @@ class Captions:
         draws = self._draws
         phrases = self._phrases[language]
         if language == "en":
-            # A large part of the web's texts holds nothing but entries that everybody uses.
+            # Many texts of the web contain only very frequent entries.
             if draws.chance(0.4):
                 return self._word("stub")
             return _FIELD.sub(lambda field: self._word(str(field[1])), draws.choice(phrases["frames"]))

@@ -1,1 +1,1 @@
-"""What a finished pool tells: sizes, entries, near misses, why a pair is in or out."""
+"""Queries on a finished pool: sizes of sets, entries, near misses, and why a pair is in a set or not."""

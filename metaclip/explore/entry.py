@@ -1,4 +1,4 @@
-"""One entry of a finished pool: how often it matches, what balancing leaves of it, and some of its texts."""
+"""One entry of a finished pool: its matches in the pool and in the set, and samples of its texts."""
 
 import difflib
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ from metaclip.store.manifest import Reference
 from metaclip.tables.csr import csr
 
 READERS = 4
-"""Partitions read side by side."""
+"""Number of partitions that are read in parallel."""
 SHOWN = ("url", "text", "page_url", "lang")
 
 
@@ -35,12 +35,12 @@ def describe_entry(
     t: float | None = None,
     samples: int = 5,
 ) -> dict[str, Any]:
-    """Tell what a pool holds of an entry, given by its spelling or by its id.
+    """Describe an entry of a pool, given by its spelling or by its id.
 
-    Where a set of that t was cut, or the entry has at most t matches, no pair is read for
-    `curated`; else the entry ids of the pairs up to t are. Samples are the pairs with the smallest
-    uids: uids are hashes, so they are a fair sample, and partitions are ranges of them, so that
-    reading ends at the first partition for all but rare entries.
+    If the pool has a set of that t, or the entry has at most t matches, no pair is read for `curated`;
+    otherwise the entry ids of the pairs up to t are read. Samples are the pairs with the smallest uids.
+    uids are hashes, so this is a random sample. Partitions are ranges of uids, so for all but rare
+    entries only the first partition is read.
 
     Returns:
         JSON values: id, entry, source, count, `rank` by count (entries with equal counts share it),
@@ -48,7 +48,7 @@ def describe_entry(
         and samples with uid, addresses, text and min_t.
 
     Raises:
-        ConfigError: unknown pool, t not above 0, or not one of entry and id given.
+        ConfigError: unknown pool, t not above 0, or not exactly one of entry and id given.
         InputError: no such entry; the message names similar ones.
         StoreError: an output of the pool is missing.
     """
@@ -56,7 +56,7 @@ def describe_entry(
         raise ConfigError("give either the entry or its id")
     pool = FinishedPool.open(storage, name)
     t = pool.t(t)
-    entry_id = _find(pool, entry) if entry is not None else _checked(pool, entry_id or 0)
+    entry_id = _id_of(pool, entry) if entry is not None else _checked_id(pool, entry_id or 0)
     (row,) = entry_rows(pool, [entry_id], t)
     counts, count = pool.counts, row["count"]
     matches = int(counts.sum())
@@ -79,13 +79,13 @@ def describe_entry(
     }
 
 
-def _checked(pool: FinishedPool, entry_id: int) -> int:
+def _checked_id(pool: FinishedPool, entry_id: int) -> int:
     if not 0 <= entry_id < len(pool.counts):
         raise InputError(f"no entry has the id {entry_id}: ids are 0 to {len(pool.counts) - 1}")
     return entry_id
 
 
-def _find(pool: FinishedPool, entry: str) -> int:
+def _id_of(pool: FinishedPool, entry: str) -> int:
     entries = pool.entries.column("entry")
     at = int(pc.index(entries, entry).as_py())
     if at < 0:
@@ -95,17 +95,17 @@ def _find(pool: FinishedPool, entry: str) -> int:
 
 
 def _near(entry: str, entries: pa.ChunkedArray, most: int = 8) -> list[str]:
-    """Return entries of the same loose form, then those of a like spelling that begin alike."""
+    """Return entries with the same loose form, then those with the same beginning and a similar spelling."""
     forms = loose(entries)
     (form,) = loose(pa.array([entry])).to_pylist()
     same = entries.filter(pc.equal(forms, form)).to_pylist() if form else []
     alike = entries.filter(pc.starts_with(forms, form[:2])).to_pylist()[:20_000] if form else []
-    # Each once, those of the same form first.
+    # Each once, those with the same loose form first.
     return list(dict.fromkeys([*same, *difflib.get_close_matches(entry, alike, most, 0.75)]))[:most]
 
 
 class _EntryReader:
-    """Reads as little of a pool as tells of one entry."""
+    """Reads only those parts of a pool that are needed for one entry."""
 
     def __init__(self, pool: FinishedPool, entry_id: int) -> None:
         self._pool = pool
@@ -113,7 +113,7 @@ class _EntryReader:
         self.bytes_read = 0
 
     def curated(self, t: float, count: int) -> tuple[int, str]:
-        """Return in how many pairs of the set for t the entry is, exactly, and what told it."""
+        """Return the exact number of pairs with the entry in the set for t, and where the number comes from."""
         if count <= t:
             return count, "in the tail, which is kept whole"
         found = self._pool.sets.get(format_t(t))
@@ -127,7 +127,7 @@ class _EntryReader:
         return sum(found for found, _ in parts), "counted in the pairs up to t"
 
     def _count(self, balanced: Reference, t: float) -> tuple[int, int]:
-        """Count one partition's pairs up to t with the entry; return bytes read beside it."""
+        """Count one partition's pairs up to t with the entry; also return the bytes that were read."""
         found = read = 0
         for group in row_groups(self._pool.store, balanced, "entry_ids", "min_t"):
             bounds = group.bounds("min_t")
@@ -140,7 +140,7 @@ class _EntryReader:
         return found, read
 
     def samples(self, wanted: int, t: float) -> list[dict[str, Any]]:
-        """Return the pairs with the smallest uids that hold the entry."""
+        """Return the pairs with the smallest uids that contain the entry."""
         found: list[dict[str, Any]] = []
         for partition in self._pool.partitions:
             if len(found) == wanted:
@@ -171,6 +171,6 @@ class _EntryReader:
         ]
 
     def _rows(self, table: pa.Table) -> npt.NDArray[np.int64]:
-        """Return the rows that hold the entry, ascending."""
+        """Return the rows that contain the entry, ascending."""
         offsets, ids = csr(table.column("entry_ids"))
         return np.searchsorted(offsets, np.flatnonzero(ids == self._entry_id), side="right") - 1

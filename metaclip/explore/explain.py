@@ -1,4 +1,4 @@
-"""What a pool makes of a text: its spacing, its entries with their counts, and how likely it is kept."""
+"""How a pool treats a text: its spacing, its entries with their counts, and its keep probability."""
 
 from typing import Any
 
@@ -16,22 +16,22 @@ from metaclip.pairs.texts import clean_text
 
 
 def explain_text(storage: str, name: str, text: str, t: float | None = None) -> dict[str, Any]:
-    """Tell what a pool makes of a text.
+    """Return how a pool treats a text.
 
     Args:
         storage: root of the store.
-        name: the pool's.
-        text: as it stands on a page.
-        t: the pool's own where None.
+        name: name of the pool.
+        text: the text as it is on a page.
+        t: the threshold; None for the pool's own.
 
     Returns:
-        JSON values: `text` as extraction cleans it, `spaced` as it is searched, `language` with what
-        the pool's filter does to it, `entries` matched with counts and keep probabilities, the pair's
-        `keep_probability` (None where no entry matches: no t keeps it), and `near_misses`, the entry
-        with most matches first.
+        JSON values: `text` as extraction cleans it, `spaced` as it is searched, `language` with the
+        result of the pool's filter, matched `entries` with counts and keep probabilities, the pair's
+        `keep_probability` (None if no entry matches: no t keeps it), and `near_misses`, sorted by
+        descending number of matches.
 
     Raises:
-        ConfigError: unknown pool, t not above 0, or a text of white space alone.
+        ConfigError: unknown pool, t not above 0, or a text of white space only.
         StoreError: an output of the pool is missing.
     """
     pool = FinishedPool.open(storage, name)
@@ -60,7 +60,7 @@ def explain_text(storage: str, name: str, text: str, t: float | None = None) -> 
 
 
 def _language(pool: FinishedPool, text: str) -> dict[str, Any]:
-    """Tell label and score, and whether the pool keeps them; or why they cannot be told on this machine."""
+    """Return label and score, and whether the pool keeps them; or why they are unknown on this machine."""
     wanted, least = pool.config.match.languages, pool.config.match.min_lang_score
     filtered = {"languages": wanted, "min_lang_score": least}
     try:

@@ -1,10 +1,10 @@
-"""Entries that a text nearly contains: up to letter case, punctuation and spacing.
+"""Near misses: entries that a text contains up to letter case, punctuation and spacing.
 
-The loose form of a string is its lower case (Unicode's, letter by letter), in which each run of
-characters that are neither letters, marks nor digits is one space, and none at the ends. A text
-nearly contains an entry that it does not contain where the entry's loose form, which must not be
-empty, stands in the text's between spaces or ends. So `(dog)`, `dog's` and `Dog` nearly contain
-`dog`, and `dogs` does not.
+The loose form of a string is its lower case (Unicode's, letter by letter), where each run of
+characters that are not letters, marks or digits is replaced by one space, with no space at the ends.
+An entry is a near miss of a text if the text does not contain it, and its loose form is not empty and
+occurs in the loose form of the text between spaces or ends. So `dog` is a near miss of `(dog)`,
+`dog's` and `Dog`, but not of `dogs`.
 """
 
 from collections.abc import Sequence
@@ -20,30 +20,30 @@ from metaclip.matching.spacing import can_match, space_entry
 _NEITHER = r"[^\p{L}\p{M}\p{N}]+"
 
 CHUNK = 1 << 20
-"""Entries whose loose forms are held at once."""
+"""Number of entries whose loose forms are in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class NearMiss:
-    """An entry that a text nearly contains."""
+    """An entry that is a near miss of a text."""
 
     entry_id: int
     causes: tuple[str, ...]
-    """What keeps it from matching: `case`, `punctuation` (spacing included), or both."""
+    """Why it does not match: `case`, `punctuation` (spacing included), or both."""
     can_match: bool
-    """Whether any text contains it as it is spelled."""
+    """Whether any text can contain it as it is spelled."""
 
 
 def loose(texts: pa.Array, lower: bool = True) -> pa.Array:
-    """Return the loose forms of strings, without a change of case where `lower` is false."""
+    """Return the loose forms of strings, without the change of case if `lower` is false."""
     return pc.utf8_trim(pc.replace_substring_regex(pc.utf8_lower(texts) if lower else texts, _NEITHER, " "), " ")
 
 
 def near_misses(text: str, entries: pa.ChunkedArray, matched: Sequence[int], spaced: bool) -> list[NearMiss]:
-    """Find the entries that a text nearly contains, by id.
+    """Return the near misses of a text, by id.
 
     Args:
-        text: any.
+        text: any text.
         entries: all entries, string[n].
         matched: ids of the entries that it contains.
         spaced: whether entries are matched spaced out (`match.space_entries`).
@@ -62,13 +62,13 @@ def near_misses(text: str, entries: pa.ChunkedArray, matched: Sequence[int], spa
         for at in candidates.tolist():
             entry = part[at].as_py()
             if entry not in have:
-                have.add(entry)  # of equal entries only the first ever matches
+                have.add(entry)  # of equal entries only the first can match
                 found.append(NearMiss(start + at, _causes(text, entry, spaced), spaced or can_match(entry)))
     return found
 
 
 def _causes(text: str, entry: str, spaced: bool) -> tuple[str, ...]:
-    """Say what must be forgiven for the text to contain the entry."""
+    """Return what must be ignored for the text to contain the entry."""
     lower = pc.utf8_lower(pa.array([text, space_entry(entry) if spaced else entry])).to_pylist()
     if contains(*lower):
         return ("case",)

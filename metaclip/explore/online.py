@@ -1,6 +1,6 @@
-"""Balancing while training: a stream of pairs in, the pairs that the curated set would hold out.
+"""Balance while training: from a stream of pairs, keep the pairs that the curated set would have.
 
-Needs neither a finished set nor torch: the matcher's table and the entry counts of a pool do.
+It needs the matcher's table and the entry counts of a pool, but neither a set nor torch.
 """
 
 from collections import Counter
@@ -29,14 +29,14 @@ BATCH = 4096
 
 
 class OnlineBalancer:
-    """Says of pairs whether the curated set for t and seed holds them.
+    """Decides for pairs whether the curated set for t and seed has them.
 
     Args:
-        matcher: over the pool's entries.
+        matcher: the matcher of the pool's entries.
         entry_counts: uint64[n_entries], of the pool.
         t: positive, infinity included.
-        seed: 0 to 2^64 - 1. The pool's own gives the pool's set; another one for each epoch gives
-            each epoch a sample of its own, as Algorithm 1 run anew would.
+        seed: 0 to 2^64 - 1. The pool's own seed gives the pool's set. Another seed for each epoch gives
+            each epoch its own sample, as another run of Algorithm 1 would.
 
     Raises:
         ValueError: if t is not positive, or the counts are of another list of entries.
@@ -51,11 +51,11 @@ class OnlineBalancer:
 
     @classmethod
     def from_pool(cls, storage: str, pool: str, t: float | None = None, seed: int | None = None) -> "OnlineBalancer":
-        """Take matcher and counts of a finished pool; t and seed are the pool's own by default.
+        """Use matcher and counts of a finished pool; t and seed are the pool's own by default.
 
         Raises:
-            ConfigError: no finished pool of that name.
-            StoreError: the pool is not whole.
+            ConfigError: there is no finished pool of that name.
+            StoreError: an output of the pool is missing.
         """
         store = Store(storage)
         record = read_record(store, pool)
@@ -76,11 +76,11 @@ class OnlineBalancer:
     def keep(self, urls: Sequence[str], texts: Sequence[str]) -> npt.NDArray[np.bool_]:
         """Return for each pair of image address and text whether it is kept, bool[n].
 
-        Addresses and texts get the form that the pool has them in. A pair without an entry, an address
-        that is none, and an empty text are not kept.
+        Addresses and texts are brought into the form that the pool uses. A pair without an entry, with an
+        invalid address or with an empty text is not kept.
 
         Raises:
-            ValueError: if there are more of the one than of the other.
+            ValueError: if the numbers of addresses and texts differ.
         """
         if len(urls) != len(texts):
             raise ValueError(f"{len(urls)} addresses and {len(texts)} texts")
@@ -96,13 +96,13 @@ class OnlineBalancer:
 
 
 class BalancedStream(Generic[Sample]):
-    """The samples of a stream that are kept, in its order; iterate as often as the stream can be.
+    """The samples of a stream that are kept, in its order; can be iterated as often as the stream.
 
     Args:
-        balancer: what decides.
-        samples: any iterable, such as samples of webdataset shards; a batch of them is held at a time.
+        balancer: decides which samples are kept.
+        samples: any iterable, such as samples of webdataset shards; one batch is in memory at a time.
         pair: returns the image address and the text of a sample.
-        batch: samples matched at once.
+        batch: number of samples that are matched at once.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class BalancedStream(Generic[Sample]):
         self._pair = pair
         self._batch = batch
         self.counts: Counter[str] = Counter()
-        """`seen` and `kept` so far."""
+        """Numbers of samples so far: `seen` and `kept`."""
 
     def __iter__(self) -> Iterator[Sample]:
         samples = iter(self._samples)
@@ -132,6 +132,6 @@ class BalancedStream(Generic[Sample]):
 
 
 def _address(url: Any) -> str | None:
-    """Return an address in the form that the pool has it in."""
+    """Return an address in the form that the pool uses."""
     base = page_base(url, None) if isinstance(url, str) else Fault.NONE
     return None if isinstance(base, Fault) else base.origin + base.path + base.query

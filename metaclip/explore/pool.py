@@ -1,4 +1,4 @@
-"""A finished pool, opened by its record: its configuration, and where its outputs are."""
+"""A finished pool, opened by its record: its configuration, and the addresses of its outputs."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -27,10 +27,10 @@ from metaclip.store.store import Store
 
 @dataclass(frozen=True)
 class FinishedPool:
-    """A pool's record; outputs are opened when they are asked for.
+    """A pool's record; outputs are opened when they are needed.
 
-    References are made from addresses alone, so that a pool of many shards opens at once: their
-    `rows` are 0, whatever the outputs hold.
+    References are made from addresses only, so that a pool of many shards opens quickly. So their `rows`
+    are always 0.
     """
 
     store: Store
@@ -42,14 +42,14 @@ class FinishedPool:
         """Read the record of a pool.
 
         Raises:
-            ConfigError: if the store has no finished run of that pool; the message names those it has.
+            ConfigError: if the store has no finished pool of that name; the message names its pools.
         """
         store = Store(storage)
         record = read_record(store, name)
         return cls(store, parse_config({**record["config"], "storage": storage}, f"pool {name}"), record["stages"])
 
     def one(self, stage: str) -> Reference:
-        """Return the output of a stage that has one for the whole pool."""
+        """Return the output of a stage that has one output for the whole pool."""
         return reference(self.stages[stage])
 
     def all(self, stage: str) -> list[Reference]:
@@ -58,7 +58,7 @@ class FinishedPool:
 
     @property
     def survivors(self) -> bool:
-        """Whether this is what survived of another pool, counted and balanced again."""
+        """Whether the pool consists of survivors of another pool, counted and balanced again."""
         return "survive" in self.stages
 
     @property
@@ -68,7 +68,7 @@ class FinishedPool:
 
     @property
     def sets(self) -> dict[str, Reference]:
-        """The sets that were cut, by t as people write it, ascending."""
+        """The sets of the pool, by t as text, ascending."""
         return {t: reference(addresses[0]) for t, addresses in self.stages["curate"].items()}
 
     def set(self, t: float | None = None) -> Reference:
@@ -111,7 +111,7 @@ class FinishedPool:
 
     @property
     def pairs(self) -> int:
-        """Pairs with a matched entry, each once."""
+        """Number of distinct pairs with a matched entry."""
         return sum(manifest.rows for manifest in self.balanced)
 
     @property
@@ -120,7 +120,7 @@ class FinishedPool:
         return sum(file.bytes for manifest in self.balanced for file in manifest.files)
 
     def t(self, t: float | None) -> float:
-        """Return t, or the pool's own where none is given.
+        """Return t, or the pool's own if none is given.
 
         Raises:
             ConfigError: if t is not above 0.
@@ -133,7 +133,7 @@ class FinishedPool:
 
 
 def reference(address: str) -> Reference:
-    """Return a reference by the address of a manifest, without reading it."""
+    """Return a reference from the address of a manifest, without reading it."""
     return Reference(address, PurePosixPath(address).parent.name, 0)
 
 
@@ -161,21 +161,21 @@ class RowGroup:
             ) from error
 
     def bounds(self, column: str) -> tuple[Any, Any] | None:
-        """Return the smallest and largest value of a flat column, where the file states them."""
+        """Return the smallest and largest value of a flat column, if the file has them."""
         stated = self.file.metadata.row_group(self.number)
         statistics = stated.column(self.file.schema_arrow.get_field_index(column)).statistics
         return (statistics.min, statistics.max) if statistics is not None and statistics.has_min_max else None
 
     @property
     def bytes(self) -> int:
-        """What its columns take up in the file."""
+        """Size of its columns in the file."""
         stated = self.file.metadata.row_group(self.number)
         parts = [stated.column(number) for number in range(stated.num_columns)]
         return sum(part.total_compressed_size for part in parts if part.path_in_schema.split(".")[0] in self.columns)
 
 
 def row_groups(store: Store, output: Reference, *columns: str) -> Iterator[RowGroup]:
-    """Go through an output's pairs by row group; nothing but the footer is read before it is asked for."""
+    """Yield an output's pairs by row group; only the footer is read before a row group is used."""
     file = store.open_parquet(output, PAIRS)
     for number in range(file.num_row_groups):
         yield RowGroup(file, store.address(f"{output.folder}/{PAIRS}"), number, columns)

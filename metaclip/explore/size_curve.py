@@ -1,7 +1,7 @@
-"""How many pairs each t keeps, and which t keeps a wanted number: exact, from stored balanced partitions.
+"""How many pairs each t keeps, and which t keeps a wanted number, exactly, from stored balanced partitions.
 
-Balanced files are sorted by min_t, and the footer of each states the smallest and largest min_t of
-every row group. So a size needs one row group of each partition at most, whatever the pool's size.
+Balanced files are sorted by min_t, and the footer of each has the smallest and largest min_t of every
+row group. So a size needs at most one row group of each partition, whatever the size of the pool.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class StoredSizeCurve:
         partitions: outputs of the balance stage.
 
     Raises:
-        StoreError: if one of them is missing, or damaged where it is read.
+        StoreError: if one of them is missing, or the part that is read is damaged.
     """
 
     def __init__(self, store: Store, partitions: Sequence[Reference]) -> None:
@@ -39,14 +39,14 @@ class StoredSizeCurve:
         return sum(side_by_side(lambda part: part.pairs(t), self._parts))
 
     def t(self, pairs: int) -> float:
-        """Return the smallest t that keeps at least so many pairs.
+        """Return the smallest t that keeps at least this many pairs.
 
         Raises:
             ConfigError: if `pairs` is not 1 to `total`.
         """
         if not 1 <= pairs <= self.total:
             raise ConfigError(f"{pairs:,} pairs asked for; the pool has {self.total:,} with a matched entry")
-        # What the footers state bounds t from both sides; the groups between decide.
+        # The footers bound t from both sides; the row groups between the bounds decide.
         bounds = np.unique(np.concatenate([part.largest for part in self._parts]))
         surely = np.sum([part.rows_before(np.searchsorted(part.largest, bounds, "right")) for part in self._parts], 0)
         at_most = np.sum([part.rows_before(np.searchsorted(part.smallest, bounds, "right")) for part in self._parts], 0)
@@ -59,7 +59,7 @@ class StoredSizeCurve:
 
 
 class _Partition:
-    """The footer of one balanced file, and the row groups that were asked for."""
+    """The footer of one balanced file, and the row groups that were read."""
 
     def __init__(self, store: Store, reference: Reference) -> None:
         self._address = store.address(f"{reference.folder}/{PAIRS}")
@@ -76,7 +76,7 @@ class _Partition:
         self._min_t = lru_cache(maxsize=4)(self._read)
 
     def rows_before(self, groups: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return the rows of the first so many groups, for each number given."""
+        """Return for each number the rows in that many first groups."""
         return np.concatenate([[0], self.ends])[groups]
 
     def pairs(self, t: float) -> int:

@@ -1,4 +1,4 @@
-"""How large the set of a finished pool is at any t, and which t gives a size or a tail."""
+"""The size of a finished pool's set at any t, and the t for a size or a tail share."""
 
 import math
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ from metaclip.store.manifest import Reference
 from metaclip.tables.csr import csr
 
 READERS = 4
-"""Partitions whose entry ids are read side by side."""
+"""Number of partitions whose entry ids are read in parallel."""
 READ_UNASKED = 64 << 20
-"""Balanced files up to this size are read for expected sizes without being asked to: some half a million pairs."""
+"""Balanced files up to this size are read for expected sizes by default: about half a million pairs."""
 
 
 def plan_sizes(
@@ -32,26 +32,26 @@ def plan_sizes(
     tail_shares: Sequence[float] = (),
     expected: bool | None = None,
 ) -> dict[str, Any]:
-    """Tell the size of a pool's set at each t asked for; at a ladder of t where nothing is asked.
+    """Return the size of a pool's set at each requested t, or at a ladder of t if none is requested.
 
     Args:
         storage: root of the store.
-        name: the pool's.
+        name: name of the pool.
         ts: each above 0; infinity keeps all.
-        target_pairs: sizes; the smallest t that keeps so many is taken for each.
-        tail_shares: shares of all matches, above 0 and at most 1; the smallest t whose tail holds so
-            much is taken for each.
-        expected: read the entry ids of all pairs where that is needed to tell `expected` and
-            `tail_pairs`, which are known beforehand for the ladder alone; None reads those of a small pool.
+        target_pairs: sizes; for each, the smallest t that keeps this many pairs is used.
+        tail_shares: shares of all matches, above 0 and at most 1; for each, the smallest t whose tail
+            has this share is used.
+        expected: read the entry ids of all pairs if they are needed for `expected` and `tail_pairs`,
+            which are known without reading only for the ladder; None reads them for a small pool only.
 
     Returns:
-        JSON values: what the pool holds, and `sizes` by t: `pairs` kept, exactly; `tail_pairs`, those
-        that every seed keeps; `expected`, the sum of all keep probabilities; `head_entries` with more
-        than t matches; `tail_share` of all matches, which
-        the others hold; `capped_matches`, the sum of min(count, t) over entries.
+        JSON values: totals of the pool, and `sizes` by t: `pairs` kept, exactly; `tail_pairs`, those
+        that every seed keeps; `expected`, the sum of all keep probabilities; `head_entries`, the number
+        of entries with more than t matches; `tail_share`, the share of matches of all other entries;
+        `capped_matches`, the sum of min(count, t) over entries.
 
     Raises:
-        ConfigError: unknown pool, t not above 0, a target beyond the pool, a share out of range.
+        ConfigError: unknown pool, t not above 0, a target larger than the pool, a share out of range.
         StoreError: an output of the pool is missing.
     """
     pool = FinishedPool.open(storage, name)
@@ -82,7 +82,7 @@ def plan_sizes(
 
 @dataclass
 class _Sizes:
-    """The sizes of one pool, from manifests where they state them, else from footers and row groups."""
+    """The sizes of one pool, from manifests if they have them, else from footers and row groups."""
 
     pool: FinishedPool
     bytes_read: int = field(default=0, init=False)
@@ -93,13 +93,13 @@ class _Sizes:
 
     @cached_property
     def _stated(self) -> dict[float, dict[str, Any]]:
-        """What the manifests state by t; nothing where one of them was written before they did."""
+        """The sizes in the manifests, by t; empty if one of them was written by a version without sizes."""
         found = [manifest.statistics.get("sizes") for manifest in self.pool.balanced]
         return merged(sizes for sizes in found if sizes) if all(found) else {}
 
     @cached_property
     def _ascending(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-        """Counts of the entries with matches, ascending, and their running sums from 0."""
+        """Counts of the entries with matches, ascending, and their cumulative sums from 0."""
         ordered = np.sort(self.pool.counts[self.pool.counts > 0])
         return ordered, np.concatenate([np.zeros(1, np.uint64), np.cumsum(ordered, dtype=np.uint64)])
 
@@ -124,7 +124,7 @@ class _Sizes:
         return int(self._stated[t]["pairs"]) if t in self._stated else self.curve.pairs(t)
 
     def expectations(self, ladder: Sequence[float], read: bool) -> dict[float, dict[str, Any]]:
-        """Return `expected` and `tail_pairs` by t, None where neither is stated and nothing is to be read."""
+        """Return `expected` and `tail_pairs` by t; None if no manifest has them and nothing shall be read."""
         largest = int(self.pool.counts.max(initial=0))
         found: dict[float, dict[str, Any]] = {}
         for t in ladder:
@@ -144,7 +144,7 @@ class _Sizes:
         return found
 
     def _count(self, partition: Reference, ladder: Sequence[float]) -> dict[str, Any]:
-        """Count one partition's pairs for a ladder of t from the column of their entry ids."""
+        """Count one partition's pairs for a ladder of t, from the column of their entry ids."""
         statistics, read = SizeStatistics(self.pool.counts, ladder), 0
         for group in row_groups(self.pool.store, partition, "entry_ids"):
             statistics.add(*csr(group.read().column("entry_ids")))
@@ -152,7 +152,7 @@ class _Sizes:
         return {**statistics.to_json(), "bytes": read}
 
     def address(self, t: float) -> str | None:
-        """Return where the set of a t lies, if it was cut."""
+        """Return the address of the set of a t, if the pool has it."""
         found = self.pool.sets.get(format_t(t))
         return self.pool.store.address(found.folder) if found else None
 

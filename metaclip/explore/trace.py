@@ -1,4 +1,4 @@
-"""Where a pair came from, what became of it, and why."""
+"""Where a pair came from, what happened to it, and why."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,22 +22,23 @@ from metaclip.tables.csr import csr
 def trace_pair(storage: str, name: str, uid: str) -> dict[str, Any]:
     """Follow a pair through a pool's stages.
 
-    Files of extract, match and dedup are sorted by uid, those of balance by min_t, which is computed
-    anew: of each file the footer is read, and the row groups whose bounds hold the value, mostly one.
+    Files of extract, match and dedup are sorted by uid. Those of balance are sorted by min_t, which is
+    computed again. Of each file the footer is read, and the row groups whose bounds include the value,
+    usually one.
 
     Args:
         storage: root of the store.
-        name: the pool's.
-        uid: 32 hex digits, as the sets have it.
+        name: name of the pool.
+        uid: 32 hex digits, as in the sets.
 
     Returns:
         JSON values: `ended`, the last stage that has it, and `why`; `copies`, every shard that has it
-        with its files, page and whether it was that copy that stayed; address, text, language; where
-        it matched, `entries` with counts, the pair's `keep_probability` at the pool's t, its draw,
-        `min_t`, and `sets`, whether it is in each set by t.
+        with its files, its page and whether this copy was kept; address, text, language; if it matched,
+        `entries` with counts, the pair's `keep_probability` at the pool's t, its draw, `min_t`, and
+        `sets`, whether it is in each set by t.
 
     Raises:
-        ConfigError: unknown pool, or a uid that is no 32 hex digits.
+        ConfigError: unknown pool, or a uid that is not 32 hex digits.
         InputError: no shard of the pool has it.
         StoreError: an output of the pool is missing, or was altered.
     """
@@ -46,7 +47,7 @@ def trace_pair(storage: str, name: str, uid: str) -> dict[str, Any]:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     pool = FinishedPool.open(storage, name)
-    extracted = _find(pool, pool.all("extract"), PAIR.names, high, low)
+    extracted = _find_rows(pool, pool.all("extract"), PAIR.names, high, low)
     if not extracted:
         raise InputError(
             f"{uid.lower()}: no pair of pool {name} has this uid: it is of another pool, or the page gave no such pair"
@@ -61,23 +62,23 @@ def trace_pair(storage: str, name: str, uid: str) -> dict[str, Any]:
     }
     partitions = pool.all("dedup")
     partition = high * len(partitions) >> 64
-    unique = _find(pool, [partitions[partition]], MATCHED.names, high, low).get(0)
+    unique = _find_rows(pool, [partitions[partition]], MATCHED.names, high, low).get(0)
     if unique is None:
         return {**found, **_unmatched(pool, first)}
     for copy in found["copies"]:
         copy["stayed"] = all(copy[key] == unique[key] for key in ("page_url", "text_key"))
-    if pool.survivors and not _find(pool, [pool.partitions[partition]], MATCHED.names, high, low):
+    if pool.survivors and not _find_rows(pool, [pool.partitions[partition]], MATCHED.names, high, low):
         why = "it is not among the survivors that this pool was made of"
         return {**found, "ended": "dedup", "reason": "no_survivor", "why": why}
     return {**found, **_balanced(pool, partition, unique, high, low)}
 
 
-def _find(
+def _find_rows(
     pool: FinishedPool, outputs: Sequence[Reference], columns: Sequence[str], high: int, low: int
 ) -> dict[int, dict[str, Any]]:
-    """Return the row of a uid in each output that has it, by the output's number."""
+    """Return the row of a uid in each output that has it, by the number of the output."""
 
-    def find(output: Reference) -> dict[str, Any] | None:
+    def find_row(output: Reference) -> dict[str, Any] | None:
         for group in row_groups(pool.store, output, *columns):
             bounds = group.bounds("uid_hi")
             if bounds is not None and bounds[0] > high:
@@ -88,7 +89,7 @@ def _find(
                     return row
         return None
 
-    return {number: row for number, row in enumerate(side_by_side(find, outputs)) if row is not None}
+    return {number: row for number, row in enumerate(side_by_side(find_row, outputs)) if row is not None}
 
 
 def _row(table: pa.Table, high: int, low: int) -> dict[str, Any] | None:
@@ -101,13 +102,13 @@ def _row(table: pa.Table, high: int, low: int) -> dict[str, Any] | None:
 
 
 def _copy(pool: FinishedPool, shard: int, row: dict[str, Any]) -> dict[str, Any]:
-    """Describe the copy that one shard has; which of the shard's files it stood in is not kept."""
+    """Describe the copy that one shard has; the store does not record which file of the shard it came from."""
     files = pool.store.manifest(pool.stages["extract"][shard]).statistics["file_bytes"]
     return {"shard": shard, "files": list(files), "page_url": row["page_url"], "text_key": row["text_key"]}
 
 
 def _unmatched(pool: FinishedPool, row: dict[str, Any]) -> dict[str, Any]:
-    """Say why a pair that was extracted did not match."""
+    """Return why a pair that was extracted did not match."""
     settings = pool.config.match
     language = f"its language is told as {row['lang']} with a score of {row['lang_score']:.3f}"
     if settings.languages and row["lang"] not in settings.languages:
@@ -127,7 +128,7 @@ def _unmatched(pool: FinishedPool, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _balanced(pool: FinishedPool, partition: int, row: dict[str, Any], high: int, low: int) -> dict[str, Any]:
-    """Tell the entries of a pair, its min_t as the balanced partition states it, and its sets."""
+    """Return the entries of a pair, its min_t from the balanced partition, and its sets."""
     config, ids = pool.config, row["entry_ids"]
     uniform = draws(np.array([high], np.uint64), np.array([low], np.uint64), config.balance.seed)
     offsets, entry_ids = csr(pa.chunked_array([[ids]], MATCHED.field("entry_ids").type))

@@ -1,1 +1,1 @@
-"""A set in the forms that other tools read, and the download of its images."""
+"""Export a set in the formats of other tools, and download its images."""

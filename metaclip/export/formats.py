@@ -1,4 +1,4 @@
-"""The forms of an export: how the pairs of one partition become files."""
+"""The formats of an export: write the pairs of one partition to files."""
 
 import hashlib
 import shutil
@@ -28,7 +28,7 @@ LINES_AT_ONCE = 16_384
 
 @dataclass
 class Written:
-    """Files written, and what they hold."""
+    """The files that were written, and their numbers of pairs and images."""
 
     files: list[StoredFile]
     pairs: int = 0
@@ -73,10 +73,10 @@ def write_jsonl(target: Target, number: int, selection: Selection, rows_per_file
 
 
 def write_metaclip(target: Target, number: int, selection: Selection, rows_per_file: int) -> Written:
-    """Write JSON Lines of MetaCLIP's records, one image on each line, by uid, another hash.
+    """Write JSON Lines of MetaCLIP's records, one image on each line, sorted by uid, another hash.
 
     A record is `uuid` (the first 24 hex digits of the SHA-224 of the address), `url`, and `texts`: a
-    list of [text key, text, ids of matched entries].
+    list of [text key, text, matched entry ids].
     """
     written = Written([])
     scratch = ScratchTable(BALANCED)
@@ -118,11 +118,11 @@ def write_datacomp(target: Target, selections: Iterator[Selection]) -> Written:
     """Write the uids of all partitions as one sorted `uids.npy` of dtype `u8,u8`.
 
     Raises:
-        StoreError: if the partitions do not follow one another by uid.
+        StoreError: if the partitions are not in the order of uids.
     """
     written = Written([])
     last: Any = None
-    # Their number, which stands first in the file, is known at the end.
+    # Their number is at the start of the file, but is known only at the end.
     with tempfile.TemporaryFile(prefix="metaclip-") as spool:
         for selection in selections:
             uids = selection.uids()
@@ -144,7 +144,7 @@ def write_datacomp(target: Target, selections: Iterator[Selection]) -> Written:
 
 
 class _Images:
-    """Counts distinct images in tables that pass by: all rows of an image are in one partition."""
+    """Counts distinct images in a stream of tables; all rows of an image are in one partition."""
 
     def __init__(self) -> None:
         self._seen: list[npt.NDArray[np.uint64]] = []

@@ -1,4 +1,4 @@
-"""Images of an export through img2dataset, an input file at a time, each in a folder named by its content."""
+"""Download the images of an export with img2dataset: one input file at a time, to a folder named by its content."""
 
 import importlib.util
 import json
@@ -16,7 +16,7 @@ from metaclip.store.store import Store
 
 SETTINGS = "images.settings.json"
 COLUMNS = ["uid", "text_key", "page_url", "lang", "lang_score", "min_t"]
-"""What img2dataset carries through beside `url` and `caption`."""
+"""Columns that img2dataset passes through, in addition to `url` and `caption`."""
 
 Output = Literal["webdataset", "files", "parquet"]
 Resize = Literal["border", "no", "keep_ratio", "keep_ratio_largest", "center_crop"]
@@ -24,10 +24,10 @@ Resize = Literal["border", "no", "keep_ratio", "keep_ratio_largest", "center_cro
 
 @dataclass(frozen=True)
 class ImageSettings:
-    """What images are made into; one folder of images has one of these.
+    """Size and format of images; a folder of images has one of these settings.
 
     Raises:
-        ConfigError: naming the value that cannot be.
+        ConfigError: a value is invalid; the message names it.
     """
 
     image_size: int = 256
@@ -44,10 +44,10 @@ class ImageSettings:
 
 @dataclass(frozen=True)
 class Effort:
-    """How images are fetched; nothing here changes what an image is made into.
+    """How images are downloaded; nothing here changes the images.
 
     Raises:
-        ConfigError: naming the value that cannot be.
+        ConfigError: a value is invalid; the message names it.
     """
 
     processes: int = 1
@@ -55,9 +55,9 @@ class Effort:
     timeout: int = 10
     retries: int = 1
     user_agent_token: str = "img2dataset"
-    """Names who asks, in the user agent; X-Robots-Tag headers for this name are honoured too."""
+    """Your name in the user agent; X-Robots-Tag headers for this name are respected too."""
     min_success: float = 0.01
-    """The share of a file's images that must come through; with less, the network is at fault."""
+    """The minimum share of a file's images that must be downloaded; with less, the network is assumed to be broken."""
 
     def __post_init__(self) -> None:
         for name, least in (("processes", 1), ("threads", 1), ("timeout", 1), ("retries", 0)):
@@ -89,15 +89,15 @@ class ExportedFile:
 
     @property
     def key(self) -> str:
-        """Name of its folder of images: files that join an export shift nothing."""
+        """Name of its folder of images, which does not change if files are added to the export."""
         return self.sha256[:16]
 
 
 def require_img2dataset() -> None:
-    """Make sure that img2dataset is there.
+    """Check that img2dataset is installed.
 
     Raises:
-        ConfigError: with the way to get it.
+        ConfigError: it is not; the message says how to install it.
     """
     if importlib.util.find_spec("img2dataset") is None:
         raise ConfigError("img2dataset is not installed; install it with: pip install 'metaclip-pipeline[images]'")
@@ -107,7 +107,7 @@ def exported_files(export: str) -> list[ExportedFile]:
     """Return the files of an export that img2dataset can read.
 
     Raises:
-        ConfigError: no finished export, or one in another form.
+        ConfigError: it is not a finished export, or has another format.
     """
     store = Store(export)
     try:
@@ -125,10 +125,10 @@ def exported_files(export: str) -> list[ExportedFile]:
 
 
 def claim(to: str, settings: ImageSettings) -> None:
-    """Make a folder the place of images of these settings, and of no others.
+    """Reserve a folder for images with these settings.
 
     Raises:
-        ConfigError: if it holds images of other settings.
+        ConfigError: if it has images with other settings.
         StoreError: if it cannot be written.
     """
     try:
@@ -146,21 +146,21 @@ def claim(to: str, settings: ImageSettings) -> None:
 
 
 def find_images(to: str, file: ExportedFile) -> dict[str, Any] | None:
-    """Return what was done for a file, if it is done."""
+    """Return the result for a file, if it is done."""
     found = Store(to).read_json(f"{file.key}.json")
     return None if found is None else dict(found)
 
 
 def download_file(to: str, file: ExportedFile, settings: ImageSettings, effort: Effort) -> dict[str, Any]:
-    """Fetch the images of one file and return how many came through; written to `<key>.json`, last.
+    """Download the images of one file and return how many succeeded; `<key>.json` with the result is written last.
 
-    A killed call goes on after the last shard that img2dataset finished: its numbers of shards are
-    positions, which are safe within a folder that has one input for ever.
+    After a kill it continues after the last shard that img2dataset finished. img2dataset numbers shards
+    by position, which is safe in a folder that always has one input.
 
     Raises:
         StoreError: the input is missing or short.
         TransportError: img2dataset ended before it had tried every row.
-        StageError: fewer came through than `effort.min_success`; what there was is removed.
+        StageError: fewer succeeded than `effort.min_success`; the partial result is removed.
     """
     store = Store(to)
     folder, name = file.path.rsplit("/", 1)
@@ -221,7 +221,7 @@ _STATISTICS = ("count", "successes", "failed_to_download", "failed_to_resize")
 
 
 def _run(arguments: dict[str, Any], file: ExportedFile) -> None:
-    """Run img2dataset in a process of its own, which ends with its children when this one does."""
+    """Run img2dataset in its own process, which ends with its children when this one ends."""
     with tempfile.TemporaryFile(prefix="metaclip-") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "metaclip.export.image_process"],
@@ -236,7 +236,7 @@ def _run(arguments: dict[str, Any], file: ExportedFile) -> None:
             process.stdin.flush()
             process.wait()
         except BrokenPipeError:
-            process.wait()  # it ended before it listened; its code and its log say why
+            process.wait()  # it ended before it read its input; its exit code and its log say why
         finally:
             _close(process)
         if process.returncode:
@@ -247,9 +247,9 @@ def _run(arguments: dict[str, Any], file: ExportedFile) -> None:
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:
-    """End the process by ending its input, which is what it waits for."""
+    """End the process by closing its input, which it waits for."""
     assert process.stdin is not None
-    with suppress(BrokenPipeError):  # it is gone already
+    with suppress(BrokenPipeError):  # it has ended already
         process.stdin.close()
     process.wait()
 

@@ -1,4 +1,4 @@
-"""Export a pool's set for any t: which pairs, in which form, where to."""
+"""Export a pool's set for any t: which pairs, in which format, to which folder."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -21,9 +21,9 @@ EXPORT = "export.json"
 VERSION = 3
 """Raised when an export's files would change."""
 MOST_ROWS = 1_000_000
-"""img2dataset reads an input file whole."""
+"""Maximum rows in a file, because img2dataset reads a whole input file into memory."""
 THREADS = 4
-"""Partitions at once: Parquet is read and written outside of the interpreter's lock."""
+"""Number of partitions in parallel: Parquet is read and written outside of the interpreter's lock."""
 
 Format = Literal["img2dataset", "datacomp", "metaclip", "jsonl"]
 _FORMS: dict[str, Form] = {"img2dataset": write_img2dataset, "metaclip": write_metaclip, "jsonl": write_jsonl}
@@ -34,7 +34,7 @@ class Wanted:
     """What to export.
 
     Raises:
-        ConfigError: naming the value that cannot be.
+        ConfigError: a value is invalid; the message names it.
     """
 
     t: float
@@ -62,18 +62,18 @@ def export_pool(
 ) -> dict[str, Any]:
     """Export a finished pool to a folder at any fsspec address; return `export.json` with `written`.
 
-    Files are named by partition and have the same bytes each time. `export.json` comes last; a
-    killed export goes on when it is asked for again, and one that stands is not written again
-    (`written` is then false). `watch` is told of partitions finished and in all.
+    Files are named by partition and have the same bytes each time. `export.json` is written last. A
+    killed export is done again by the same call; a finished one is not written again (`written` is then
+    false). `watch` gets the numbers of finished and of all partitions.
 
     Raises:
-        ConfigError: an unknown pool, or a folder that holds anything else.
-        StoreError: a partition that is missing, or a folder that cannot be written.
+        ConfigError: an unknown pool, or a folder with anything else in it.
+        StoreError: a partition is missing, or the folder cannot be written.
     """
     store = Store(storage)
     record = read_record(store, pool)
     stages = record["stages"]
-    balanced = [_reference(store, address) for address in stages["balance"]]
+    balanced = [_read_reference(store, address) for address in stages["balance"]]
     content: dict[str, Any] = {
         "version": VERSION,
         "pool": pool,
@@ -81,11 +81,11 @@ def export_pool(
         "seed": record["config"]["balance"]["seed"],
         "format": wanted.format,
         "texts_per_image": wanted.texts_per_image,
-        # One file holds all uids, however large.
+        # One file has all uids, however large it is.
         "rows_per_file": None if wanted.format == "datacomp" else wanted.rows_per_file,
         "stages": {
-            "metadata": _reference(store, stages["metadata"]).key,
-            "count": _reference(store, stages["count"]).key,
+            "metadata": _read_reference(store, stages["metadata"]).key,
+            "count": _read_reference(store, stages["count"]).key,
             "balance": [reference.key for reference in balanced],
         },
     }
@@ -134,7 +134,7 @@ def _write_parts(
 
 
 class _Told:
-    """Tells how many partitions are done."""
+    """Reports how many partitions are done."""
 
     def __init__(self, watch: Callable[[int, int], None] | None, total: int) -> None:
         self._watch = watch
@@ -152,6 +152,6 @@ class _Told:
             self()
 
 
-def _reference(store: Store, address: str) -> Reference:
+def _read_reference(store: Store, address: str) -> Reference:
     manifest = store.manifest(address)
     return Reference(address, manifest.key, manifest.rows)

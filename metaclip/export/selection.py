@@ -1,4 +1,4 @@
-"""Which pairs of a balanced partition an export holds: those with min_t <= t, all or one for each image."""
+"""The pairs of a balanced partition that are exported: those with min_t <= t, all or one for each image."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ Texts = Literal["all", "one"]
 
 
 def first_of_each(images: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-    """Return bool[n], true where an image's `uid_hi` stands for the first time."""
+    """Return bool[n], true for the first row of each image (`uid_hi`)."""
     first = np.zeros(len(images), np.bool_)
     first[np.unique(images, return_index=True)[1]] = True
     return first
@@ -25,10 +25,10 @@ def first_of_each(images: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
 class Selection:
     """The pairs of one balanced partition at one t, shuffled as the curated set is.
 
-    With `texts="one"` the pair of each image that comes first stays: the one kept at the smallest t,
-    of equal ones the one with the smaller `uid_lo`. Its image is in the set for t exactly where the
-    whole set has the image, and the text stays the same for every larger t. A text with a rare entry
-    goes before texts of head entries but for rare luck of the latter's draws.
+    With `texts="one"` the first pair of each image is kept: the one with the smallest t, and of equal ones
+    the one with the smaller `uid_lo`. So the images are exactly those of the whole set, and the text of an
+    image stays the same for every larger t. A text with a rare entry comes before texts of head entries,
+    except if these have an unusually low draw.
 
     Args:
         pairs: a balanced partition.

@@ -81,6 +81,7 @@ _NONE = np.uint64(0)
 
 @kernel
 def _count_byte(data: Bytes, byte: Int) -> Int:
+    """Count how often a byte occurs."""
     count, at = 0, 0
     while at + LANES <= data.size:
         count += count_bits(equal_at(data, at, byte))
@@ -117,6 +118,7 @@ def _find_last_byte(data: Bytes, byte: Int) -> Int:
 
 @kernel
 def _has_many_words(data: Bytes) -> Truth:
+    """Tell whether there are more words than a tag may have attributes."""
     words, before = 0, True
     for byte in data:
         blank = byte == 0x20 or 0x09 <= byte <= 0x0D
@@ -127,6 +129,7 @@ def _has_many_words(data: Bytes) -> Truth:
 
 @kernel
 def _is_suspect(page: Bytes) -> Truth:
+    """Tell whether a page may be too complex; `_is_too_complex` decides."""
     if page.size > 3 * _MANY_TAGS and _count_byte(page, _LESS) > _MANY_TAGS:
         return True
     position = 0
@@ -157,7 +160,7 @@ def find_suspects(
 ) -> npt.NDArray[np.int64]:
     """Return the numbers of the pages that `check_complexity` is to be asked about; it lets the others pass.
 
-    Pages are given as `html_scan.scan_places` takes them.
+    Pages are given as `scanner.scan_places` takes them.
     """
     suspects = np.zeros(len(places), np.bool_)
     _suspects(data, added, places, suspects)

@@ -1,9 +1,10 @@
-"""Heads of many HTTP responses looked at together: those with nothing odd about them.
+"""Heads of many HTTP responses read together: those with nothing odd about them.
 
-What is found is what `message.parse_message` and `charset` would find. Whatever they do more about
-than to take it as it stands is odd, and left to them: folded lines, bytes beyond ASCII and control
-characters in the head, encodings to undo, X-Robots-Tag, no Content-Type, byte-order marks, bodies that
-may not be markup.
+The kernel finds what `message.parse_message` and `charset` find. A response is odd, and left to them, where they
+change anything or decide by more than the head: folded lines, bytes beyond ASCII and control characters in the
+head, encodings to undo, X-Robots-Tag, no Content-Type, byte-order marks, and bodies that may not be markup.
+
+Equals `metaclip.html.message`; held by tests/metaclip/html/test_responses.py.
 """
 
 from typing import Any
@@ -52,7 +53,7 @@ def _starts_with_lower(data: Bytes, start: Int, end: Int, lower: Bytes) -> Truth
 
 @kernel
 def _is_blank(byte: Int) -> Truth:
-    """Tell what regular expressions for bytes take for white space."""
+    """Tell whether a byte is white space to regular expressions for bytes."""
     return byte == _SPACE or _TAB <= byte <= _CR
 
 
@@ -99,7 +100,7 @@ def _read_head(data: Bytes, start: Int, end: Int, found: Ints) -> Int:
 
 @kernel
 def _is_space(byte: Int) -> Truth:
-    """Tell what the prescan takes for white space: not the vertical tab, which `_is_blank` has as well."""
+    """Tell whether a byte is white space to the prescan; a vertical tab is not."""
     return byte in (_SPACE, _TAB, _LF, _FF, _CR)
 
 
@@ -110,9 +111,9 @@ def _equals_lower(data: Bytes, start: Int, end: Int, lower: Bytes) -> Truth:
 
 @kernel
 def _next_attribute(data: Bytes, p: Int, end: Int) -> tuple[Int, Int, Int, Int, Int]:
-    """Read one attribute: where its name and its value start and end, and where it ends.
+    """Read one attribute; return start and end of its name and of its value, and where it ends.
 
-    The name starts at -1 where the tag ends instead, and the attribute ends at -1 where the data does.
+    The name starts at -1 if the tag ends instead, and the attribute ends at -1 if the data ends first.
     """
     while p < end and (_is_space(data[p]) or data[p] == _SLASH):
         p += 1

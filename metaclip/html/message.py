@@ -3,6 +3,8 @@
 HTTP head (RFC 9112, read tolerantly), transfer and content encodings undone (RFC 9110 section 8.4),
 media type, character set (`metaclip.html.charset`). Crawlers store bodies as received, decoded with the
 headers corrected, or decoded with the headers left as they were; all three are read.
+
+This is the definition; its fast way is `metaclip.html.responses`.
 """
 
 import re

@@ -19,7 +19,7 @@ class HtmlPage(NamedTuple):
 
     url: str
     html: bytes | memoryview
-    """In UTF-8, as `http_message.html_page` gives it."""
+    """In UTF-8, as `message.html_page` gives it."""
     directives: Sequence[str]
     """Its X-Robots-Tag headers."""
 
@@ -32,7 +32,7 @@ class Pages:
     directives: list[Sequence[str]]
     """Their X-Robots-Tag headers."""
     data: npt.NDArray[np.uint8]
-    """uint8[n], read-only: what the records lie in, and `html_kernel.PADDING` bytes of whatever kind."""
+    """uint8[n], read-only: what the records lie in, and `scan_kernel.PADDING` bytes of whatever kind."""
     added: npt.NDArray[np.uint8]
     """uint8[m], read-only: other pages one behind the other, and as many bytes."""
     places: npt.NDArray[np.int64]

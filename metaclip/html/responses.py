@@ -1,4 +1,7 @@
-"""HTML pages of HTTP responses: of one, which is the definition, and of many that lie together."""
+"""HTML pages of HTTP responses: of one response, and of many that lie together.
+
+Equals `metaclip.html.message`; held by tests/metaclip/html/test_responses.py.
+"""
 
 from collections import Counter
 from functools import lru_cache

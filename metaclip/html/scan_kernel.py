@@ -9,7 +9,11 @@ framesets, column groups in templates, `<selectedcontent>` (which copies an opti
 beyond MOST_TABLES or MOST_FOREIGN.
 
 Values are spans of the page's bytes; `metaclip.html.value_kernel` decodes them.
+
+Equals `metaclip.html.tree`; held by tests/metaclip/html/test_scanner.py.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -88,8 +92,30 @@ _USUAL_MARKS = 4  # in 64 bytes
 _U1, _U2, _U4, _U8, _U16, _U32, _U63 = map(np.uint64, (1, 2, 4, 8, 16, 32, 63))
 
 
+_DONE, _FLAGGED, _FULL = range(3)
+"""What `_scan_page` says: only a tree gets a flagged page right; a full array holds no more of its page."""
+
+
+class _Scratch(NamedTuple):
+    """Memory of a scan that pages use one after the other."""
+
+    found: Ints
+    """int64[IMAGE_SLOTS, 2]: spans of a tag's attributes."""
+    cells: Ints
+    """See `_change_table`."""
+    sections: Ints
+    """See `_change_table`."""
+    names: Ints
+    """Where the names of open elements of SVG or MathML are."""
+    lengths: Ints
+    """How long these names are."""
+    marks: Ints
+    """See `_mark_tags`."""
+
+
 @kernel
 def _is_blank(byte: Int) -> Truth:
+    """Tell whether a byte is white space to HTML."""
     return byte == _SPACE or (_TAB <= byte <= _CR and byte != _VT)
 
 
@@ -127,7 +153,7 @@ def _find_blank_or(data: Bytes, p: Int, end: Int, first: Int, second: Int, third
 
 @kernel
 def _mark_tags(data: Bytes, p: Int, stop: Int, marks: Ints) -> Int:
-    """Write to `marks` where each `<` is from p on, up to `stop` or little farther; return how many there are.
+    """Write the place of each `<` from p on to `marks`, up to `stop` or little farther; return their number.
 
     To look for them one by one would be to guess each time, mostly wrong, how far the next one is.
     """
@@ -150,7 +176,7 @@ def _mark_tags(data: Bytes, p: Int, stop: Int, marks: Ints) -> Int:
 
 @kernel
 def _comment_end(data: Bytes, p: Int, end: Int) -> Int:
-    """Return where a comment is over whose `<!--` ends before p."""
+    """Return where a comment ends whose `<!--` ends before p, or the end."""
     if p < end and byte_at(data, p) == _MORE:
         return p + 1
     if p + 1 < end and byte_at(data, p) == _DASH and byte_at(data, p + 1) == _MORE:
@@ -171,6 +197,7 @@ def _comment_end(data: Bytes, p: Int, end: Int) -> Int:
 
 @kernel
 def _cdata_end(data: Bytes, p: Int, end: Int) -> Int:
+    """Return where a CDATA section ends that begins before p, or the end."""
     while p < end:
         p = _find_byte(data, p, end, _CLOSE)
         if p + 2 < end and byte_at(data, p + 1) == _CLOSE and byte_at(data, p + 2) == _MORE:
@@ -323,9 +350,9 @@ def _attributes(data: Bytes, p: Int, end: Int, code: Int, found: Ints) -> tuple[
 
 @kernel
 def _plain_end(data: Bytes, p: Int, end: Int) -> Int:
-    """Return where the `>` is that ends a tag, from the end of its name on, or -1 if this is not seen at once.
+    """Return where the `>` of a tag is, from the end of its name on, or -1 where this is not certain.
 
-    It is where all attributes are of the form `name` or `name="value"`, and 64 bytes more are in the page.
+    It is certain where all attributes are of the form `name` or `name="value"`, and 64 bytes more are in the page.
     """
     inside = equal = apart = _ZERO
     while p + 64 <= end:
@@ -420,6 +447,154 @@ def _change_table(code: Int, closing: Truth, cells: Ints, sections: Ints, tables
 
 
 @kernel
+def _tag_code(key: Word, length: Int) -> Int:
+    """Return what a tag means to the scanner, by the first bytes and the length of its name."""
+    slot = np.int64((key * _FACTOR) >> _SHIFT)
+    if _KEYS[slot] == key and _CODES[slot] >> 5 == length:
+        return _CODES[slot] & 31
+    return _OTHER
+
+
+@kernel
+def _pass_markup(data: Bytes, p: Int, name: Int, end: Int, closing: Truth, byte: Int, foreign: Int) -> Int:
+    """Return where what begins with the `<` at p ends: a comment, a declaration or text, but no tag."""
+    if byte == _BANG and not closing:
+        if p + 3 < end and byte_at(data, p + 2) == _DASH and byte_at(data, p + 3) == _DASH:
+            return _comment_end(data, p + 4, end)
+        if foreign and p + 8 < end and word_at(data, p) == _CDATA and byte_at(data, p + 8) == _OPEN:
+            return _cdata_end(data, p + 9, end)
+        return _find_byte(data, p + 2, end, _MORE) + 1
+    if closing or byte == _ASK:
+        return _find_byte(data, name, end, _MORE) + 1
+    return p + 1
+
+
+@kernel
+def _note_attributes(rows: Spans, row: Int, found: Ints, name: Int) -> None:
+    """Fill a row with the attributes of a tag; one without a value is as good as an empty one."""
+    for slot in range(rows.shape[1]):
+        start = found[slot, 0]
+        rows[row, slot, 0] = start if start != -2 else name
+        rows[row, slot, 1] = found[slot, 1] if start != -2 else name
+
+
+@kernel
+def _scan_page(
+    data: Bytes, p: Int, end: Int, image: Int, meta: Int, spans: Spans, metas: Spans, base: Spans, scratch: _Scratch
+) -> tuple[Int, Int, Int]:
+    """Scan data[p:end]; return _DONE, _FLAGGED or _FULL, and how many images and meta tags there are then."""
+    found, cells, sections, names, lengths, marks = scratch
+    mark, mark_count, marked = 0, 0, p
+    tables = templates = foreign = 0
+    math = opened = flagged = False
+    base[0] = base[1] = -1
+    while True:
+        while mark < mark_count and marks[mark] < p:
+            mark += 1
+        if mark == mark_count:
+            p = max(p, marked)
+            if p >= end:
+                break
+            marked = min(p + _MARKED_BYTES, end)
+            mark, mark_count = 0, _mark_tags(data, p, marked, marks)
+            continue
+        p = marks[mark]
+        if p + 1 >= end:
+            break
+        byte = byte_at(data, p + 1)
+        closing = byte == _SLASH
+        name = p + 1
+        if closing:
+            name += 1
+            byte = byte_at(data, name)
+        if not _is_letter(byte) or name >= end:
+            p = _pass_markup(data, p, name, end, closing, byte, foreign)
+            continue
+        p = _find_blank_or(data, name, end, _SLASH, _MORE, _MORE)
+        if p >= end:
+            break
+        length = p - name
+        key = (word_at(data, name) | _LOWER) & _MASK[min(length, 8)]
+        code = _tag_code(key, length)
+        slash = False
+        tag_end = -1
+        if closing or code < _IMG:
+            tag_end = p if byte_at(data, p) == _MORE else _plain_end(data, p, end)
+        if tag_end >= 0:
+            slash = byte_at(data, tag_end - 1) == _SLASH
+            p = tag_end + 1
+        else:
+            p, slash = _attributes(data, p, end, _OTHER if closing else code, found)
+            if p < 0:
+                break
+        if foreign:
+            if closing:
+                foreign = _close_foreign(data, name, length, names, lengths, foreign)
+                flagged = foreign < 0
+                opened = False
+            elif opened or foreign == MOST_FOREIGN or (code >= _BREAKOUT and key != _IMAGE_KEY):
+                flagged = True
+            elif not slash:
+                names[foreign], lengths[foreign] = name, length
+                foreign += 1
+                opened = _may_hold_html(key, math)
+            if flagged:
+                break
+            continue
+        if (code == _OTHER) | (code == _BREAKOUT):
+            continue
+        if code == _TEMPLATE:
+            templates = max(templates - 1, 0) if closing else templates + 1
+        elif (_TD <= code <= _COLUMN) or code == _TABLE:
+            if templates:
+                # A column group ignores text areas and the like, so that tags may stand in them.
+                flagged = code == _COLUMN and not closing
+            else:
+                tables = _change_table(code, closing, cells, sections, tables)
+                flagged = tables > MOST_TABLES
+        elif closing:
+            continue
+        elif code in (_RAW, _SCRIPT):
+            p = _script_end(data, p, end) if code == _SCRIPT else _raw_end(data, p, end, key, length)
+            if p >= end:
+                break
+            p, slash = _attributes(data, p, end, _OTHER, found)
+            if p < 0:
+                break
+        elif code == _PLAINTEXT:
+            if byte_at(data, name + 8) | 0x20 == _T:
+                break
+        elif code in (_SVG, _MATH):
+            if not slash:
+                names[0], lengths[0] = name, length
+                foreign = 1
+                math = code == _MATH
+                opened = False
+        elif code == _ODD:
+            flagged = True
+        elif templates:
+            continue
+        elif tables and not cells[tables - 1]:
+            flagged = True
+        elif code == _IMG:
+            if image == spans.shape[0]:
+                return _FULL, image, meta
+            _note_attributes(spans, image, found, name)
+            image += 1
+        elif code == _BASE:
+            if base[0] < 0 and found[0, 0] >= 0:
+                base[0], base[1] = found[0, 0], found[0, 1]
+        elif found[0, 0] != -1 or found[1, 0] != -1:
+            if meta == metas.shape[0]:
+                return _FULL, image, meta
+            _note_attributes(metas, meta, found, name)
+            meta += 1
+        if flagged:
+            break
+    return (_FLAGGED if flagged else _DONE), image, meta
+
+
+@kernel
 def scan(
     given: Bytes,
     added: Bytes,
@@ -445,148 +620,25 @@ def scan(
     Return the pages, images and meta tags that are done.
     """
     spans, image_ends, metas, meta_ends, bases, flags = results
-    found = np.empty((IMAGE_SLOTS, 2), np.int64)
-    cells = np.zeros(MOST_TABLES, np.int64)
-    sections = np.zeros(MOST_TABLES, np.int64)
-    names = np.empty(MOST_FOREIGN, np.int64)
-    lengths = np.empty(MOST_FOREIGN, np.int64)
-    marks = np.empty(_MARKED_BYTES + 2 * LANES + _USUAL_MARKS, np.int64)
+    scratch = _Scratch(
+        np.empty((IMAGE_SLOTS, 2), np.int64),
+        np.zeros(MOST_TABLES, np.int64),
+        np.zeros(MOST_TABLES, np.int64),
+        np.empty(MOST_FOREIGN, np.int64),
+        np.empty(MOST_FOREIGN, np.int64),
+        np.empty(_MARKED_BYTES + 2 * LANES + _USUAL_MARKS, np.int64),
+    )
     while page < places.shape[0]:
-        p, end = places[page, 0], places[page, 1]
-        mark, mark_count, marked = 0, 0, p
-        data = added if places[page, 2] else given
-        images, meta_tags = image, meta
-        tables = templates = foreign = 0
-        math = opened = flagged = False
-        bases[page, 0, 0] = bases[page, 0, 1] = -1
-        while True:
-            while mark < mark_count and marks[mark] < p:
-                mark += 1
-            if mark == mark_count:
-                p = max(p, marked)
-                if p >= end:
-                    break
-                marked = min(p + _MARKED_BYTES, end)
-                mark, mark_count = 0, _mark_tags(data, p, marked, marks)
-                continue
-            p = marks[mark]
-            if p + 1 >= end:
-                break
-            byte = byte_at(data, p + 1)
-            closing = byte == _SLASH
-            name = p + 1
-            if closing:
-                name += 1
-                byte = byte_at(data, name)
-            if not _is_letter(byte) or name >= end:
-                if byte == _BANG and not closing:
-                    if p + 3 < end and byte_at(data, p + 2) == _DASH and byte_at(data, p + 3) == _DASH:
-                        p = _comment_end(data, p + 4, end)
-                    elif foreign and p + 8 < end and word_at(data, p) == _CDATA and byte_at(data, p + 8) == _OPEN:
-                        p = _cdata_end(data, p + 9, end)
-                    else:
-                        p = _find_byte(data, p + 2, end, _MORE) + 1
-                elif closing or byte == _ASK:
-                    p = _find_byte(data, name, end, _MORE) + 1
-                else:
-                    p += 1
-                continue
-            p = _find_blank_or(data, name, end, _SLASH, _MORE, _MORE)
-            if p >= end:
-                break
-            length = p - name
-            key = (word_at(data, name) | _LOWER) & _MASK[min(length, 8)]
-            slot = np.int64((key * _FACTOR) >> _SHIFT)
-            code = _OTHER
-            if _KEYS[slot] == key and _CODES[slot] >> 5 == length:
-                code = _CODES[slot] & 31
-            slash = False
-            kept = not closing and code >= _IMG
-            tag_end = -1
-            if not kept:
-                tag_end = p if byte_at(data, p) == _MORE else _plain_end(data, p, end)
-            if tag_end >= 0:
-                slash = byte_at(data, tag_end - 1) == _SLASH
-                p = tag_end + 1
-            else:
-                p, slash = _attributes(data, p, end, _OTHER if closing else code, found)
-                if p < 0:
-                    break
-            if foreign:
-                if closing:
-                    foreign = _close_foreign(data, name, length, names, lengths, foreign)
-                    flagged = foreign < 0
-                    opened = False
-                elif opened or foreign == MOST_FOREIGN or (code >= _BREAKOUT and key != _IMAGE_KEY):
-                    flagged = True
-                elif not slash:
-                    names[foreign], lengths[foreign] = name, length
-                    foreign += 1
-                    opened = _may_hold_html(key, math)
-                if flagged:
-                    break
-                continue
-            if (code == _OTHER) | (code == _BREAKOUT):
-                continue
-            if code == _TEMPLATE:
-                templates = max(templates - 1, 0) if closing else templates + 1
-            elif (_TD <= code <= _COLUMN) or code == _TABLE:
-                if templates:
-                    # A column group ignores text areas and the like, so that tags may stand in them.
-                    flagged = code == _COLUMN and not closing
-                else:
-                    tables = _change_table(code, closing, cells, sections, tables)
-                    flagged = tables > MOST_TABLES
-            elif closing:
-                continue
-            elif code in (_RAW, _SCRIPT):
-                p = _script_end(data, p, end) if code == _SCRIPT else _raw_end(data, p, end, key, length)
-                if p >= end:
-                    break
-                p, slash = _attributes(data, p, end, _OTHER, found)
-                if p < 0:
-                    break
-            elif code == _PLAINTEXT:
-                if byte_at(data, name + 8) | 0x20 == _T:
-                    break
-            elif code in (_SVG, _MATH):
-                if not slash:
-                    names[0], lengths[0] = name, length
-                    foreign = 1
-                    math = code == _MATH
-                    opened = False
-            elif code == _ODD:
-                flagged = True
-            elif templates:
-                continue
-            elif tables and not cells[tables - 1]:
-                flagged = True
-            elif code == _IMG:
-                if image == spans.shape[0]:
-                    return page, images, meta_tags
-                for i in range(IMAGE_SLOTS):
-                    start = found[i, 0]
-                    # Without a value is as good as an empty one.
-                    spans[image, i, 0] = start if start != -2 else name
-                    spans[image, i, 1] = found[i, 1] if start != -2 else name
-                image += 1
-            elif code == _BASE:
-                if bases[page, 0, 0] < 0 and found[0, 0] >= 0:
-                    bases[page, 0, 0], bases[page, 0, 1] = found[0, 0], found[0, 1]
-            elif found[0, 0] != -1 or found[1, 0] != -1:
-                if meta == metas.shape[0]:
-                    return page, images, meta_tags
-                for i in range(META_SLOTS):
-                    start = found[i, 0]
-                    metas[meta, i, 0] = start if start != -2 else name
-                    metas[meta, i, 1] = found[i, 1] if start != -2 else name
-                meta += 1
-            if flagged:
-                break
-        if flagged:
+        data, base = added if places[page, 2] else given, bases[page, 0]
+        start, end = places[page, 0], places[page, 1]
+        state, images, meta_tags = _scan_page(data, start, end, image, meta, spans, metas, base, scratch)
+        if state == _FULL:
+            break
+        if state == _DONE:
             image, meta = images, meta_tags
-            bases[page, 0, 0] = bases[page, 0, 1] = -1
-        flags[page] = flagged
+        else:
+            base[0] = base[1] = -1
+        flags[page] = state == _FLAGGED
         image_ends[page], meta_ends[page] = image, meta
         page += 1
     return page, image, meta

@@ -1,4 +1,7 @@
-"""Many pages scanned at once: what `html.parse_page` finds in each, without building a tree."""
+"""Many pages scanned at once for images, bases and robots directives, without building a tree.
+
+Equals `metaclip.html.tree`; held by tests/metaclip/html/test_scanner.py.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,9 +25,9 @@ class Scan:
 
     images: ImageColumns
     bases: list[str | None]
-    """As `html.Page.base`."""
+    """As `tree.Page.base`."""
     robots: list[list[str]]
-    """As `html.Page.robots`."""
+    """As `tree.Page.robots`."""
     flags: npt.NDArray[np.bool_]
     """bool[pages]: only a tree gets the page right, and what is said of it here does not count."""
 

@@ -1,7 +1,8 @@
 """What a page's markup says about its images, by the tree that an HTML parser builds.
 
-`metaclip.html.scanner` finds the same without a tree; this is its definition, and takes the pages that
-it cannot do.
+It also reads the pages that the fast way leaves to it.
+
+This is the definition; its fast way is `metaclip.html.scanner`.
 """
 
 from dataclasses import dataclass

@@ -3,6 +3,8 @@
 As the standard has it for attributes (13.2.3.5, 13.2.5.36 to 38 and 13.2.5.72 to 84): a name without
 its semicolon stays as it is before `=` or an alphanumeric; numbers that are no characters are
 replaced; a carriage return, with a line feed or alone, is a line feed; a zero byte is U+FFFD.
+
+Equals `metaclip.html.tree`; held by tests/metaclip/html/test_scanner.py.
 """
 
 import html.entities
@@ -57,7 +59,7 @@ _NAME_SLOTS = _name_slots()
 
 @kernel
 def _find_entity(data: Bytes, start: Int, end: Int) -> Int:
-    """Return the number of the name data[start:end], or -1."""
+    """Return the number of the entity named data[start:end], or -1."""
     if end - start > _LONGEST:
         return -1
     digest = _BASIS
@@ -104,7 +106,7 @@ def _write_character(code: Int, text: Bytes) -> Int:
 
 @kernel
 def _decode_entity(data: Bytes, p: Int, end: Int, text: Bytes) -> tuple[Int, Int]:
-    """Read what begins with the ampersand at p; return where it ends and the length of what it means."""
+    """Decode the reference that begins at p into `text`; return where it ends and how long its text is."""
     text[0] = _AND
     start = p + 1
     if start < end and data[start] == _HASH:
@@ -180,7 +182,7 @@ def decode_values(data: Bytes, added: Bytes, places: Ints, ends: Ints, spans: Sp
     """Return values decoded, uint8, and let their spans, int[n, slots, 2], point there.
 
     The spans up to ends[page], int64[pages], are of the pages of this number and before; pages lie in
-    `data` or `added` as `places` says (see `html_scan.scan_places`). Those with a negative start are
+    `data` or `added` as `places` says (see `scanner.scan_places`). Those with a negative start are
     none. A page is flagged, and what is said of it does not count, where a value would need more bytes
     than it has (zero bytes, `&nGt;`).
     """
@@ -210,6 +212,7 @@ def decode_values(data: Bytes, added: Bytes, places: Ints, ends: Ints, spans: Sp
 
 @kernel
 def _may_mention(source: Bytes, start: Int, end: Int) -> Truth:
+    """Tell whether a value contains a part of a name that speaks to robots, or a character reference."""
     word = np.uint64(0)
     for p in range(start, end):
         byte = source[p]
@@ -223,7 +226,10 @@ def _may_mention(source: Bytes, start: Int, end: Int) -> Truth:
 
 @kernel
 def may_mention_robots(data: Bytes, added: Bytes, places: Ints, ends: Ints, metas: Spans) -> Flags:
-    """Pick the meta tags, given as to `decode_values`, whose name or http-equiv may be one of `html.ROBOTS_NAMES`."""
+    """Pick the meta tags whose name or http-equiv may be one of `page_rules.ROBOTS_NAMES`, bool[metas].
+
+    They are given as to `decode_values`.
+    """
     picked = np.zeros(metas.shape[0], np.bool_)
     i = 0
     for page in range(ends.size):

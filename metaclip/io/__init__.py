@@ -1,1 +1,1 @@
-"""Bytes from and to anywhere: folders, object stores, web servers."""
+"""Reading and writing bytes: in folders, object stores and on web servers."""

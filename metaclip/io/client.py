@@ -1,4 +1,4 @@
-"""Who downloads: the name that servers are told, how many downloads there are at once, how patient they are."""
+"""The settings of downloads: the name sent to servers, how many run at once, and how failures are retried."""
 
 import logging
 import random
@@ -28,7 +28,7 @@ class Slots(Protocol):
 
 @dataclass(frozen=True)
 class Backoff:
-    """How patient a client is: attempts in a row without progress, and pauses between them in seconds.
+    """How failed requests are retried: attempts in a row without progress, and pauses between them in seconds.
 
     Pauses are drawn from 0 up to a bound that doubles ("full jitter", M. Brooker, Exponential Backoff
     And Jitter, 2015), but never under `shortest_pause`: Common Crawl asks for one request a second
@@ -40,22 +40,22 @@ class Backoff:
     shortest_pause: float = 1.0
     longest_pause: float = 120.0
     longest_wish: float = 600.0
-    """What a server asks for (Retry-After) is kept up to here."""
+    """A longer pause asked for by a server (Retry-After) is cut to this."""
     timeout: float = 60.0
 
     def pause(self, failures: int, asked: float | None = None) -> float:
-        """Return seconds to wait after so many failures; what the server asked for is the least."""
+        """Return the seconds to wait after `failures` failures, at least what the server asked for."""
         bound: float = min(self.first_pause * 2 ** (failures - 1), self.longest_pause)
         drawn = max(random.uniform(0.0, bound), self.shortest_pause)
         if asked is None:
             return drawn
-        # Those who were all told the same moment do not all come back at it.
+        # Clients that were given the same time must not all come back at that moment.
         return max(drawn, min(asked, self.longest_wish) + random.uniform(0.0, self.first_pause))
 
 
 @dataclass(frozen=True)
 class Client:
-    """What all downloads of a run share."""
+    """The settings that all downloads of a run share."""
 
     slots: Slots = field(default_factory=lambda: threading.BoundedSemaphore(DOWNLOADS))
     contact: str | None = None
@@ -63,7 +63,7 @@ class Client:
 
     @property
     def user_agent(self) -> str:
-        """Name the software, its version, and who runs it."""
+        """The User-Agent header: the software, its version, and who runs it."""
         return f"metaclip-pipeline/{__version__} ({f'+{self.contact}' if self.contact else 'image-text pairs'})"
 
 
@@ -76,14 +76,14 @@ def current_client() -> Client:
 
 
 def set_client(client: Client) -> None:
-    """Have this process download with a client from now on."""
+    """Use this client for all downloads of this process from now on."""
     global _current
     _current = client
 
 
 @contextmanager
 def downloading(client: Client) -> Iterator[None]:
-    """Have this process download with a client for a while."""
+    """Use this client for all downloads of this process inside a `with` block."""
     before = _current
     set_client(client)
     try:

@@ -1,17 +1,12 @@
-"""A file that is hashed while it is written."""
-
-from __future__ import annotations
+"""Hashing a file while it is written."""
 
 import hashlib
 import io
-from typing import TYPE_CHECKING, Any, BinaryIO
-
-if TYPE_CHECKING:
-    pass
+from typing import Any, BinaryIO
 
 
 class HashingFile(io.RawIOBase):
-    """A sink that counts and hashes what passes, so that no file is read again for its manifest."""
+    """Counts and hashes the bytes written to a file, so that it need not be read again for its manifest."""
 
     def __init__(self, sink: BinaryIO) -> None:
         super().__init__()
@@ -21,11 +16,11 @@ class HashingFile(io.RawIOBase):
         self.rows: int | None = None
 
     def writable(self) -> bool:
-        """Say that this is a sink."""
+        """Return True."""
         return True
 
     def write(self, data: Any) -> int:
-        """Pass bytes on."""
+        """Write bytes; return their number."""
         view = memoryview(data)
         self.digest.update(view)
         self._sink.write(view)
@@ -33,5 +28,5 @@ class HashingFile(io.RawIOBase):
         return view.nbytes
 
     def tell(self) -> int:
-        """Return the bytes written."""
+        """Return the number of bytes written."""
         return self.size

@@ -1,7 +1,7 @@
-"""Download over http(s): patient, honest about itself, and noticing a short transfer.
+"""Downloads over http(s): with retries, with an honest User-Agent, and with a check for short transfers.
 
-Common Crawl's advice is the measure: a 503 or 429 means back off, a 403 means blocked, and an
-error page must never pass for a file.
+This follows Common Crawl's advice: 503 and 429 mean "back off", 403 means "blocked", and an error
+page must never be taken for a file.
 """
 
 import email.message
@@ -27,9 +27,9 @@ def open_url(url: str, offset: int = 0, client: Client | None = None) -> io.Buff
     """Open an http(s) address for sequential reading from a byte offset.
 
     Raises (on opening and on reading):
-        UnreadableFileError: the server says that the file is missing or not for us.
-        TransportError: time-outs, resets, 429 or 5xx that outlasted all attempts; of these,
-            ChangedFileError: the file is another one than at the start.
+        UnreadableFileError: the file is missing or access is refused.
+        TransportError: time-outs, resets, 429 or 5xx after all attempts.
+        ChangedFileError: a TransportError; the file was replaced since reading began.
     """
     stream = HttpStream(url, offset, client)
     stream.start()
@@ -40,11 +40,11 @@ class HttpStream(ResumingStream):
     """The body of one http(s) address."""
 
     def seekable(self) -> bool:
-        """Return False: web servers are good at reading forward only."""
+        """Return False: each seek would be a new request."""
         return False
 
     def ask(self, start: int, version: str | None) -> Answer | None:
-        """Send a GET request, with a range and its condition where it goes on."""
+        """Send a GET request; where reading goes on, with a range and a condition on the version."""
         headers = {"Range": f"bytes={start}-"} if start else {}
         if start and version is not None and not version.startswith("W/"):
             headers["If-Range"] = version  # the whole file comes if it is another one by now
@@ -84,7 +84,7 @@ def _answer(response: http.client.HTTPResponse, asked: int) -> Answer:
 
 
 def head(url: str, client: Client | None = None) -> email.message.Message:
-    """Ask for an address's headers.
+    """Return the headers of an address.
 
     Raises:
         UnreadableFileError, TransportError: as `open_url`.
@@ -122,10 +122,10 @@ def _request(url: str, method: str, headers: dict[str, str], client: Client) -> 
 
 
 def _fault(url: str, error: urllib.error.HTTPError) -> Fault:
-    """Return what may be gone later.
+    """Return the fault for an answer that may be different later.
 
     Raises:
-        UnreadableFileError: if the answer will not change.
+        UnreadableFileError: if the answer is final.
     """
     if error.code in (404, 410):
         raise UnreadableFileError(url, "not_found", f"the server answered {error.code}: no such file") from error
@@ -139,7 +139,7 @@ def _fault(url: str, error: urllib.error.HTTPError) -> Fault:
 
 
 def _retry_after(headers: email.message.Message) -> float | None:
-    """Read a Retry-After header: seconds, or a date (RFC 9110, 10.2.3)."""
+    """Return the seconds that a Retry-After header states, as a number or a date (RFC 9110, 10.2.3)."""
     value = headers.get("Retry-After")
     if not value:
         return None

@@ -1,81 +1,191 @@
-"""The files of a source of metadata: what its paths name, and what each is known by in keys."""
+"""The files that a setting names, and the fingerprints that identify them in keys.
+
+There is one rule for all settings that name files. A path is one of these:
+
+- a file;
+- a folder: all files in it at any depth, except hidden ones (`.name`) and those in hidden folders;
+- a glob, in which `**` stands for folders at any depth; hidden files match only where the glob has the dot;
+- an address: of a file anywhere, of a folder or a glob in a store.
+
+`~` is the home folder. A relative path starts at the folder in which the command runs. A symbolic link
+keeps its own name.
+"""
 
 import glob
-import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from typing import Any, Literal
 
-from metaclip.errors import ConfigError, UnreadableFileError
-from metaclip.io.streams import identify, scheme
+from metaclip.errors import ConfigError, InputError, TransportError, UnreadableFileError
+from metaclip.io.fingerprints import local_fingerprint
+from metaclip.io.streams import call_store, filesystem, identify, scheme
 
-# Wikimedia never rewrites the file of an hour, and a list of some hundred is not looked up each time.
-_HOURLY = re.compile(r"/pageviews-\d{8}-\d{6}\.gz$")
+_FILE_ENDING = re.compile(
+    r"\.(gz|bz2|xz|zst|tgz|zip|tar|warc|wat|arc|parquet|json|jsonl|ndjson|txt|csv|tsv|npy)$", re.IGNORECASE
+)
+"""An address with such an ending is taken for a file without a request, since there may be very many."""
+
+_WAYS_OUT = {
+    "not_found": "; relative paths start at the folder that the command runs in",
+    "not_a_file": "; name the file in it",
+    "forbidden": "; check its rights, or your credentials",
+}
+
+
+@dataclass(frozen=True)
+class ListedFile:
+    """A file that a path names, before it is opened or looked up."""
+
+    path: str
+    named_by: Literal["name", "folder", "glob"]
+    """Whether the path is the file itself, its folder, or a glob that it matches."""
+    bytes: int | None = None
+    """Its size, where the listing states it."""
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """One file: where it is, its size where known, and its version."""
+    """A file with its size, where known, and its fingerprint."""
 
     path: str
     bytes: int | None
     fingerprint: str
 
 
-def list_inputs(paths: Sequence[str], field: str) -> list[InputFile]:
-    """Return the files that some paths name, each once, sorted by path.
+def list_inputs(path: str) -> Iterator[ListedFile]:
+    """Yield the files that a path names, sorted; none for an empty folder, or a glob without a match.
 
-    A path is a file, a folder (all files in it), a glob, or an address. A local file is known by size
-    and SHA-256, a remote one by its ETag and size, a remote hourly pageview file by its address.
+    For the path of a file it is not checked whether the file exists.
 
     Raises:
-        ConfigError: a path that names nothing; `field` is what its text says to correct.
-        TransportError: a server that is out of reach for now.
+        InputError: the scheme is unknown, or it is a glob on a web server.
+        TransportError: the store is out of reach for now.
     """
-    found = {name for path in paths for name in _expand(path, field)}
-    return [_settle(name, field) for name in sorted(found)]
-
-
-def _expand(path: str, field: str) -> list[str]:
-    if scheme(path) not in ("", "file"):
-        return [path]
-    # Not Path.resolve: a symbolic link keeps its own name.
-    local = os.path.abspath(os.path.expanduser(path.removeprefix("file://")))  # noqa: PTH100, PTH111
-    if Path(local).is_dir():
-        names = [str(file) for file in Path(local).iterdir() if file.is_file() and not file.name.startswith(".")]
-    elif Path(local).exists() or not glob.has_magic(local):
-        names = [local]
+    if scheme(path) in ("http", "https"):
+        if "*" in path:
+            raise InputError(f"{path}: an http server cannot be searched; name its files one by one")
+        yield ListedFile(path, "name")
+    elif scheme(path) in ("", "file"):
+        yield from _list_local(local_path(path))
     else:
-        names = [name for name in glob.glob(local, recursive=True) if Path(name).is_file()]  # noqa: PTH207
-    if not names:
-        raise ConfigError(f"{field}: {path}: no file there; name files, a folder, a glob or addresses")
-    return names
+        yield from _list_store(path)
 
 
-def _settle(path: str, field: str) -> InputFile:
-    if not scheme(path):
-        try:
-            stat = Path(path).stat()
-            return InputFile(path, stat.st_size, _fingerprint(path, stat.st_size, stat.st_mtime_ns))
-        except OSError as error:
-            raise ConfigError(
-                f"{field}: {path}: cannot be used: {error.strerror}; relative paths start at the folder that the"
-                " command runs in"
-            ) from error
-    if _HOURLY.search(path):
-        return InputFile(path, None, path)
-    try:
+def inputs_of(paths: Sequence[str], field: str, known_by_address: re.Pattern[str] | None = None) -> list[InputFile]:
+    """Return the files that some paths name, each once, sorted by path.
+
+    A remote file whose address matches `known_by_address` is never rewritten; its address is its fingerprint.
+
+    Raises:
+        ConfigError: a path names no file, or a file cannot be used; the text names `field`.
+        TransportError: a server is out of reach for now.
+    """
+    found: set[str] = set()
+    with naming(field):
+        for path in paths:
+            names = [file.path for file in list_inputs(path)]
+            if not names:
+                raise ConfigError(f"{field}: {path}: no file there; name files, a folder, a glob or addresses")
+            found.update(names)
+        return [
+            InputFile(name, None, name)
+            if known_by_address is not None and scheme(name) and known_by_address.search(name)
+            else look_up(name)
+            for name in sorted(found)
+        ]
+
+
+def look_up(path: str) -> InputFile:
+    """Return a file with its size and its fingerprint.
+
+    Raises:
+        UnreadableFileError, InputError, TransportError: as `fingerprint`.
+    """
+    known = fingerprint(path)
+    size = known.partition("-")[0]
+    return InputFile(path, int(size) if size.isdigit() else None, known)
+
+
+def fingerprint(path: str) -> str:
+    """Return what identifies the content of a file in keys.
+
+    `<size>-<sha256>` of a local file, `<size>-<ETag>` of a remote one (its date where the server gives
+    no ETag). A local file that has not changed since it was last read is not read again.
+
+    Raises:
+        UnreadableFileError: the file is missing, forbidden, or not a file.
+        InputError: the address is wrong, or its server states neither an ETag nor a date.
+        TransportError: the file is out of reach for now.
+    """
+    if scheme(path) not in ("", "file"):
         identity = identify(path)
+        return f"{identity.bytes}-{identity.tag}"
+    return local_fingerprint(local_path(path))
+
+
+def local_path(path: str) -> str:
+    """Return the absolute form of a path of this machine, which may be written as a `file://` address."""
+    path = path.removeprefix("file://") if scheme(path) else path
+    # Not Path.resolve: a symbolic link keeps its own name.
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111
+
+
+@contextmanager
+def naming(field: str, kind: type[ConfigError] | type[InputError] = ConfigError) -> Iterator[None]:
+    """Add to an error about a file the setting that names the file, and the way out.
+
+    Raises:
+        ConfigError: or another `kind` of error.
+        TransportError: unchanged, since a later attempt may succeed.
+    """
+    try:
+        yield
+    except TransportError:
+        raise
     except UnreadableFileError as error:
-        raise ConfigError(f"{field}: {error}") from error
-    return InputFile(path, identity.bytes, f"{identity.bytes}-{identity.tag}")
+        raise kind(f"{field}: {error}{_WAYS_OUT.get(error.reason, '')}") from error
+    except InputError as error:
+        raise kind(f"{field}: {error}") from error
 
 
-@lru_cache(maxsize=4096)
-def _fingerprint(path: str, size: int, _changed: int) -> str:
-    """Hash a version of a file once for a process, though its key is asked for several times."""
-    with Path(path).open("rb") as stream:
-        return f"{size}-{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+def _list_local(path: str) -> Iterator[ListedFile]:
+    if Path(path).is_dir():
+        for name in sorted(_files_under(path)):
+            yield ListedFile(name, "folder")
+    elif Path(path).exists() or not glob.has_magic(path):
+        yield ListedFile(path, "name")
+    else:
+        for name in sorted(glob.glob(path, recursive=True)):  # noqa: PTH207
+            if Path(name).is_file():
+                yield ListedFile(name, "glob")
+
+
+def _files_under(folder: str) -> Iterator[str]:
+    for path, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (f"{path}/{name}" for name in names if not name.startswith("."))
+
+
+def _list_store(address: str) -> Iterator[ListedFile]:
+    magic = glob.has_magic(address)
+    if not magic and _FILE_ENDING.search(address):
+        yield ListedFile(address, "name")
+        return
+    store = filesystem(address)
+    if not magic and not call_store(address, lambda: store.isdir(address)):
+        yield ListedFile(address, "name")
+        return
+    search = store.glob if magic else store.find
+    found: dict[str, dict[str, Any]] = call_store(address, lambda: search(address, detail=True))
+    top = len(store._strip_protocol(address))
+    for name in sorted(found):
+        inside = name.rsplit("/", 1)[-1] if magic else name[top:]
+        if found[name].get("type") == "directory" or re.search(r"(^|/)\.", inside):
+            continue
+        size = found[name].get("size")
+        bytes_ = size if isinstance(size, int) else None
+        yield ListedFile(store.unstrip_protocol(name), "glob" if magic else "folder", bytes_)

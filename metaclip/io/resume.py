@@ -1,7 +1,7 @@
-"""A remote object as a stream that goes on where it broke, and never mixes two versions of the object.
+"""A remote object as a stream that resumes after a fault and never mixes two versions of the object.
 
-What names a version is the ETag, else the date. Where a server gives neither, or answers with the
-whole object, what was handed on already is read again and compared by its hash.
+A version is identified by its ETag, else by its date. Where a server gives neither, or answers with
+the whole object, the bytes that were returned already are read again and compared by their hash.
 """
 
 import io
@@ -26,11 +26,11 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 PROGRESS_BYTES = 256 << 10
-"""After so many new bytes the attempts are counted from the start: the transfer gets on, however often it is cut."""
+"""After so many new bytes the attempts are counted from zero again: the transfer makes progress."""
 
 
 class Fault(Exception):  # noqa: N818
-    """Something that may be gone at the next attempt; `asked` is the pause in seconds that a server wishes."""
+    """A failure that may not happen at the next attempt; `asked` is the pause in seconds that the server asks for."""
 
     def __init__(self, what: str, asked: float | None = None) -> None:
         super().__init__(what)
@@ -39,10 +39,10 @@ class Fault(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Answer:
-    """A server's answer: bytes from `start` on, of an object of this size and version where it says so."""
+    """A server's answer: the bytes from `start` on, and the object's size and version where the server states them."""
 
     read: Callable[[int], bytes]
-    """Return some of the next bytes, none at the end; raises Fault."""
+    """Returns some of the next bytes, or none at the end; raises Fault."""
     close: Callable[[], None]
     start: int
     size: int | None
@@ -52,11 +52,11 @@ class Answer:
 class ResumingStream(io.RawIOBase, ABC):
     """A raw sequential stream over the answers of a server.
 
-    It holds one of the client's slots while a transfer goes on, none while it waits.
+    It holds one of the client's slots during a transfer, and none while it waits.
 
     Raises (on reading):
-        TransportError: faults that outlasted all attempts.
-        ChangedFileError: the object is another one than at the start; begin again.
+        TransportError: the last fault, after all attempts.
+        ChangedFileError: the object was replaced since reading began; start again.
     """
 
     def __init__(self, address: str, offset: int = 0, client: Client | None = None) -> None:
@@ -74,14 +74,14 @@ class ResumingStream(io.RawIOBase, ABC):
 
     @abstractmethod
     def ask(self, start: int, version: str | None) -> Answer | None:
-        """Ask for the object from a byte on; None where it has no byte there.
+        """Request the object from a byte on; return None where it ends before that byte.
 
-        `version` names the version that is wanted, if one is known already.
+        `version` is the version wanted, if one is known already.
 
         Raises:
-            Fault: what may be gone at the next attempt.
-            ChangedFileError: there is another version.
-            UnreadableFileError, InputError: what will not change.
+            Fault: a failure that may not happen at the next attempt.
+            ChangedFileError: the object has another version now.
+            UnreadableFileError, InputError: a failure that is final.
         """
 
     def readable(self) -> bool:
@@ -89,15 +89,15 @@ class ResumingStream(io.RawIOBase, ABC):
         return True
 
     def seekable(self) -> bool:
-        """Return whether `seek` is of use: each one is a new request."""
+        """Return whether `seek` may be used; each seek is a new request."""
         return True
 
     def tell(self) -> int:
-        """Return the byte reached, from the object's start."""
+        """Return the position in the object."""
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move; the next read asks anew."""
+        """Go to a position; the next read makes a new request."""
         if whence == os.SEEK_END:
             self.start()
             if self._size is None:
@@ -113,12 +113,12 @@ class ResumingStream(io.RawIOBase, ABC):
         return self._position
 
     def start(self) -> None:
-        """Connect now, so that what is missing is known at once."""
+        """Make the first request now, so that a missing object is noticed at once."""
         while self._answer is None and not self._ended:
             self._attempt(self._connect)
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
-        """Read what has arrived, going on where the transfer breaks."""
+        """Read what has arrived, and resume where the transfer breaks."""
         view = memoryview(buffer).cast("B")
         while not self._ended:
             data = self._attempt(lambda: self._read(len(view)))
@@ -128,7 +128,7 @@ class ResumingStream(io.RawIOBase, ABC):
         return 0
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._hang_up()
         super().close()
 
@@ -173,7 +173,7 @@ class ResumingStream(io.RawIOBase, ABC):
         self._version = answer.version or self._version
 
     def _skip(self, answer: Answer) -> None:
-        """Pass over what an answer gives once more, and see that it is what it was."""
+        """Skip bytes that an answer repeats, and check that they are the same as before."""
         at, again = answer.start, xxhash.xxh3_128()
         while at < self._position:
             data = answer.read(min((self._first if at < self._first else self._position) - at, 1 << 20))
@@ -188,7 +188,7 @@ class ResumingStream(io.RawIOBase, ABC):
             raise ChangedFileError(self.address, "the bytes before the break are others now")
 
     def _attempt(self, step: Callable[[], _T]) -> _T:
-        """Take a step until it is done without a fault."""
+        """Repeat a step until it succeeds."""
         while True:
             try:
                 return step()
@@ -200,7 +200,7 @@ class ResumingStream(io.RawIOBase, ABC):
                 raise
 
     def _fail(self, fault: Fault) -> None:
-        """Count a failure and wait, or raise once the attempts are used up."""
+        """Count a failure and wait, or raise when there are no attempts left."""
         backoff = self.client.backoff
         if self._position - self._safe_until >= PROGRESS_BYTES:
             self._failures = 0

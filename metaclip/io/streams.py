@@ -1,7 +1,7 @@
-"""One way to open what a path names: a local file, an http(s) address, or any fsspec address.
+"""One way to open a file: a local one, one at an http(s) address, or at any fsspec address.
 
-Faults come in two kinds. What may work later (time-outs, resets, 429, 5xx) is a `TransportError`,
-raised after a few attempts; what will not (missing, forbidden) is an `UnreadableFileError`.
+There are two kinds of failures. One that may pass (time-outs, resets, 429, 5xx) is raised as a
+`TransportError` after several attempts; a final one (missing, forbidden) as an `UnreadableFileError`.
 """
 
 import io
@@ -12,26 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-import aiohttp
-import botocore.exceptions  # type: ignore[import-untyped]
-
 from metaclip.errors import ChangedFileError, InputError, TransportError, UnreadableFileError
 from metaclip.io.client import Client
+from metaclip.io.failures import FAULTS, diagnose
+from metaclip.io.fingerprints import local_fault
 from metaclip.io.http import head, open_url
 from metaclip.io.object_store import connect, is_s3
 from metaclip.io.resume import Answer, Fault, ResumingStream
-from metaclip.io.s3_stream import NO_CREDENTIALS, S3Stream, s3_error
+from metaclip.io.s3_stream import S3Stream
 
 logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-_STORE_FAULTS = (OSError, aiohttp.ClientError, botocore.exceptions.BotoCoreError)
-
 
 @dataclass(frozen=True)
 class Identity:
-    """What tells one version of a remote object from another."""
+    """What identifies a version of a remote object."""
 
     tag: str
     bytes: int | None
@@ -46,13 +43,13 @@ def scheme(path: str) -> str:
 def open_stream(path: str, offset: int = 0, client: Client | None = None) -> BinaryIO:
     """Open a file for sequential reading from a byte offset.
 
-    What is remote is streamed, by the client of this process if none is given, and goes on from the
-    byte reached where the connection drops.
+    A remote file is streamed with the given client, by default that of this process. Where the
+    connection breaks, reading resumes at the byte reached.
 
     Raises:
-        UnreadableFileError: missing or forbidden, for good (on opening, or later for http).
-        TransportError: out of reach for now (on opening or reading).
-        InputError: the address needs a library or credentials that are not there.
+        UnreadableFileError: the file is missing or forbidden (on opening; for http also on reading).
+        TransportError: the file is out of reach for now (on opening or reading).
+        InputError: a library or credentials are missing, or the address is wrong.
     """
     kind = scheme(path)
     if kind in ("http", "https"):
@@ -66,14 +63,8 @@ def _open_local(path: str, offset: int) -> BinaryIO:
     try:
         stream = Path(path).open("rb")  # noqa: SIM115
         stream.seek(offset)
-    except FileNotFoundError as error:
-        raise UnreadableFileError(path, "not_found", "there is no such file") from error
-    except PermissionError as error:
-        raise UnreadableFileError(path, "forbidden", "its permissions do not allow reading it") from error
-    except IsADirectoryError as error:
-        raise UnreadableFileError(path, "not_a_file", "is a folder, not a file") from error
     except OSError as error:
-        raise TransportError(f"{path}: cannot be opened: {error}") from error
+        raise local_fault(path, error) from error
     return stream
 
 
@@ -87,7 +78,7 @@ def filesystem(path: str) -> Any:
     """Return the fsspec file system of an address.
 
     Raises:
-        InputError: no library for it is installed.
+        InputError: no library for it is installed, or its scheme is unknown.
     """
     try:
         return connect(path)[0]
@@ -98,21 +89,21 @@ def filesystem(path: str) -> Any:
 
 
 def call_store(path: str, call: Callable[[], _T]) -> _T:
-    """Call into an object store, with its many kinds of failure turned into this project's."""
+    """Call a function that reads from an object store, and turn its failures into this project's errors.
+
+    Raises:
+        UnreadableFileError: the object is missing or forbidden.
+        InputError: the address is wrong, or credentials are missing.
+        TransportError: a failure that may pass.
+    """
     try:
         return call()
-    except FileNotFoundError as error:
-        raise UnreadableFileError(path, "not_found", "the store has no such object") from error
-    except PermissionError as error:
-        raise UnreadableFileError(path, "forbidden", f"the store refuses access: {error}") from error
-    except NO_CREDENTIALS as error:
-        raise s3_error(path, error) from error
-    except _STORE_FAULTS as error:
-        raise TransportError(f"{path}: {type(error).__name__}: {error}") from error
+    except (*FAULTS, ValueError) as error:
+        raise diagnose(path, error).as_input_error() from error
 
 
 class _StoreStream(ResumingStream):
-    """The bytes of an object of any other store that fsspec knows."""
+    """The bytes of an object of another store that fsspec knows."""
 
     def ask(self, start: int, version: str | None) -> Answer | None:
         def opened() -> tuple[Any, Identity | None]:
@@ -137,7 +128,7 @@ class _StoreStream(ResumingStream):
 
 
 def read_whole(path: str, client: Client | None = None) -> bytes:
-    """Read a small file, such as a list of paths, anew if it changes meanwhile.
+    """Return the content of a small file, such as a list of paths; read it again if it changes meanwhile.
 
     Raises:
         UnreadableFileError, TransportError, InputError: as `open_stream`.
@@ -153,11 +144,11 @@ def read_whole(path: str, client: Client | None = None) -> bytes:
 
 
 def identify(path: str, client: Client | None = None) -> Identity:
-    """Return what tells this version of a remote object from others: its ETag, else its date and size.
+    """Return what identifies this version of a remote object: its ETag, else its date and size.
 
     Raises:
-        InputError: the server gives neither.
-        TransportError, UnreadableFileError: as `open_stream`.
+        InputError: the server states neither.
+        TransportError, UnreadableFileError: as `open_stream`; a folder is not a file.
     """
     found = None
     if scheme(path) in ("http", "https"):
@@ -168,7 +159,10 @@ def identify(path: str, client: Client | None = None) -> Identity:
         if tag or (date and size is not None):
             found = Identity(str(tag or date).strip('"'), size)
     else:
-        found = _identity(call_store(path, lambda: filesystem(path).info(path)))
+        told = call_store(path, lambda: filesystem(path).info(path))
+        if told.get("type") == "directory":
+            raise UnreadableFileError(path, "not_a_file", "is a folder, not a file (a folder's name ends in /)")
+        found = _identity(told)
     if found is None:
         raise InputError(
             f"{path}: its server states neither an ETag nor a date with a size, so a changed file could not be"
@@ -178,7 +172,7 @@ def identify(path: str, client: Client | None = None) -> Identity:
 
 
 def _identity(info: dict[str, Any]) -> Identity | None:
-    """Find the ETag, else the date and size, in what a store tells of an object."""
+    """Return the ETag, else date and size, from what a store states about an object."""
     lower = {name.lower().replace("_", ""): value for name, value in info.items()}
     tag = next((lower[name] for name in ("etag", "md5hash", "contentmd5") if lower.get(name)), None)
     date = next((lower[name] for name in ("lastmodified", "updated", "mtime", "created") if lower.get(name)), None)

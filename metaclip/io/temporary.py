@@ -1,4 +1,4 @@
-"""Names of files that are still being written, and what killed writers leave of them."""
+"""Names of files that are being written, and removal of those that killed processes left."""
 
 import os
 import re
@@ -16,18 +16,18 @@ _NAME = re.compile(r"\.(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{32}\.tmp$")
 
 
 def temporary_beside(target: Path) -> Path:
-    """Return a name in a file's folder that says who writes it."""
+    """Return a name in the folder of a file that contains the host and process that write it."""
     # Starts with a dot so that tools that read the folder pass it by.
     return target.parent / f".{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}.tmp"
 
 
 def is_temporary(name: str) -> bool:
-    """Tell whether a file's name is one of these."""
+    """Return whether a file's name is such a temporary name."""
     return _NAME.search(name) is not None
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files whose writer, a process of this machine, was killed."""
+    """Remove temporary files of processes of this machine that no longer run."""
     for path in folder.glob(".*.tmp"):
         match = _NAME.search(path.name)
         if match and match["host"] == socket.gethostname() and not psutil.pid_exists(int(match["pid"])):
@@ -36,10 +36,10 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def own_folder(purpose: str) -> Path:
-    """Return this user's folder for a purpose in the system's folder for temporary files (`TMPDIR`).
+    """Return this user's own folder for a purpose, in the system's folder for temporary files (`TMPDIR`).
 
     Raises:
-        StoreError: if someone else made it.
+        StoreError: if it belongs to another user.
     """
     folder = Path(tempfile.gettempdir()) / f"metaclip-{purpose}-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)

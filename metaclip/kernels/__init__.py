@@ -1,1 +1,1 @@
-"""How numeric code is compiled, and bytes read many at a time."""
+"""How numeric code is compiled and typed, and memory read many bytes at a time."""

@@ -1,7 +1,9 @@
-"""XXH3-64 of whole columns: the uids of pairs without a Python object for any of them.
+"""XXH3-64 of bytes in arrays.
 
 Source: the XXH3 section of the xxHash specification (github.com/Cyan4973/xxHash,
-doc/xxhash_spec.md), with seed 0 and the default secret. The package xxhash is the oracle.
+doc/xxhash_spec.md), with seed 0 and the default secret.
+
+Equals `xxhash`; held by tests/metaclip/kernels/test_xxh3.py.
 """
 
 import numpy as np
@@ -31,12 +33,14 @@ _LOW = U64(0xFFFFFFFF)
 
 @kernel
 def _finish(h: Word) -> Word:
+    """Mix the bits of a hash: XXH3_avalanche."""
     h = (h ^ (h >> U64(37))) * _MX_1
     return h ^ (h >> U64(32))
 
 
 @kernel
 def _finish64(h: Word) -> Word:
+    """Mix the bits of a hash of few bytes: XXH64_avalanche."""
     h = (h ^ (h >> U64(33))) * _P64_2
     h = (h ^ (h >> U64(29))) * _P64_3
     return h ^ (h >> U64(32))
@@ -44,6 +48,7 @@ def _finish64(h: Word) -> Word:
 
 @kernel
 def _mix(data: Data, at: Int, secret: Int) -> Word:
+    """Hash 16 bytes with 16 of the secret: XXH3_mix16B."""
     return folded_product(
         word_at(data, at) ^ word_at(_SECRET, secret),
         word_at(data, at + 8) ^ word_at(_SECRET, secret + 8),
@@ -77,6 +82,7 @@ def _short(data: Data, start: Int, n: Int) -> Word:
 
 @kernel
 def _stripe(data: Data, at: Int, secret: Int, sums: Words) -> None:
+    """Add 64 bytes to the accumulators, uint64[8]: XXH3_accumulate_512."""
     for k in range(8):
         value = word_at(data, at + 8 * k)
         mixed = value ^ word_at(_SECRET, secret + 8 * k)

@@ -12,6 +12,8 @@ and only the winner's logarithms are taken; if another label comes within CLOSE,
 than the rounding of either, the tree is walked the way fastText does.
 
 Source: fastText (Joulin et al., arXiv 1607.01759 and 1612.03651).
+
+Equals `fasttext`; held by tests/metaclip/language/test_kernel.py.
 """
 
 import math
@@ -133,7 +135,10 @@ def _add_rows(tables: Tables, waiting: Words, count: Word, total: Singles) -> No
 
 @kernel
 def _offer(present: Words, digest: HalfWord, waiting: Words, m: Word) -> Word:
-    """Put an n-gram's bucket into `waiting` if it has a row; without a branch, as most have none."""
+    """Add an n-gram's bucket to the first m of `waiting` if it has a row; return how many there are then.
+
+    Without a branch, as most have none.
+    """
     bucket = U64(digest) % _MODULUS
     waiting[m] = bucket
     return m + ((present[bucket >> _SIX_BITS] >> (bucket & _LOW_SIX)) & U64(1))
@@ -141,7 +146,7 @@ def _offer(present: Words, digest: HalfWord, waiting: Words, m: Word) -> Word:
 
 @kernel
 def _means(data: Bytes, offsets: Offsets, first: Int, last: Int, tables: Tables, token: Bytes, means: Singles) -> None:
-    """Put the mean of the rows of each text first to last - 1 into `means`, float32[last - first, DIM]."""
+    """Fill `means`, float32[last - first, DIM], with the mean of the rows of each text from first to last - 1."""
     # The loops over texts stand within this function and the next, as numba counts references to every
     # array at every call that it does not inline.
     waiting = np.empty(_WINDOW, np.uint64)
@@ -243,6 +248,7 @@ def _right(output: Singles, node: Int, means: Singles, text: Int) -> Single:
 
 @kernel
 def _log(probability: Single) -> Single:
+    """Return the logarithm of a probability as fastText takes it."""
     # The 1e-5 is fastText's: a score may exceed 1 by as much for each step.
     return F32(math.log(np.float64(probability) + 1e-5))
 

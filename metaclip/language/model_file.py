@@ -1,16 +1,11 @@
 """Where the language model is, and what it is known by in keys."""
 
-import hashlib
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from metaclip.errors import ConfigError
-
-if TYPE_CHECKING:
-    pass
-
+from metaclip.errors import ConfigError, InputError
+from metaclip.io.fingerprints import local_fingerprint
 
 MODEL_NAMES = ("lid.176.ftz", "lid.176.bin")
 """File names looked for in a folder of models, in this order. The small model comes first so that
@@ -61,8 +56,6 @@ def model_fingerprint(path: Path) -> str:
         ConfigError: where the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return f"{path.stat().st_size}-{digest}"
-    except OSError as error:
-        raise ConfigError(f"extract.language_model: {path} cannot be read: {error}; {_WAY_OUT}") from error
+        return local_fingerprint(str(path))
+    except InputError as error:
+        raise ConfigError(f"extract.language_model: the model cannot be read: {error}; {_WAY_OUT}") from error

@@ -1,4 +1,7 @@
-"""Finding the entries that texts contain, exactly as `metaclip.matching.definition` defines it, at full speed."""
+"""Find the entries that texts contain, fast.
+
+Equals `metaclip.matching.definition`; held by tests/metaclip/matching/test_matcher.py.
+"""
 
 import os
 import struct
@@ -29,10 +32,10 @@ class Matcher:
 
     An entry's id is its position. Of equal entries only the first ever matches; `duplicates` is the
     number of the others. `unmatchable` is the number of entries that no text can contain, because
-    they hold a tab or a line end, or one of `, . ; : ? ! \`` beside another character.
+    they have a tab or a line end, or one of `, . ; : ? ! \`` next to another character.
 
-    Texts and entries are compared as UTF-8; lone surrogates, which a `str` may hold though UTF-8
-    may not, equal only themselves, as in the definition.
+    Texts and entries are compared as UTF-8. Lone surrogates, which are allowed in a `str` but not in
+    UTF-8, equal only themselves, as in the definition.
 
     Args:
         entries: distinct strings, in the order of their ids; the empty one is allowed.
@@ -51,7 +54,7 @@ class Matcher:
             if built[0] == len(entries):
                 break
             capacity *= 2
-        # The number of keys is known only now: build again at the size that suits them.
+        # The number of keys is known only now: build the table again with the right size.
         keys, long_bytes = int(built[1]), int(built[2])
         capacity = max(64, keys * 5 // 3)
         if capacity >= 1 << 32:
@@ -72,8 +75,8 @@ class Matcher:
         """Return the ids of the entries that each text contains.
 
         Args:
-            texts: strings, or an Arrow array of type string or large_string, whole or chunked,
-                which is read where it lies.
+            texts: strings, or an Arrow array of type string or large_string, chunked or not, which is
+                read without a copy.
 
         Returns:
             offsets int64[n + 1] and entry_ids uint32[m]: text i contains
@@ -111,7 +114,7 @@ class Matcher:
             mmap: map the file, so that all processes of a machine share one copy in memory.
 
         Raises:
-            StoreError: if the file is missing, short, altered or something else.
+            StoreError: if the file is missing, short or altered, or is not a table.
         """
         way_out = "; write the table again with Matcher(entries).save(path)"
         try:
@@ -163,7 +166,7 @@ def _parts(
 
 
 def _zeroed(size: int) -> npt.NDArray[np.uint8]:
-    """Return zeroed memory that begins with a cache line, as a mapped file does."""
+    """Return zeroed memory that is aligned to a cache line, like a mapped file."""
     memory = np.zeros(size + 64, np.uint8)
     start = -memory.ctypes.data % 64
     return memory[start : start + size]

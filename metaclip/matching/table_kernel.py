@@ -16,6 +16,8 @@ parent 0 being the empty path. A slot has four 64-bit words:
 
 Collisions are resolved by linear probing. A Bloom filter of the keys, small enough to stay in the
 processor's cache, answers most of the misses; filter and mask only ever save work.
+
+Equals `metaclip.matching.definition`; held by tests/metaclip/matching/test_matcher.py.
 """
 
 import numpy as np
@@ -66,6 +68,7 @@ def _token_words(data: Bytes, start: Word, length: Word) -> tuple[Word, Word]:
 
 @kernel
 def _hash_token(first: Word, second: Word, length: Word) -> Word:
+    """Hash a token, given as its words and its length."""
     digest = first * _M1 + second * _M2 + length * _M3
     digest ^= digest >> U64(32)
     digest *= _M4
@@ -74,11 +77,13 @@ def _hash_token(first: Word, second: Word, length: Word) -> Word:
 
 @kernel
 def _hash_key(parent: Word, token_hash: Word) -> Word:
+    """Hash a key of the table."""
     return (token_hash + parent * _M5) * _M6
 
 
 @kernel
 def _filter_bits(key_hash: Word) -> Word:
+    """Return the bits that a key sets in its word of the filter."""
     return (U64(1) << (key_hash & U64(63))) | (U64(1) << ((key_hash >> U64(6)) & U64(63)))
 
 
@@ -122,7 +127,7 @@ def _find_slot(
 
 @kernel
 def _can_match(data: Bytes, begin: Int, end: Int) -> Truth:
-    """Say whether an entry's tokens can all occur in a spaced text."""
+    """Tell whether an entry's tokens can all occur in a spaced text."""
     for k in range(begin, end):
         kind = _KIND[data[k]]
         if kind == 0 or data[k] == 32:
@@ -206,6 +211,7 @@ def fill_filter(slots: Words, filter_words: Words) -> None:
 
 @kernel
 def _passes(filter_words: Words, key_hash: Word) -> Truth:
+    """Tell whether a key may be in the table, by the filter."""
     bits = _filter_bits(key_hash)
     return (filter_words[(key_hash >> U64(12)) & U64(filter_words.size - 1)] & bits) == bits
 

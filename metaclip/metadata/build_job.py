@@ -1,4 +1,4 @@
-"""The metadata stage where the list is built: from WordNet, words, word pairs and titles."""
+"""The metadata stage for a list that is built from WordNet, words, word pairs and titles."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ class BuildJob(Job):
     space_entries: bool = False
 
     def config(self) -> Mapping[str, Any]:
-        """Return thresholds, budgets and rules; files are inputs, and their order does not matter."""
+        """Return thresholds, budgets and rules. The files are inputs, and their order does not matter."""
         settings = self.settings
         config: dict[str, Any] = {"kind": "build", "max_entries": settings.max_entries}
         if self.wordnet_fingerprint:
@@ -59,13 +59,13 @@ class BuildJob(Job):
         return config
 
     def inputs(self) -> list[str]:
-        """Return WordNet's fingerprint and the keys of the counts, each with what it is for."""
+        """Return WordNet's fingerprint and the keys of the counts, each with its use."""
         parts = {"words": self.words, "pairs": self.pairs, "titles": self.titles}
         keys = sorted(f"{source}:{part.key}" for source, found in parts.items() for part in found)
         return [f"wordnet:{self.wordnet_fingerprint}", *keys] if self.wordnet_fingerprint else keys
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
-        """Write the entries, the list as MetaCLIP's, the matcher's table and the report."""
+        """Write the entries, the list in MetaCLIP's form, the matcher's table and the report."""
         found = EntryList(self.settings.max_entries)
         if self.wordnet_fingerprint:
             self._add_wordnet(found)

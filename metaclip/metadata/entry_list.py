@@ -1,7 +1,7 @@
-"""From ranked sources to one list of entries, whose positions are their ids.
+"""Make one list of entries from ranked sources. The position of an entry is its id.
 
 Source: MetaCLIP paper (arXiv 2309.16671), Table 1. The order of the sources is WordNet, words, pairs,
-titles; of equal entries the first stays; a budget counts the entries that a source adds.
+titles. Of equal entries the first is kept. A budget counts the entries that a source adds.
 """
 
 from collections import Counter
@@ -29,13 +29,13 @@ class EntryList:
         self._known: set[str] = set()
 
     def wanted(self, budget: int | None) -> int:
-        """Return how many of the next source's best must be looked at, as all earlier entries may recur."""
+        """Return how many of the next source's best are needed, because all earlier entries may occur again."""
         room = self.max_entries - len(self.entries)
-        # Single punctuation marks are dropped too: there are fewer than that of them.
+        # Single punctuation marks are dropped too, and there are fewer of them than this.
         return (room if budget is None else min(budget, room)) + len(self.entries) + 10_000
 
     def add(self, source: str, ranked: Ranked, budget: int | None = None, scored: bool = True) -> None:
-        """Take entries of a source in their order, up to its budget and the list's size."""
+        """Add entries of a source in their order, up to its budget and the size of the list."""
         room = self.max_entries - len(self.entries)
         limit = room if budget is None else min(budget, room)
         dropped: Counter[str] = Counter(ranked.failed)
@@ -72,7 +72,7 @@ class EntryList:
         return [entry_id for entry_id, entry in enumerate(self.entries) if not can_match(entry)]
 
     def report(self, unmatchable: Sequence[int]) -> dict[str, Any]:
-        """Return the table of sources, and a warning about entries that can never match."""
+        """Return the table of sources, and a warning if entries can never match."""
         return {
             "entries": len(self.entries),
             "max_entries": self.max_entries,

@@ -1,21 +1,23 @@
-"""Reading a list of metadata entries. An entry's id is its position in the list, always."""
+"""Read a given list of metadata entries. An entry's id is always its position in the list."""
 
 import gzip
-import hashlib
 import io
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import BinaryIO
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metaclip.errors import ConfigError, InputError, TransportError, UnreadableFileError
-from metaclip.io.streams import identify, open_stream, scheme
+from metaclip.errors import InputError
+from metaclip.io import inputs
+from metaclip.io.streams import open_stream, scheme
+
+FIELD = "metadata.entries"
+"""The setting that names the list; errors say so."""
 
 MAX_ENTRIES = 2**32
 """Ids are stored as uint32."""
@@ -26,28 +28,28 @@ _PARQUET_MAGIC = b"PAR1"
 
 @dataclass(frozen=True, slots=True)
 class LoadedEntries:
-    """A list of entries as it stands in its file."""
+    """A list of entries as it is in its file."""
 
     entries: list[str]
     """The entry with id i at position i, as spelled in the file; duplicates keep their ids."""
     sources: list[str]
-    """Where each entry came from (a Parquet list's column `source`), else empty strings."""
+    """The source of each entry (the column `source` of a Parquet list), or empty strings."""
     blank_lines: int
-    """Lines of a text list that were skipped, being empty or only white space."""
+    """Number of lines of a text list that were skipped because they are empty or only white space."""
     duplicates: int
-    """Entries that stand earlier in the list too; each matches and counts on its own."""
+    """Number of entries that occur earlier in the list too; only the first of equal entries ever matches."""
 
 
 def load_entries(address: str) -> LoadedEntries:
     """Read a list of entries from any fsspec address.
 
-    The form is told by the name (`.json`, `.txt`, `.parquet`, each with or without `.gz`), else by
+    The name decides the form (`.json`, `.txt`, `.parquet`, each with or without `.gz`), or else
     the content: a JSON list of strings as MetaCLIP publishes it; UTF-8 text, one entry a line; or
     Parquet with a column `entry`, and `source` and `entry_id` if they are there.
 
     Raises:
         ConfigError: if there is no such file.
-        InputError: if the file is no such list, naming the entry at fault and the way out.
+        InputError: if the file is not such a list; the message names the wrong entry and what to do.
         TransportError: if a remote file cannot be fetched now.
     """
     data = _unzip(address, _read(address))
@@ -68,66 +70,24 @@ def load_entries(address: str) -> LoadedEntries:
     return LoadedEntries(entries, sources or [""] * len(entries), blank_lines, duplicates)
 
 
-def validate_entries_address(address: str) -> None:
-    """Check that there is a file at the address, without reading it.
-
-    Raises:
-        ConfigError: if there is none, or only a folder, or the address cannot be understood.
-        TransportError: if its server cannot be reached now.
-    """
-    with _naming_the_field():
-        if scheme(address) in ("", "file"):
-            _open(address).close()
-        else:
-            identify(address)
-
-
 def fingerprint(address: str) -> str:
-    """Return what a list's content is known by in keys.
-
-    `<size>-<sha256>` for local files, `<size>-<ETag>` for remote ones (with a date where the server
-    gives no ETag).
+    """Return what a list's content is known by in keys, see `metaclip.io.inputs.fingerprint`.
 
     Raises:
         ConfigError: if there is no such file.
         TransportError: if a remote file cannot be looked up now.
     """
-    with _naming_the_field():
-        if scheme(address) not in ("", "file"):
-            identity = identify(address)
-            return f"{identity.bytes}-{identity.tag}"
-    data = _read(address)
-    return f"{len(data)}-{hashlib.sha256(data).hexdigest()}"
+    with inputs.naming(FIELD):
+        return inputs.fingerprint(address)
 
 
 def _read(address: str) -> bytes:
-    with _naming_the_field(), _open(address) as stream:
+    with inputs.naming(FIELD), _open(address) as stream:
         return stream.read()
 
 
 def _open(address: str) -> BinaryIO:
-    return open_stream(address if scheme(address) else str(Path(address).expanduser()))
-
-
-@contextmanager
-def _naming_the_field() -> Iterator[None]:
-    """Turn what makes an address unusable into a fault of the configuration."""
-    try:
-        yield
-    except TransportError:
-        raise
-    except UnreadableFileError as error:
-        way_out = _WAYS_OUT.get(error.reason, "")
-        raise ConfigError(f"metadata.entries: {error}{way_out}") from error
-    except InputError as error:
-        raise ConfigError(f"metadata.entries: {error}") from error
-
-
-_WAYS_OUT = {
-    "not_found": "; relative paths start at the folder that the command runs in",
-    "not_a_file": "; name the file of entries in it",
-    "forbidden": "; check its rights, or your credentials",
-}
+    return open_stream(address if scheme(address) else inputs.local_path(address))
 
 
 def _unzip(address: str, data: bytes) -> bytes:
@@ -150,7 +110,7 @@ def _form(address: str, data: bytes) -> str:
 
 
 def _from_json(address: str, data: bytes) -> list[str]:
-    _decode(address, data)  # so that a wrong byte is reported with its place
+    _decode_utf8(address, data)  # so that a wrong byte is reported with its place
     try:
         value = msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"))
     except msgspec.DecodeError as error:
@@ -164,9 +124,9 @@ def _from_json(address: str, data: bytes) -> list[str]:
 
 
 def _from_text(address: str, data: bytes) -> tuple[list[str], int]:
-    lines = _decode(address, data).removeprefix("\ufeff").split("\n")
+    lines = _decode_utf8(address, data).removeprefix("\ufeff").split("\n")
     if lines[-1] == "":
-        lines.pop()  # what follows the last line end is no line
+        lines.pop()  # what follows the last line end is not a line
     entries = [line.removesuffix("\r") for line in lines]
     kept = [entry for entry in entries if entry.strip()]
     return kept, len(entries) - len(kept)
@@ -192,7 +152,7 @@ def _from_parquet(address: str, data: bytes) -> tuple[list[str], list[str] | Non
     return entries, [str(source or "") for source in table["source"].to_pylist()]
 
 
-def _decode(address: str, data: bytes) -> str:
+def _decode_utf8(address: str, data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

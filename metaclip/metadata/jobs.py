@@ -1,19 +1,19 @@
-"""From a configuration to the jobs that lead to its list of entries."""
+"""The jobs of a configuration that make its list of entries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from metaclip.config.settings import Config
-from metaclip.io.inputs import list_inputs
+from metaclip.io.inputs import inputs_of, local_path
+from metaclip.io.streams import scheme
 from metaclip.metadata.build_job import BuildJob
 from metaclip.metadata.given_list import fingerprint
 from metaclip.metadata.list_job import MetadataJob
 from metaclip.metadata.ngrams_job import NgramsJob
 from metaclip.metadata.titles_job import TitlesJob
 from metaclip.metadata.wikipedia.dump import can_be_split, is_dump
-from metaclip.metadata.wikipedia.page_views import pageview_addresses
+from metaclip.metadata.wikipedia.page_views import HOURLY_FILE, pageview_addresses
 from metaclip.metadata.wordnet import wordnet_fingerprint
 from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
@@ -23,7 +23,7 @@ J = TypeVar("J", bound=Job)
 
 @dataclass(frozen=True)
 class MetadataPlan:
-    """The jobs of the metadata: counts of source files, and the list that is built of them or given."""
+    """The jobs of the metadata: counts of source files, and the list that is built from them or given."""
 
     ngrams: tuple[NgramsJob, ...]
     titles: tuple[TitlesJob, ...]
@@ -31,18 +31,18 @@ class MetadataPlan:
 
 
 def metadata_plan(config: Config) -> MetadataPlan:
-    """Return the jobs that lead to the configured list of entries.
+    """Return the jobs that make the configured list of entries.
 
     Raises:
         ConfigError: a file of the sources, or the given list, is missing.
-        InputError: WordNet's database is missing or is none.
+        InputError: WordNet's database is missing or not a database.
         TransportError: a server cannot be reached now.
     """
     settings, spaced = config.metadata, config.match.space_entries
     if settings.entries is not None:
         address = settings.entries
-        if "://" not in address:
-            address = str(Path(address).absolute())
+        if not scheme(address):
+            address = local_path(address)  # workers may run in another folder
         return MetadataPlan((), (), MetadataJob(address, fingerprint(address), spaced))
     words = ngrams_jobs(settings.words.paths, "metadata.words.paths", config)
     pairs = ngrams_jobs(settings.pairs.paths, "metadata.pairs.paths", config)
@@ -56,7 +56,7 @@ def ngrams_jobs(paths: list[str], field: str, config: Config) -> list[NgramsJob]
     """Return the jobs that count words and pairs: one for each file, and for each part of a large dump."""
     memory = config.execution.ngram_memory_mb << 20
     jobs = []
-    for file in list_inputs(paths, field):
+    for file in inputs_of(paths, field):
         if not is_dump(file.path):
             jobs.append(NgramsJob(file.path, file.fingerprint, "counts", bytes_read=file.bytes, memory_bytes=memory))
             continue
@@ -76,16 +76,16 @@ def titles_jobs(config: Config) -> list[TitlesJob]:
     return _distinct(
         [
             TitlesJob(file.path, file.fingerprint, tuple(titles.domains), titles.min_hourly_views, file.bytes)
-            for file in list_inputs(paths, "metadata.titles")
+            for file in inputs_of(paths, "metadata.titles", known_by_address=HOURLY_FILE)
         ]
     )
 
 
 def _distinct(jobs: list[J]) -> list[J]:
-    """Return each job once: a file under two names is counted once."""
+    """Return each job once, so that a file under two names is counted once."""
     return list({job.key: job for job in jobs}.values())
 
 
 def _outputs(jobs: Sequence[Job]) -> tuple[Reference, ...]:
-    """Return where the outputs of jobs will be; their rows are not known yet."""
+    """Return references to the future outputs of jobs; their rows are not known yet."""
     return tuple(Reference(job.manifest, job.key, 0) for job in jobs)

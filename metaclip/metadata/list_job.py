@@ -1,4 +1,4 @@
-"""The metadata stage: a list of entries, with ids, and the matcher's table beside it."""
+"""The metadata stage for a given list: the entries with their ids, and the matcher's table."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ TABLE = "matcher.bin"
 
 @dataclass(frozen=True)
 class MetadataJob(Job):
-    """Take over a given list of entries."""
+    """Store a given list of entries."""
 
     STAGE: ClassVar[str] = "metadata"
     VERSION: ClassVar[int] = 2
@@ -36,7 +36,7 @@ class MetadataJob(Job):
     space_entries: bool = False
 
     def config(self) -> Mapping[str, Any]:
-        """Return how entries are matched, where that is not the paper's way."""
+        """Return how entries are matched, if it is not the paper's way."""
         return {"kind": "list", "space_entries": True} if self.space_entries else {"kind": "list"}
 
     def inputs(self) -> list[str]:
@@ -44,7 +44,7 @@ class MetadataJob(Job):
         return [self.fingerprint]
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
-        """Write the entries, an id being a position, and the table that all processes map."""
+        """Write the entries, whose ids are their positions, and the table that all processes map."""
         loaded = load_entries(self.address)
         entries = pa.array(loaded.entries, pa.string())
         table = pa.table(
@@ -66,7 +66,7 @@ class MetadataJob(Job):
 
 
 def write_table(entries: list[str], space_entries: bool, output: OutputWriter) -> int:
-    """Write the matcher's table beside the entries; return how many entries repeat an earlier one."""
+    """Write the matcher's table to the folder of the entries; return how many entries repeat an earlier one."""
     matcher = Matcher([space_entry(entry) for entry in entries] if space_entries else entries)
     with TemporaryDirectory(prefix="metaclip-") as folder:
         path = Path(folder) / TABLE
@@ -87,5 +87,5 @@ def open_matcher(store: Store, metadata: Reference) -> Matcher:
 
 
 def read_entries(store: Store, metadata: Reference) -> pa.Table:
-    """Return the entries as a table of `schemas.ENTRY`, with scores where the list was built."""
+    """Return the entries as a table of `schemas.ENTRY`, with scores if the list was built."""
     return store.open_parquet(metadata, ENTRIES).read()

@@ -1,4 +1,4 @@
-"""The ngrams stage: words and word pairs of one dump, of a part of one, or of one file of counts."""
+"""The ngrams stage: words and word pairs of one dump, of a part of a dump, or of one file of counts."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -32,14 +32,14 @@ class NgramsJob(Job):
     kind: Literal["dump", "counts"]
     start: int = 0
     end: int | None = None
-    """Byte after the range; none to the file's end."""
+    """Byte after the range; None for the end of the file."""
     bytes_read: int | None = None
-    """Size of what is read, for progress and rates."""
+    """Bytes to read, for progress and rates."""
     memory_bytes: int = 512 << 20
 
     @property
     def label(self) -> str:
-        """The file's name, and where the range begins."""
+        """The file's name, and the start of the range."""
         name = self.path.rsplit("/", 1)[-1]
         return name if not self.start else f"{name} from {self.start / 1e6:,.0f} MB"
 
@@ -52,7 +52,7 @@ class NgramsJob(Job):
         return [self.fingerprint]
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
-        """Count, and write words by code point and pairs by position of their words."""
+        """Count; write words sorted by code point, and pairs sorted by the positions of their words."""
         counts: Counter[str] = Counter()
         merge = Merge(self._count(counts))
         counts["words"] = output.parquet(WORDS, TEXT_COUNT, (part.table() for part in merge.texts()))

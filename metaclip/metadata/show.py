@@ -1,4 +1,4 @@
-"""What a list of entries consists of, for people who look at it."""
+"""Describe a list of entries for people."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from metaclip.store.store import Store
 
 
 def describe(store: Store, metadata: Reference, samples: int = 5) -> dict[str, Any]:
-    """Return sizes by source, and of each source some entries: its first, and others spread over the rest.
+    """Return sizes by source, and samples of each source: its first entry, and others spread over the rest.
 
     Raises:
         StoreError: the list is not there.
@@ -43,7 +43,7 @@ def find_entry(store: Store, metadata: Reference, entry: str) -> dict[str, Any]:
     """Return id, source and score of one entry, and whether any text can contain it.
 
     Raises:
-        InputError: the list holds no such entry.
+        InputError: the list has no such entry.
         StoreError: the list is not there.
     """
     table = read_entries(store, metadata)
@@ -54,13 +54,13 @@ def find_entry(store: Store, metadata: Reference, entry: str) -> dict[str, Any]:
 
 
 def entry_row(table: Any, entry_id: int) -> dict[str, Any]:
-    """Return one row of a list of entries, with its score where the list was built."""
+    """Return one row of a list of entries, with its score if the list was built."""
     row: dict[str, Any] = table.slice(entry_id, 1).to_pylist()[0]
     return row
 
 
 def require(found: Reference | None) -> Reference:
-    """Return a list that must be there.
+    """Return a list that must exist.
 
     Raises:
         StoreError: it was not built yet.

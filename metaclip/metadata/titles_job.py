@@ -31,7 +31,7 @@ class TitlesJob(Job):
     domains: tuple[str, ...]
     min_hourly_views: int
     bytes_read: int | None = None
-    """Size of the file where it is known, for rates."""
+    """Size of the file if it is known, for rates."""
 
     @property
     def label(self) -> str:
@@ -39,7 +39,7 @@ class TitlesJob(Job):
         return self.path.rsplit("/", 1)[-1]
 
     def config(self) -> Mapping[str, Any]:
-        """Return which rows are taken."""
+        """Return which rows are counted."""
         return {"domains": sorted(self.domains), "min_hourly_views": self.min_hourly_views}
 
     def inputs(self) -> list[str]:
@@ -47,7 +47,7 @@ class TitlesJob(Job):
         return [self.fingerprint]
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
-        """Write titles by code point."""
+        """Write the titles sorted by code point."""
         counts: Counter[str] = Counter()
         views = read_views(self.path, sorted(self.domains), self.min_hourly_views, counts)
         counts["titles"] = output.parquet(TITLES, TEXT_COUNT, _tables(views))

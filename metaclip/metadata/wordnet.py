@@ -1,4 +1,4 @@
-"""The names of WordNet's synsets as entries: from the shipped file, or from any copy of the database.
+"""The names of WordNet's synsets as entries, from the shipped file or from any copy of the database.
 
 Source: MetaCLIP paper (arXiv 2309.16671), Table 1, row WordNet; file format: WordNet's wndb(5WN).
 `python -m metaclip.metadata.wordnet FOLDER` makes the shipped file from the database.
@@ -23,7 +23,7 @@ SHIPPED = Path(__file__).parents[1] / "data" / "wordnet_names.txt.xz"
 PARTS = ("data.noun", "data.verb", "data.adj", "data.adv")
 NUMERALS = tuple(str(number) for number in range(100))
 
-_MARKER = re.compile(r"\((?:a|p|ip)\)$")  # where in a phrase an adjective may stand
+_MARKER = re.compile(r"\((?:a|p|ip)\)$")  # position of an adjective in a phrase
 _SYNSET = re.compile(r"\d{8} \d\d [nvasr] ([0-9a-f]{2}) ")
 
 
@@ -33,14 +33,14 @@ class WordNet:
 
     lemmas: tuple[str, ...]
     synsets: frozenset[str]
-    """Those that name a synset, being its first lemma."""
+    """Those that name a synset: its first lemma."""
 
     def entries(self, *, lemmas: bool = False, cut_at_dot: bool = True) -> list[str]:
         """Return entries, sorted and distinct, without the empty one.
 
         Args:
-            lemmas: all lemmas in place of the names of synsets.
-            cut_at_dot: the paper's rule, by which `st. louis` becomes `st`; else names stay whole.
+            lemmas: return all lemmas instead of the names of synsets.
+            cut_at_dot: apply the paper's rule, by which `st. louis` becomes `st`; else keep whole names.
         """
         names: Iterable[str] = self.lemmas if lemmas else self.synsets
         if cut_at_dot:
@@ -52,11 +52,11 @@ def load_wordnet(address: str | None = None) -> WordNet:
     """Read the shipped names, or a database.
 
     Args:
-        address: a folder, an http(s) or store address of one, or a tar or zip archive, that holds
-            `data.noun`, `data.verb`, `data.adj` and `data.adv`; none for the shipped names.
+        address: a folder, its http(s) or store address, or a tar or zip archive, with the files
+            `data.noun`, `data.verb`, `data.adj` and `data.adv`; None for the shipped names.
 
     Raises:
-        InputError: if a file is missing, cut short or not of that format.
+        InputError: if a file is missing, truncated or not in this format.
         TransportError: if a remote file cannot be fetched now.
     """
     if address is None:

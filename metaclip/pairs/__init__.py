@@ -1,4 +1,4 @@
-"""From the images of a page to image-text pairs: the rules that all sources share.
+"""From the images of a page to image-text pairs: the rules of all sources.
 
-A couple: `collector` is the definition; `assembly` with `assembly_kernel` is the fast way, which must give the same.
+`collector` is the definition; `assembly` with `assembly_kernel` is the fast way, which must give the same.
 """

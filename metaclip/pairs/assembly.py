@@ -1,4 +1,7 @@
-"""The images of many pages to their pairs: `metaclip.pairs.assembly_kernel` and, for what is odd, Python."""
+"""From the images of many pages to their pairs, with Python for what is odd alone.
+
+Equals `metaclip.pairs.collector`; held by tests/metaclip/pairs/test_assembly.py.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

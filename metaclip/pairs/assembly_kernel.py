@@ -1,8 +1,10 @@
-"""Images to pairs as kernels: texts cleaned, plain addresses resolved, columns filled.
+"""Images to pairs as kernels: texts are cleaned, plain addresses resolved, columns filled.
 
-`clean_text.clean_text` and `urls.resolve` say what is right; here it is done for many pages at once.
-References that need anything percent-encoded, or are unusual otherwise, are marked ODD and left to
-`urls.resolve`; so are those in a `srcset`.
+For many pages at once, they do what `texts.clean_text` and `urls.resolve` do for one text and one address. A
+reference that needs anything percent-encoded, or is unusual otherwise, is marked ODD and left to `urls.resolve`; so
+is one in a `srcset`.
+
+Equals `metaclip.pairs.collector`; held by tests/metaclip/pairs/test_assembly.py.
 """
 
 from typing import NamedTuple
@@ -90,12 +92,13 @@ class Columns(NamedTuple):
 
 @kernel
 def _equal_bytes(word: Word, bytes_alike: Word) -> Word:
-    """Return the top bits of those of eight ASCII characters that are one."""
+    """Compare eight ASCII characters with eight copies of one; return the top bit of each byte that is equal."""
     return (_TOPS - (word ^ bytes_alike)) & _TOPS
 
 
 @kernel
 def _continues(data: Data, at: Int, end: Int) -> Truth:
+    """Tell whether the byte at `at` continues a UTF-8 sequence."""
     return at < end and (data[at] & 0xC0) == 0x80
 
 
@@ -149,7 +152,7 @@ def _is_wide_blank(data: Data, at: Int, length: Int) -> Truth:
 
 @kernel
 def clean(data: Data, at: Int, end: Int, out: Data, begin: Int) -> Int:
-    """Write data[at:end] as `clean_text.clean_text` gives it to `out` from `begin` on; return where it ends.
+    """Write data[at:end] as `texts.clean_text` gives it to `out` from `begin` on; return where it ends.
 
     `out` has room for three bytes for each of them.
     """
@@ -211,7 +214,7 @@ def clean(data: Data, at: Int, end: Int, out: Data, begin: Int) -> Int:
 
 @kernel
 def _all_kinds(data: Data, at: Int, characters: Bytes) -> Byte:
-    """Return what each of eight bytes may be part of."""
+    """Return the kinds that all of eight bytes have in the table of characters."""
     kinds = characters[data[at]]
     for k in range(1, 8):
         kinds &= characters[data[at + k]]
@@ -220,6 +223,7 @@ def _all_kinds(data: Data, at: Int, characters: Bytes) -> Byte:
 
 @kernel
 def _is_query(data: Data, at: Int, end: Int, characters: Bytes) -> Truth:
+    """Tell whether the rest is a query in normal form."""
     while at + 8 <= end:
         if not _all_kinds(data, at, characters) & QUERY:
             return False
@@ -271,6 +275,7 @@ def _is_path(data: Data, at: Int, end: Int, first_part: Truth, characters: Bytes
 
 @kernel
 def _is_host_and_path(data: Data, at: Int, end: Int, characters: Bytes) -> Truth:
+    """Tell whether the rest is a host, a path and a query in normal form."""
     if at >= end or not characters[data[at]] & HOST_END:
         return False
     named = False
@@ -312,7 +317,7 @@ def address_form(data: Data, at: Int, end: Int, characters: Bytes) -> Int:
 
 @kernel
 def plain_pages(data: Bytes, offsets: Offsets, characters: Bytes, layout: Ints, plain: Flags) -> None:
-    """Take the addresses of pages apart that are in normal form.
+    """Find the parts of pages' addresses that are in normal form.
 
     Args:
         data: uint8, addresses end to end.
@@ -342,7 +347,7 @@ def plain_pages(data: Bytes, offsets: Offsets, characters: Bytes, layout: Ints, 
 
 @kernel
 def _trim_reference(data: Data, at: Int, end: Int) -> tuple[Int, Int]:
-    """Return where a reference starts and ends, what is around it and its fragment left out."""
+    """Return where a reference starts and ends without blanks around it and without its fragment."""
     while at < end and data[at] <= 0x20:
         at += 1
     k = at
@@ -362,7 +367,11 @@ def _trim_reference(data: Data, at: Int, end: Int) -> tuple[Int, Int]:
 
 @kernel
 def _reference_form(data: Data, start: Int, stop: Int, characters: Bytes) -> tuple[Int, Int, Int, Int]:
-    """Return the form of data[start:stop], where what is to be added to the base starts and ends, folders above it."""
+    """Return what an address is made of for the reference data[start:stop].
+
+    Returns:
+        Its form, start and end of what is added to the base, and how many folders above that of the base it begins.
+    """
     at, end = _trim_reference(data, start, stop)
     ups = 0
     if at < end and data[at] == _DOT:

@@ -1,4 +1,4 @@
-"""Image-text pairs in Arrow columns, as readers hand them on."""
+"""Image-text pairs in Arrow columns, as readers return them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -8,33 +8,33 @@ import pyarrow as pa
 from metaclip.schemas import PAIR
 
 COLUMNS = pa.schema([PAIR.field(name) for name in ("url", "text", "text_key", "page_url")])
-"""What a reader knows of a pair."""
+"""Columns of a pair in a reader."""
 
 
 @dataclass(frozen=True, slots=True)
 class PairBatch:
-    """Image-text pairs; the properties give columns as lists, which is slow."""
+    """Image-text pairs; the properties return columns as lists, which is slow."""
 
     table: pa.Table = field(default_factory=COLUMNS.empty_table)
-    """Columns as in COLUMNS: the image's absolute http(s) address as `urls.resolve` gives it; the text as
-    `clean_text` gives it, never empty; the attribute that it stood in; the page's address as the record
-    gives it."""
+    """Columns as in COLUMNS: the image's absolute http(s) address as `urls.resolve` returns it; the text as
+    `clean_text` returns it, never empty; the attribute that it was in; the page's address as it is in the
+    record."""
 
     @classmethod
     def from_lists(
         cls, urls: Sequence[str], texts: Sequence[str], text_keys: Sequence[str], page_urls: Sequence[str]
     ) -> "PairBatch":
-        """Make a batch of lists of one length."""
+        """Make a batch from lists of equal length."""
         columns = (urls, texts, text_keys, page_urls)
         return cls(pa.table([pa.array(column, pa.string()) for column in columns], schema=COLUMNS))
 
     @classmethod
     def concatenate(cls, batches: Iterable["PairBatch"]) -> "PairBatch":
-        """Put batches one behind the other, in one piece as far as an Arrow string column can hold it."""
+        """Join batches, in one piece if it fits into Arrow string columns."""
         return cls(pa.concat_tables([batch.table for batch in batches]).combine_chunks())
 
     def pieces(self) -> list["PairBatch"]:
-        """Return the pieces that it lies in, one behind the other."""
+        """Return the pieces of the batch, in order."""
         if self.table.column("url").num_chunks <= 1:
             return [self]
         return [PairBatch(pa.Table.from_batches([piece])) for piece in self.table.to_batches()]
@@ -54,7 +54,7 @@ class PairBatch:
 
     @property
     def text_keys(self) -> list[str]:
-        """Attributes that the texts stood in."""
+        """Attributes that the texts were in."""
         return self._list("text_key")
 
     @property

@@ -1,4 +1,7 @@
-"""From the images of a page to image-text pairs: the rules that WARC and WAT share."""
+"""From the images of a page to image-text pairs: the rules for both WARC and WAT.
+
+This is the definition; its fast way is `metaclip.pairs.assembly`.
+"""
 
 import logging
 from collections import Counter
@@ -20,11 +23,11 @@ from metaclip.pairs.urls import Base, Fault, page_base, resolve
 logger = logging.getLogger(__name__)
 
 BATCH_PAIRS = 8192
-"""A batch is handed on once it holds so many pairs; only pages of more than 65,536 images are split."""
+"""A batch is returned when it has this many pairs; only pages of more than 65,536 images are split."""
 
 
 class PairCollector:
-    """Gathers the pairs of pages into batches and counts what becomes of their images."""
+    """Collects the pairs of pages into batches, and counts the results for their images."""
 
     def __init__(self, settings: Extract, statistics: Counter[str]) -> None:
         self.statistics = statistics
@@ -34,11 +37,11 @@ class PairCollector:
         self._pairs = 0
 
     def add_page(self, page_url: str, base_href: str | None, images: Iterable[Attributes]) -> None:
-        """Add the pairs of one page, all of them or, where anything is raised, none.
+        """Add the pairs of one page: all of them, or none if an exception is raised.
 
-        Counts the page under `pages`, or under `dropped.page.no_address` where the page has no http(s)
-        address that references could be resolved against. `add_pages` is faster by far; this is the
-        definition that it has to equal, and takes any attribute's value.
+        Counts the page under `pages`, or under `dropped.page.no_address` if the page has no http(s)
+        address for its references to be resolved against. This is the definition; `add_pages` must give
+        the same and is much faster. This method accepts any value of an attribute.
         """
         base = page_base(page_url, base_href)
         if isinstance(base, Fault):
@@ -58,7 +61,7 @@ class PairCollector:
                     texts.append(text)
                     keys.append(key)
             count = len(texts) - found
-            # Three images in ten have no text; they need no address either.
+            # Three images in ten have no text, so their address is not needed.
             if not count:
                 faults["no_text"] += 1
                 continue
@@ -77,7 +80,7 @@ class PairCollector:
     ) -> None:
         """Add the pairs of pages whose images are in columns, as `add_page` does for each.
 
-        A page at which something unforeseen is raised costs only itself (see `one_page`).
+        If there is an unexpected exception for a page, only this page is dropped (see `one_page`).
         """
         try:
             bases = PageBases(page_urls, base_hrefs)
@@ -124,7 +127,7 @@ class PairCollector:
         return address
 
     def take_full(self) -> PairBatch | None:
-        """Hand over a batch if one is full; of many pairs a part, so ask again."""
+        """Return a batch if one is full, else None; many pairs take several calls."""
         if self._pairs < BATCH_PAIRS:
             return None
         count = size = 0
@@ -138,6 +141,6 @@ class PairCollector:
         return PairBatch.concatenate(batches)
 
     def take(self) -> PairBatch | None:
-        """Hand over what there is, or None if there is nothing."""
+        """Return the remaining batch, or None if it is empty."""
         batches, self._batches, self._pairs = self._batches, [], 0
         return PairBatch.concatenate(batches) if batches else None

@@ -1,4 +1,4 @@
-"""The images of many pages in columns: what scanners of HTML and WAT hand to the rules of extraction."""
+"""The images of many pages in columns: the result of the scanners of HTML and WAT, for the rules of extraction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 ATTRIBUTES = ("src", "alt", "title", "data-image-title", "data-src", "data-original", "srcset")
-"""The attributes of an image that extraction looks at, in the order of `ImageColumns.spans`."""
+"""The attributes of an image that extraction uses, in the order of `ImageColumns.spans`."""
 
 _NARROW_BYTES = 1 << 30
 
 
 def span_type(size: int) -> type[np.int32 | np.int64]:
-    """Return what places in so many bytes are told in, with some room for what is added behind them."""
+    """Return the integer type for positions in a buffer of this many bytes and some additions at its end."""
     return np.int32 if size < _NARROW_BYTES else np.int64
 
 
@@ -22,10 +22,10 @@ class ImageColumns:
     """Attributes of images as spans of one buffer, page after page, in document order."""
 
     data: npt.NDArray[np.uint8]
-    """uint8[n]: values in UTF-8, character references decoded; unused bytes may lie between them."""
+    """uint8[n]: values in UTF-8, with character references decoded; there may be unused bytes between them."""
     spans: npt.NDArray[np.int32 | np.int64]
-    """int[images, len(ATTRIBUTES), 2]: start and end in `data`; both -1 where an image lacks the attribute.
-    Of `span_type`, as it is most of what a page of a million images takes."""
+    """int[images, len(ATTRIBUTES), 2]: start and end in `data`; both -1 if an image lacks the attribute.
+    The type is `span_type`, because this is most of the memory for a page of a million images."""
     pages: npt.NDArray[np.int64]
     """int64[pages + 1]: the images of page p are `spans[pages[p]:pages[p + 1]]`."""
 
@@ -43,7 +43,7 @@ class ImageColumns:
         return [self.image(image) for image in range(self.pages[page], self.pages[page + 1])]
 
     def image(self, image: int) -> dict[str, str]:
-        """Return the attributes of one image as text, by its place in `spans`."""
+        """Return the attributes of one image as text, by its position in `spans`."""
         return {
             name: self.data[start:end].tobytes().decode("utf-8", "replace")
             for name, (start, end) in zip(ATTRIBUTES, self.spans[image].tolist(), strict=True)
@@ -52,4 +52,4 @@ class ImageColumns:
 
 
 Attributes = Mapping[str, str | None]
-"""An `<img>`'s attributes by lower-case name; None or "" where the value is empty."""
+"""The attributes of an `<img>` by lower-case name; None or "" if the value is empty."""

@@ -1,4 +1,7 @@
-"""What the references of many pages are resolved against, without an object for pages whose address is plain."""
+"""What the references of many pages are resolved against, without an object for pages whose address is plain.
+
+Equals `metaclip.pairs.urls`; held by tests/metaclip/pairs/test_page_bases.py.
+"""
 
 from collections.abc import Sequence
 

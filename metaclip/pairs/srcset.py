@@ -10,12 +10,11 @@ _DENSITY = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?x")
 
 
 def srcset_candidates(srcset: str) -> list[str]:
-    """Return a srcset's references, the largest first, equals in the order of writing.
+    """Return the references of a srcset, the largest first, and equal ones in their order.
 
-    Read as the HTML standard reads it (4.8.4.3.9, "Parsing a srcset attribute"); candidates with
-    descriptors that it forbids are left out. The size is the width descriptor, or the density where
-    there is none (1 if nothing is said). The largest is taken because a training set can shrink an
-    image, never enlarge it.
+    It is read as in the HTML standard (4.8.4.3.9, "Parsing a srcset attribute"). Candidates with
+    descriptors that the standard forbids are dropped. The size is the width descriptor, or else the
+    density, or else 1. The largest is used because training can shrink an image, but not enlarge it.
     """
     candidates: list[tuple[float, str]] = []
     position = 0

@@ -1,14 +1,14 @@
-"""The form that texts get, and addresses of pages, before they stand in pairs."""
+"""Clean texts, and addresses of pages, for pairs."""
 
 import re
 
 
 def clean_text(text: str) -> str:
-    """Turn every run of white space into one space and strip both ends.
+    """Replace every run of white space by one space, and strip both ends.
 
-    White space is what `str.split` takes it to be: all of Unicode's, no-break spaces included, and the
-    ASCII separators 0x1C to 0x1F. A zero byte and a lone surrogate become U+FFFD, as the HTML standard
-    has it, so the result always encodes to UTF-8.
+    White space is what `str.split` splits at: all of Unicode's, no-break spaces included, and the ASCII
+    separators 0x1C to 0x1F. A zero byte and a lone surrogate become U+FFFD, as in the HTML standard, so
+    the result can always be encoded as UTF-8.
     """
     text = " ".join(text.split())
     if "\0" in text or (not text.isascii() and _LONE_SURROGATE.search(text)):

@@ -1,4 +1,7 @@
-"""Uids of whole Arrow columns, as `uids.uids` gives them for lists."""
+"""Uids of whole Arrow columns.
+
+Equals `metaclip.pairs.uids`; held by tests/metaclip/pairs/test_uid_columns.py.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +18,7 @@ from metaclip.kernels.xxh3 import hash_bytes
 def _hash_rows(
     urls: Bytes, url_offsets: Offsets, texts: Bytes, text_offsets: Offsets, high: Words, low: Words, longest_row: Bytes
 ) -> None:
-    """As `_hash_pairs`, with room for the longest row: uint8[n]."""
+    """Do what `_hash_pairs` does, with memory for the longest row: uint8[n]."""
     addresses, values, joined = bare(urls), bare(texts), bare(longest_row)
     for i in range(high.size):
         start, n = url_offsets[i], url_offsets[i + 1] - url_offsets[i]
@@ -42,7 +45,7 @@ def _hash_pairs(
 def uid_columns(
     urls: pa.StringArray | pa.ChunkedArray, texts: pa.StringArray | pa.ChunkedArray
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """Return what `urls.uids` returns for the same addresses and texts: uint64[n] each.
+    """Return what `uids.uids` returns for the same addresses and texts: uint64[n] each.
 
     Raises:
         TypeError: for other types than string and large_string.

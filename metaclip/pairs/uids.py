@@ -1,4 +1,7 @@
-"""Uids as arrays: their two halves, and the 32 hex digits that people see."""
+"""Uids as arrays: their two halves, and the 32 hex digits that people see.
+
+This is the definition; its fast way is `metaclip.pairs.uid_columns`.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,11 +13,11 @@ import pyarrow as pa
 import xxhash
 
 UIDS = np.dtype("<u8,<u8")
-"""A uid as its two halves, `uid_hi` first: DataComp's `u8,u8`, whatever the machine."""
+"""A uid as its two halves, `uid_hi` first: DataComp's `u8,u8`, with the same byte order on every machine."""
 
 
 def parse_uids(strings: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.void]:
-    """Turn uids of 32 hex digits into an array of `u8,u8`, without a Python object for each."""
+    """Convert uids of 32 hex digits to an array of `u8,u8`, without a Python object for each."""
     chunks = strings.chunks if isinstance(strings, pa.ChunkedArray) else [strings]
     digits = b"".join(_characters(chunk) for chunk in chunks if len(chunk))
     halves = np.frombuffer(bytes.fromhex(digits.decode("ascii")), ">u8").reshape(-1, 2)
@@ -32,8 +35,8 @@ def _characters(chunk: pa.Array) -> bytes:
 def uids(urls: Sequence[str], texts: Sequence[str]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
     """Return the two halves of each pair's uid, uint64[n] each.
 
-    `uid_hi` is XXH3-64 of the address's UTF-8 bytes, `uid_lo` XXH3-64 of address, a zero byte and
-    text. Texts hold no zero byte (`clean_text.clean_text`), so the last one is the border.
+    `uid_hi` is XXH3-64 of the address's UTF-8 bytes. `uid_lo` is XXH3-64 of address, a zero byte and
+    text. Texts have no zero byte (`texts.clean_text`), so the last zero byte separates the two.
     """
     addresses = [url.encode() for url in urls]
     digest = xxhash.xxh3_64_intdigest
@@ -54,7 +57,7 @@ def parse_uid(uid: str) -> tuple[int, int]:
 
 
 def format_uids(high: npt.NDArray[np.uint64], low: npt.NDArray[np.uint64]) -> pa.StringArray:
-    """Write uids as 32 lower-case hex digits each, without a Python object for each."""
+    """Return uids as 32 lower-case hex digits each, without a Python object for each."""
     digits = np.stack([high, low], axis=1).astype(">u8").tobytes().hex().encode()
     offsets = np.arange(len(high) + 1, dtype=np.int32) * 32
     return pa.StringArray.from_buffers(len(high), pa.py_buffer(offsets), pa.py_buffer(digits))

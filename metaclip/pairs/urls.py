@@ -1,8 +1,9 @@
-"""Image addresses: resolution against page and base, normal form, uids.
+"""Image addresses: resolution against page and base, and normal form.
 
-Follows the URL standard (https://url.spec.whatwg.org/, sections 4.4 and 4.5) for http and https,
-which is what decides where a browser would fetch the image. docs/extraction.md lists the rules and
-the departures.
+Follows the URL standard (https://url.spec.whatwg.org/, sections 4.4 and 4.5) for http and https, as
+browsers do. docs/extraction.md lists the rules and the deviations.
+
+This is the definition; its fast way is `metaclip.pairs.page_bases`.
 """
 
 import enum
@@ -14,7 +15,7 @@ import numpy as np
 
 
 class Fault(enum.Enum):
-    """Why a reference gives no address; the value is what statistics count by."""
+    """Why a reference gives no address; statistics count by the value."""
 
     NONE = "no_address"
     DATA = "data_address"
@@ -23,7 +24,7 @@ class Fault(enum.Enum):
 
 
 class Base(NamedTuple):
-    """What references of a page are resolved against; the parts of an address in normal form."""
+    """The base that references of a page are resolved against: the parts of an address in normal form."""
 
     scheme: str
     """`http` or `https`."""
@@ -31,12 +32,12 @@ class Base(NamedTuple):
     """`https://host:port`."""
     path: str
     query: str
-    """With its `?`; empty without one."""
+    """With its `?`; empty if there is none."""
     folder: str
-    """The address up to the last slash of its path, and that slash."""
+    """The address up to the last slash of its path, including that slash."""
 
 
-# What stays as it is in a path; a query also has no apostrophe.
+# Characters that stay as they are in a path; in a query the apostrophe does not.
 _PATH_SAFE = "!$%&'()*+,-./:;=@[]_|~"
 _QUERY_SAFE = "!$%&()*+,-./:;=?@[\\]^_`{|}~"
 _PATH = rf"[A-Za-z0-9{re.escape(_PATH_SAFE)}]"
@@ -45,8 +46,8 @@ _QUERY = rf"(?:\?{_QUERY_PART}*)?"
 _SEGMENT = _PATH.replace(":", "").replace("/", "")
 _HOST = r"(?=[a-z0-9.-]*[a-z-])[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?"
 
-# References whose normal form is themselves, or themselves after the origin or the folder. A segment
-# that may be `.` or `..` is left to the long way round.
+# References that are in normal form already, or are so after the origin or the folder. A segment that
+# may be `.` or `..` takes the slow path.
 _PLAIN = re.compile(rf"https?://{_HOST}/{_PATH}*{_QUERY}")
 _ROOTED = re.compile(rf"/(?!/){_PATH}*{_QUERY}")
 _RELATIVE = re.compile(rf"[A-Za-z0-9_]{_SEGMENT}*(?:/{_PATH}*)?{_QUERY}")
@@ -57,7 +58,7 @@ _NOT_IN_PATH, _NOT_IN_QUERY, _NOT_IN_USER = (
 _DOTS = re.compile(r"/(?:\.|%2e)", re.IGNORECASE)
 
 CHARACTERS = np.zeros(256, np.uint8)
-"""The same sets for `metaclip.pairs.assembly_kernel`: by byte, what a character may be part of, as bits."""
+"""The same sets for `metaclip.pairs.assembly_kernel`: for each byte, where the character may occur, as bits."""
 for _bit, _set in enumerate((_PATH, _QUERY_PART, "[a-z0-9.-]", "[a-z0-9]", "[a-z-]", "[A-Za-z0-9_]")):
     CHARACTERS[[byte for byte in range(128) if re.fullmatch(_set, chr(byte))]] |= 1 << _bit
 
@@ -73,11 +74,11 @@ _DEFAULT_PORT = {"http": "80", "https": "443"}
 def resolve(reference: str, base: Base) -> str | Fault:
     """Return the absolute http(s) address that `reference` means on a page with this base.
 
-    The result is printable ASCII: scheme and host in lower case, dot segments resolved, default port
-    and fragment gone, what the URL standard percent-encodes percent-encoded, everything else as it
-    was. Never raises.
+    The result is printable ASCII: scheme and host are in lower case, dot segments are resolved, default
+    port and fragment are removed, and what the URL standard percent-encodes is percent-encoded.
+    Everything else is unchanged. Never raises.
     """
-    # Nearly all references are plain; matching them whole is three times as fast as taking them apart.
+    # Almost all references are plain; matching them as a whole is three times as fast as parsing them.
     if "/." not in reference and ("%2" not in reference or not _DOTS.search(reference)):
         if _PLAIN.fullmatch(reference):
             return reference
@@ -90,13 +91,13 @@ def resolve(reference: str, base: Base) -> str | Fault:
 
 
 def page_base(page_url: str, base_href: str | None) -> Base | Fault:
-    """Return what a page's references are resolved against.
+    """Return the base that a page's references are resolved against.
 
-    `base_href` (of `<base>`, or `Head.Base` in WAT) is itself resolved against the page; one that is
-    not a usable http(s) address is ignored, as browsers ignore it. A page without a usable http(s)
-    address is a Fault.
+    `base_href` (of `<base>`, or `Head.Base` in WAT) is itself resolved against the page. If it is not a
+    usable http(s) address, it is ignored, as in browsers. A page without a usable http(s) address is a
+    Fault.
     """
-    # Some crawlers write WARC-Target-URI in angle brackets, as WARC/1.0's grammar had it.
+    # Some crawlers write WARC-Target-URI in angle brackets, as in the grammar of WARC/1.0.
     page_url = page_url.strip().removeprefix("<").removesuffix(">")
     page = _plain_page(page_url) if _PLAIN.fullmatch(page_url) else _parse(page_url, None)
     if isinstance(page, Fault) or not base_href:
@@ -106,7 +107,7 @@ def page_base(page_url: str, base_href: str | None) -> Base | Fault:
 
 
 def _plain_page(address: str) -> Base | Fault:
-    """Take an address in normal form apart; five times as fast as looking for what is odd in it."""
+    """Split an address in normal form; five times as fast as the general parser."""
     if _DOTS.search(address):
         return _parse(address, None)
     path_start = address.index("/", len("https://"))
@@ -116,7 +117,7 @@ def _plain_page(address: str) -> Base | Fault:
 
 
 def _parse(reference: str, base: Base | None) -> Base | Fault:
-    """Take a reference apart, however odd; with no base only absolute ones can be used."""
+    """Split any reference; without a base only absolute ones can be used."""
     if not reference.isascii() and _LONE_SURROGATE.search(reference):
         reference = _LONE_SURROGATE.sub("\ufffd", reference)
     reference = reference.strip(_CONTROLS_AND_SPACE).partition("#")[0]
@@ -159,7 +160,7 @@ def _parse(reference: str, base: Base | None) -> Base | Fault:
 
 
 def _encode(text: str, unsafe: re.Pattern[str]) -> str:
-    """Percent-encode what may not stand as it is; `urllib.parse.quote` looks at every byte in Python."""
+    """Percent-encode what must be encoded; `urllib.parse.quote` would process every byte in Python."""
     return unsafe.sub(_percent, text)
 
 
@@ -177,7 +178,7 @@ def _without_dot_segments(path: str) -> str:
             kept.append(segment)
         elif plain == ".." and kept:
             kept.pop()
-    # A path that ends in a dot segment names a folder.
+    # A path that ends in a dot segment is that of a folder.
     return "/" + "/".join(kept) + ("/" if dots and kept else "")
 
 

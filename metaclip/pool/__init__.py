@@ -1,1 +1,1 @@
-"""What the store knows of pools: their records, their runs, what they consist of, what none needs."""
+"""Pools in the store: their records, their runs, their state, and the removal of what none of them needs."""

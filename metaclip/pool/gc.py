@@ -1,9 +1,9 @@
 """Removing what no pool needs any more: outputs that no record names, and what killed runs left.
 
-An output stays when a pool's record names it, or when an output that stays was made from it. All
-else goes once its newest file is older than a grace period, and only while no run goes on: a run
-uses outputs that no record names yet. The manifest goes first, so a clean-up that is interrupted
-leaves rubbish, never an output with a part missing.
+An output is kept if a pool's record names it, or if a kept output was made from it. Everything else
+is removed once its newest file is older than a grace period. Nothing is removed while a run is
+active, because a run uses outputs that no record names yet. The manifest of an output is removed
+first, so an interrupted clean-up leaves useless files, but never an output with a missing part.
 """
 
 import re
@@ -17,7 +17,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from metaclip.errors import ConfigError, StoreError
-from metaclip.io.files import StoredObject, side_by_side
+from metaclip.io.file_system import StoredObject
+from metaclip.io.files import side_by_side
 from metaclip.io.temporary import is_temporary
 from metaclip.pool.record import record_address
 from metaclip.pool.run_log import active
@@ -26,10 +27,10 @@ from metaclip.store.store import Store
 
 GRACE = timedelta(hours=24)
 RUNS_KEPT = 5
-"""Files of a pool's newest runs that stay, however old: `metaclip status` tells of them."""
+"""How many run files of a pool are kept however old they are; `metaclip status` shows them."""
 
 OUTPUTS_AT_ONCE = 200
-"""After so many removed outputs it is looked again whether a run has begun."""
+"""After so many removed outputs, it is checked again whether a run has started."""
 
 _STAGE = re.compile(r"[a-z][a-z0-9_-]*-v\d+")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -56,7 +57,7 @@ class _Output:
 
 
 def parse_grace(text: str) -> timedelta:
-    """Turn `24h`, `90m`, `7d`, `30s` or `0` into a length of time.
+    """Return the length of time that `24h`, `90m`, `7d`, `30s` or `0` stands for.
 
     Raises:
         ConfigError: for anything else.
@@ -70,16 +71,16 @@ def parse_grace(text: str) -> timedelta:
 
 
 def collect(storage: str, *, dry_run: bool = False, grace: timedelta = GRACE) -> dict[str, Any]:
-    """Remove what no pool needs; with `dry_run` only tell.
+    """Remove what no pool needs; with `dry_run` only report it.
 
     Returns:
-        `removed` with outputs, files and bytes by stage; `kept` likewise; `young`, what only the
-        grace period protects; `leftovers` (temporary files, uploads that were never ended); `runs`,
-        signs of life that were removed; `missing`, outputs that are named and not there; `active`,
-        runs that go on (of a dry run alone, for else they are refused).
+        `removed`: outputs, files and bytes by stage; `kept`: the same; `young`: what only the grace
+        period protects; `leftovers`: temporary files and unfinished uploads; `runs`: run files that
+        were removed; `missing`: outputs that a record names and that do not exist; `active`: active
+        runs (in a dry run only; otherwise they are an error).
 
     Raises:
-        StoreError: if a pool's record or a named manifest cannot be read, a run goes on, or the store fails.
+        StoreError: if a record or a manifest it names cannot be read, a run is active, or the store fails.
     """
     store = Store(storage)
     store.reach()
@@ -126,10 +127,10 @@ def collect(storage: str, *, dry_run: bool = False, grace: timedelta = GRACE) ->
 
 
 def _named(store: Store) -> dict[str, list[str]]:
-    """Return the addresses of the manifests that each pool's record names.
+    """Return for each pool the addresses of the manifests that its record names.
 
     Raises:
-        StoreError: if a record is not one.
+        StoreError: if a record is not valid.
     """
     named: dict[str, list[str]] = {}
     for pool in store.names("pools"):
@@ -150,7 +151,7 @@ def _named(store: Store) -> dict[str, list[str]]:
 
 
 def _addresses(value: object) -> list[str]:
-    """Return all manifest addresses of a record's `stages`, however deep they stand."""
+    """Return all addresses of manifests in a record's `stages`, at any depth."""
     if isinstance(value, str):
         if not value.endswith(MANIFEST) or not _STAGE.fullmatch(value.partition("/")[0]):
             raise ValueError(f"{value!r} is no address of a manifest")
@@ -163,12 +164,12 @@ def _addresses(value: object) -> list[str]:
 
 
 def _outputs(store: Store, stages: Sequence[str]) -> dict[str, _Output]:
-    """List the outputs of stages, whole or not, by their folders."""
+    """Return the outputs of stages by their folders, complete or not."""
     outputs: dict[str, _Output] = {}
     for listed in side_by_side(store.files, stages):
         for file in listed:
             parts = PurePosixPath(file.path).parts
-            # A file that lies beside the outputs is none of this project's.
+            # A file beside the outputs does not belong to this project.
             if len(parts) > 2:
                 folder = f"{parts[0]}/{parts[1]}"
                 outputs.setdefault(folder, _Output(folder)).files.append(file)
@@ -178,7 +179,7 @@ def _outputs(store: Store, stages: Sequence[str]) -> dict[str, _Output]:
 def _needed(
     store: Store, named: Mapping[str, Sequence[str]], outputs: Mapping[str, _Output]
 ) -> tuple[set[str], list[str]]:
-    """Follow what pools name, and what that was made from; return folders, and named manifests that are missing."""
+    """Return the folders that pools need, directly or as inputs, and the named manifests that are missing."""
     by_key: dict[str, list[str]] = defaultdict(list)
     for folder in outputs:
         by_key[folder.partition("/")[2]].append(folder)
@@ -194,7 +195,7 @@ def _needed(
                 missing.append(address)
             else:
                 inputs.update(manifest.inputs)
-        # An input that no folder is called by is the fingerprint of a file that no stage made.
+        # An input that is no folder's name is the fingerprint of a file from outside the store.
         further = {folder for key in inputs for folder in by_key.get(key, ())} - needed
         needed |= further
         wanted = sorted(f"{folder}/{MANIFEST}" for folder in further)
@@ -226,7 +227,7 @@ def _refusal(store: Store, going_on: Sequence[str]) -> str:
 
 
 def _old_runs(store: Store, before: datetime) -> list[StoredObject]:
-    """Return signs of life of runs that ended long ago, the newest few of each pool excepted."""
+    """Return the files of runs that ended before a time, except for the newest of each pool."""
     by_pool: dict[str, list[StoredObject]] = defaultdict(list)
     for file in store.files("runs"):
         by_pool[str(PurePosixPath(file.path).parent)].append(file)
@@ -236,7 +237,7 @@ def _old_runs(store: Store, before: datetime) -> list[StoredObject]:
 
 def _remove(store: Store, outputs: Sequence[_Output]) -> None:
     manifests = [file.path for output in outputs for file in output.files if file.path.endswith(MANIFEST)]
-    # The one of a whole set before those of its parts.
+    # The manifest of a set is removed before those of its parts.
     store.remove_all(sorted(manifests, key=lambda path: PurePosixPath(path).name != MANIFEST))
     gone = set(manifests)
     store.remove_all([file.path for output in outputs for file in output.files if file.path not in gone])

@@ -9,7 +9,7 @@ from metaclip.store.store import Store
 
 
 def record_address(pool: str) -> str:
-    """Return where a pool's record is, relative to the root."""
+    """Return the address of a pool's record, relative to the root."""
     return f"pools/{pool}.json"
 
 
@@ -23,8 +23,8 @@ def write_record(
 ) -> None:
     """Replace a pool's record as a whole.
 
-    Sets of other t stay named as long as they were cut from the same balanced partitions.
-    `survivors_of` names the pool that this one is the survivors of.
+    Sets of other t are kept in the record as long as they were cut from the same balanced partitions.
+    `survivors_of` is the pool whose survivors this pool holds.
     """
     before = store.read_json(record_address(config.pool)) or {}
     sets: dict[str, list[str]] = {}
@@ -48,7 +48,7 @@ def read_record(store: Store, pool: str) -> dict[str, Any]:
     """Return a pool's record.
 
     Raises:
-        ConfigError: if the store has no finished run of that pool; the message names those it has.
+        ConfigError: if the store has no finished run of that pool; the message lists the pools it has.
     """
     store.reach()
     record = store.read_json(record_address(pool))
@@ -59,15 +59,15 @@ def read_record(store: Store, pool: str) -> dict[str, Any]:
 
 
 def begun_crawls(store: Store, pool: str) -> list[str]:
-    """Return the crawls that runs of a pool have begun with, finished or not."""
+    """Return the crawls that the last run of a pool started with, whether it finished or not."""
     begun = store.read_json(_begun_address(pool)) or {}
     return list(begun.get("crawls", []))
 
 
 def begin_crawls(store: Store, pool: str, crawls: Sequence[str]) -> None:
-    """Remember that a run begins with these crawls, so that a later one goes on with them.
+    """Store the crawls that a run starts with, so that the next run continues with them.
 
-    A run that is cut off writes no record; by the next one `latest` may be another crawl.
+    An interrupted run writes no record, and by the next run `latest` may be another crawl.
     """
     if crawls and list(crawls) != begun_crawls(store, pool):
         store.write_json(_begun_address(pool), {"pool": pool, "crawls": list(crawls)})
@@ -81,7 +81,7 @@ def survivors_name(store: Store, pool: str, name: str | None) -> str:
     """Return the name of the record of a pool's survivors: `<pool>-survivors`, or the one given.
 
     Raises:
-        ConfigError: a name that another pool has.
+        ConfigError: if another pool has that name.
     """
     name = name or f"{pool}-survivors"
     there = store.read_json(record_address(name))

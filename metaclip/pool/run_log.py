@@ -1,8 +1,8 @@
-"""What runs are doing, told by the store alone.
+"""What runs are doing, from files in the store alone.
 
-Each run of a pool keeps one small file, `runs/<pool>/<run>.json`, up to date while it lasts: how many
-outputs of each stage are done, found, failed. It is a sign of life, nothing is computed from it, and
-it may be deleted at any time.
+Each run of a pool updates one small file, `runs/<pool>/<run>.json`, while it is active: how many
+outputs of each stage are done, found, or failed. The file only shows that the run is alive. Nothing
+is computed from it, and it may be deleted at any time.
 """
 
 import logging
@@ -20,10 +20,10 @@ from metaclip.store.manifest import json_bytes
 from metaclip.store.store import Store
 
 SIGN_SECONDS = 10.0
-"""A run writes its file at least so often."""
+"""A run writes its file at least once in so many seconds."""
 
 ALIVE_SECONDS = 180.0
-"""A run whose last sign is older counts as lost; generous, since clocks of machines differ."""
+"""A run whose file is older is counted as lost. This is generous, because the clocks of machines differ."""
 
 FAILURES = 10
 
@@ -37,32 +37,32 @@ class StageState(BaseModel):
 
     total: int
     done: int = 0
-    """Outputs that stand, found or computed."""
+    """Outputs that exist, found or computed."""
     cached: int = 0
-    """Of these, found in the store."""
+    """How many of these were found in the store."""
     failed: int = 0
     rows: int = 0
-    """Rows of the outputs that were computed."""
+    """Rows of the computed outputs."""
     seconds: float = 0.0
-    """Worker time that they took."""
+    """Worker time spent on the computed outputs."""
     started: datetime
     updated: datetime
 
     @property
     def per_minute(self) -> float | None:
-        """Outputs computed a minute, or None where none is yet."""
+        """Computed outputs a minute, or None before the first."""
         minutes = (self.updated - self.started).total_seconds() / 60
         computed = self.done - self.cached
         return computed / minutes if computed and minutes > 0 else None
 
     def projected_end(self) -> datetime | None:
-        """Return when the last output is expected, at the rate so far."""
+        """Return when the last output is expected at the rate so far."""
         rate, left = self.per_minute, self.total - self.done - self.failed
         return self.updated + timedelta(minutes=left / rate) if rate and left > 0 else None
 
 
 class RunState(BaseModel):
-    """One run as its file tells it."""
+    """What a run's file states."""
 
     pool: str
     run: str
@@ -77,16 +77,16 @@ class RunState(BaseModel):
     updated: datetime
     stages: dict[str, StageState] = {}
     failures: list[str] = []
-    """The first few tasks that failed, and why."""
+    """The first tasks that failed, and why."""
 
     @property
     def is_active(self) -> bool:
-        """Whether it goes on, by its last sign of life."""
+        """Whether the run is active, by the time of its last update."""
         return self.state == "running" and (_now() - self.updated).total_seconds() < ALIVE_SECONDS
 
 
 class RunLog:
-    """Keeps one run's file up to date, every `SIGN_SECONDS` and whenever a stage begins or ends."""
+    """Updates a run's file every `SIGN_SECONDS`, and whenever a stage begins or ends."""
 
     def __init__(self, store: Store, state: RunState) -> None:
         self._store = store
@@ -95,7 +95,7 @@ class RunLog:
         self._writing = threading.Lock()
 
     def begin(self, stage: str, total: int) -> None:
-        """Expect so many outputs of a stage; more, where a part of it was begun before."""
+        """Add outputs that a stage will have; a stage can be begun in several parts."""
         with self._lock:
             known = self._state.stages.get(stage)
             if known is None:
@@ -107,7 +107,7 @@ class RunLog:
     def count(
         self, stage: str, *, done: int = 0, cached: int = 0, failed: int = 0, rows: int = 0, seconds: float = 0.0
     ) -> None:
-        """Add outputs to a stage that was begun."""
+        """Count outputs of a stage that was begun."""
         with self._lock:
             known = self._state.stages[stage]
             known.done += done
@@ -118,30 +118,30 @@ class RunLog:
             known.updated = _now()
 
     def replace(self, stages: Mapping[str, StageState]) -> None:
-        """Take over what other runs tell of stages."""
+        """Replace the state of stages by what other runs report."""
         with self._lock:
             self._state.stages.update(stages)
 
     def fail(self, what: str) -> None:
-        """Remember a failure for whoever asks."""
+        """Add a failure to the file."""
         with self._lock:
             if len(self._state.failures) < FAILURES:
                 self._state.failures.append(what[:500])
 
     def stages(self) -> dict[str, StageState]:
-        """Return a copy of all stages as they are now."""
+        """Return a copy of the state of all stages."""
         with self._lock:
             return {name: stage.model_copy() for name, stage in self._state.stages.items()}
 
     def end(self, state: State, message: str = "") -> None:
-        """Write the last sign."""
+        """Write the final state."""
         with self._lock:
             self._state.state = state
             self._state.message = message[:500]
         self.write()
 
     def write(self) -> None:
-        """Give a sign now. A store out of reach is logged: the run's own work will meet it too."""
+        """Write the file now. A store that is out of reach is only logged: the run's own work will fail by it too."""
         with self._writing:
             with self._lock:
                 self._state.updated = _now()
@@ -156,7 +156,7 @@ class RunLog:
 def run_log(
     store: Store, pool: str, run: str, flow: str, parent: str | None = None, sign_seconds: float = SIGN_SECONDS
 ) -> Iterator[RunLog]:
-    """Keep a run's file while it lasts; an exception that passes ends it as failed."""
+    """Update a run's file inside a `with` block; an exception marks the run as failed."""
     now = _now()
     host = socket.gethostname()
     log = RunLog(store, RunState(pool=pool, run=run, flow=flow, parent=parent, host=host, started=now, updated=now))
@@ -182,7 +182,7 @@ def run_log(
 
 
 def run_address(pool: str, run: str) -> str:
-    """Return where a run's file is, relative to the root."""
+    """Return the address of a run's file, relative to the root."""
     return f"{pool_runs(pool)}/{run}.json"
 
 
@@ -192,9 +192,9 @@ def pool_runs(pool: str) -> str:
 
 
 def read_run(store: Store, pool: str, run: str) -> RunState | None:
-    """Return what a run tells, or None before its first sign.
+    """Return the state of a run, or None before its file exists.
 
-    A file that cannot be understood is logged and counts as none.
+    A file that cannot be read as one is logged and ignored.
     """
     try:
         content = store.read_json(run_address(pool, run))
@@ -205,13 +205,13 @@ def read_run(store: Store, pool: str, run: str) -> RunState | None:
 
 
 def runs_of(store: Store, pool: str) -> list[RunState]:
-    """Return the runs of a pool by their start."""
+    """Return the runs of a pool, sorted by their start."""
     found = (read_run(store, pool, name) for name in store.names(pool_runs(pool)))
     return sorted((run for run in found if run is not None), key=lambda run: (run.started, run.run))
 
 
 def active(store: Store) -> list[RunState]:
-    """Return the runs of all pools that go on."""
+    """Return the active runs of all pools."""
     return [run for pool in store.folders("runs") for run in runs_of(store, pool) if run.is_active]
 
 

@@ -1,4 +1,4 @@
-"""What a pool consists of, whether all of it stands, and what its runs are doing; from the store alone."""
+"""What a pool consists of, whether all of it is complete, and what its runs are doing, from the store alone."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,24 +10,24 @@ from metaclip.store.manifest import Manifest
 from metaclip.store.store import Store, Verify
 
 RUNS = 5
-"""Runs that ended are told of up to this number."""
+"""At most so many runs that ended are reported."""
 
 
 def pool_status(storage: str, pool: str, verify: Verify = "size") -> dict[str, Any]:
-    """Look at every output that a pool's last finished run names, and at its runs' signs of life.
+    """Check every output of a pool's last finished run, and report its runs.
 
     Returns:
-        `stages` with outputs, missing, rows and bytes of each, `sets` by t, `missing`, the number of
-        outputs that are not whole, and `runs`, newest last: those that go on, those that were lost,
-        and the last few that ended, with done, cached, failed, rate and projected end by stage.
+        `stages`: outputs, missing, rows and bytes of each; `sets`: by t; `missing`: the number of
+        incomplete outputs; `runs`: active runs, lost runs and the last runs that ended, the newest
+        last, with done, cached, failed, rate and projected end by stage.
 
     Raises:
-        ConfigError: if the store knows no pool of that name.
+        ConfigError: if the store has no pool of that name.
     """
     store = Store(storage)
     store.reach()
     runs = runs_of(store, pool)
-    # A pool that has runs may have no record yet; one that has neither is unknown.
+    # A pool with runs may have no record yet; a pool with neither does not exist.
     finished = store.read_json(record_address(pool)) is not None or not runs
     summaries: list[dict[str, Any]] = []
     sets: dict[str, Any] = {}
@@ -36,9 +36,9 @@ def pool_status(storage: str, pool: str, verify: Verify = "size") -> dict[str, A
         curated: dict[str, list[str]] = stages.pop("curate")
         for stage, addresses in stages.items():
             addresses = [addresses] if isinstance(addresses, str) else addresses
-            summaries.append(_summary(stage, _find(store, addresses, verify)))
+            summaries.append(_summary(stage, _find_manifests(store, addresses, verify)))
         for t, addresses in curated.items():
-            found = _find(store, addresses, verify)
+            found = _find_manifests(store, addresses, verify)
             summaries.append(_summary(f"curate t={t}", found))
             rows = sum(manifest.rows for manifest in found if manifest)
             sets[t] = {"rows": rows, "folder": store.address(addresses[0].rsplit("/", 1)[0])}
@@ -53,12 +53,12 @@ def pool_status(storage: str, pool: str, verify: Verify = "size") -> dict[str, A
     }
 
 
-def _find(store: Store, addresses: Sequence[str], verify: Verify) -> list[Manifest | None]:
+def _find_manifests(store: Store, addresses: Sequence[str], verify: Verify) -> list[Manifest | None]:
     return side_by_side(lambda address: store.find(address, verify), addresses)
 
 
 def _runs(runs: Sequence[RunState]) -> list[dict[str, Any]]:
-    """Describe runs that nobody started on a worker; what those did is told by the ones that did."""
+    """Describe runs that no other run started; the others are counted in the run that started them."""
     top = [run for run in runs if run.parent is None]
     unfinished = [run for run in top if run.state == "running"]
     ended = [run for run in top if run.state != "running"][-RUNS:]

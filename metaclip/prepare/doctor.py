@@ -1,4 +1,4 @@
-"""Is all there that a run needs? Each check says what it found and how to mend what is wrong."""
+"""Check everything that a run needs. Each check reports what it found and how to repair what is wrong."""
 
 import os
 import platform
@@ -17,8 +17,8 @@ from packaging.specifiers import SpecifierSet
 
 from metaclip.config.settings import Config
 from metaclip.errors import MetaclipError, StoreError
-from metaclip.io.files import PART_BYTES
 from metaclip.io.object_store import is_s3
+from metaclip.io.s3_files import PART_BYTES
 from metaclip.language.identifier import LanguageIdentifier
 from metaclip.language.model_file import find_model
 from metaclip.prepare.jobs import check as check_config
@@ -28,7 +28,7 @@ State = Literal["ok", "warn", "fail"]
 
 PACKAGE = "metaclip-pipeline"
 PINNED = ("prefect", "fastapi", "sqlalchemy")
-"""Libraries of which another release than the one asked for is known to break runs."""
+"""Libraries whose other releases are known to break runs."""
 
 PYTHONS = ">=3.11,<3.14"
 LOW_BYTES = 10 << 30
@@ -37,18 +37,18 @@ NO_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found, and how to mend it where it is not `ok`."""
+    """The result of one check, and how to repair it if it is not `ok`."""
 
     check: str
     state: State
     message: str
     mend: str = ""
     exit_code: int = 0
-    """What the command ends with where this is the first that fails."""
+    """Exit code of the command if this is the first check that fails."""
 
 
 def examine(storage: str | None, config: Config | None) -> Iterator[Finding]:
-    """Check everything but Prefect; `storage` and `config` may be left out, and so are their checks then."""
+    """Check everything but Prefect; without `storage` or `config` their checks are skipped."""
     yield from python_version()
     yield from versions()
     yield from language_model(config.extract.language_model if config else None)
@@ -61,7 +61,7 @@ def examine(storage: str | None, config: Config | None) -> Iterator[Finding]:
 
 
 def guarded(name: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """Turn an error of this project into a finding."""
+    """Convert an error of this project to a finding."""
     try:
         yield from look()
     except MetaclipError as error:
@@ -69,7 +69,7 @@ def guarded(name: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Findin
 
 
 def python_version() -> Iterator[Finding]:
-    """Look at the version of Python."""
+    """Check the version of Python."""
     found = platform.python_version()
     if SpecifierSet(PYTHONS).contains(found, prereleases=True):
         yield Finding("python", "ok", found)
@@ -78,7 +78,7 @@ def python_version() -> Iterator[Finding]:
 
 
 def versions() -> Iterator[Finding]:
-    """Compare installed libraries with those that the package asks for."""
+    """Compare the installed libraries with the requirements of the package."""
     try:
         wanted = [Requirement(line) for line in requires(PACKAGE) or []]
     except PackageNotFoundError:
@@ -106,7 +106,7 @@ def versions() -> Iterator[Finding]:
 
 
 def language_model(setting: str | None) -> Iterator[Finding]:
-    """Load the language model and ask it."""
+    """Load the language model and try it."""
     try:
         model = find_model(setting)
         started = time.monotonic()
@@ -123,7 +123,7 @@ def language_model(setting: str | None) -> Iterator[Finding]:
 
 
 def numba_cache() -> Iterator[Finding]:
-    """Look whether machine code can be kept for the next process."""
+    """Check whether compiled code can be stored for the next process."""
     folder = Path(os.environ.get("NUMBA_CACHE_DIR") or Path(__file__).parent)
     if os.access(folder, os.W_OK) or (not folder.exists() and os.access(folder.parent, os.W_OK)):
         yield Finding("numba cache", "ok", f"{folder} can be written")
@@ -133,7 +133,7 @@ def numba_cache() -> Iterator[Finding]:
 
 
 def disk_space(storage: str | None) -> Iterator[Finding]:
-    """Look at the room for temporary files, and for the store where that is a folder."""
+    """Check the free space for temporary files, and for the store if it is a folder."""
     places = {"temporary files": (Path(tempfile.gettempdir()), "set TMPDIR to a folder on a larger disk")}
     if storage is not None and Store(storage).is_local:
         folder = Path(storage).absolute()
@@ -151,7 +151,7 @@ def disk_space(storage: str | None) -> Iterator[Finding]:
 
 
 def store(storage: str) -> Iterator[Finding]:
-    """Write, read, list and remove a small file and, in an object store, one that goes in parts."""
+    """Write, read, list and remove a small file and, in an object store, one that is uploaded in parts."""
     found = Store(storage)
     found.check()
     folder = f"doctor/{uuid.uuid4().hex}"
@@ -186,7 +186,7 @@ def store(storage: str) -> Iterator[Finding]:
 
 
 def configuration(config: Config) -> Iterator[Finding]:
-    """List a configuration's source and look for its list of entries."""
+    """List a configuration's source, and check that its list of entries exists."""
     listing = check_config(config)
     files = sum(map(len, listing.shards))
     yield Finding("configuration", "ok", f"pool {config.pool}: {files:,} files in {len(listing.shards):,} shards")

@@ -1,9 +1,7 @@
-"""From a configuration to the jobs of its first stages, with every mistake found before any work."""
+"""The jobs of a configuration's first stages; all mistakes are found before any work."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
 
 from metaclip.config.settings import LATEST, Config
 from metaclip.errors import StageError
@@ -25,7 +23,7 @@ def resolve(config: Config) -> Config:
     """Replace `latest` in `source.crawl` by names.
 
     Raises:
-        InputError, TransportError: the newest crawl cannot be told.
+        InputError, TransportError: the newest crawl cannot be found out.
     """
     if LATEST not in config.source.crawl:
         return config
@@ -35,16 +33,16 @@ def resolve(config: Config) -> Config:
 
 
 def _client(config: Config) -> Client:
-    """Return this process's client in the name that the configuration gives."""
+    """Return this process's download client, with the contact of the configuration."""
     return replace(current_client(), contact=config.source.contact)
 
 
 def check(config: Config) -> ListingJob:
-    """Look at all that a run needs, and list its source.
+    """Check everything that a run needs, and list its source.
 
     Raises:
         ConfigError: if the list of entries or the language model is missing.
-        InputError: if a source path is missing or holds nothing usable.
+        InputError: if a source path is missing or contains nothing usable.
         StoreError: if the store cannot be used.
     """
     config = resolve(config)
@@ -59,26 +57,19 @@ def check(config: Config) -> ListingJob:
 def extract_job(config: Config, shard: tuple[SourceFile, ...]) -> ExtractJob:
     """Return the job that extracts one shard."""
     model = find_model(config.extract.language_model)
-    state = model.stat()
     return ExtractJob(
         shard,
         config.extract,
         str(model),
-        _model_fingerprint(model, (state.st_size, state.st_mtime_ns)),
+        model_fingerprint(model),
         config.source.url_column,
         config.source.text_column,
     )
 
 
-@lru_cache(maxsize=4)
-def _model_fingerprint(model: Path, _state: tuple[int, int]) -> str:
-    """Read a model once for a process, unless it changes."""
-    return model_fingerprint(model)
-
-
 @dataclass(frozen=True)
 class ShardOutputs:
-    """What the store holds of one shard."""
+    """The outputs of one shard that are in the store."""
 
     extracted: Reference | None
     matched: Reference | None
@@ -87,7 +78,7 @@ class ShardOutputs:
 def find_shards(
     config: Config, store: Store, shards: Sequence[tuple[SourceFile, ...]], metadata: Reference
 ) -> list[ShardOutputs]:
-    """Look for the outputs of many shards at once; an object store answers side by side.
+    """Find the outputs of many shards at once, with parallel requests to an object store.
 
     Raises:
         InputError: if a local crawl file was replaced by another since it was extracted.
@@ -104,13 +95,13 @@ def find_shards(
 
 
 def check_failed_files(store: Store, extracted: Sequence[Reference], limit: float, files: int | None = None) -> None:
-    """Hold the share of files that failed for good against `extract.max_failed_files`.
+    """Check that the share of files that failed for good is at most `extract.max_failed_files`.
 
-    `files` is the number of all files where `extracted` holds a part of them: a part alone may
-    exceed a share of itself, but none may exceed the share of all.
+    If `extracted` is only a part of the shards, `files` is the number of files of all shards: the limit
+    applies to all files, not to those of the part.
 
     Raises:
-        StageError: naming the first of them.
+        StageError: it is larger; the message names the first of the files.
     """
     read = side_by_side(lambda one: store.manifest(one.manifest).statistics, extracted)
     failed = [file for statistics in read for file in statistics["failed_files"]]

@@ -1,4 +1,4 @@
-"""Runs of the newest crawl, again and again: whether there is anything new to do."""
+"""For repeated runs of the newest crawl: whether there is anything new to do."""
 
 from pydantic import ValidationError
 
@@ -31,11 +31,11 @@ STAGES: tuple[type[Job], ...] = (
 
 
 def has_nothing_new(asked: Config, config: Config, listing: ListingJob) -> bool:
-    """Return whether a run of `latest` would do again what the pool's last one finished.
+    """Return whether a run of `latest` would only repeat the pool's last finished run.
 
-    `asked` is the configuration that may say `latest`, `config` the one with names. True only if
-    no setting that shapes a result differs, every input is what it was, this version of the package
-    would write the same outputs, and all of them stand.
+    `asked` is the configuration that may contain `latest`, and `config` the one with the names of
+    crawls. True only if no setting that affects a result differs, no input has changed, this version of
+    the package would write the same outputs, and all of them exist.
     """
     store = Store(config.storage)
     record = store.read_json(record_address(config.pool))
@@ -43,7 +43,7 @@ def has_nothing_new(asked: Config, config: Config, listing: ListingJob) -> bool:
         return False
     try:
         before = Config.model_validate(record["config"])
-    except ValidationError:  # of a version with other settings
+    except ValidationError:  # written by a version with other settings
         return False
     stages = record["stages"]
     written = [value for value in stages.values() if isinstance(value, str)]
@@ -60,7 +60,7 @@ def has_nothing_new(asked: Config, config: Config, listing: ListingJob) -> bool:
 
 
 def _shaping(config: Config) -> dict[str, object]:
-    """Return the settings that shape a result."""
+    """Return the settings that affect a result."""
     return config.model_dump(
         mode="json", exclude={"storage": True, "execution": True, "source": {"max_downloads", "contact"}}
     )

@@ -1,1 +1,1 @@
-"""What people read about a set: the page, the data card, and the jobs that gather their figures."""
+"""The report of a set: the page, the data card, and the jobs that compute their figures."""

@@ -21,7 +21,7 @@ _SIZES_ABOVE = ((1e10, "10B"), (1e11, "100B"), (1e12, "1T"))
 def data_card(figures: Figures, card: Card) -> str:
     """Return the card."""
     content = figures.content
-    # Not HTML: what the web says is escaped for Markdown, by name.
+    # Not HTML: texts from the web are escaped for Markdown by a named filter.
     template = environment().overlay(autoescape=False)
     template.filters = {**template.filters, "md": markdown, "n": whole, "share": share}
     return template.get_template("card.md").render(

@@ -1,6 +1,6 @@
 """`croissant.json`: the set in the Croissant 1.0 format (https://docs.mlcommons.org/croissant/docs/croissant-spec.html).
 
-Addresses are relative to the folder that holds this file and, in `data`, the set's Parquet files.
+Addresses are relative to the folder of this file, which has the set's Parquet files in `data`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,11 +40,11 @@ MEANINGS = {
     "count": "unique pairs of the pool that contain the entry",
     "curated_count": "pairs of the set that contain the entry",
 }
-"""What the columns mean, for the card and for `croissant.json`."""
+"""The meaning of the columns, for the card and for `croissant.json`."""
 
 
 def croissant(figures: Figures, card: Card, files: Sequence[StoredFile], entry_counts: StoredFile) -> dict[str, Any]:
-    """Describe a set of these Parquet files, and the file of entry counts beside it."""
+    """Describe a set of these Parquet files, and its file of entry counts."""
     described: dict[str, Any] = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -84,7 +84,7 @@ def _distribution(files: Sequence[StoredFile], entry_counts: StoredFile) -> Iter
             "@id": "pairs-files",
             "name": "pairs-files",
             "encodingFormat": PARQUET,
-            # Of this folder: mlcroissant 1.1 reads no set of several file objects.
+            # All files of this folder: mlcroissant 1.1 cannot read a file set of several file objects.
             "includes": f"{DATA}/*.parquet",
         }
 
@@ -111,7 +111,7 @@ def _field(record_set: str, field: pa.Field, files: dict[str, Any]) -> dict[str,
     return described | ({"repeated": True} if repeated else {})
 
 
-# The context that section "Appendix 1: JSON-LD context" of the specification gives.
+# The context in section "Appendix 1: JSON-LD context" of the specification.
 _CONTEXT: dict[str, Any] = {
     "@language": "en",
     "@vocab": "https://schema.org/",

@@ -1,4 +1,4 @@
-"""The curve stage: of one balanced partition, how many pairs and matches each step of t keeps."""
+"""The curve stage: how many pairs and matches of one balanced partition each step of t keeps."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ CURVES = "curve.parquet"
 
 _MANTISSAS = (10, 12, 15, 20, 25, 30, 40, 50, 60, 80)
 SINGLE = 100
-"""So many of the largest entries are a group each."""
+"""Number of largest entries that are a group each."""
 EVEN = 100
-"""The other entries are cut into about so many groups of equal size, and finer towards the head."""
+"""Approximate number of groups of equal size for the other entries; towards the head groups are finer."""
 
 
 def steps(largest: int) -> npt.NDArray[np.float64]:
-    """Return rising t from 1 to the first at or above `largest`, which keeps every pair: ten a decade.
+    """Return ascending t from 1 to the first at or above `largest`, which keeps every pair: ten for each factor of ten.
 
-    Integers, for powers and logarithms may differ in the last bit from machine to machine.
+    They are integers, because powers and logarithms may differ between machines in the last bit.
     """
     found = [1.0]
     scale = 1
@@ -43,9 +43,9 @@ def steps(largest: int) -> npt.NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class EntryGroups:
-    """The entries with matches, from tail to head, cut into groups of neighbours.
+    """The entries with matches, from tail to head, in groups of neighbours.
 
-    `order` has their ids, ascending by count, of equal counts the larger id first; group g is
+    `order` has their ids, sorted by ascending count, and for equal counts by descending id. Group g is
     order[bounds[g] : bounds[g + 1]].
     """
 
@@ -54,7 +54,7 @@ class EntryGroups:
 
     @classmethod
     def of(cls, counts: npt.NDArray[np.uint64]) -> "EntryGroups":
-        """Cut the entries of uint64[n_entries] counts."""
+        """Make the groups for uint64[n_entries] counts."""
         falling = np.argsort(np.iinfo(np.uint64).max - counts, kind="stable")
         order = falling[: int(np.count_nonzero(counts))][::-1]
         entries = len(order)
@@ -67,7 +67,7 @@ class EntryGroups:
         return len(self.bounds) - 1
 
     def of_entries(self, n_entries: int) -> npt.NDArray[np.int64]:
-        """Return the group of each entry, int64[n_entries]; -1 where an entry has no match."""
+        """Return the group of each entry, int64[n_entries]; -1 for an entry without a match."""
         groups = np.full(n_entries, -1, np.int64)
         groups[self.order] = np.repeat(np.arange(len(self)), np.diff(self.bounds))
         return groups
@@ -80,7 +80,7 @@ class EntryGroups:
 
 @dataclass(frozen=True)
 class CurveJob(Job):
-    """Tell one partition's sizes for every step of t; no t is chosen yet."""
+    """Count one partition's sizes for every step of t; this does not depend on the t of a set."""
 
     STAGE: ClassVar[str] = "curve"
     VERSION: ClassVar[int] = 2
@@ -97,7 +97,7 @@ class CurveJob(Job):
         return [self.balanced.key, self.counts.key]
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
-        """Count pairs by step, and matches by step and group of entries, where a pair enters the set."""
+        """Count pairs, and matches by group of entries, by the step at which a pair enters the set."""
         entry_counts = read_counts(store, self.counts)
         grid = steps(int(entry_counts.max(initial=0)))
         groups = EntryGroups.of(entry_counts)
@@ -134,16 +134,16 @@ class Curves:
     """The curves of a whole pool, by steps of t."""
 
     t: npt.NDArray[np.float64]
-    """float64[steps], rising."""
+    """float64[steps], ascending."""
     pairs: npt.NDArray[np.int64]
     """int64[steps], the pairs that each t keeps."""
     matches: npt.NDArray[np.int64]
-    """int64[groups, steps], the matches of each group of entries in them."""
+    """int64[groups, steps], the matches of each group of entries in these pairs."""
     groups: EntryGroups
 
 
 def read_curves(store: Store, parts: Sequence[Reference], counts: npt.NDArray[np.uint64]) -> Curves:
-    """Add up the curves of all partitions of a pool with these counts, a partition at a time."""
+    """Add up the curves of all partitions of a pool with these counts, one partition at a time."""
     grid = steps(int(counts.max(initial=0)))
     groups = EntryGroups.of(counts)
     pairs = np.zeros(len(grid), np.int64)

@@ -1,4 +1,4 @@
-"""All figures of a report, as JSON values and as the arrays that plots are drawn from."""
+"""All figures of a report, as JSON values and as the arrays for the plots."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,25 +26,25 @@ EXAMPLES = 8
 
 @dataclass(frozen=True)
 class Figures:
-    """What is known of a set."""
+    """The figures of a set."""
 
     t: float
     content: dict[str, Any]
     """`report.json`."""
     entries: pa.Table
-    """`schemas.SET_COUNT`, by entry_id."""
+    """`schemas.SET_COUNT`, sorted by entry_id."""
     before: npt.NDArray[np.uint64]
     """uint64[n_entries], matches in the pool."""
     after: npt.NDArray[np.uint64]
     """uint64[n_entries], matches in the set."""
     curves: Curves
-    """With this set's t among the steps."""
+    """The curves; the t of this set is one of the steps."""
     step: int
-    """Where it is."""
+    """Index of the step with this set's t."""
 
 
 def figures(store: Store, parts: SetParts, t: float) -> Figures:
-    """Gather the figures of a set from statistics of its partitions; no pair is read.
+    """Compute the figures of a set from the statistics of its partitions; no pair is read.
 
     Raises:
         StoreError: if an output is missing.
@@ -84,8 +84,8 @@ def figures(store: Store, parts: SetParts, t: float) -> Figures:
 
 
 def with_step(curves: Curves, t: float, curated: int, after: npt.NDArray[np.uint64]) -> tuple[Curves, int]:
-    """Return the curves with t among the steps, and where; the set's own figures are exact for any t."""
-    # Every t from the last step on keeps all pairs.
+    """Return the curves with t as a step, and its index; so the figures of the set are exact for any t."""
+    # The last step and every larger t keep all pairs.
     step = len(curves.t) - 1 if t >= curves.t[-1] else int(np.searchsorted(curves.t, t))
     if curves.t[step] == t or t >= curves.t[-1]:
         return curves, step

@@ -1,4 +1,4 @@
-"""The report stage: what went in, what was dropped and why, and what balancing did to the entries."""
+"""The report stage: the input, what was dropped and why, and what balancing did to the entries."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -44,16 +44,16 @@ class ReportJob(Job):
         return f"t={format_t(self.t)}"
 
     def config(self) -> Mapping[str, Any]:
-        """Return t, by which entries are told apart into head and tail, and what the card says."""
+        """Return t, which divides the entries into head and tail, and the settings of the card."""
         return {"t": format_t(self.t), "card": self.card.model_dump(mode="json")}
 
     def inputs(self) -> list[str]:
-        """Return the keys of all that is reported on."""
+        """Return the keys of all outputs that the report is made from."""
         return self.parts.keys
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
         """Write `report.json`, the page with its plots, each entry's counts, and the data card."""
-        # Drawing takes a second to import, which every command would pay.
+        # The plotting library takes a second to import, which would slow down every command.
         from metaclip.report.card import data_card
         from metaclip.report.croissant import croissant
         from metaclip.report.page import page

@@ -1,7 +1,7 @@
-"""The page of a report: one HTML file that needs no network, whatever texts the web put into it.
+"""The page of a report: one HTML file that needs no network, whatever texts from the web it shows.
 
-Every value is escaped by the template engine. Beyond that the page forbids itself all that it does
-not hold (Content-Security-Policy): only its own script runs, known by its hash.
+The template engine escapes every value. In addition the page blocks everything that it does not contain
+(Content-Security-Policy): only its own script runs, which is identified by its hash.
 """
 
 import base64
@@ -19,7 +19,7 @@ from metaclip.report.words import STEPS, reason, visible
 
 TOP_IN_PAGE = 50
 _COMPARED = ("texts", "pairs", "kept_by_language", "matched", "unique", "survived", "curated")
-"""Steps that count pairs, whose bars can be compared."""
+"""Steps of the funnel that count pairs, so their bars can be compared."""
 
 
 def page(figures: Figures, plots: dict[str, Plot], title: str) -> str:
@@ -34,7 +34,7 @@ def page(figures: Figures, plots: dict[str, Plot], title: str) -> str:
             c=content,
             title=title,
             funnel=_funnel_rows(content["funnel"]),
-            plots={name: Markup(plot.svg) for name, plot in plots.items()},  # drawn here, from numbers alone
+            plots={name: Markup(plot.svg) for name, plot in plots.items()},  # drawn here, from numbers only
             slider=_slider(figures, plots["size_curve"]),
             top=content["top_entries"][:TOP_IN_PAGE],
             script=Markup(script),
@@ -62,12 +62,12 @@ def environment() -> Environment:
 
 
 def whole(number: int) -> str:
-    """Write a whole number with separators."""
+    """Format a whole number with separators."""
     return f"{number:,}"
 
 
 def share(part: float | None, whole: float = 1) -> str:
-    """Write a part of a whole in percent; a part of nothing is a dash."""
+    """Format a share in percent; a share of nothing is a dash."""
     return "–" if part is None or not whole else f"{part / whole:.1%}"
 
 
@@ -84,12 +84,12 @@ def _funnel_rows(funnel: dict[str, int]) -> list[dict[str, Any]]:
             "bar": round(100 * funnel[step] / largest, 1) if step in _COMPARED else None,
         }
         for step, name in STEPS.items()
-        if step in funnel  # only survivors of another pool have all
+        if step in funnel  # only pools of survivors have all steps
     ]
 
 
 def _slider(figures: Figures, plot: Plot) -> dict[str, Any]:
-    """Return what the script reads: a list by step for each figure, and for each top entry."""
+    """Return the data of the script: a list by step for each figure, and for each top entry."""
     curve = figures.content["curve"]
     groups = len(figures.curves.groups)
     top = min(TOP_IN_PAGE, len(figures.content["top_entries"]))

@@ -1,4 +1,4 @@
-"""The jobs that a report of a set takes, known before any is done."""
+"""The jobs that make the report of a set, known before any is done."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from metaclip.store.manifest import Reference
 
 @dataclass(frozen=True)
 class PlannedReport:
-    """What is done by partition, each job once, and then the report."""
+    """The jobs by partition, each once, and then the report."""
 
     curves: tuple[CurveJob, ...]
     surveys: tuple[SurveyJob, ...]
@@ -24,7 +24,7 @@ class PlannedReport:
 
     @classmethod
     def of(cls, pool: PoolOutputs, curated: Reference, t: float, card: Card) -> "PlannedReport":
-        """Plan the report of the set `curated`, which was cut from the pool's balanced partitions at t."""
+        """Plan the report of the set `curated`, which was made from the pool's balanced partitions at t."""
         curves = tuple(CurveJob(part, pool.counts) for part in pool.balanced)
         of_pool = tuple(SurveyJob(part, math.inf) for part in pool.balanced)
         of_set = tuple(SurveyJob(part, t) for part in pool.balanced)
@@ -36,7 +36,7 @@ class PlannedReport:
         """Plan the report of a finished pool's set at t, or at the pool's own.
 
         Raises:
-            ConfigError: if no set was cut at that t; the message names those that were.
+            ConfigError: if the pool has no set for that t; the message names its sets.
         """
         chosen = pool.t(t)
         curated = pool.set(chosen)
@@ -53,5 +53,5 @@ class PlannedReport:
 
 
 def _outputs(jobs: Sequence[Job]) -> tuple[Reference, ...]:
-    """Return where the outputs of jobs will be; their rows are not known yet."""
+    """Return references to the future outputs of jobs; their rows are not known yet."""
     return tuple(Reference(job.manifest, job.key, 0) for job in jobs)

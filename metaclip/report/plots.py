@@ -1,4 +1,4 @@
-"""The plots of a report, as SVG: the same bytes for the same figures. No text of the web is in them."""
+"""The plots of a report, as SVG: the same bytes for the same figures. They contain no text from the web."""
 
 import io
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ from metaclip.report.curves import steps
 from metaclip.report.figures import Figures
 
 WIDTH, HEIGHT = 7.2, 3.9
-"""Inches; an inch is 72 units of the drawing."""
+"""In inches; an inch is 72 units of the drawing."""
 OTHERS = 3
-"""Other t in the cumulative plot."""
-# Told apart by colour-blind readers too (Okabe and Ito 2008).
+"""Number of other t in the cumulative plot."""
+# Colour-blind readers can distinguish them too (Okabe and Ito 2008).
 _BLACK, _BLUE, _RED, _GREEN, _ORANGE = "#111111", "#0072b2", "#d55e00", "#009e73", "#e69f00"
 _SETTINGS = {
     "font.size": 10,
@@ -40,13 +40,13 @@ class Plot:
 
     svg: str
     points: tuple[tuple[float, float], ...] = ()
-    """Where the steps of t are in it, in its own units from the upper left."""
+    """Positions of the steps of t, in units of the drawing from the upper left."""
     base: float = 0.0
-    """Where its lower axis is."""
+    """Position of its lower axis."""
 
 
 def plots(figures: Figures) -> dict[str, Plot]:
-    """Draw all plots, by the name of their file."""
+    """Draw all plots, and return them by file name."""
     return {
         "cumulative_counts": _cumulative(figures),
         "rank_count": _rank(figures),
@@ -55,7 +55,7 @@ def plots(figures: Figures) -> dict[str, Plot]:
 
 
 def _cumulative(figures: Figures) -> Plot:
-    """Matches from tail to head, added up: the figure by which the paper explains t, and its steep end magnified."""
+    """Cumulative matches from tail to head: the paper's figure that explains t, and its steep end enlarged."""
     curves, groups = figures.curves, figures.curves.groups
     others = [step for step in other_steps(curves.t, figures.step, OTHERS) if step != figures.step]
     colours = iter((_BLUE, _GREEN, _ORANGE))
@@ -64,13 +64,13 @@ def _cumulative(figures: Figures) -> Plot:
     entries = int(groups.bounds[-1])
     with _drawing("cumulative", panels=2) as (figure, axes):
         whole, head = axes
-        # From the largest t down, so that where lines lie on each other the smaller t is seen on the larger.
+        # From the largest t down, so that a line of a smaller t is drawn over that of a larger one.
         lines = [(np.inf, _BLACK, 3.2, groups.sums(figures.before)), *sorted(lines, key=lambda line: -line[0])]
         for number, (t, colour, width, matches) in enumerate(lines):
             held = np.concatenate([[0], np.cumsum(matches)])
             label = f"t = {_number(t)}" if number else "all of the pool"
             whole.plot(groups.bounds, held, label=label, color=colour, linewidth=width)
-            # The entry of rank r from the head, and all below it.
+            # The entry of rank r from the head, and all entries below it.
             head.plot(entries - groups.bounds[1:] + 1, held[1:], color=colour, linewidth=width)
         whole.set_xlabel("entries, from tail to head")
         whole.set_ylabel("matches so far")
@@ -86,7 +86,7 @@ def _cumulative(figures: Figures) -> Plot:
 
 
 def other_steps(t: npt.NDArray[np.float64], step: int, wanted: int) -> list[int]:
-    """Choose steps to compare with: factors of ten from `step`, below it first, then above."""
+    """Choose steps to compare with: at factors of ten from `step`, below it first, then above."""
     chosen: list[int] = []
     for factor in (0.1, 10.0, 0.01, 100.0):
         near = int(np.argmin(np.abs(np.log(t) - np.log(t[step] * factor))))
@@ -145,8 +145,8 @@ def _size(figures: Figures) -> Plot:
 
 @contextmanager
 def _drawing(name: str, panels: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
-    """Give a figure with axes side by side on one scale of height."""
-    # Ids within a drawing come from the salt, and a page that holds several needs them distinct.
+    """Yield a figure with axes next to each other that share their vertical scale."""
+    # Ids in a drawing come from the salt, and must differ between the drawings of a page.
     settings = {**_SETTINGS, "svg.hashsalt": name}
     with context(["default", settings]):
         figure = Figure(figsize=(WIDTH, HEIGHT), dpi=72)
@@ -171,12 +171,12 @@ def _whole_numbers(axes: Axes, which: str) -> None:
     formatter = FuncFormatter(lambda value, _: short_number(value))
     for axis in (axes.xaxis if name == "x" else axes.yaxis for name in which):
         axis.set_major_formatter(formatter)
-        if axis.get_scale() == "log":  # where an axis spans less than a decade, its small ticks are labelled too
+        if axis.get_scale() == "log":  # if an axis spans less than a factor of ten, its minor ticks are labelled too
             axis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
 
 
 def short_number(value: float) -> str:
-    """Write a number in a few characters: `950`, `1.2k`, `40M`, `1.6B`."""
+    """Format a number in a few characters: `950`, `1.2k`, `40M`, `1.6B`."""
     for scale, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= scale:
             return f"{value / scale:.3g}{letter}"

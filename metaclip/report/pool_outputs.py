@@ -1,4 +1,4 @@
-"""What a report is made from: outputs of all stages of a pool, and what their manifests say."""
+"""The input of a report: outputs of all stages of a pool, and the statistics in their manifests."""
 
 import re
 from collections import Counter
@@ -9,20 +9,20 @@ from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 
 FUNNEL = ("files", "failed_files", "bytes_read", "records", "pages", "images", "texts", "pairs")
-"""Steps that the extract stage counts; `pairs` is texts without repeats within a shard."""
+"""Steps that the extract stage counts; `pairs` are the texts without repeats within a shard."""
 
 PAGE_KINDS = ("warc", "wat")
 """Kinds of files that hold web pages; the others hold pairs that somebody gathered."""
 
 SURVIVORS = ("uids", "images", "unknown_uids", "unknown_images")
-"""What the survive stage counts of the lists: what they named, and what of it the pool does not know."""
+"""Counts of the survive stage: what the lists named, and how much of it is not in the pool."""
 
 _CRAWL = re.compile(r"crawl-data/(CC-MAIN-[0-9-]+)/")
 
 
 @dataclass(frozen=True)
 class PoolOutputs:
-    """The outputs of a pool's stages, as far as a report is made from them."""
+    """The outputs of a pool's stages that a report is made from."""
 
     metadata: Reference
     extracted: tuple[Reference, ...]
@@ -31,7 +31,7 @@ class PoolOutputs:
     counts: Reference
     balanced: tuple[Reference, ...]
     survived: tuple[Reference, ...] = ()
-    """Outputs of the survive stage, where the pool is the survivors of another."""
+    """Outputs of the survive stage, if the pool consists of survivors."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Extracted:
 
     @classmethod
     def read(cls, store: Store, shards: tuple[Reference, ...]) -> "Extracted":
-        """Add up the manifests' statistics, a shard at a time."""
+        """Add up the statistics of the manifests, one shard at a time."""
         found = cls(Counter(), Counter(), [], Counter(), Counter(), {})
         for shard in shards:
             manifest = store.manifest(shard.manifest)
@@ -92,7 +92,7 @@ class Extracted:
 
 
 def sum_counts(store: Store, parts: tuple[Reference, ...]) -> Counter[str]:
-    """Add up what outputs counted."""
+    """Add up the counts of outputs."""
     total: Counter[str] = Counter()
     for part in parts:
         total.update(store.manifest(part.manifest).statistics["counts"])
@@ -106,9 +106,9 @@ def funnel(
     survived: Counter[str] | None,
     curated: int,
 ) -> dict[str, Any]:
-    """Return how many are left after each step, and how many each step drops, by reason.
+    """Return the number that is left after each step, and what each step drops, by reason.
 
-    `survived` is what the survive stage counted, where the pool is the survivors of another.
+    `survived` are the counts of the survive stage, if the pool consists of survivors.
     """
     balanced = unique["unique"] if survived is None else survived["survived"]
     dropped = Counter({name: count for name, count in extracted.counts.items() if name.startswith("dropped.")})
@@ -143,5 +143,5 @@ def funnel(
 
 
 def by_count(counts: Counter[str]) -> dict[str, int]:
-    """Return counts, largest first, of equal ones by name."""
+    """Return counts, largest first, and equal ones by name."""
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -1,4 +1,4 @@
-"""A report with its data card as a folder to hand on: alone, or with the set's files in `data`."""
+"""Copy a report with its data card to a folder for others: without the set, or with its files in `data`."""
 
 import shutil
 from typing import Any
@@ -19,12 +19,12 @@ def publish_report(
 ) -> dict[str, Any]:
     """Copy a report's files to a folder at any fsspec address, and with `with_set` the set's into `data` there.
 
-    Returns `published.json`, which names every file with its SHA-256 and comes last, with `written`:
-    false where all of it stood already.
+    Returns `published.json`, which names every file with its SHA-256 and is written last, with `written`:
+    false if everything existed already.
 
     Raises:
-        ConfigError: if the folder holds anything else.
-        StoreError: a file that is missing or altered in the store, or a folder that cannot be written.
+        ConfigError: if the folder contains anything else.
+        StoreError: a file in the store is missing or altered, or the folder cannot be written.
     """
     wanted = [(report, file, file.name) for file in store.manifest(report.manifest).files]
     if with_set:

@@ -1,4 +1,4 @@
-"""The survey stage: of one partition's pairs at a t, their hosts, images, languages and attributes."""
+"""The survey stage: hosts, images, languages and attributes of one partition's pairs at a t."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,20 +23,20 @@ _COLUMNS = ["uid_hi", "url", "text_key", "lang", "min_t"]
 
 _HOST = r"^[a-z]+://(?:[^/?#@]*@)?(?P<host>\[[^\]/]*\]|[^/?#:@]+)"
 KEPT = 10_000
-"""Hosts of a partition that are kept; what exceeds them is bounded, not lost from the totals."""
+"""Number of hosts of a partition that are kept; the error for the others has a bound, and totals stay exact."""
 GATHERED = 64
-"""Tables that are gathered before they are added up."""
+"""Number of tables that are collected before they are added up."""
 
 
 def hosts(addresses: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the host of each address, without user and port; `?` where an address has none."""
+    """Return the host of each address, without user and port; `?` if an address has none."""
     return pc.fill_null(pc.struct_field(pc.extract_regex(addresses, _HOST), "host"), "?")
 
 
 def count_hosts(tables: Iterable[pa.Table]) -> pa.Table:
-    """Add up columns `host` and `pairs`: exact, by falling number of pairs, then by host.
+    """Add up columns `host` and `pairs`, exactly; sorted by descending number of pairs, then by host.
 
-    Memory is of the distinct hosts.
+    Memory grows with the number of distinct hosts.
     """
     total = HOST_COUNT.empty_table()
     waiting: list[pa.Table] = []
@@ -59,14 +59,14 @@ class HostCounts:
     table: pa.Table
     """`schemas.HOST_COUNT`, largest first."""
     error: int
-    """No host has more pairs than its row says, or than 0 where it has no row, by more than this."""
+    """Upper bound of the error: a host has at most this many pairs more than its row says (0 if it has no row)."""
 
 
 def merge_hosts(parts: Iterable[tuple[pa.Table, int]]) -> HostCounts:
     """Add up the hosts of partitions, each with the largest count that it left out (0 for none).
 
-    A host's count is exact where all partitions kept it; where some did not, it is too small by at
-    most what these left out, so by at most the sum of all.
+    The count of a host is exact if all partitions kept it. Otherwise it is too small by at most the
+    largest counts that these partitions left out, so by at most the sum over all partitions.
     """
     error = 0
 
@@ -81,7 +81,7 @@ def merge_hosts(parts: Iterable[tuple[pa.Table, int]]) -> HostCounts:
 
 @dataclass(frozen=True)
 class SurveyJob(Job):
-    """Survey one balanced partition at t; `inf` surveys all of it."""
+    """Survey one balanced partition at t; `inf` surveys the whole partition."""
 
     STAGE: ClassVar[str] = "survey"
     VERSION: ClassVar[int] = 2
@@ -103,7 +103,7 @@ class SurveyJob(Job):
         return [self.balanced.key]
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
-        """Count exactly in this partition; write its largest hosts, and say what the largest left out has."""
+        """Count exactly in this partition; write its largest hosts, and the count of the largest one left out."""
         counts: Counter[str] = Counter()
         languages: Counter[str] = Counter()
         text_keys: Counter[str] = Counter()
@@ -120,7 +120,7 @@ class SurveyJob(Job):
 
         found = count_hosts(tables())
         output.parquet(HOSTS, HOST_COUNT, iter([found.slice(0, KEPT)]))
-        # All texts of an image are in one partition, so images of partitions add up.
+        # All texts of an image are in one partition, so numbers of images can be added up.
         counts["images"] = len(np.unique(np.concatenate(images)))
         return {
             "counts": dict(sorted(counts.items())),
@@ -137,7 +137,7 @@ def _count_values(total: Counter[str], column: pa.ChunkedArray) -> None:
 
 @dataclass(frozen=True)
 class Survey:
-    """What the surveys of all partitions say together."""
+    """The sum of the surveys of all partitions."""
 
     pairs: int
     images: int
@@ -147,7 +147,7 @@ class Survey:
 
 
 def read_surveys(store: Store, parts: Sequence[Reference]) -> Survey:
-    """Add up the surveys of all partitions of a pool, a partition at a time."""
+    """Add up the surveys of all partitions of a pool, one partition at a time."""
     counts: Counter[str] = Counter()
     languages: Counter[str] = Counter()
     text_keys: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""What people read in reports: names of steps, reasons in plain words, and text of the web made harmless.
+"""Texts of reports: names of steps, reasons in plain words, and escaping of text from the web.
 
 Imports nothing heavy, so that commands and tasks can use it.
 """
@@ -55,13 +55,13 @@ _KINDS = {
     "pair": "a pair",
 }
 
-# Every ASCII character of these may be written behind a backslash (CommonMark 0.31, section 2.4).
+# A backslash before any of these ASCII characters is an escape (CommonMark 0.31, section 2.4).
 _SPECIAL = re.compile(r"([!-/:-@\[-`{-~])")
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def reason(name: str) -> str:
-    """Say in words what a count of a report, such as `pair.language`, says was left out."""
+    """Return in words what a count of a report, such as `pair.language`, means."""
     if name in _REASONS:
         return _REASONS[name]
     kind = next((kind for kind in _KINDS if name.startswith(kind)), None)
@@ -70,15 +70,15 @@ def reason(name: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Put U+FFFD for control characters, which no page may hold, and for what turns text around."""
+    """Replace control characters, which no page may contain, and those that change the text direction by U+FFFD."""
     return "".join(
         "\ufffd" if unicodedata.category(letter) in ("Cc", "Cs") or letter in _TURNING else letter for letter in text
     )
 
 
 def markdown(text: str) -> str:
-    """Escape text of the web so that Markdown and HTML show it as it is, in a table cell too.
+    """Escape text from the web so that Markdown and HTML show it as it is, also in a table cell.
 
-    What breaks a line, and what a reader cannot see, becomes U+FFFD.
+    Line breaks and invisible characters become U+FFFD.
     """
     return _SPECIAL.sub(r"\\\1", "".join(" " if letter in "\u2028\u2029" else letter for letter in visible(text)))

@@ -1,4 +1,4 @@
-"""Crawls of Common Crawl by name: where their lists of paths are, which names there are, which is the newest.
+"""Crawls of Common Crawl by name: their lists of paths, all names, and the newest one.
 
 The layout is Common Crawl's: `crawl-data/NAME/{warc,wat}.paths.gz` beside the data, and `collinfo.json`,
 a list of all crawls, newest first, on its index server (on a mirror: beside `crawl-data`).
@@ -30,7 +30,7 @@ def crawl_names(base: str | None) -> list[str]:
     """Return the names of all crawls, newest first.
 
     Raises:
-        InputError: the list is missing, or is none.
+        InputError: the list is missing, or is not a list of crawls.
         TransportError: its server cannot be reached now.
     """
     base = (base or COMMON_CRAWL).rstrip("/") + "/"
@@ -49,7 +49,7 @@ def newest_crawl(base: str | None) -> str:
     """Return the name of the newest crawl.
 
     Raises:
-        InputError, TransportError: as `crawl_names`; the message says what to do without the list.
+        InputError, TransportError: as in `crawl_names`; the message says what to do without the list.
     """
     try:
         names = crawl_names(base)
@@ -61,7 +61,7 @@ def newest_crawl(base: str | None) -> str:
 
 
 def missing_crawl(crawl: str, kind: str, base: str | None, error: UnreadableFileError) -> ConfigError:
-    """Return the error for a crawl without a list of paths, which names similar ones."""
+    """Return the error for a crawl without a list of paths; its message names similar crawls."""
     try:
         names = crawl_names(base)
     except InputError as reason:
@@ -75,12 +75,12 @@ def missing_crawl(crawl: str, kind: str, base: str | None, error: UnreadableFile
 
 
 def resolve_crawls(config: Config, record: Mapping[str, Any] | None, begun: Sequence[str] = ()) -> Config:
-    """Replace `latest` by the crawls that the pool has, those that a run has begun with, and the newest one.
+    """Replace `latest` by the crawls that the pool has, those that a run has started with, and the newest one.
 
     `record` is the pool's record, if a run has finished.
 
     Raises:
-        InputError, TransportError: the newest crawl cannot be told.
+        InputError, TransportError: the newest crawl cannot be found out.
     """
     if LATEST not in config.source.crawl:
         return config

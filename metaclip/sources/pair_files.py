@@ -1,6 +1,6 @@
-"""Pairs that somebody gathered before: Parquet and JSON Lines of image addresses with texts.
+"""Read existing pairs: Parquet and JSON Lines of image addresses with texts.
 
-Such are LAION's and DataComp's metadata, cc2dataset's output, and this project's own sets.
+Examples are LAION's and DataComp's metadata, cc2dataset's output, and this project's own sets.
 """
 
 import codecs
@@ -38,15 +38,14 @@ def read_pairs(
 ) -> Iterator[PairBatch]:
     """Yield the pairs of a Parquet or JSON Lines file (plain, gzip, zstd), in order, in batches.
 
-    The form is told by the content. Parquet is read by row group, and only the columns needed; from
-    a web server it is fetched to a temporary file first. `text_key` is the column of that name where
-    there is one, else the lower-case name of the column that the text stood in; the page's address
-    is the column `page_url` or `referrer`, else empty. Counts `records`, `bytes_read`, what
-    SampleCollector counts, `dropped.record.<reason>`, and damage as `dropped.file_part.<reason>` or
-    `dropped.file_tail.<reason>`.
+    The content decides the form. Parquet is read by row group, and only the columns that are needed;
+    from a web server it is downloaded to a temporary file first. `text_key` is the column of that name,
+    or else the lower-case name of the column of the text. The page's address is the column `page_url`
+    or `referrer`, or else empty. Counts `records`, `bytes_read`, what SampleCollector counts,
+    `dropped.record.<reason>`, and damage as `dropped.file_part.<reason>` or `dropped.file_tail.<reason>`.
 
     Raises:
-        InputError: if a column that is asked for is not there; the message lists those that are.
+        InputError: if a configured column does not exist; the message lists the columns of the file.
         UnreadableFileError: empty, or neither Parquet nor JSON Lines.
         TransportError: the file cannot be reached now.
     """
@@ -84,7 +83,7 @@ def _read_parquet(
 ) -> Iterator[PairBatch]:
     with tempfile.TemporaryFile() as fetched:
         if scheme(path) in ("http", "https"):
-            # Its footer is read first, and a web server is good at reading forward only.
+            # The footer is read first, and a web server can only be read forward efficiently.
             fetched.write(b"PAR1")
             shutil.copyfileobj(stream, fetched, 1 << 20)
         try:
@@ -156,7 +155,7 @@ def _read_json_lines(
 ) -> Iterator[PairBatch]:
     counted = _CountedStream(head, stream, statistics)
     records = _records(_lines(read_members(counted, 0), statistics), statistics)
-    # Writers leave out fields that are empty, so the first line alone does not tell the columns.
+    # Writers leave out empty fields, so the first line does not show all columns.
     first = list(islice(records, _LINES_LOOKED_AT))
     if not first:
         raise UnreadableFileError(
@@ -188,7 +187,7 @@ def _records(lines: Iterator[bytes], statistics: Counter[str]) -> Iterator[dict[
 
 
 class _CountedStream:
-    """The stream with the bytes that were looked at put back, counting what is read."""
+    """The stream, starting again with the bytes that were already read, and counting what is read."""
 
     def __init__(self, head: bytes, stream: BinaryIO, statistics: Counter[str]) -> None:
         self._head = head
@@ -202,7 +201,7 @@ class _CountedStream:
 
 
 def _lines(events: Iterator[Event], statistics: Counter[str]) -> Iterator[bytes]:
-    """Split decompressed bytes into lines with bounded memory; what is damaged or too long is counted."""
+    """Split decompressed bytes into lines with bounded memory; damaged or too long parts are counted."""
     rest = b""
     skipping = False
     for event in events:

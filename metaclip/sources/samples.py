@@ -1,4 +1,4 @@
-"""Samples of pair files: an image address with its texts, whatever names the columns have."""
+"""Samples of pair files: an image address with its texts, for all usual column names."""
 
 import json
 from collections import Counter
@@ -23,11 +23,11 @@ _HTML_KEYS = frozenset(get_args(TextKey))
 
 
 class SampleCollector:
-    """Gathers samples (an address with its texts) into batches, and counts what becomes of them.
+    """Collects samples (an address with its texts) into batches, and counts the results.
 
-    Addresses and texts get the form that the crawl readers give them, so that a pair has one uid
-    wherever it was read. Counts: `images` (samples), `images_kept`, `texts`, `dropped.image.<reason>`
-    and `dropped.text.not_wanted` (texts of an attribute that `extract.text_keys` leaves out).
+    Addresses and texts get the same form as in the crawl readers, so that a pair has one uid, whatever
+    file it was read from. Counts: `images` (samples), `images_kept`, `texts`, `dropped.image.<reason>`
+    and `dropped.text.not_wanted` (texts of an attribute that is not in `extract.text_keys`).
     """
 
     def __init__(self, settings: Extract, statistics: Counter[str]) -> None:
@@ -36,7 +36,7 @@ class SampleCollector:
         self._rows: list[tuple[str, str, str, str]] = []
 
     def add(self, url: object, texts: Iterable[tuple[str, object]], page_url: object = None) -> None:
-        """Add one sample; `texts` are (text key, text). Whatever is no string counts as missing."""
+        """Add one sample; `texts` are (text key, text). A value that is not a string counts as missing."""
         statistics = self.statistics
         statistics["images"] += 1
         found: list[tuple[str, str]] = []
@@ -60,11 +60,11 @@ class SampleCollector:
             statistics["dropped.image." + address.value] += 1
 
     def take_full(self) -> PairBatch | None:
-        """Hand over the batch if it is full."""
+        """Return the batch if it is full, else None."""
         return self.take() if len(self._rows) >= BATCH_PAIRS else None
 
     def take(self) -> PairBatch | None:
-        """Hand over what there is, or None if there is nothing."""
+        """Return the remaining batch, or None if it is empty."""
         rows, self._rows = self._rows, []
         return PairBatch.from_lists(*zip(*rows, strict=True)) if rows else None
 
@@ -80,9 +80,9 @@ def _address(url: object, page: str) -> str | Fault:
 
 
 def parse_json(data: bytes) -> object:
-    """Return the value of a JSON text, or None if it is none.
+    """Return the value of a JSON text, or None if it is not JSON.
 
-    Bytes that are not UTF-8, control characters and lone surrogates in strings are put up with.
+    Bytes that are not UTF-8, control characters and lone surrogates in strings are accepted.
     """
     try:
         return msgspec.json.decode(data)

@@ -24,11 +24,11 @@ _MAX_HEAD_BYTES = 1 << 20
 def read_warc(path: str, settings: Extract, statistics: Counter[str]) -> Iterator[PairBatch]:
     """Yield the pairs of every HTML page of a WARC file, in the file's order, in batches.
 
-    Adds to `statistics` what docs/extraction.md lists. A page that cannot be used, whatever is wrong
-    with it, costs only itself.
+    Adds to `statistics` the keys that docs/extraction.md lists. If a page cannot be used, for whatever
+    reason, only this page is dropped.
 
     Raises:
-        UnreadableFileError, TransportError: as `record_batches.read_batches` does.
+        UnreadableFileError, TransportError: as in `metaclip.archive.batches.read_batches`.
     """
     collector = PairCollector(settings, statistics)
     for records in read_batches(path, _TYPES, statistics, settings.max_page_bytes + _MAX_HEAD_BYTES):
@@ -73,7 +73,7 @@ def _add_scanned(pages: Pages, scan: Scan | None, numbers: list[int], collector:
 
 
 def _is_opted_out(robots: list[str], settings: Extract, statistics: Counter[str]) -> bool:
-    """Return whether a page asks to be left out and that is respected; count it."""
+    """Return whether a page opts out and opt-outs are respected; count it."""
     if robots and settings.respect_opt_out and opts_out(robots):
         statistics["dropped.page.opt_out"] += 1
         return True

@@ -21,14 +21,14 @@ _TYPES = frozenset({"metadata"})
 def read_wat(path: str, settings: Extract, statistics: Counter[str]) -> Iterator[PairBatch]:
     """Yield the pairs of every HTML page of a WAT file, in the file's order, in batches.
 
-    Adds to `statistics` what docs/extraction.md lists. A record that cannot be used, whatever is wrong
-    with it, costs only itself, and a part of the wrong type only that part.
+    Adds to `statistics` the keys that docs/extraction.md lists. If a record cannot be used, for whatever
+    reason, only this record is dropped; if a part has the wrong type, only this part.
 
     Raises:
-        UnreadableFileError, TransportError: as `record_batches.read_batches` does.
+        UnreadableFileError, TransportError: as in `metaclip.archive.batches.read_batches`.
     """
     collector = PairCollector(settings, statistics)
-    # The metadata of a page is rarely larger than the page; a few times as large it may well be.
+    # The metadata of a page is rarely larger than the page, but it may be a few times as large.
     for records in read_batches(path, _TYPES, statistics, 4 * settings.max_page_bytes):
         add_records(records, settings, collector)
         while batch := collector.take_full():
@@ -60,7 +60,7 @@ def _add_scanned(
 def _wanted_pages(
     records: RecordBatch, scanned: ScannedRecords, settings: Extract, statistics: Counter[str]
 ) -> npt.NDArray[np.int64]:
-    """Return which records are of pages that may give pairs, and count the others by reason."""
+    """Return the records of pages that can give pairs, and count the others by reason."""
     pages = np.flatnonzero(scanned.kinds == PAGE)
     if not len(pages):
         return pages
@@ -80,7 +80,7 @@ def _wanted_pages(
 
 
 def _stays(records: RecordBatch, page: int, scanned: ScannedRecords, statistics: Counter[str]) -> bool:
-    """Return whether a page does not ask to be left out; count it if it does."""
+    """Return whether a page does not opt out; count it if it does."""
     with one_page(records.url(page), statistics):
         if not opts_out(scanned.directives(page)):
             return True

@@ -1,4 +1,4 @@
-"""WebDataset shards: tar files of samples, each an image with a `.json` and at times a `.txt` beside it."""
+"""Read WebDataset shards: tar files of samples. A sample is an image with a `.json` and sometimes a `.txt`."""
 
 import io
 import tarfile
@@ -14,17 +14,17 @@ from metaclip.pairs.batch import PairBatch
 from metaclip.sources.samples import PAGE_COLUMNS, TEXT_COLUMNS, URL_COLUMNS, SampleCollector, parse_json
 
 _MAX_MEMBER_BYTES = 16 << 20
-_BLOCK = tarfile.RECORDSIZE  # tarfile copies what is left of its buffer at each read: larger is slower
+_BLOCK = tarfile.RECORDSIZE  # tarfile copies the rest of its buffer at each read: a larger one is slower
 
 
 def read_webdataset(path: str, settings: Extract, statistics: Counter[str]) -> Iterator[PairBatch]:
-    """Yield the pairs of a tar shard (plain or gzip), in order, in batches; images are passed over.
+    """Yield the pairs of a tar shard (plain or gzip), in order, in batches; images are skipped.
 
-    A sample is a run of members that share their name up to the first dot of its last part. Its
-    address is `url` of its `.json`; its texts are `texts` of its `.json`, a list of [key, text]
-    (MetaCLIP's layout), else the first of `text`, `TEXT`, `caption`, `alt` there, else its `.txt`
-    (img2dataset's layout). `text_key` is the key given, else the field's name in lower case, or
-    `txt`. A sample whose `status` is there and is not `success` was not downloaded, and is dropped.
+    A sample is a run of members whose names are the same up to the first dot of the last part. Its
+    address is `url` of its `.json`. Its texts are `texts` of its `.json`, a list of [key, text]
+    (MetaCLIP's layout), or else the first of `text`, `TEXT`, `caption`, `alt` there, or else its `.txt`
+    (img2dataset's layout). `text_key` is the given key, or else the name of the field in lower case, or
+    `txt`. A sample with a `status` other than `success` was not downloaded, and is dropped.
 
     Counts `records` (samples), `bytes_read`, what SampleCollector counts,
     `dropped.image.not_downloaded`, `dropped.record.<reason>`, and damage as
@@ -88,7 +88,7 @@ def _add(sample: dict[str, bytes | None], collector: SampleCollector, statistics
 def _texts(fields: dict[str, Any], txt: bytes | None) -> list[tuple[str, object]]:
     listed = fields.get("texts")
     if isinstance(listed, list):
-        # Lists that went through matching hold the matched entries as a third element.
+        # Lists that were matched have the matched entries as a third element.
         pairs = [item for item in listed if isinstance(item, list) and len(item) >= 2]
         return [(item[0] if isinstance(item[0], str) and item[0] else "texts", item[1]) for item in pairs]
     name, text = _first(fields, TEXT_COLUMNS)
@@ -123,7 +123,7 @@ def _samples(path: str, tape: "_Tape", statistics: Counter[str]) -> Iterator[dic
     if key is not None and not tape.torn:
         yield sample
     elif key is not None:
-        # What is missing of the last sample, nobody knows.
+        # It is not known what is missing of the last sample.
         statistics["records"] += 1
         statistics["dropped.record.truncated"] += 1
 
@@ -136,7 +136,7 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | None:
 
 
 def _members(path: str, tape: "_Tape") -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
-    """Yield the files in a tar archive; an end that is none tears the tape."""
+    """Yield the files in a tar archive; if the end is not a proper one, the tape is marked as torn."""
     try:
         archive = tarfile.open(fileobj=tape, mode="r|", bufsize=_BLOCK)  # noqa: SIM115 (closed below)
     except tarfile.TarError as error:
@@ -152,7 +152,7 @@ def _members(path: str, tape: "_Tape") -> Iterator[tuple[tarfile.TarInfo, tarfil
         except tarfile.TarError:
             tape.tear("truncated")
             return
-        # tarfile takes whatever is no header for the end; the real one is a block of zeros.
+        # tarfile treats anything that is not a header as the end; the real end is a block of zeros.
         mark = tape.last(archive.offset, tarfile.BLOCKSIZE)
         if len(mark) < tarfile.BLOCKSIZE:
             tape.tear("truncated")
@@ -161,7 +161,7 @@ def _members(path: str, tape: "_Tape") -> Iterator[tuple[tarfile.TarInfo, tarfil
 
 
 class _Tape(io.BufferedIOBase):
-    """The decompressed archive for tarfile to read forward, of which the last two blocks are kept."""
+    """The decompressed archive, which tarfile reads forward; its last two blocks are kept."""
 
     def __init__(self, stream: BinaryIO, statistics: Counter[str]) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ class _Tape(io.BufferedIOBase):
         self._used += len(data)
         while len(data) < wanted and not self.torn and (event := next(self._events, None)) is not None:
             if isinstance(event, Break):
-                self.tear(event.reason)  # nothing in a tar archive marks where to go on
+                self.tear(event.reason)  # a tar archive has no marks where reading could continue
             elif isinstance(event, bytes):
                 self._piece, self._used = event, wanted - len(data)
                 data += event[: self._used]
@@ -189,7 +189,7 @@ class _Tape(io.BufferedIOBase):
         return data
 
     def tear(self, reason: str) -> None:
-        """Note why the archive ends here; the first reason is the one that counts."""
+        """Record why the archive ends here; only the first reason is kept."""
         self.torn = self.torn or reason
 
     def last(self, offset: int, size: int) -> bytes:
@@ -199,7 +199,7 @@ class _Tape(io.BufferedIOBase):
 
 
 class _Counted:
-    """The stored bytes, counted."""
+    """The bytes of the stored file, counted as they are read."""
 
     def __init__(self, stream: BinaryIO, statistics: Counter[str]) -> None:
         self._stream = stream

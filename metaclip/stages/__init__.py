@@ -1,1 +1,1 @@
-"""What the pairs of a pool go through: one module for each stage, each with its job."""
+"""The stages of a pool's pairs: one module for each stage, each with its job."""

@@ -24,7 +24,7 @@ _KEYS = ("min_t", "uid_hi", "uid_lo")
 
 @dataclass(frozen=True)
 class BalanceJob(Job):
-    """Balance one partition; no t is chosen yet."""
+    """Balance one partition; this does not depend on t."""
 
     STAGE: ClassVar[str] = "balance"
     VERSION: ClassVar[int] = 2

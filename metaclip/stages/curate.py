@@ -1,4 +1,4 @@
-"""The curate stage: for one t, the balanced pairs in the form that img2dataset reads.
+"""The curate stage: the set for one t, in the form that img2dataset reads.
 
 Rows are in an order that is free of content (`shuffle_keys`), so that any part of a file is a sample
 of it. All partitions of a set lie in one flat folder. Each commits its own files under a manifest of its
@@ -34,7 +34,7 @@ VERSION = 3
 
 @dataclass(frozen=True)
 class CuratedSetJob(Job):
-    """Make one set of all its partitions."""
+    """Make one set from all its parts."""
 
     STAGE: ClassVar[str] = STAGE
     VERSION: ClassVar[int] = VERSION
@@ -58,14 +58,14 @@ class CuratedSetJob(Job):
         return [partition.key for partition in self.balanced]
 
     def parts(self) -> list["CuratePartJob"]:
-        """Return the jobs that must be done before this one, a partition each."""
+        """Return the jobs that must be done before this one, one for each partition."""
         return [
             CuratePartJob(partition, number, self.t, self.rows_per_file, self.seed, self.folder)
             for number, partition in enumerate(self.balanced)
         ]
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
-        """List the files that the parts committed."""
+        """List the files of the parts."""
         curated = 0
         for part in self.parts():
             manifest = store.manifest(part.manifest)
@@ -103,7 +103,7 @@ class CuratePartJob(Job):
 
     @property
     def folder(self) -> str:
-        """The set's folder, which all its parts share."""
+        """The folder of the set, shared by all its parts."""
         return self.set_folder
 
     @property
@@ -126,7 +126,7 @@ class CuratePartJob(Job):
 
 
 def add_set_tallies(total: npt.NDArray[np.uint64], store: Store, curated: Reference) -> None:
-    """Add how often each entry is in a set to uint64[n_entries], in place."""
+    """Add the entry counts of a set to uint64[n_entries], in place."""
     for file in store.manifest(curated.manifest).files:
         if file.name.endswith(_TALLY):
             add_tally(total, store, curated, file.name)
@@ -135,13 +135,13 @@ def add_set_tallies(total: npt.NDArray[np.uint64], store: Store, curated: Refere
 def balanced_prefix(
     pairs: pq.ParquetFile, t: float, counts: Counter[str], columns: list[str] | None = None
 ) -> Iterator[pa.Table]:
-    """Yield the rows of a balanced file with min_t <= t; what lies behind them is not read.
+    """Yield the rows of a balanced file with min_t <= t; later row groups are not read.
 
-    Adds `bytes_read` to `counts`. `columns` are all by default, and must hold `min_t`.
+    Adds `bytes_read` to `counts`. `columns` are all by default, and must include `min_t`.
     """
     for group in range(pairs.num_row_groups):
         column = pairs.metadata.row_group(group).column(pairs.schema_arrow.get_field_index("min_t"))
-        # `entry_ids` is one nested column in Arrow and in Parquet alike, so the indices agree.
+        # `entry_ids` is one nested column both in Arrow and in Parquet, so the indices are the same.
         if column.statistics is not None and column.statistics.min > t:
             return
         table = pairs.read_row_group(group, columns=columns)
@@ -172,7 +172,7 @@ def _order(table: pa.Table) -> npt.NDArray[np.int64]:
 
 
 def cut(tables: Iterator[pa.Table], rows_per_file: int) -> Iterator[Iterator[pa.Table]]:
-    """Cut a stream of tables into streams of at most `rows_per_file` rows."""
+    """Divide a stream of tables into streams of at most `rows_per_file` rows."""
     rest: list[pa.Table] = []
 
     def one_file() -> Iterator[pa.Table]:
@@ -196,7 +196,7 @@ def cut(tables: Iterator[pa.Table], rows_per_file: int) -> Iterator[Iterator[pa.
 
 
 def to_curated(table: pa.Table) -> pa.Table:
-    """Turn rows of `schemas.BALANCED` into rows of `schemas.CURATED`."""
+    """Convert rows of `schemas.BALANCED` to rows of `schemas.CURATED`."""
     uid = format_uids(table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy())
     columns = [uid, *(table.column(name) for name in ("url", "text", *CURATED.names[3:]))]
     return pa.table(columns, schema=CURATED)

@@ -1,4 +1,4 @@
-"""The dedup stage: the pairs of one uid range from all shards, each uid once, and their counts."""
+"""The dedup stage: the pairs of one uid range from all shards, each uid once, and their entry counts."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -23,19 +23,19 @@ TALLY = "entry_counts.arrow"
 
 
 def uid_range(partition: int, partitions: int) -> tuple[int, int]:
-    """Return the first `uid_hi` of a partition and the one after its last."""
+    """Return the first `uid_hi` of a partition, and the first of the next partition."""
     return (partition << 64) // partitions, ((partition + 1) << 64) // partitions
 
 
 @dataclass(frozen=True)
 class DedupJob(Job):
-    """Bring one partition of the pool together."""
+    """Merge one partition of the pool from all shards."""
 
     STAGE: ClassVar[str] = "dedup"
     VERSION: ClassVar[int] = 2
 
     members: Reference
-    """The output of `pool.PartitionJob`."""
+    """The output of `stages.partition.PartitionJob`."""
     partition: int
     partitions: int
 
@@ -45,7 +45,7 @@ class DedupJob(Job):
         return f"{self.partition + 1} of {self.partitions}"
 
     def config(self) -> Mapping[str, Any]:
-        """Return which range this is."""
+        """Return the number of this range, and of all ranges."""
         return {"partition": self.partition, "partitions": self.partitions}
 
     def inputs(self) -> list[str]:
@@ -53,12 +53,12 @@ class DedupJob(Job):
         return [self.members.key]
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
-        """Read the range from every shard; write its pairs, and how often each entry is in them."""
+        """Read the range from every shard; write its pairs, and their entry counts."""
         members, _ = read_members(store, self.members)
         pairs = UniquePairs(MATCHED)
         counts: Counter[str] = Counter()
         # A store takes its time to answer; what is read of a file is read one after the other.
-        for file in store.ask(lambda member: store.open_parquet(member, PAIRS), members):
+        for file in store.map(lambda member: store.open_parquet(member, PAIRS), members):
             for table in self._read(file, counts):
                 pairs.append(table)
         tally = Tally()

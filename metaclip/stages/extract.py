@@ -52,7 +52,7 @@ class ExtractJob(Job):
         return name if len(self.files) == 1 else f"{name} +{len(self.files) - 1}"
 
     def config(self) -> Mapping[str, Any]:
-        """Return what shapes a shard's pairs: rules, model, kinds and columns."""
+        """Return the settings that the pairs depend on: rules, model, kinds and columns."""
         config = self.settings.model_dump(mode="json", exclude={"max_failed_files", "language_model", "html_parser"})
         config["language_model"] = self.model_fingerprint
         config["kinds"] = [file.kind for file in self.files]
@@ -64,13 +64,13 @@ class ExtractJob(Job):
         """Return the files' fingerprints."""
         return [file.fingerprint for file in self.files]
 
-    def found(self, store: Store, verify: Verify) -> Manifest | None:
+    def find_manifest(self, store: Store, verify: Verify) -> Manifest | None:
         """Return the manifest of the output if it stands.
 
         Raises:
-            InputError: if a crawl file, known by its path alone, was replaced by another since.
+            InputError: if a crawl file, which is identified by its path only, was replaced since.
         """
-        found = super().found(store, verify)
+        found = super().find_manifest(store, verify)
         if found is not None:
             sizes = found.statistics["file_bytes"]
             for file in self.files:
@@ -84,7 +84,7 @@ class ExtractJob(Job):
         return found
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
-        """Read the files one after the other; a file that cannot be read is listed, the rest goes on."""
+        """Read the files one after the other; a file that cannot be read is listed, and the others are still read."""
         counts: Counter[str] = Counter()
         failed: list[dict[str, str]] = []
         languages: Counter[str] = Counter()
@@ -124,7 +124,7 @@ class ExtractJob(Job):
 
 @lru_cache(maxsize=1)
 def load_identifier(model: str) -> LanguageIdentifier:
-    """Load the language model once for a process."""
+    """Load the language model, once in each process."""
     return LanguageIdentifier(Path(model))
 
 

@@ -1,8 +1,7 @@
-"""The gather stage: in a pool of many shards, some of them brought together in the order of uids.
+"""The gather stage: in a pool of many shards, groups of shards are merged in the order of uids.
 
-Every partition asks every file that it is made of for its range of uids, and the range of one shard is a
-handful of rows where there are many shards and many partitions. Of what is gathered here it is a row
-group or more.
+Every partition reads its range of uids from every file. With many shards and many partitions, the range
+in one shard is only a few rows. In a merged group it is a row group or more.
 """
 
 from collections import Counter
@@ -22,7 +21,7 @@ from metaclip.tables.unique import UniquePairs
 
 @dataclass(frozen=True)
 class GatherJob(Job):
-    """Bring some matched shards together, each pair once."""
+    """Merge a group of matched shards, each pair once."""
 
     STAGE: ClassVar[str] = "gather"
     VERSION: ClassVar[int] = 1
@@ -30,7 +29,7 @@ class GatherJob(Job):
     matched: tuple[Reference, ...]
 
     def config(self) -> Mapping[str, Any]:
-        """Return nothing: which shards are meant says all."""
+        """Return nothing: the output depends on the shards only."""
         return {}
 
     def inputs(self) -> list[str]:
@@ -39,24 +38,24 @@ class GatherJob(Job):
 
     @property
     def label(self) -> str:
-        """How many shards there are."""
+        """The number of shards."""
         return f"{self.key[:8]}, {len(self.matched)} shards"
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
-        """Sort the shards' pairs as if they were one shard's; the sketch, too, is that of all of them."""
+        """Sort the pairs of the shards as if they were one shard; the sketch is the sketch of all of them."""
         pairs = UniquePairs(MATCHED)
         counts: Counter[str] = Counter()
-        for file in store.ask(lambda shard: store.open_parquet(shard, PAIRS), self.matched):
+        for file in store.map(lambda shard: store.open_parquet(shard, PAIRS), self.matched):
             for group in range(file.num_row_groups):
                 pairs.append(file.read_row_group(group).cast(MATCHED))
                 counts["bytes_read"] += group_bytes(file, group)
         rows = output.parquet(PAIRS, MATCHED, pairs.tables())
         counts.update({"matched": pairs.rows, "unique": rows, "dropped.pair.repeat": pairs.rows - rows})
-        sketches = store.ask(lambda shard: str(store.manifest(shard.manifest).statistics["sketch"]), self.matched)
+        sketches = store.map(lambda shard: str(store.manifest(shard.manifest).statistics["sketch"]), self.matched)
         sketch = DistinctSketch.merged(sketches)
         return {"counts": dict(sorted(counts.items())), "sketch": sketch.to_json()}
 
 
 def groups_of(matched: Sequence[Reference], shards: int) -> list[tuple[Reference, ...]]:
-    """Cut a pool's shards into groups, in their order: shards that join the pool leave all whole groups as they are."""
+    """Divide a pool's shards into groups, in their order, so that added shards leave all full groups unchanged."""
     return [tuple(matched[start : start + shards]) for start in range(0, len(matched), shards)]

@@ -1,4 +1,4 @@
-"""The match stage: of one extracted shard, the texts in the wanted languages that contain an entry."""
+"""The match stage: the pairs of one extracted shard in the wanted languages whose text contains an entry."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ class MatchJob(Job):
     settings: Match
 
     def config(self) -> Mapping[str, Any]:
-        """Return the language filter; how entries are spaced is in the key of the metadata."""
+        """Return the language filter; the spacing of entries is part of the metadata's key."""
         return self.settings.model_dump(mode="json", exclude={"space_entries"})
 
     def inputs(self) -> list[str]:
@@ -42,7 +42,7 @@ class MatchJob(Job):
         return [self.extracted.key, self.metadata.key]
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
-        """Stream the shard, which is sorted by uid already; what is kept stays so."""
+        """Read the shard as a stream; it is sorted by uid already, and so is the result."""
         counts: Counter[str] = Counter()
         sketch = DistinctSketch()
         pairs = store.open_parquet(self.extracted, PAIRS)
@@ -65,12 +65,12 @@ class MatchJob(Job):
             kept = np.flatnonzero(np.diff(offsets))
             table = table.take(pa.array(wanted[kept]))
             sketch.add(table.column("uid_lo").to_numpy())
-            # A text without a match has no ids, so leaving its row out leaves the ids as they are.
+            # A text without a match has no ids, so removing its row does not change the ids.
             bounds = np.append(offsets[kept], offsets[-1])
             yield table.append_column(ENTRY_IDS, id_lists(bounds, entry_ids)).cast(MATCHED)
 
     def _in_language(self, table: pa.Table) -> npt.NDArray[np.int64]:
-        """Return which rows are in the wanted languages."""
+        """Return for each row whether it is in a wanted language."""
         keep = pc.greater_equal(table.column("lang_score"), pa.scalar(self.settings.min_lang_score, pa.float32()))
         if self.settings.languages:
             wanted = pc.is_in(table.column("lang"), value_set=pa.array(self.settings.languages))

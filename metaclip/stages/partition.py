@@ -1,4 +1,4 @@
-"""The partition stage: which matched shards make the pool, and into how many uid ranges it is cut."""
+"""The partition stage: the matched shards of the pool, and the number of uid ranges (partitions)."""
 
 import math
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ MEMBERS = "members.json"
 
 @dataclass(frozen=True)
 class PartitionJob(Job):
-    """Name the matched shards of a pool and cut their uids into partitions of the wanted size."""
+    """List the matched shards of a pool and divide their uids into partitions of the wanted size."""
 
     STAGE: ClassVar[str] = "partition"
     VERSION: ClassVar[int] = 1
@@ -30,18 +30,18 @@ class PartitionJob(Job):
         return {"rows_per_partition": self.rows_per_partition}
 
     def inputs(self) -> list[str]:
-        """Return the keys of the matched shards, in an order of their own."""
+        """Return the keys of the matched shards, sorted."""
         return sorted({reference.key for reference in self.matched})
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
-        """Write the list of members, and how many partitions they make.
+        """Write the list of members, and the number of partitions.
 
-        The number comes from an estimate of the distinct pairs, so that it is the same however the
-        pool was cut into shards.
+        The number comes from an estimate of the distinct pairs, so it is the same for any division of
+        the pool into shards.
         """
         members = sorted({reference.manifest for reference in self.matched if reference.rows})
         sketch = DistinctSketch.merged(
-            store.ask(lambda member: str(store.manifest(member).statistics["sketch"]), members)
+            store.map(lambda member: str(store.manifest(member).statistics["sketch"]), members)
         )
         partitions = max(1, math.ceil(sketch.estimate / self.rows_per_partition))
         output.json(MEMBERS, {"members": members, "partitions": partitions}, len(members))
@@ -49,9 +49,9 @@ class PartitionJob(Job):
 
 
 def read_members(store: Store, partition: Reference) -> tuple[list[Reference], int]:
-    """Return the matched shards that hold rows (how many is left out), and the number of partitions.
+    """Return the matched shards that have rows (without the number of rows), and the number of partitions.
 
-    Nothing is read of the shards themselves: every partition asks, and there may be many thousands.
+    The shards themselves are not read: every partition calls this, and there may be many thousands.
     """
     found = store.output_json(partition.manifest, MEMBERS)
     members = [Reference(address, PurePosixPath(address).parent.name, 0) for address in found["members"]]

@@ -14,7 +14,7 @@ LISTING = "shards.json"
 
 @dataclass(frozen=True)
 class ListingJob(Job):
-    """Freeze the listing of the source, so that files that appear later shift no shard of this run."""
+    """Freeze the listing of the source, so that files that appear later change no shard of this run."""
 
     STAGE: ClassVar[str] = "source"
     VERSION: ClassVar[int] = 1

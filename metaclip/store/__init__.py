@@ -1,1 +1,1 @@
-"""Outputs under keys, each made to exist by its manifest."""
+"""The store: outputs under keys. An output exists once its manifest is written."""

@@ -1,12 +1,10 @@
-"""A folder at any fsspec address that is filled once: files are put whole, and one that describes them comes last."""
+"""A folder at any fsspec address that is filled once; the file that describes its content is written last."""
 
 import errno
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-
-import botocore.exceptions  # type: ignore[import-untyped]
 
 from metaclip.errors import ConfigError, StoreError
 from metaclip.io.hashing import HashingFile
@@ -15,12 +13,12 @@ from metaclip.store.store import Store
 
 
 class Target:
-    """A folder for one thing, known by an `identity`, and no other.
+    """A folder for one content, which an `identity` identifies.
 
     Args:
         address: a folder, or an address such as s3://bucket/prefix.
-        description: name of the JSON file that is written last and makes the content exist.
-        identity: what tells this content from any other.
+        description: name of the JSON file that is written last; the content exists once it is there.
+        identity: identifies the content; another content has another identity.
 
     Raises:
         StoreError: if the address names no known file system.
@@ -37,7 +35,7 @@ class Target:
         self._started = description.removesuffix(".json") + ".started.json"
 
     def find(self) -> dict[str, Any] | None:
-        """Return the description if the content stands whole, else None.
+        """Return the description if the content is complete, else None.
 
         Raises:
             ConfigError: if the folder holds something else.
@@ -64,7 +62,7 @@ class Target:
             return found
 
     def begin(self) -> None:
-        """Mark the folder as this content's, so that a killed run can go on.
+        """Mark the folder as belonging to this content, so that an interrupted run can continue.
 
         Raises:
             StoreError: if it cannot be written.
@@ -74,13 +72,13 @@ class Target:
 
     @contextmanager
     def file(self, name: str, files: list[StoredFile]) -> Iterator[HashingFile]:
-        """Write one file under a temporary name and put it in place, adding it to `files`; set its `rows`."""
+        """Write a file under a temporary name, move it into place, add it to `files`; the caller sets its `rows`."""
         with self._naming():
             temporary = self._store.temporary(name)
         try:
             with temporary.open("wb") as sink:
                 hashing = HashingFile(sink)
-                with self._naming(_ROOM):  # what is read meanwhile may fail too, and is not the target's fault
+                with self._naming(_ROOM):  # reading may fail in here too, which is not the target's fault
                     yield hashing
             with self._naming():
                 self._store.put(temporary, name)
@@ -89,7 +87,7 @@ class Target:
         files.append(StoredFile(name=name, bytes=hashing.size, sha256=hashing.digest.hexdigest(), rows=hashing.rows))
 
     def finish(self, content: dict[str, Any], files: Sequence[StoredFile]) -> dict[str, Any]:
-        """Describe what was written, which makes it exist; return the description."""
+        """Write the description, which completes the content; return it."""
         described = {
             "identity": self.identity,
             **content,
@@ -106,10 +104,10 @@ class Target:
 
     @contextmanager
     def _naming(self, numbers: tuple[int, ...] | None = None) -> Iterator[None]:
-        """Turn what a file system says into an error that names the target and the way out."""
+        """Turn an error of the file system into one that names the target and the way out."""
         try:
             yield
-        except (OSError, botocore.exceptions.BotoCoreError) as error:
+        except OSError as error:
             if numbers is not None and getattr(error, "errno", None) not in numbers:
                 raise
             raise StoreError(
@@ -122,5 +120,5 @@ _ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def identity_of(content: dict[str, Any]) -> str:
-    """Return 32 hex digits of SHA-256 over what determines a content."""
+    """Return 32 hex digits of the SHA-256 of what determines a content."""
     return hashlib.sha256(json_bytes(dict(sorted(content.items())))).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""What a stage is: a job that knows its key from its inputs, and how to compute its output."""
+"""Jobs: what a stage computes. A job derives its key from its inputs and computes one output."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -16,10 +16,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job(ABC):
-    """One output to be there: of one shard, one partition, or the whole pool.
+    """Computes one output: of a shard, of a partition, or of the whole pool.
 
-    A subclass is a frozen dataclass of plain values and references, so that it travels to a worker
-    process. Its `VERSION` is raised when its output would change.
+    A subclass is a frozen dataclass of plain values and references, so that it can be sent to a
+    worker process. Its `VERSION` is raised when its output would change.
     """
 
     STAGE: ClassVar[str]
@@ -27,11 +27,11 @@ class Job(ABC):
 
     @abstractmethod
     def config(self) -> Mapping[str, Any]:
-        """The part of the configuration that the output depends on, as JSON values."""
+        """Return the part of the configuration that the output depends on, as JSON values."""
 
     @abstractmethod
     def inputs(self) -> list[str]:
-        """Keys of the outputs that this one is made from, or fingerprints of files."""
+        """Return the keys of the outputs, or the fingerprints of the files, that this output is made from."""
 
     @abstractmethod
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
@@ -39,7 +39,7 @@ class Job(ABC):
 
     @property
     def label(self) -> str:
-        """What tells this job from others of its stage, for people."""
+        """A short name for people, which differs from job to job within a stage."""
         return self.key[:8]
 
     @cached_property
@@ -58,12 +58,12 @@ class Job(ABC):
         return f"{self.folder}/{MANIFEST}"
 
     def find(self, store: Store, verify: Verify = "size") -> Reference | None:
-        """Return the output if it stands whole, else None."""
-        found = self.found(store, verify)
+        """Return a reference to the output if it is complete, else None."""
+        found = self.find_manifest(store, verify)
         return None if found is None else Reference(self.manifest, self.key, found.rows)
 
-    def found(self, store: Store, verify: Verify) -> Manifest | None:
-        """Return the manifest of the output if it stands whole, else None."""
+    def find_manifest(self, store: Store, verify: Verify) -> Manifest | None:
+        """Return the manifest of the output if it is complete, else None."""
         found = store.find(self.manifest, verify)
         if found is not None and (found.key != self.key or found.stage != self.STAGE):
             logger.warning("%s: the manifest is of another output; it is made again", store.address(self.manifest))
@@ -71,11 +71,11 @@ class Job(ABC):
         return found
 
     def run(self, store: Store) -> Reference:
-        """Compute the output and make it exist, whether or not it stands."""
+        """Compute the output and write it, even if it exists already."""
         with store.create(self.STAGE, self.VERSION, self.config(), self.inputs(), self.manifest) as output:
             return output.commit(self.compute(store, output))
 
 
 def run_job(root: str, job: Job) -> Reference:
-    """Compute a job against the store at `root`: what a worker process is asked to do."""
+    """Compute a job with the store at `root`; this is what worker processes run."""
     return job.run(Store(root))

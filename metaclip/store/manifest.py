@@ -1,4 +1,4 @@
-"""Manifests, references and keys: what an output consists of, and what it is known by."""
+"""Manifests, references and keys: what an output consists of, and how it is identified."""
 
 import hashlib
 import json
@@ -42,11 +42,11 @@ class Manifest(BaseModel):
 
     @property
     def rows(self) -> int:
-        """Rows over all data files that count them."""
+        """The sum of the rows of all data files that state them."""
         return sum(file.rows or 0 for file in self.files)
 
     def file(self, name: str) -> StoredFile:
-        """Return the entry of one file.
+        """Return what the manifest states about a file.
 
         Raises:
             StoreError: if the output has no file of that name.
@@ -59,7 +59,7 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True)
 class Reference:
-    """What travels between tasks in place of data: where a manifest is, its key and its rows."""
+    """What tasks exchange in place of data: the address of a manifest, its key and its rows."""
 
     manifest: str
     key: str
@@ -74,7 +74,7 @@ class Reference:
 def stage_key(stage: str, version: int, config: Mapping[str, Any], inputs: Sequence[str]) -> str:
     """Return the key of an output: 32 hex digits of SHA-256 over what determines it.
 
-    `inputs` are keys of other outputs, or fingerprints of files that no stage made.
+    `inputs` are keys of other outputs, or fingerprints of files from outside the store.
     """
     parts = {"stage": stage, "version": version, "config": config, "inputs": list(inputs)}
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -82,7 +82,7 @@ def stage_key(stage: str, version: int, config: Mapping[str, Any], inputs: Seque
 
 
 def json_bytes(value: object) -> bytes:
-    """Return JSON as it is stored: indented, UTF-8, with a last line end."""
+    """Return JSON as it is stored: indented, in UTF-8, with a line end at its end."""
     # The same bytes as json.dumps(value, indent=1) gives, which is ten times as slow: it leaves C for indenting.
     compact = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
     return msgspec.json.format(compact, indent=1) + b"\n"

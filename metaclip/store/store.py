@@ -1,6 +1,6 @@
-"""The store: immutable outputs under keys, each made to exist by a manifest that is written last.
+"""The store: immutable outputs under keys. An output exists once its manifest, written last, is there.
 
-Layout, keys and manifests are the contract of docs/storage.md.
+Layout, keys and manifests are specified in docs/storage.md.
 """
 
 import hashlib
@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from metaclip.errors import StoreError
-from metaclip.io.files import MARKER, PART_BYTES, Files
+from metaclip.io.files import MARKER, Files
+from metaclip.io.s3_files import PART_BYTES
 from metaclip.io.temporary import own_folder, remove_leftovers, temporary_beside
 from metaclip.store.manifest import Manifest, Reference, StoredFile, json_bytes
 from metaclip.store.writer import OutputWriter
@@ -33,7 +34,7 @@ class Store(Files):
     """Reads and writes outputs under one root."""
 
     def check(self) -> None:
-        """Make sure that the root can be read and written, before any work starts.
+        """Check that the root can be read and written, before any work starts.
 
         Raises:
             StoreError: with the reason, and what to look at.
@@ -58,10 +59,10 @@ class Store(Files):
     # Reading
 
     def find(self, manifest: str, verify: Verify = "size") -> Manifest | None:
-        """Return the manifest at an address relative to the root if its output is whole, else None.
+        """Return the manifest at an address relative to the root if its output is complete, else None.
 
-        `verify="size"` compares the size of each file, `"full"` its SHA-256 as well. What is missing
-        or altered is logged, for the output will be made again.
+        `verify="size"` compares the size of each file, `"full"` its SHA-256 as well. Missing and altered
+        files are logged, because the output will be made again.
         """
         content = self.read(manifest)
         if content is None:
@@ -80,7 +81,7 @@ class Store(Files):
         return found
 
     def manifest(self, address: str) -> Manifest:
-        """Read a manifest that must be there.
+        """Return a manifest that must exist.
 
         Raises:
             StoreError: if it is missing or cannot be read.
@@ -96,7 +97,7 @@ class Store(Files):
             ) from error
 
     def read_json(self, relative: str) -> Any | None:
-        """Read a JSON file, or return None where there is none.
+        """Return the content of a JSON file, or None where there is no file.
 
         Raises:
             StoreError: if it holds no JSON.
@@ -110,7 +111,7 @@ class Store(Files):
             raise StoreError(f"{self.address(relative)}: not valid JSON: {error}") from error
 
     def output_json(self, manifest: str, name: str) -> Any:
-        """Read a JSON file of the output whose manifest is at an address relative to the root.
+        """Return the content of a JSON file of the output whose manifest is at this address.
 
         Raises:
             StoreError: if it is missing or holds no JSON.
@@ -122,7 +123,7 @@ class Store(Files):
         return found
 
     def read_bytes(self, reference: Reference, name: str) -> bytes:
-        """Read one file of an output whole.
+        """Return the content of a file of an output.
 
         Raises:
             StoreError: if it is missing.
@@ -136,7 +137,7 @@ class Store(Files):
         """Open a Parquet file of an output for reading by row group.
 
         Raises:
-            StoreError: if it is missing or no Parquet.
+            StoreError: if it is missing or not a Parquet file.
         """
         relative = f"{reference.folder}/{name}"
         try:
@@ -148,10 +149,10 @@ class Store(Files):
             raise StoreError(f"{self.address(relative)}: {error}; run the pool again, which remakes it") from error
 
     def local_file(self, reference: Reference, name: str) -> Path:
-        """Return a path of this machine that holds a file of an output, fetching it once if need be.
+        """Return a local path of a file of an output; a remote file is fetched to this machine once.
 
         Raises:
-            StoreError: if it is missing, or what was fetched is not what the manifest states.
+            StoreError: if it is missing, or its content is not what the manifest states.
         """
         relative = f"{reference.folder}/{name}"
         if self.is_local:
@@ -180,7 +181,7 @@ class Store(Files):
     def create(
         self, stage: str, version: int, config: Mapping[str, Any], inputs: Sequence[str], manifest: str
     ) -> Iterator[OutputWriter]:
-        """Write an output: data files first, the manifest at `manifest` by `commit`, last."""
+        """Write an output: first its data files, then, by `commit`, its manifest at the address `manifest`."""
         writer = OutputWriter(self, stage, version, config, inputs, manifest)
         try:
             yield writer

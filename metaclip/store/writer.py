@@ -1,30 +1,26 @@
-"""Writing an output: its data files first, and the manifest that makes it exist last."""
-
-from __future__ import annotations
+"""Writing an output: first its data files, last its manifest, with which it exists."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
 import metaclip
-from metaclip.store.manifest import Manifest, Reference, StoredFile, json_bytes, stage_key
-
-if TYPE_CHECKING:
-    from metaclip.store.store import Store
+from metaclip.io.files import Files
 from metaclip.io.hashing import HashingFile
+from metaclip.store.manifest import Manifest, Reference, StoredFile, json_bytes, stage_key
 from metaclip.tables.parquet import write_parquet
 
 
 class OutputWriter:
-    """One output while it is written; nobody sees it before `commit`."""
+    """Writes one output; it does not exist before `commit`."""
 
     def __init__(
         self,
-        store: Store,
+        store: Files,
         stage: str,
         version: int,
         config: Mapping[str, Any],
@@ -43,7 +39,7 @@ class OutputWriter:
 
     @contextmanager
     def file(self, name: str) -> Iterator[HashingFile]:
-        """Write one data file; set its `rows` where it has any."""
+        """Write a data file; the caller sets its `rows` where it has any."""
         temporary = self._store.temporary(f"{self._folder}/{name}")
         self._temporaries.append(temporary)
         with temporary.open("wb") as sink:
@@ -63,22 +59,22 @@ class OutputWriter:
             return sink.rows
 
     def json(self, name: str, value: object, rows: int) -> None:
-        """Write a JSON file that stands for so many rows."""
+        """Write a JSON file that counts as `rows` rows."""
         with self.file(name) as sink:
             sink.write(json_bytes(value))
             sink.rows = rows
 
     def written(self, name: str) -> StoredFile:
-        """Return what is known of a file that was written already."""
+        """Return name, size, hash and rows of a file that was written before."""
         (found,) = [file for file in self._files if file.name == name]
         return found
 
     def adopt(self, files: Sequence[StoredFile]) -> None:
-        """List files that another manifest of the same folder committed."""
+        """Add files that another manifest of the same folder has committed."""
         self._files.extend(files)
 
     def commit(self, statistics: Mapping[str, Any]) -> Reference:
-        """Make the output exist."""
+        """Write the manifest, with which the output exists."""
         manifest = Manifest(
             stage=self._stage,
             version=self._version,
@@ -93,6 +89,6 @@ class OutputWriter:
         return Reference(self._manifest, manifest.key, manifest.rows)
 
     def close(self) -> None:
-        """Remove what an interrupted write left."""
+        """Remove temporary files that an interrupted write left."""
         for temporary in self._temporaries:
             temporary.unlink(missing_ok=True)

@@ -1,1 +1,1 @@
-"""Lists of the pairs that came through something outside, and the pool that is left of them."""
+"""Lists of survivors (pairs that remain after an external step), and the pool that is made of them."""

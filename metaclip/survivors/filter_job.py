@@ -1,4 +1,4 @@
-"""The stages of survivors: lists from outside, cut into uid ranges, and the pairs of a range that are in them."""
+"""The survive stage: the pairs of one partition that are in the lists of survivors."""
 
 import io
 from collections import Counter
@@ -26,17 +26,17 @@ from metaclip.tables.parquet import group_bytes
 
 @dataclass(frozen=True)
 class SurviveJob(Job):
-    """Keep of one partition the pairs that survivors name, by uid or by address.
+    """Keep the pairs of one partition that the lists of survivors name, by uid or by address.
 
-    Its key is made of the ids of its range, not of the files that named them: the same survivors in
-    another form, or others outside of the range, give the same output.
+    The key depends on the ids in the range of the partition, not on the files. So the same survivors in
+    another format, or others outside of the range, give the same output.
     """
 
     STAGE: ClassVar[str] = "survive"
     VERSION: ClassVar[int] = 2
 
     partition: Reference
-    """An output of the dedup stage, or of this one: a filter of a filter."""
+    """An output of the dedup stage, or of this stage if survivors are filtered again."""
     number: int
     partitions: int
     survivors: Reference
@@ -49,7 +49,7 @@ class SurviveJob(Job):
         return f"{self.number + 1} of {self.partitions}"
 
     def config(self) -> Mapping[str, Any]:
-        """Return which range this is."""
+        """Return the number of this range, and of all ranges."""
         return {"partition": self.number, "partitions": self.partitions}
 
     def inputs(self) -> list[str]:
@@ -57,7 +57,7 @@ class SurviveJob(Job):
         return [self.partition.key, f"uids:{self.uids_sha256}", f"images:{self.images_sha256}"]
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
-        """Write the pairs that survive, as the dedup stage does, and how often each entry is in them."""
+        """Write the pairs that survive, as the dedup stage does, and their entry counts."""
         uids = self._ids(store, "uids", self.uids_sha256, UIDS)
         images = self._ids(store, "images", self.images_sha256, np.dtype("<u8"))
         members = Members(uids, images)
@@ -93,7 +93,7 @@ class SurviveJob(Job):
 
 
 def survive_jobs(store: Store, survivors: Reference, partitions: tuple[Reference, ...]) -> list[SurviveJob]:
-    """Return the jobs that filter a pool's partitions, given in their order."""
+    """Return the jobs that filter a pool's partitions, which are given in their order."""
     digests = {file.name: file.sha256 for file in store.manifest(survivors.manifest).files}
     return [
         SurviveJob(
@@ -109,10 +109,10 @@ def survive_jobs(store: Store, survivors: Reference, partitions: tuple[Reference
 
 
 def check_survived(store: Store, survived: Sequence[Reference]) -> None:
-    """Hold it against survivors if they name no pair of the pool.
+    """Check that the survivors name at least one pair of the pool.
 
     Raises:
-        InputError: with what they name.
+        InputError: they do not; the message says what they name.
     """
     if any(reference.rows for reference in survived):
         return

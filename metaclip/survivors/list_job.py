@@ -1,4 +1,4 @@
-"""The survivors stage: lists from outside, cut into the uid ranges of a pool's partitions."""
+"""The survivors stage: divide lists of survivors into the uid ranges of a pool's partitions."""
 
 import tempfile
 from collections import Counter
@@ -19,12 +19,12 @@ from metaclip.store.writer import OutputWriter
 from metaclip.survivors.lists import Ids, read_survivors
 
 MEMORY_BYTES = 64 << 20
-"""Ids up to this size stay in memory while lists are read; more go to an unnamed temporary file."""
+"""Bytes of ids that are in memory while lists are read; more go to an unnamed temporary file."""
 
 
 @dataclass(frozen=True)
 class SurvivorsJob(Job):
-    """Read lists of survivors and cut them into the uid ranges of a pool's partitions."""
+    """Read lists of survivors and divide them into the uid ranges of a pool's partitions."""
 
     STAGE: ClassVar[str] = "survivors"
     VERSION: ClassVar[int] = 2
@@ -41,10 +41,10 @@ class SurvivorsJob(Job):
         return sorted({file.fingerprint for file in self.files})
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
-        """Write for each range that has any the sorted uids, and the sorted `uid_hi` of addresses.
+        """Write for each range that is not empty the sorted uids, and the sorted `uid_hi` of addresses.
 
         Raises:
-            InputError: lists that name nobody.
+            InputError: the lists name no pair.
         """
         counts: Counter[str] = Counter()
         uids, images = _Buckets(UIDS, self.partitions), _Buckets(np.dtype("<u8"), self.partitions)
@@ -70,7 +70,7 @@ class SurvivorsJob(Job):
 
 
 def bucket_name(kind: str, number: int) -> str:
-    """Return the name of the file that holds the `uids` or `images` of one range."""
+    """Return the name of the file with the `uids` or `images` of one range."""
     return f"{kind}-{number:05d}.npy"
 
 
@@ -90,19 +90,19 @@ def _sorted(ids: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 class _Buckets:
-    """Ids by uid range, in bounded memory; one range at a time is taken back."""
+    """Ids by uid range, in bounded memory; they are returned one range at a time."""
 
     def __init__(self, dtype: np.dtype[Any], partitions: int) -> None:
         self._dtype = dtype
         self._firsts = np.array([uid_range(number, partitions)[0] for number in range(partitions)], np.uint64)
         self._held: dict[int, list[npt.NDArray[Any]]] = {}
         self._held_bytes = 0
-        # Has no name, so that it vanishes with the process however that ends.
+        # It has no name, so it disappears with the process, however that ends.
         self._file = tempfile.TemporaryFile(prefix="metaclip-")  # noqa: SIM115
         self._pieces: dict[int, list[tuple[int, int]]] = {}
 
     def add(self, ids: npt.NDArray[Any], high: npt.NDArray[np.uint64]) -> None:
-        """Add ids, of which `high` are the upper halves."""
+        """Add ids; `high` are their upper halves."""
         numbers = np.searchsorted(self._firsts, high, "right") - 1
         order = np.argsort(numbers, kind="stable")
         ids, numbers = ids[order], numbers[order]

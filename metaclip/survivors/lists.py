@@ -1,17 +1,14 @@
-"""Lists of pairs or images that came through something outside: a download, a filter, a person's eye.
+"""Read lists of survivors: pairs or images that remain after a download, a filter or a review.
 
-Uids are kept as the two halves that `u8,u8` arrays have, addresses as the `uid_hi` they stand for.
+Uids are stored as two halves, as in `u8,u8` arrays; addresses as their `uid_hi`.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
-import fsspec
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +19,7 @@ import xxhash
 
 from metaclip.archive.damaged_members import Break, read_members
 from metaclip.errors import ConfigError, InputError, UnreadableFileError
-from metaclip.io.inputs import InputFile, list_inputs
+from metaclip.io.inputs import InputFile, list_inputs, look_up, naming
 from metaclip.io.streams import call_store, filesystem, open_stream, scheme
 from metaclip.pairs.uids import UIDS, parse_uids
 from metaclip.pairs.urls import Fault, page_base
@@ -37,12 +34,12 @@ _KINDS = {
     "jsonl": (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz"),
     "text": (".txt", ".txt.gz"),
 }
-"""What a name says of a file; in a folder the first of these that is there is read, and it alone."""
+"""Kinds of files by their names; in a folder only files of the first kind that exists are read."""
 
 
 @dataclass
 class Ids:
-    """What a piece of a list names."""
+    """The ids in a piece of a list."""
 
     uids: npt.NDArray[np.void]
     """`u8,u8`[n]."""
@@ -51,22 +48,22 @@ class Ids:
 
 
 def survivor_files(paths: Sequence[str]) -> list[InputFile]:
-    """Return the files that some paths name, each once, sorted by path, with fingerprints.
+    """Return the files of some paths, each once, sorted by path, with fingerprints.
 
-    A path is a file, a glob, a folder at any depth, or an address of either. Of a folder the files of
-    one kind are taken: Parquet (img2dataset writes it beside its images and tells of failures there),
-    else tar, npy, JSON Lines, text.
+    A path is what `metaclip.io.inputs` says. Of a folder the files of one kind are taken: Parquet
+    (img2dataset writes it beside its images and tells of failures there), else tar, npy, JSON Lines, text.
 
     Raises:
-        ConfigError: a path that names nothing, or a file whose name does not tell what it holds.
+        ConfigError: a path matches no file, or the name of a file does not show its kind.
         TransportError: a server cannot be reached now.
     """
     if not paths:
         raise ConfigError("survivors: no path is given; name img2dataset's output folder, or a list of uids")
     named: list[str] = []
     for path in paths:
-        named += _expand(path)
-    files = list_inputs(named, "survivors")
+        named += _files_of(path)
+    with naming("survivors"):
+        files = [look_up(name) for name in sorted(set(named))]
     for file in files:
         if _kind(file.path) is None:
             known = ", ".join(suffix for suffixes in _KINDS.values() for suffix in suffixes)
@@ -79,41 +76,34 @@ def _kind(path: str) -> str | None:
     return next((kind for kind, suffixes in _KINDS.items() if name.endswith(suffixes)), None)
 
 
-def _expand(path: str) -> list[str]:
-    if scheme(path) in ("http", "https"):
-        return [path]
-    system = filesystem(path)
-    # Not Path.resolve: a symbolic link keeps its own name.
-    place = os.path.abspath(os.path.expanduser(path)) if not scheme(path) else path  # noqa: PTH100, PTH111
-    if call_store(path, lambda: system.isdir(place)):
-        found = call_store(path, lambda: system.find(place))
-        kinds = {kind for name in found if (kind := _kind(name))}
-        chosen = next((kind for kind in _KINDS if kind in kinds), None)
-        names = [name for name in found if chosen is not None and _kind(name) == chosen and not _is_hidden(name)]
-    elif any(mark in path for mark in "*?["):
-        names = call_store(path, lambda: system.glob(place))
-    else:
-        return [place]
+def _files_of(path: str) -> list[str]:
+    """Return the files that a path names; of a folder those of one kind."""
+    with naming("survivors"):
+        found = list(list_inputs(path))
+    kinds = {_kind(file.path) for file in found}
+    chosen = next((kind for kind in _KINDS if kind in kinds), None)
+    names = [file.path for file in found if file.named_by != "folder" or _may_name_pairs(file.path, chosen)]
     if not names:
         raise ConfigError(f"survivors: {path}: no file there that could name pairs; see docs/images.md for the forms")
-    return [str(system.unstrip_protocol(name)) if scheme(path) else str(name) for name in names]
+    return names
 
 
-def _is_hidden(name: str) -> bool:
-    return PurePosixPath(name).name.startswith((".", "_"))
+def _may_name_pairs(name: str, chosen: str | None) -> bool:
+    # Spark and its like begin the names of what is no data with `_`.
+    return chosen is not None and _kind(name) == chosen and not PurePosixPath(name).name.startswith("_")
 
 
 def read_survivors(path: str, statistics: Counter[str]) -> Iterator[Ids]:
-    """Yield what a file names, a piece at a time.
+    """Yield the ids that a file names, a piece at a time.
 
-    Parquet and JSON Lines: `uid` (32 hex digits), else `uid_hi` and `uid_lo`, else `url`; rows whose
-    `status` is there and is not `success` are left out. WebDataset: the same, from the `.json` of each
-    sample. npy: an array of dtype `u8,u8`. Text: a uid or an address a line.
+    Parquet and JSON Lines: `uid` (32 hex digits), or `uid_hi` and `uid_lo`, or `url`; rows with a
+    `status` other than `success` are dropped. WebDataset: the same, from the `.json` of each sample.
+    npy: an array of dtype `u8,u8`. Text: one uid or address on each line.
 
     Counts `given`, `not_successful` and `unrecognised` (neither uid nor address).
 
     Raises:
-        InputError: a file that is missing, damaged, or names nothing: nobody survives by chance.
+        InputError: a file is missing or damaged, or names nothing, so no pair survives or is lost by accident.
         TransportError: the file cannot be reached now.
     """
     readers = {
@@ -159,7 +149,7 @@ def _of_table(table: pa.Table, columns: list[str], statistics: Counter[str]) -> 
 
 
 def _of_strings(strings: pa.ChunkedArray | pa.Array, statistics: Counter[str]) -> Ids:
-    """Tell uids, addresses and the rest apart."""
+    """Separate uids, addresses and other strings."""
     strings = pc.fill_null(strings.cast(pa.large_string()), "")
     is_uid = pc.match_substring_regex(strings, "^[0-9a-f]{32}$")
     uids = parse_uids(strings.filter(is_uid))
@@ -170,7 +160,7 @@ def _of_strings(strings: pa.ChunkedArray | pa.Array, statistics: Counter[str]) -
 
 
 def _address(url: str) -> bytes | None:
-    """Return an address in the form that the pool has it in."""
+    """Return an address in the form that the pool uses."""
     base = page_base(url, None)
     return None if isinstance(base, Fault) else (base.origin + base.path + base.query).encode()
 
@@ -259,7 +249,7 @@ def _of_rows(path: str, rows: list[dict[str, Any]], statistics: Counter[str]) ->
 
 
 def _line_blocks(path: str) -> Iterator[list[bytes]]:
-    """Yield the lines of a text file, plain or gzip, some thousand at a time."""
+    """Yield the lines of a text file, plain or gzip, a few thousand at a time."""
     rest = b""
     with open_stream(path) as stream:
         for event in read_members(stream, 0):
@@ -273,7 +263,6 @@ def _line_blocks(path: str) -> Iterator[list[bytes]]:
 
 def _open(path: str) -> BinaryIO:
     try:
-        opened = call_store(path, partial(fsspec.open, path, "rb"))
-        return cast(BinaryIO, call_store(path, opened.open))
+        return cast(BinaryIO, call_store(path, lambda: filesystem(path).open(path, "rb")))
     except UnreadableFileError as error:
         raise InputError(f"survivors: {error}") from error

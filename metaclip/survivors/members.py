@@ -43,7 +43,7 @@ class Members:
 
 @kernel
 def _find_sorted(sorted_high: Words, sorted_low: Words, high: Words, low: Words, met: Flags, found: Flags) -> None:
-    """Look up each (high, low) by halving."""
+    """Set `found` for each (high, low) that is among the sorted ones, and `met` for those."""
     for row in range(high.size):
         first, end = 0, sorted_high.size
         while first < end:

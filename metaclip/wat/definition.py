@@ -1,4 +1,7 @@
-"""The definition of what a WAT record holds: JSON read whole, one record at a time."""
+"""What a WAT record holds: JSON read whole, one record at a time.
+
+This is the definition; its fast way is `metaclip.wat.scanner`.
+"""
 
 import json
 import logging

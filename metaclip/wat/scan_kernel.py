@@ -1,14 +1,15 @@
-"""WAT records scanned as bytes: what extraction needs of them, without an object for anything else.
+"""WAT records scanned as bytes for what extraction needs, without an object for anything else.
 
 A record is walked once, from quote to quote as `metaclip.wat.string_kernel` found them, and validated as JSON
-(RFC 8259); the strings of its images stay where they are. Only what is in order is taken: a record with
-anything unusual about it (a part of another type than expected, a name twice, an escape in a name, a
-control character, a lone surrogate, deep nesting) is left to `wat.add_metadata`, which says what is
-right, and finds the record as it was.
+(RFC 8259); the strings of its images stay where they are. A record with anything unusual about it is left to
+`definition.add_metadata`, and is not changed: a part of another type than expected, a name twice, an escape in a
+name, a control character, a lone surrogate, or deep nesting.
 
-What walks goes by `at`, a place in the data, and by `quotes`, where quotes are: `quotes[0]` says which
-is the next. A string takes two, and a record has an even number, so one that opens a string has one
-that closes it.
+Functions take `at`, a place in the data, and `quotes`, the places of quotes, of which `quotes[0]` is the number of
+the next. A string takes two quotes and a record has an even number, so every string that is opened is closed.
+Those that read a value return where it ends, or -1 where it is not in order.
+
+Equals `metaclip.wat.definition`; held by tests/metaclip/wat/test_scanner.py.
 """
 
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from metaclip.kernels.memory import bare, unowned, word_at
 from metaclip.kernels.types import Address, Bytes, Data, Flags, Int, Ints, Offsets, Places, Spans, Truth
 
 LEFT, PASSED_OVER, PAGE = 0, 1, 2
-"""What becomes of a record: left to `wat.add_metadata`, no response, a page."""
+"""What becomes of a record: left to `definition.add_metadata`, no response, a page."""
 BASE, CONTENT_TYPE, DIRECTIVES = 0, 1, 2
 MOST_DIRECTIVES = 8
 
@@ -108,6 +109,7 @@ def _is_escaped(data: Data, at: Int, end: Int) -> Truth:
 
 @kernel
 def _pass_more_blanks(data: Data, at: Int) -> Int:
+    """Return where white space ends, however much it is."""
     while _GAP[data[at]]:
         at += 1
     return at
@@ -115,7 +117,7 @@ def _pass_more_blanks(data: Data, at: Int) -> Int:
 
 @kernel
 def _pass_blanks(data: Data, at: Int) -> Int:
-    """Return where white space is over; mostly it is none, or one blank."""
+    """Return where white space ends; mostly there is none, or one blank."""
     if data[at] == _SPACE:
         at += 1
     return at if data[at] > _SPACE else _pass_more_blanks(data, at)
@@ -123,7 +125,7 @@ def _pass_blanks(data: Data, at: Int) -> Int:
 
 @kernel
 def _starts_with(data: Data, at: Int, text: _Text) -> Truth:
-    """Tell whether a text is at `at`."""
+    """Tell whether the data at `at` begin with a text."""
     if word_at(data, at) & text.mask != text.first:
         return False
     if text.size <= 8:
@@ -133,6 +135,7 @@ def _starts_with(data: Data, at: Int, text: _Text) -> Truth:
 
 @kernel
 def _equals(data: Data, start: Int, end: Int, text: _Text) -> Truth:
+    """Tell whether data[start:end] is a text."""
     return end - start == text.size and _starts_with(data, start, text)
 
 
@@ -195,7 +198,7 @@ def _pass_scalar(data: Data, at: Int) -> Int:
 
 @kernel
 def _pass_nested(data: Data, quotes: Places | Address, at: Int, quote: Int) -> tuple[Int, Int]:
-    """As `_pass_value`, by the number of quotes that were passed; return that too."""
+    """Do what `_pass_value` does, given the number of the next quote; return that behind the value too."""
     depth, objects = 0, _ZERO
     while True:
         byte = data[at]
@@ -279,7 +282,10 @@ def _next_name(data: Data, quotes: Places | Address, at: Int, first: Truth) -> t
 
 @kernel
 def _next_item(data: Data, at: Int, first: Truth) -> tuple[Truth, Int]:
-    """As `_next_name` for a list: whether there is a value, and where it is or the list ends."""
+    """Go to the next value of the list that `at` is in; return whether there is one, and where it is.
+
+    Where there is none, that is where the list ends, or -1 where it is not JSON.
+    """
     at = _pass_blanks(data, at)
     if data[at] == _LIST_END:
         return False, at + 1
@@ -292,7 +298,7 @@ def _next_item(data: Data, at: Int, first: Truth) -> tuple[Truth, Int]:
 
 @kernel
 def _read_text(data: Data, quotes: Places | Address, at: Int) -> tuple[Int, Int, Int]:
-    """Read a string or null: its start and end (-1 for null) and where it ends with its quote, or -1."""
+    """Read a string or null; return its start and end (-1 for null), and where it ends with its quote, or -1."""
     if data[at] == _QUOTE:
         end = _pass_string(quotes)
         return at + 1, end, end + 1
@@ -376,7 +382,7 @@ def _find_plain_field(data: Data, quotes: Places | Address, at: Int, quote: Int)
 def _read_plain_links(
     data: Data, quotes: Places | Address, at: Int, spans: Spans, image: Int, fields: Ints
 ) -> tuple[Int, Int, Truth]:
-    """Read links from the bracket at `at` on while they are in order and laid out as nearly all are.
+    """Read links from the bracket at `at` on, as long as they are laid out as nearly all are.
 
     These have strings only, and white space nowhere but one blank after a comma or a colon.
 
@@ -451,6 +457,15 @@ def _read_links(data: Data, quotes: Places | Address, at: Int, spans: Spans, ima
 
 
 @kernel
+def _is_robots_name(data: Data, start: Int, end: Int, robots: Bytes, robots_bounds: Offsets) -> Truth:
+    """Compare with the names that speak to robots, whatever the case."""
+    for k in range(robots_bounds.size - 1):
+        if _equals_lower(data, start, end, robots[robots_bounds[k] : robots_bounds[k + 1]]):
+            return True
+    return False
+
+
+@kernel
 def _read_metas(
     data: Data,
     quotes: Places | Address,
@@ -505,8 +520,7 @@ def _read_metas(
             for k in range(start, end):
                 if data[k] >= 0x80 or data[k] == _BACKSLASH:
                     return np.int64(-1), directives
-            for k in range(robots_bounds.size - 1):
-                is_robots |= _equals_lower(data, start, end, robots[robots_bounds[k] : robots_bounds[k + 1]])
+            is_robots |= _is_robots_name(data, start, end, robots, robots_bounds)
         if at < 0:
             return at, directives
         if is_robots and content_end > content:
@@ -515,6 +529,23 @@ def _read_metas(
             strings[record, DIRECTIVES + directives, 0] = content
             strings[record, DIRECTIVES + directives, 1] = content_end
             directives += 1
+
+
+@kernel
+def _pass_strings(data: Data, quotes: Places | Address, at: Int) -> Int:
+    """Return where the list of strings at `at` ends, or -1 where it is none."""
+    if data[at] != _LIST:
+        return np.int64(-1)
+    at += 1
+    first = True
+    while True:
+        more, at = _next_item(data, at, first)
+        if not more:
+            return at
+        if data[at] != _QUOTE:
+            return np.int64(-1)
+        first = False
+        at = _pass_string(quotes) + 1
 
 
 @kernel
@@ -546,18 +577,9 @@ def _read_headers(
                 strings[record, DIRECTIVES + directives, 1] = end
                 directives += 1
             continue
-        if data[at] != _LIST or is_type or is_robots:
+        if is_type or is_robots:
             return np.int64(-1), directives
-        at += 1
-        first_item = True
-        while True:
-            more, at = _next_item(data, at, first_item)
-            if not more:
-                break
-            if data[at] != _QUOTE:
-                return np.int64(-1), directives
-            first_item = False
-            at = _pass_string(quotes) + 1
+        at = _pass_strings(data, quotes, at)
         if at < 0:
             return at, directives
 
@@ -677,6 +699,36 @@ def _read_payload(
 
 
 @kernel
+def _read_warc_header(data: Data, quotes: Places | Address, at: Int) -> tuple[Int, Truth]:
+    """Read WARC-Header-Metadata from behind its bracket.
+
+    Returns:
+        Where it ends, or -1, and whether it states another type than a response.
+    """
+    first, seen, is_other = True, 0, False
+    while True:
+        name, name_end, at = _next_name(data, quotes, at, first)
+        if name == name_end or at < 0:
+            return at, is_other
+        first = False
+        is_type = _equals(data, name, name_end, _WARC_TYPE)
+        if is_type or _equals(data, name, name_end, _TARGET):
+            field = 1 if is_type else 2
+            if seen & field:
+                return np.int64(-1), False
+            seen |= field
+            start, end, at = _read_text(data, quotes, at)
+            if is_type and at >= 0:
+                # With an escape, or null, it is left unless there is a page.
+                plain = start >= 0 and not _is_escaped(data, start, end)
+                is_other = plain and not _equals(data, start, end, _RESPONSE_TYPE)
+        else:
+            at = _pass_value(data, quotes, at)
+        if at < 0:
+            return at, False
+
+
+@kernel
 def _read_record(
     data: Data,
     quotes: Places | Address,
@@ -687,7 +739,7 @@ def _read_record(
     robots_bounds: Offsets,
     counts: Ints,
 ) -> tuple[Int, Int]:
-    """Read a record; return where it ends, or -1, and what it is."""
+    """Read a record; return where it and the white space after it end, or -1, and what becomes of it."""
     at = _pass_blanks(data, at)
     if data[at] != _OBJECT:
         return np.int64(-1), LEFT
@@ -723,28 +775,7 @@ def _read_record(
                 if parts & 2 or data[at] != _OBJECT:
                     return np.int64(-1), LEFT
                 parts |= 2
-                at += 1
-                first_field, fields = True, 0
-                while True:
-                    name, name_end, at = _next_name(data, quotes, at, first_field)
-                    if name == name_end or at < 0:
-                        break
-                    first_field = False
-                    is_type = _equals(data, name, name_end, _WARC_TYPE)
-                    if is_type or _equals(data, name, name_end, _TARGET):
-                        field = 1 if is_type else 2
-                        if fields & field:
-                            return np.int64(-1), LEFT
-                        fields |= field
-                        start, end, at = _read_text(data, quotes, at)
-                        if is_type and at >= 0:
-                            # With an escape, or null, it is left unless there is a page.
-                            plain = start >= 0 and not _is_escaped(data, start, end)
-                            is_other = plain and not _equals(data, start, end, _RESPONSE_TYPE)
-                    else:
-                        at = _pass_value(data, quotes, at)
-                    if at < 0:
-                        return at, LEFT
+                at, is_other = _read_warc_header(data, quotes, at + 1)
             else:
                 at = _pass_value(data, quotes, at)
             if at < 0:
@@ -766,12 +797,12 @@ def scan_records(
     robots_bounds: Offsets,
     scan: Scan,
 ) -> Int:
-    """Scan records.
+    """Scan records for what extraction needs.
 
     Args:
         data: uint8, records, each followed by a zero byte, and eight bytes of any kind.
         bounds: int64[records, 2], where each starts and ends.
-        quotes: int[n], from `json_strings.find_quotes`; its first element is written to.
+        quotes: int[n], from `string_kernel.find_quotes`; its first element is written to.
         starts: int64[records], from there.
         addressed: bool[records], whether each has an address; a page without is LEFT.
         robots: uint8, the names of meta tags that speak to robots, in lower case, end to end.

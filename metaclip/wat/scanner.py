@@ -1,4 +1,7 @@
-"""What extraction needs of many WAT records at once, found by `metaclip.wat.scan_kernel`."""
+"""What extraction needs of many WAT records at once.
+
+Equals `metaclip.wat.definition`; held by tests/metaclip/wat/test_scanner.py.
+"""
 
 import threading
 from dataclasses import dataclass
@@ -29,11 +32,11 @@ class ScannedRecords:
     """Records as far as they were in order."""
 
     kinds: npt.NDArray[np.uint8]
-    """uint8[records]: `wat_kernel.LEFT`, PASSED_OVER or PAGE."""
+    """uint8[records]: `scan_kernel.LEFT`, PASSED_OVER or PAGE."""
     images: ImageColumns
     """The images of each record as of a page; those that are no PAGE have none."""
     strings: npt.NDArray[np.int64]
-    """See `wat_kernel.Scan`; they lie in the data of `images`."""
+    """See `scan_kernel.Scan`; they lie in the data of `images`."""
 
     def bases(self, records: npt.NDArray[np.int64]) -> list[str | None]:
         """Return `Head.Base` of some records, its character references decoded."""
@@ -60,7 +63,7 @@ class ScannedRecords:
 
 
 def scan(batch: RecordBatch) -> ScannedRecords:
-    """Scan the bodies of records, in place; see `wat_kernel` for which are left to others."""
+    """Scan the bodies of records, in place; see `metaclip.wat.scan_kernel` for which are left to others."""
     data = np.frombuffer(batch.data, np.uint8)
     bounds = np.ascontiguousarray(batch.blocks)
     records, size = len(batch), int((bounds[:, 1] - bounds[:, 0]).sum())

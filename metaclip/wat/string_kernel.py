@@ -2,6 +2,8 @@
 
 Quotes are found 64 bytes at a time, whatever stands between them, so that `metaclip.wat.scan_kernel` can go
 from one to the next without looking at what is in a string.
+
+Equals `metaclip.wat.definition`; held by tests/metaclip/wat/test_scanner.py.
 """
 
 import numpy as np
@@ -70,7 +72,7 @@ def _read_escape(data: Data, at: Int) -> tuple[Int, Int]:
 
 @kernel
 def _find_quotes_of(data: Data, at: Int, end: Int, quotes: Places | Address, count: Int) -> Int:
-    """As `find_quotes` for one record, after `count` quotes; return how many there are then, or -1."""
+    """Do what `find_quotes` does for one record, after `count` quotes; return how many there are then, or -1."""
     before, plain = count, at  # `plain`: where no escape goes on
     while at < end:
         bits, backslashes, controls = (

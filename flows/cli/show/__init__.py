@@ -1,1 +1,1 @@
-"""What people see on a terminal: one module for each group of subcommands, and safe text."""
+"""Output on a terminal: one module for each group of subcommands, and safe text."""

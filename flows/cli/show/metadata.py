@@ -1,4 +1,4 @@
-"""What people see of a list of entries on a terminal."""
+"""Show a list of entries on a terminal."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,11 +17,11 @@ FAULTS = {
     "skipped.markup": "articles whose markup was not understood",
     "too_long": "words that are too long",
 }
-"""Counts of what could not be read, and how people are told."""
+"""Counts of unreadable input, and their descriptions for people."""
 
 
 def show_build(summary: dict[str, Any], console: Console | None = None) -> None:
-    """Print what each source gave, what was dropped and why, beside the paper's Table 1."""
+    """Print the entries of each source, what was dropped and why, and the figures of the paper's Table 1."""
     console = console or Console(soft_wrap=True)
     console.print(stages_table(summary["stages"], f"metadata of {summary['pool']}: {summary['seconds']:.1f} s"))
     if "table" in summary:
@@ -51,7 +51,7 @@ def show_build(summary: dict[str, Any], console: Console | None = None) -> None:
 
 
 def _faults(read: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
-    """Tell what was passed over in the files of each source because it could not be read."""
+    """Print what was skipped in the files of each source because it could not be read."""
     for source, counts in read.items():
         for reason, told in FAULTS.items():
             if counts.get(reason):

@@ -1,4 +1,4 @@
-"""What `metaclip plan`, `explain`, `entry` and `trace` show on a terminal."""
+"""Show the results of `metaclip plan`, `explain`, `entry` and `trace` on a terminal."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from flows.cli.show.summary import short
 from flows.cli.show.terminal import plain, visible
 
 NEAR_MISSES = 20
-"""So many are shown; the JSON has all."""
+"""Number of near misses that are shown; the JSON has all."""
 
 
 def show_plan(found: dict[str, Any]) -> None:
@@ -47,7 +47,7 @@ def show_plan(found: dict[str, Any]) -> None:
 
 
 def show_explanation(found: dict[str, Any]) -> None:
-    """Print what a pool makes of a text."""
+    """Print how a pool treats a text."""
     console = Console(soft_wrap=True)
     _line(console, "text", found["text"])
     _line(console, "spaced", found["spaced"].replace(" ", "␣"))
@@ -157,7 +157,7 @@ def _name(row: dict[str, Any]) -> tuple[str, Text, Text]:
 
 
 def _line(console: Console, label: str, value: str) -> None:
-    """Print a labelled line; the value is text from anywhere."""
+    """Print a labelled line; the value may be any text."""
     console.print(Text(f"{label:<9}", style="bold").append(visible(value), style="not bold"))
 
 
@@ -166,7 +166,7 @@ def _warn(console: Console, message: str) -> None:
 
 
 def _print(console: Console, table: Table) -> None:
-    """Print a table at its own width: a figure that is cut short is worse than a long line."""
+    """Print a table at its full width, because a truncated figure is worse than a long line."""
     wanted = Measurement.get(console, console.options.update(max_width=1000), table).maximum
     Console(soft_wrap=True, width=max(console.width, wanted)).print(table)
 

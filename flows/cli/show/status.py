@@ -1,4 +1,4 @@
-"""What `metaclip status` shows on a terminal."""
+"""Show the result of `metaclip status` on a terminal."""
 
 from typing import Any
 

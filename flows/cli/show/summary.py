@@ -1,4 +1,4 @@
-"""What people see on a terminal: progress while a run lasts, and its summary."""
+"""Show the progress of a run and its summary on a terminal."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -57,7 +57,7 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     funnel = Table("step", title="funnel")
     funnel.add_column("count", justify="right")
     for step, title in STEPS.items():
-        if step == "bytes_read" or step not in summary["funnel"]:  # only survivors of another pool have all
+        if step == "bytes_read" or step not in summary["funnel"]:  # only pools of survivors have all steps
             continue
         funnel.add_row(title, f"{summary['funnel'][step]:,}")
     console.print(funnel)

@@ -1,8 +1,8 @@
-"""Blocks of a bzip2 file, from any byte on: so that any number of processes share one file.
+"""Blocks of a bzip2 file from any byte on, so that any number of processes can share one file.
 
-Blocks are independent, and each begins with 48 bits that hardly ever occur elsewhere, at any bit. A
-block is unpacked by giving it a header and a trailer of its own. Multistream files (Wikipedia's) and
-single streams are read alike. Format: https://en.wikipedia.org/wiki/Bzip2#File_format.
+Blocks are independent. Each begins at any bit, with 48 bits that almost never occur elsewhere. To
+decompress a block, it gets a header and a trailer of its own. Multistream files (Wikipedia's) and
+single streams are read in the same way. Format: https://en.wikipedia.org/wiki/Bzip2#File_format.
 """
 
 import bz2
@@ -21,30 +21,30 @@ BLOCK = 0x314159265359
 END = 0x177245385090
 CHUNK_BYTES = 4 << 20
 
-_END_BITS = 48 + 32  # the end's magic and the checksum of the stream
-_PIECES = 3  # tried together: a magic may occur in a block's data, by chance
+_END_BITS = 48 + 32  # the magic of the end, and the checksum of the stream
+_PIECES = 3  # tried together: by chance a magic may occur in the data of a block
 
 
 @dataclass(frozen=True)
 class Block:
-    """What one block held, and whether it begins within the range that was asked for."""
+    """The content of one block, and whether it begins in the requested range."""
 
     data: bytes
     within: bool
 
 
 def read_blocks(path: str, start: int = 0, end: int | None = None) -> Iterator[Block]:
-    """Give the blocks that begin in the bytes from `start` to `end`, and then those that follow.
+    """Yield the blocks that begin in the bytes from `start` to `end`, and then those that follow.
 
-    The caller stops once it has what a later block completes. Each byte of the file is in the range
-    of exactly one reader, however a file is cut.
+    The caller stops when a later block has completed its last page. Each byte of the file is in the
+    range of exactly one reader, however the file is divided.
 
     Raises:
-        InputError: the file is no bzip2 file, is damaged (naming the byte), or ends too early.
+        InputError: the file is not a bzip2 file, is damaged (the message names the byte), or ends too early.
         TransportError, UnreadableFileError: as `open_stream`.
     """
     with open_stream(path, start) as stream:
-        pieces: list[tuple[int, bytes, int]] = []  # at which bit of the file, its bits, how many
+        pieces: list[tuple[int, bytes, int]] = []  # the bit of the file where it begins, its bits, their number
         for at, bits, count, is_block in _magics(path, stream, start):
             if not is_block and not pieces:
                 if not _ends_stream(at, bits, count):
@@ -66,9 +66,9 @@ def _damaged(path: str, byte: int) -> str:
 
 
 def _magics(path: str, stream: Any, start: int) -> Iterator[tuple[int, bytes, int, bool]]:
-    """Give for each magic where it is, the bits from it to the next one, and whether it begins a block."""
+    """Yield for each magic its position, the bits from it to the next one, and whether it begins a block."""
     held = b""
-    base = start  # which byte of the file `held` begins with
+    base = start  # the byte of the file that `held` begins with
     checked = 0  # bytes of `held` that were searched
     begun: tuple[int, bool] | None = None
     if not start:
@@ -98,7 +98,7 @@ def _magics(path: str, stream: Any, start: int) -> Iterator[tuple[int, bytes, in
     if begun is None:
         if not start:
             raise InputError(f"{path}: is no bzip2 file")
-        return  # the range begins in the last block, which another range has
+        return  # the range begins in the last block, which belongs to another range
     if begun[1] or begun[0] + _END_BITS > size * 8:
         raise InputError(f"{path}: ends at byte {size:,} in the middle of its data; fetch the file again")
     if size * 8 - begun[0] - _END_BITS >= 8:
@@ -106,7 +106,7 @@ def _magics(path: str, stream: Any, start: int) -> Iterator[tuple[int, bytes, in
 
 
 def _ends_stream(at: int, data: bytes, count: int) -> bool:
-    """Return whether nothing but a stream's end and the header of the next stream lies before the next magic."""
+    """Return whether there is only a stream's end and the next stream's header before the next magic."""
     return at + count == (-(-(at + _END_BITS) // 8) + 4) * 8 and data[-4:-1] == b"BZh"
 
 
@@ -118,7 +118,7 @@ def _piece(held: bytes, base: int, begun: tuple[int, bool], until: int) -> tuple
 
 
 def _unpack(pieces: list[tuple[int, bytes, int]]) -> bytes | None:
-    """Unpack one block, which a magic within its data may have cut into pieces; None if it is damaged."""
+    """Decompress one block; a magic in its data may have cut it into pieces. None if it is damaged."""
     stream = 0
     length = 0
     if len(pieces) == 1:
@@ -152,6 +152,7 @@ def _shifted(data: bytes, by: int, bits: int) -> bytes:
 
 @kernel
 def _shift(data: Bytes, by: Int) -> Bytes:
+    """Return the bits of `data` moved by 1 to 7 places to the left."""
     shifted = np.empty(len(data), np.uint8)
     for i in range(len(data)):
         following = data[i + 1] if i + 1 < len(data) else np.uint8(0)
@@ -161,7 +162,7 @@ def _shift(data: Bytes, by: Int) -> Bytes:
 
 @kernel
 def _find_magics(data: Bytes, start: Int) -> list[tuple[Int, Truth]]:
-    """Return a list: at which bits of `data`, from byte `start` on, a magic begins, and whether a block's."""
+    """Return a list: the bits of `data`, from byte `start` on, where a magic begins, and whether it is a block's."""
     found = [(np.int64(0), True) for _ in range(0)]
     mask = np.uint64((1 << 48) - 1)
     window = np.uint64(0)
@@ -169,7 +170,7 @@ def _find_magics(data: Bytes, start: Int) -> list[tuple[Int, Truth]]:
         window = window << np.uint64(8) | np.uint64(data[i])
         if i - start < 5:
             continue
-        # Seven bytes may hold a magic that begins in any bit of the first; the last bit first gives order.
+        # Seven bytes can contain a magic that begins at any bit of the first. Starting with the last bit gives order.
         for down in range(7 if i - start >= 6 else 0, -1, -1):
             bits = window >> np.uint64(down) & mask
             if bits == np.uint64(BLOCK) or bits == np.uint64(END):

@@ -1,4 +1,4 @@
-"""The content of a file, unpacked, in pieces: gzip, bzip2 or plain, told apart by the first bytes."""
+"""The decompressed content of a file, in pieces: gzip, bzip2 or plain, recognised by the first bytes."""
 
 import bz2
 import zlib
@@ -16,10 +16,10 @@ _DAMAGE: tuple[type[Exception], ...] = (isal_zlib.error, zlib.error, OSError, Va
 
 
 def read_chunks(path: str) -> Iterator[bytes]:
-    """Give what a file holds, a few MB at a time.
+    """Yield the content of a file, a few MB at a time.
 
     Raises:
-        InputError: packed data that is damaged or cut short.
+        InputError: compressed data that is damaged or truncated.
         TransportError, UnreadableFileError: as `open_stream`.
     """
     with open_stream(path) as stream:
@@ -62,7 +62,7 @@ def _unpacker(head: bytes) -> Callable[[], Any] | None:
 
 
 def read_lines(path: str) -> Iterator[bytes]:
-    """Give what a file holds in pieces that end with a line; the last may lack its line end.
+    """Yield the content of a file in pieces of whole lines; the last line may lack its line end.
 
     Raises:
         InputError, TransportError, UnreadableFileError: as `read_chunks`.

@@ -13,7 +13,7 @@ from metaclip.metadata.wikipedia.sorted_counts import PairCounts, Run, RunSet, W
 from metaclip.tables.parquet import ROW_GROUP_ROWS
 
 BATCH_LINES = 500_000
-"""Lines that are sorted in memory at a time."""
+"""Number of lines that are sorted in memory at a time."""
 
 _MOST = 1 << 62
 
@@ -21,12 +21,12 @@ _MOST = 1 << 62
 def read_counts(path: str, counts: Counter[str]) -> list[Run]:
     """Return a file's counts as sorted runs; repeated lines add up.
 
-    Words are taken as they stand: white space inside one, an empty one, and a count that is no
-    positive whole number make a line malformed. `counts` gets `lines`, `malformed_lines`,
-    `word_lines`, `pair_lines` and `tokens`, the sum of the words' counts.
+    Words are taken as they are. A line is malformed if a word is empty or has white space in it, or if
+    the count is not a positive whole number. `counts` gets `lines`, `malformed_lines`, `word_lines`,
+    `pair_lines` and `tokens`, the sum of the words' counts.
 
     Raises:
-        InputError: a damaged or unfinished file, one without lines, or more than 1 % of malformed ones.
+        InputError: a damaged or truncated file, a file without lines, or more than 1 % malformed lines.
         TransportError, UnreadableFileError: as `metaclip.io.streams.open_stream`.
     """
     runs = RunSet()

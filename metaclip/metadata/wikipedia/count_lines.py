@@ -1,22 +1,22 @@
-"""Files with a row a line: how many malformed lines are still a fault of the lines, not of the file."""
+"""Files with one row on each line: up to how many malformed lines a file is accepted."""
 
 from collections import Counter
 
 from metaclip.errors import InputError
 
 MAX_MALFORMED = 0.01
-"""The share of lines that may be malformed; they are left out and counted."""
+"""The share of lines that may be malformed; they are skipped and counted."""
 
 
 def describe_line(number: int, line: bytes) -> str:
-    """Tell people where a line stands and how it begins."""
+    """Describe the position of a line and its beginning, for people."""
     return f"line {number:,} is {line[:40].decode('utf-8', 'backslashreplace')!r}"
 
 
 def check_malformed(path: str, counts: Counter[str], form: str, first: str) -> None:
-    """Hold `malformed_lines` against `lines`.
+    """Check that the share of malformed lines is acceptable.
 
-    `first` tells of the first malformed line, as `describe_line` does.
+    `first` describes the first malformed line, as `describe_line` does.
 
     Raises:
         InputError: there is no line, or more than 1 % of them are malformed.

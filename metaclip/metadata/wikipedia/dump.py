@@ -1,8 +1,8 @@
 """Articles of a Wikipedia dump, from a range of the file's bytes.
 
-Format: `pages-articles.xml`, https://www.mediawiki.org/wiki/Help:Export; packed with bzip2 in one or
-many streams, with gzip, or plain. A `<` of an article's text is always escaped, so tags are found as
-bytes; a page belongs to the range in which it begins.
+Format: `pages-articles.xml`, https://www.mediawiki.org/wiki/Help:Export; compressed with bzip2 in one
+or many streams, with gzip, or plain. A `<` in the text of an article is always escaped, so tags are
+found as bytes. A page belongs to the range in which it begins.
 """
 
 import html
@@ -17,7 +17,7 @@ from metaclip.metadata.wikipedia.bzip2 import Block, read_blocks
 from metaclip.metadata.wikipedia.chunks import read_chunks
 
 PAGE_BYTES = 256 << 20
-"""A page longer than this is no page: its end is missing."""
+"""Maximum bytes of a page. If no end is found within this length, the end is missing."""
 
 _PAGE, _PAGE_END, _DUMP_END = b"<page>", b"</page>", b"</mediawiki>"
 _NAMESPACE = re.compile(rb"<ns>\s*(-?\d+)\s*</ns>")
@@ -25,29 +25,29 @@ _MODEL = re.compile(rb"<model>\s*([^<]*?)\s*</model>")
 
 
 def is_dump(path: str) -> bool:
-    """Tell a dump from other files by its name."""
+    """Return whether a file is a dump, by its name."""
     name = PurePosixPath(path.partition("?")[0] if scheme(path) in ("http", "https") else path).name.lower()
     return bool(re.search(r"\.xml(-p\d+p\d+)?(-\w+)?(\.bz2|\.gz)?$|\.xml\b.*\.bz2$|pages-articles.*\.bz2$", name))
 
 
 def can_be_split(path: str) -> bool:
-    """Return whether ranges of the file can be read one by one."""
+    """Return whether ranges of the file can be read independently."""
     return path.partition("?")[0].lower().endswith(".bz2")
 
 
 def read_articles(path: str, counts: Counter[str], start: int = 0, end: int | None = None) -> Iterator[str]:
-    """Give the wiki text of the articles that begin in the bytes from `start` to `end` of the file.
+    """Yield the wiki text of the articles that begin in the bytes from `start` to `end` of the file.
 
-    Articles are pages of namespace 0 that are no redirects. `counts` gets `bytes_unpacked`, `pages`,
+    Articles are pages of namespace 0 that are not redirects. `counts` gets `bytes_unpacked`, `pages`,
     `articles`, and `skipped.<reason>`: `namespace`, `redirect`, `model`, `no_text`.
 
     Raises:
-        InputError: the file is no dump, is damaged, or ends before its end.
+        InputError: the file is not a dump, is damaged, or is truncated.
         TransportError: it cannot be reached now.
     """
     for page in _pages(path, counts, start, end):
         counts["pages"] += 1
-        begin = page.rfind(b"<text")  # of the last revision, should there be several
+        begin = page.rfind(b"<text")  # of the last revision, if there are several
         head = page[: begin if begin >= 0 else len(page)]
         namespace, model = _NAMESPACE.search(head), _MODEL.findall(head)
         if namespace is not None and int(namespace[1]):
@@ -87,8 +87,8 @@ def _blocks(path: str, start: int, end: int | None) -> Iterator[Block]:
 
 def _pages(path: str, counts: Counter[str], start: int, end: int | None) -> Iterator[bytes]:
     held = b""
-    searched = 0  # bytes of `held` that hold no end of the page that it begins with
-    mine = 0  # bytes of `held` that were unpacked within the range
+    searched = 0  # bytes of `held` without the end of its first page
+    mine = 0  # bytes of `held` that were decompressed within the range
     begun = False  # whether `held` begins with a page
     first = True
     last = b""

@@ -1,8 +1,8 @@
-"""Counting words and word pairs of any amount of text in bounded memory.
+"""Count words and word pairs of any amount of text in bounded memory.
 
-Two hash tables hold what is counted; when one is full, both are written down as sorted runs and
-begun anew, and the runs are merged at the end (`metaclip.metadata.wikipedia.sorted_counts`). So memory is what the
-tables take, and the result depends neither on their size nor on the order of the texts.
+The counts are in two hash tables. When one is full, both are written as sorted runs and emptied. The
+runs are merged at the end (`metaclip.metadata.wikipedia.sorted_counts`). So memory is that of the
+tables, and the result depends neither on their size nor on the order of the texts.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ class NgramCounter:
     """Counts the words and pairs of texts.
 
     Args:
-        memory_bytes: what the tables and their sorting may take; smaller is slower.
+        memory_bytes: memory for the tables and their sorting; less is slower.
     """
 
     def __init__(self, memory_bytes: int = 512 << 20) -> None:
@@ -67,17 +67,17 @@ class NgramCounter:
 
     @property
     def tokens(self) -> int:
-        """Words counted, repeats included."""
+        """Number of words counted, repeats included."""
         return int(self._sizes[TOKENS])
 
     @property
     def too_long(self) -> int:
-        """Tokens that were left out because of their length."""
+        """Number of tokens that were skipped because of their length."""
         return int(self._sizes[TOO_LONG])
 
     @property
     def spills(self) -> int:
-        """Runs written so far."""
+        """Number of runs written so far."""
         return self._runs.written
 
     def add(self, text: str) -> None:
@@ -93,7 +93,7 @@ class NgramCounter:
             self._spill()
 
     def runs(self) -> list[Run]:
-        """Write down what the tables hold, and return all runs; the counter is used up."""
+        """Write the content of the tables, and return all runs; the counter cannot be used afterwards."""
         if self._sizes[WORDS]:
             self._spill()
         return self._runs.runs

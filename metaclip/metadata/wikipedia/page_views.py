@@ -20,13 +20,17 @@ from metaclip.metadata.wikipedia.chunks import read_lines
 from metaclip.metadata.wikipedia.count_lines import check_malformed, describe_line
 
 NO_ARTICLES = frozenset(("Main Page", "-"))
-"""The front page, and what Wikimedia writes where it does not know the title."""
+"""The front page, and what Wikimedia writes if it does not know the title."""
+
+HOURLY_FILE = re.compile(r"/pageviews-\d{8}-\d{6}\.gz$")
+"""Wikimedia never rewrites the file of an hour, so a list of some hundred addresses is not looked up each time."""
 
 _LEAST_LINE_BYTES = len("m t 1 \n")
 """Of a line that is read: what follows the third space may be empty."""
+
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _COUNTS = ("lines", "malformed_lines", "other_domains", "below_hourly_floor")
-_FIRST_NUMBER, _FIRST_AT = len(_COUNTS), len(_COUNTS) + 1  # of the first malformed line: which, and where in its piece
+_FIRST_NUMBER, _FIRST_AT = len(_COUNTS), len(_COUNTS) + 1  # of the first malformed line: number, position in its piece
 
 
 def pageview_addresses(dates: Sequence[datetime.date], base: str) -> list[str]:
@@ -41,12 +45,12 @@ def pageview_addresses(dates: Sequence[datetime.date], base: str) -> list[str]:
 def read_views(path: str, domains: Sequence[str], min_hourly_views: int, counts: Counter[str]) -> dict[str, int]:
     """Sum the views of the titles in one file, by title, sorted by code point.
 
-    A title has spaces for underscores and no percent escapes; one with a colon (another namespace),
-    `Main_Page` and `-` are left out. `counts` gets `lines`, `malformed_lines`, `other_domains`,
+    In a title underscores become spaces and percent escapes are decoded. Titles with a colon (another
+    namespace), `Main_Page` and `-` are skipped. `counts` gets `lines`, `malformed_lines`, `other_domains`,
     `below_hourly_floor`, `dropped.colon`, `dropped.no_article`, `dropped.not_utf8`, `rows`.
 
     Raises:
-        InputError: a damaged or unfinished file, one without lines, or one with more than 1 % of
+        InputError: a damaged or truncated file, a file without lines, or a file with more than 1 %
             malformed lines, such as an error page.
         TransportError, UnreadableFileError: as `metaclip.io.streams.open_stream`.
     """
@@ -75,7 +79,7 @@ def _decode_title(raw: bytes) -> str:
         try:
             title = unquote_to_bytes(title).decode("utf-8")
         except UnicodeDecodeError:
-            title = raw.decode("utf-8")  # the percent signs are the title's own
+            title = raw.decode("utf-8")  # the percent signs are part of the title
     return " ".join(title.replace("_", " ").split())
 
 
@@ -99,7 +103,7 @@ def _rows(
 
 @kernel
 def _scan_lines(data: Bytes, domains: Bytes, bounds: Offsets, floor: Int, tallies: Ints) -> Ints:
-    """Return begin and end of the title, and the views, of the lines of the domains from the floor on."""
+    """Return start and end of the title, and the views, of the lines of the domains with enough views."""
     spans = np.empty((len(data) // _LEAST_LINE_BYTES + 1, 3), np.int64)
     found = 0
     at, n = 0, len(data)

@@ -1,9 +1,9 @@
 """Sorted runs of counts, and their merge in bounded memory.
 
-A run is two Parquet files: texts with counts, in the order of their code points; and pairs of texts,
-each a position in the first file, with counts, in that order too. Runs are merged by reading a row
-group of each at a time, so memory grows with their number, not with their length; where they are many,
-they are merged in groups first.
+A run is two Parquet files: texts with counts, in the order of their code points; and pairs of texts
+with counts, where each text is its position in the first file, sorted too. To merge runs, one row group
+of each is read at a time. So memory grows with their number, not with their length. If there are many
+runs, they are merged in groups first.
 """
 
 import tempfile
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from metaclip.schemas import PAIR_COUNT, TEXT_COUNT
 
 FAN_IN = 64
-"""So many runs are merged at a time, a row group of each in memory."""
+"""Number of runs that are merged at a time, with a row group of each in memory."""
 
 RUN_GROUP_ROWS = 8192
 """Rows of a row group of a temporary run; outputs have larger ones."""
@@ -31,25 +31,25 @@ Keys: TypeAlias = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class WordCounts:
-    """Some consecutive texts of a run."""
+    """Consecutive texts of a run."""
 
     texts: pa.StringArray
     counts: Counts
 
     def table(self) -> pa.Table:
-        """Return them as a table of `schemas.TEXT_COUNT`."""
+        """Return the texts as a table of `schemas.TEXT_COUNT`."""
         return pa.table([self.texts, pa.array(self.counts.astype(np.uint64))], schema=TEXT_COUNT)
 
 
 @dataclass(frozen=True)
 class PairCounts:
-    """Some consecutive pairs of a run; a key is the position of the first text, times 2^32, and the second's."""
+    """Consecutive pairs of a run; a key is the position of the first text times 2^32, plus that of the second."""
 
     keys: Keys
     counts: Counts
 
     def table(self) -> pa.Table:
-        """Return them as a table of `schemas.PAIR_COUNT`."""
+        """Return the pairs as a table of `schemas.PAIR_COUNT`."""
         first = (self.keys >> np.uint64(32)).astype(np.uint32)
         columns = [first, self.keys.astype(np.uint32), self.counts.astype(np.uint64)]
         return pa.table([pa.array(column) for column in columns], schema=PAIR_COUNT)
@@ -63,7 +63,7 @@ class Run:
     open_pairs: Callable[[], pq.ParquetFile] | None = None
 
     def texts(self) -> Iterator[WordCounts]:
-        """Read the texts, a row group at a time."""
+        """Read the texts, one row group at a time."""
         file = self.open_texts()
         for group in range(file.num_row_groups):
             table = file.read_row_group(group).cast(TEXT_COUNT).combine_chunks()
@@ -71,7 +71,7 @@ class Run:
                 yield WordCounts(table.column(0).chunk(0), table.column(1).to_numpy().astype(np.int64))
 
     def pairs(self) -> Iterator[PairCounts]:
-        """Read the pairs, a row group at a time."""
+        """Read the pairs, one row group at a time."""
         if self.open_pairs is None:
             return
         file = self.open_pairs()
@@ -83,7 +83,7 @@ class Run:
 
 
 class RunSet:
-    """Runs in unnamed temporary files, which vanish with the process however that ends."""
+    """Runs in unnamed temporary files, which disappear with the process, however it ends."""
 
     def __init__(self) -> None:
         self.written = 0
@@ -95,7 +95,7 @@ class RunSet:
         return [run for level in self._levels for run in level]
 
     def write(self, texts: Iterator[WordCounts], pairs: Iterator[PairCounts]) -> None:
-        """Add a run; where there are many, they are merged into one."""
+        """Add a run; if there are many, they are merged into one."""
         self.written += 1
         self._put(0, texts, pairs)
 
@@ -142,7 +142,7 @@ class Merge:
         self._positions = [_Numbers() for _ in runs]
 
     def texts(self) -> Iterator[WordCounts]:
-        """Give all texts once, with their counts over all runs, in the order of their code points."""
+        """Yield all texts once, with their counts over all runs, in the order of their code points."""
         base = 0
         for taken in _in_step([run.texts() for run in self._runs], _last_text, _cut_texts):
             texts = pa.concat_arrays([part.texts for _, part in taken])
@@ -162,7 +162,7 @@ class Merge:
             yield WordCounts(encoded.dictionary.take(pa.array(order)), sums)
 
     def pairs(self) -> Iterator[PairCounts]:
-        """Give all pairs once, with their counts over all runs, by the positions that `texts` gave."""
+        """Yield all pairs once, with their counts over all runs, by the positions that `texts` gave."""
         sources = [self._renumbered(number, run) for number, run in enumerate(self._runs)]
         for taken in _in_step(sources, lambda part: int(part.keys[-1]), _cut_pairs):
             keys = np.concatenate([part.keys for _, part in taken])
@@ -179,14 +179,14 @@ class Merge:
         for part in run.pairs():
             first = positions[part.keys >> np.uint64(32)].astype(np.uint64)
             second = positions[part.keys & np.uint64(0xFFFFFFFF)]
-            # Positions rise with the run's own, so the order stays.
+            # Positions are in the same order as the run's own, so the rows stay sorted.
             yield PairCounts(first << np.uint64(32) | second, part.counts)
 
 
 def _in_step(
     sources: Sequence[Iterator[Any]], last: Callable[[Any], Any], cut: Callable[[Any, Any], tuple[Any, Any]]
 ) -> Iterator[list[tuple[int, Any]]]:
-    """Read sorted sources side by side: give, with the number of each, their parts up to a common key."""
+    """Read sorted sources in parallel: yield, with the number of each source, their parts up to a common key."""
     held = {}
     for number, source in enumerate(sources):
         part = next(source, None)
@@ -232,7 +232,7 @@ def _cut_pairs(part: PairCounts, until: int) -> tuple[PairCounts | None, PairCou
 
 
 class _Numbers:
-    """Positions by row, on disk: only those in use occupy memory."""
+    """Positions by row, on disk; only those in use are in memory."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(prefix="metaclip-")  # noqa: SIM115 (lives as long as its mapping)

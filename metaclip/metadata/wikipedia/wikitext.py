@@ -1,12 +1,12 @@
 """The text that a reader of a Wikipedia article sees, without markup.
 
-What shows no running text is taken out first, innermost pieces first: comments, templates, tables,
-footnotes, formulas and the like, files, categories and links between languages. Plain links become
-their labels. What is left of the markup, emphasis, headings, lists, addresses and entities, ends with its
-line, and mwparserfromhell takes it out, line by line. Nearly all lines hold a heading, list marks, paired
-emphasis and named entities at most; those do without the parser, to the same result. That is over ten
-times as fast as the library on whole articles, and keeps captions and cells of tables, which are no
-sentences, out of the counts.
+Markup without running text is removed first, starting with the innermost: comments, templates, tables,
+footnotes, formulas and the like, files, categories and links between languages. Plain links are replaced
+by their labels. The rest of the markup (emphasis, headings, lists, addresses and entities) ends with its
+line, and mwparserfromhell removes it, line by line. Almost all lines have at most a heading, list marks,
+paired emphasis and named entities. They do not need the parser, and the result is the same. This is over
+ten times as fast as the library on whole articles, and it keeps captions and cells of tables, which are
+not sentences, out of the counts.
 """
 
 import re
@@ -17,7 +17,7 @@ import mwparserfromhell
 from mwparserfromhell.parser import ParserError
 
 GAP = "\ufffc"
-"""Stands where something was taken out of a line: words beside it were no neighbours."""
+"""Marks a place where something was removed from a line: the words around it were not neighbours."""
 
 _MAX_DEPTH = 64
 
@@ -32,13 +32,13 @@ _BREAK = re.compile(r"<(?:br|hr|/?(?:p|div|li|ul|ol|tr|td|th|table|blockquote|ce
 _OTHER_TAG = re.compile(r"</?[A-Za-z][^<>]{0,2000}>")
 _TEMPLATE = re.compile(r"\{\{\{[^{}]*\}\}\}|\{\{[^{}]*\}\}")
 _TABLE = re.compile(r"^[ :*]*\{\|(?:(?!\{\||\|\}).)*\|\}", re.S | re.M)
-_LINK = re.compile(r"\[\[((?:[^\[\]]|\[(?!\[)[^\[\]]*\](?!\](?!\])))*)\]\]")  # its label may hold single brackets
+_LINK = re.compile(r"\[\[((?:[^\[\]]|\[(?!\[)[^\[\]]*\](?!\](?!\])))*)\]\]")  # its label may contain single brackets
 _UNSEEN = re.compile(r"\s*(?:file|image|category|media)\s*:", re.I)
 _LANGUAGE = re.compile(r"(?:[a-z]{2,3}|simple)(?:-[a-z]+)*:")
 _SWITCH = re.compile(r"__[A-Z]+__")
 _ADDRESS = re.compile(r"(?:https?|ftp)://[^\s\[\]<>\"]+(?=\s|$)", re.M)
 
-# Alternatives that begin with a letter of their own each are looked for several times as fast as classes.
+# Alternatives that each begin with their own letter are found several times faster than classes.
 _MARKUP = re.compile(r"''|\[|\]|\{|\}|<|>|&")
 _PARSED = re.compile(r"\[|\]|\{|\}|<|>|&#")
 _LINE_MARKS = frozenset("*#:;=-")
@@ -49,9 +49,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def strip_markup(wikitext: str) -> str | None:
-    """Return an article's text, or None where the parser gives up on it.
+    """Return an article's text, or None if the parser cannot read it.
 
-    Lines stay lines; `GAP` stands for what was taken out of one.
+    Lines stay lines; `GAP` marks what was removed from a line.
     """
     text = _without_elements(_COMMENT.sub("", wikitext))
     text = _repeat(_TEMPLATE, lambda _: GAP, text)
@@ -67,7 +67,7 @@ def strip_markup(wikitext: str) -> str | None:
 
 
 def _show(line: str) -> str:
-    """Return a line without markup, as `_parse` does, by the shortest way."""
+    """Return a line without markup, as `_parse` does, without the parser if possible."""
     first = line[:1]
     if first not in _LINE_MARKS and not _MARKUP.search(line):
         return line
@@ -85,7 +85,7 @@ def _show(line: str) -> str:
             return _parse(line)
     quotes = _QUOTES.findall(text)
     if quotes:
-        # Spans that follow one another; nested and broken ones are the parser's.
+        # Spans one after another; nested and broken ones go to the parser.
         if len(quotes) % 2 or any(len(a) > 3 or a != b for a, b in zip(quotes[::2], quotes[1::2], strict=True)):
             return _parse(line)
         text = _QUOTES.sub("", text)
@@ -99,11 +99,11 @@ def _character(entity: re.Match[str]) -> str:
 
 def _parse(line: str) -> str:
     text = str(mwparserfromhell.parse(line).strip_code(normalize=True, collapse=False))
-    return _SURROGATE.sub("\ufffd", text)  # a reference such as &#xD800; stands for no character
+    return _SURROGATE.sub("\ufffd", text)  # a reference such as &#xD800; is not a character
 
 
 def _without_elements(text: str) -> str:
-    """Take out footnotes and what is in another language than wiki text, in one pass."""
+    """Remove footnotes, and elements whose content is not wiki text, in one pass."""
     tags = list(_TAG.finditer(text))
     closing: dict[str, list[re.Match[str]]] = {}
     for tag in reversed(tags):
@@ -118,7 +118,7 @@ def _without_elements(text: str) -> str:
         while ends and ends[-1].start() < tag.start():
             ends.pop()
         parts.append(text[done : tag.start()])
-        # An element that is never closed loses its tag alone.
+        # Of an element that is never closed only the tag is removed.
         paired = ends and not tag["close"] and not tag["empty"]
         done = ends[-1].end() if paired else tag.end()
         if name not in _FOOTNOTES:

@@ -1,10 +1,10 @@
-"""What a word is, and which words stand side by side: the matcher's idea, applied to running text.
+"""The definition of words and of neighbouring words in running text, which fits the matcher.
 
-A text is spaced as `metaclip.matching.definition` says; its tokens are what stands between white space. A token loses
-quotation marks, brackets and dashes at its ends; what is left is a word if it holds a letter or a
-digit. Two words are a pair if nothing but white space stands between them: no mark, no bracket, no
-line end, no gap where markup was taken out. Case is kept. So words and pairs are what the matcher
-finds in texts, as far as they can be.
+A text is spaced as `metaclip.matching.definition` says, and split into tokens at white space.
+Quotation marks, brackets and dashes are removed from the ends of a token. The rest is a word if it has
+a letter or a digit. Two words are a pair if there is only white space between them: no punctuation, no
+bracket, no line end, no gap where markup was removed. Case is kept. So words and pairs are, as far as
+possible, what the matcher finds in texts.
 """
 
 from functools import cache
@@ -21,20 +21,20 @@ from metaclip.metadata.wikipedia.wikitext import GAP
 OTHER, BLANK, LINE_END, MARK, EDGE, WORD = range(6)
 
 EDGES = "\"'()[]{}<>*=|“”„‟«»‹›‘’‚‛…–—―•·"
-"""Characters that a token loses at its ends."""
+"""Characters that are removed from the ends of a token."""
 
 MAX_WORD_CHARACTERS = 100
-"""A longer token is no word."""
+"""Maximum length of a word; a longer token is not a word."""
 
 _LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029" + GAP
 EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
-"""A slot of the pairs' table without a pair."""
+"""An empty slot of the table of pairs."""
 
 WORDS, LETTERS, PAIRS, TOKENS, TOO_LONG = range(5)
-"""What the array `sizes` holds: words, their bytes and pairs in the tables; words counted, and left out."""
+"""Indices of the array `sizes`: words, their bytes and pairs in the tables; words counted, and skipped."""
 
 TABLED = 0x20000
-"""Characters beyond these, ideographs nearly all, are letters."""
+"""Characters beyond these, almost all of them ideographs, are letters."""
 
 
 @cache
@@ -72,7 +72,7 @@ def _word_id(
     words, at = sizes[WORDS], sizes[LETTERS]
     if words == len(hashes) or at + 4 * (last - first) > len(letters):
         return -1
-    # Write the word as UTF-8 behind the others; it stays there if it is new.
+    # Write the word as UTF-8 after the others. If it is new, it stays there.
     end = at
     for i in range(first, last):
         code = codes[i]
@@ -142,8 +142,8 @@ def count_tokens(
 ) -> tuple[Int, Int, Int]:
     """Count the tokens from `start` on; return where it stopped, and the word that a pair may begin with.
 
-    It stops at the end, or where a table is full. The word before is a span of `codes`, empty where
-    there is none, for its number is gone after a spill.
+    It stops at the end, or when a table is full. The word before is a span of `codes`, empty if there
+    is none, because its number is no longer valid after the tables were written.
     """
     n = len(codes)
     before: Any = np.int64(-1)
@@ -157,7 +157,7 @@ def count_tokens(
                 before = np.int64(-1)
             at += 1
             continue
-        # A token: to the next blank, mark or line end; its word: without the edges.
+        # A token goes to the next blank, punctuation mark or line end; its word has no edge characters.
         first, last, end, has_word = -1, at, at, False
         while end < n:
             kind = kinds[codes[end]] if codes[end] < TABLED else WORD

@@ -14,7 +14,7 @@ import pytest
 
 from metaclip.config.settings import Source
 from metaclip.errors import StoreError, StoreOutOfReachError
-from metaclip.io import files, object_store
+from metaclip.io import object_store, s3_files
 from metaclip.io.files import side_by_side
 from metaclip.io.streams import open_stream
 from metaclip.sources.listing import list_shards
@@ -177,7 +177,7 @@ def test_mistakes_are_named_at_once_in_one_line(
 
 
 def test_a_large_file_goes_in_parts(proxy: Proxy, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "PART_BYTES", 5 << 20)
+    monkeypatch.setattr(s3_files, "PART_BYTES", 5 << 20)
     store = Store(bucket)
     content = random.Random(0).randbytes(13 << 20)
     with store.create("demo", 1, {}, [], MANIFEST) as output:
@@ -195,7 +195,7 @@ def test_a_large_file_goes_in_parts(proxy: Proxy, bucket: str, monkeypatch: pyte
 
 def _upload_for_ever(root: str, endpoint: str) -> None:
     os.environ["AWS_ENDPOINT_URL_S3"] = endpoint
-    files.PART_BYTES = 5 << 20
+    s3_files.PART_BYTES = 5 << 20
     with Store(root).create("demo", 1, {}, [], MANIFEST) as output, output.file("large") as sink:
         sink.write(bytes(30 << 20))
 

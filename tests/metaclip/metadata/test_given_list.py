@@ -10,7 +10,7 @@ import pytest
 
 from metaclip.errors import ConfigError, InputError, TransportError
 from metaclip.metadata import given_list as module
-from metaclip.metadata.given_list import fingerprint, load_entries, validate_entries_address
+from metaclip.metadata.given_list import fingerprint, load_entries
 from tests.shared import shared_data
 
 LIST = ["the", "st. louis", "a  b", " edge ", "Katze", "猫", "the", '"quoted"', "n\u2028l"]
@@ -117,7 +117,7 @@ def test_more_entries_than_ids_are_refused(tmp_path, monkeypatch):
         load_entries(write(tmp_path, "x.txt", b"a\nb\nc\n"))
 
 
-@pytest.mark.parametrize("use", [load_entries, validate_entries_address, fingerprint])
+@pytest.mark.parametrize("use", [load_entries, fingerprint])
 def test_addresses_that_name_no_file(tmp_path, use):
     with pytest.raises(ConfigError, match=r"metadata\.entries: .*nothere\.json: there is no such file; relative paths"):
         use(str(tmp_path / "nothere.json"))
@@ -141,7 +141,7 @@ def test_fingerprints_are_of_the_content(tmp_path):
 def test_paths_may_start_at_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     write(tmp_path, "list.txt", b"cat\n")
-    validate_entries_address("~/list.txt")
+    fingerprint("~/list.txt")
     assert load_entries("~/list.txt").entries == ["cat"]
     assert fingerprint("~/list.txt") == fingerprint(str(tmp_path / "list.txt"))
 
@@ -187,10 +187,9 @@ def server():
 
 def test_over_http(server, monkeypatch):
     monkeypatch.setattr("metaclip.io.http.time.sleep", lambda _: None)
-    validate_entries_address(f"{server}/list.json")
     assert load_entries(f"{server}/list.json").entries == ["cat", "dog"]
     assert fingerprint(f"{server}/list.json") == '14-W/"v1'
-    for use in (load_entries, validate_entries_address, fingerprint):
+    for use in (load_entries, fingerprint):
         with pytest.raises(ConfigError, match="no such file"):
             use(f"{server}/nothere.json")
         with pytest.raises(ConfigError, match=r"403.*check its rights"):

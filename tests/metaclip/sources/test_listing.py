@@ -214,14 +214,14 @@ def test_fingerprints_of_remote_pairs_are_tag_and_size() -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("none.warc.gz", "none.warc.gz: cannot be used"),
+        ("none.warc.gz", r"source\.paths: .*/none.warc.gz: there is no such file; relative paths start"),
         ("*.tar", r"\*.tar: no data files found"),
         ("empty", "empty: no data files found"),
         ("notes", r"notes: no data files found \(1 files of other kinds\)"),
         ("notes/a.txt", "set source.kind"),
         ("a.warc.wet.gz", "set source.kind"),
         ("missing.paths", "no such file"),
-        ("dangling.paths", "gone.warc.gz: cannot be used"),
+        ("dangling.paths", "gone.warc.gz: there is no such file"),
         ("markup.paths", "error page"),
         ("torn.paths.gz", "download it anew"),
         ("blank.paths", "no data files found"),

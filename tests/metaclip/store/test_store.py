@@ -58,7 +58,7 @@ def test_key_is_sha256_of_canonical_json() -> None:
 
 def test_without_a_manifest_there_is_no_output(store: Store) -> None:
     reference = _write(store, [1])
-    store._fs.rm(store.path(reference.manifest))
+    store.remove(reference.manifest)
     assert store.find(reference.manifest) is None
     with pytest.raises(StoreError, match="missing"):
         store.manifest(reference.manifest)

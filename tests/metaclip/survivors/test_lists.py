@@ -27,6 +27,7 @@ from metaclip.survivors.list_job import SurvivorsJob
 from metaclip.survivors.lists import read_survivors, survivor_files
 from metaclip.tables.csr import csr
 from tests.pools import make_pool
+from tests.s3 import S3Server
 
 
 @pytest.fixture(scope="module")
@@ -216,8 +217,8 @@ def test_a_folder_gives_one_kind_of_file(tmp_path: Path) -> None:
     assert [Path(file.path).name for file in survivor_files([str(tmp_path / "**" / "*.tar")])] == ["shard.tar"]
 
 
-def test_an_object_store_holds_survivors_too(bucket: str, tmp_path: Path) -> None:
-    system = Store(bucket)._fs
+def test_an_object_store_holds_survivors_too(bucket: str, s3_server: S3Server, tmp_path: Path) -> None:
+    system = s3_server.client()
     for form in FORMS:
         system.put_file(str(_write(form, tmp_path, ["0" * 31 + "1"])), f"{bucket}/images/0/{form}")
     files = survivor_files([f"{bucket}/images"])

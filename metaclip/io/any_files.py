@@ -1,0 +1,94 @@
+"""Files in any file system that fsspec supports, by fsspec's common interface."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
+
+from metaclip.errors import StoreError
+from metaclip.io.file_system import Child, StoredObject, Upload
+from metaclip.io.temporary import own_folder, remove_leftovers, temporary_beside
+
+
+class AnyFiles:
+    """Files of a file system of fsspec; a path is that file system's own."""
+
+    is_local = False
+    removed_at_once = 1
+
+    def __init__(self, system: Any) -> None:
+        self.system = system
+        protocol = system.protocol
+        self.is_shared_between_processes = "memory" not in ((protocol,) if isinstance(protocol, str) else protocol)
+
+    def reach(self, path: str) -> None:
+        """Do nothing: the first request will show whether the storage answers."""
+
+    def children(self, folder: str) -> list[Child]:
+        """Return what is directly in a folder; nothing where there is none."""
+        try:
+            found = self.system.ls(folder, detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [Child(PurePosixPath(each["name"]).name, each["type"] == "directory") for each in found]
+
+    def files_under(self, folder: str) -> Iterator[StoredObject]:
+        """Yield all files in a folder, however deep."""
+        for name, each in self.system.find(folder, detail=True).items():
+            if each["type"] != "directory" and name.startswith(f"{folder}/"):
+                yield StoredObject(name, each["size"], _modified(each))
+
+    def open(self, path: str, **how: Any) -> Any:
+        """Open a file for reading."""
+        return self.system.open(path, "rb", **how)
+
+    def read(self, path: str) -> bytes:
+        """Return a small file's content."""
+        return cast(bytes, self.system.cat_file(path))
+
+    def size(self, path: str) -> int:
+        """Return a file's size in bytes."""
+        return cast(int, self.system.info(path)["size"])
+
+    def write(self, path: str, content: bytes) -> None:
+        """Replace a small file as a whole."""
+        self.system.pipe_file(path, content)
+
+    def temporary(self, path: str) -> Path:
+        """Return a name in this user's own folder of the machine."""
+        folder = own_folder("upload")
+        remove_leftovers(folder)
+        return temporary_beside(folder / "file")
+
+    def put(self, temporary: Path, path: str) -> None:
+        """Copy a finished file to its place, and remove it here."""
+        self.system.put_file(str(temporary), path)
+        temporary.unlink()
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Remove files; missing ones are ignored."""
+        for path in paths:
+            with suppress(FileNotFoundError):
+                self.system.rm_file(path)
+
+    def remove_empty_folders(self, folder: str, before: datetime) -> None:
+        """Do nothing: an object store has no folders of its own."""
+
+    def unfinished_uploads(self, folder: str) -> list[Upload]:
+        """Return none: fsspec has no listing of them."""
+        return []
+
+    def abort(self, upload: Upload) -> None:
+        """Do nothing: `unfinished_uploads` returns none."""
+
+
+def _modified(listed: Mapping[str, Any]) -> datetime:
+    """Return when a file was written, by what file systems call that."""
+    for name in ("mtime", "created", "LastModified", "last_modified", "updated"):
+        value = listed.get(name)
+        if isinstance(value, datetime):
+            return value if value.tzinfo else value.replace(tzinfo=UTC)
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value, UTC)
+    raise StoreError(f"{listed.get('name')}: its file system does not say when it was written")

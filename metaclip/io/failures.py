@@ -1,0 +1,176 @@
+"""What the failures of file systems and object stores mean: one explanation, for inputs and for the store.
+
+`diagnose` returns what went wrong and the way out. A failure of the store becomes a `StoreError`, one of
+an input an `InputError`. In both families a failure that may pass has its own type, so that the task is
+retried.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import aiohttp
+import botocore.exceptions  # type: ignore[import-untyped]
+
+from metaclip.errors import InputError, StoreError, StoreOutOfReachError, TransportError, UnreadableFileError
+from metaclip.io.object_store import is_s3
+
+FAULTS = (OSError, aiohttp.ClientError, botocore.exceptions.BotoCoreError)
+"""What file systems raise when a call fails."""
+
+_NO_ANSWER = (
+    botocore.exceptions.HTTPClientError,
+    botocore.exceptions.ConnectionError,
+    botocore.exceptions.IncompleteReadError,
+    aiohttp.ClientError,
+    ConnectionError,
+    TimeoutError,
+)
+_NO_CREDENTIALS = (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError)
+_MISSING = (FileNotFoundError, NotADirectoryError)
+_PASSING_STATUSES = (408, 409, 425, 429)
+_ENDPOINT = "AWS_ENDPOINT_URL_S3"
+
+_MEANINGS = {
+    "NoSuchBucket": "the bucket does not exist; create it, or correct the address",
+    "InvalidBucketName": "this is no name of a bucket; correct the address",
+    "InvalidAccessKeyId": "the store does not know the access key; check AWS_ACCESS_KEY_ID",
+    "SignatureDoesNotMatch": "the secret does not belong to the access key; check AWS_SECRET_ACCESS_KEY",
+    "ExpiredToken": "the credentials have expired; renew them (AWS_SESSION_TOKEN)",
+    "InvalidToken": "the session token is not valid; renew it, or unset AWS_SESSION_TOKEN",
+    "RequestTimeTooSkewed": "the clock of this machine is wrong; set it",
+    "AuthorizationHeaderMalformed": "the bucket is in another region; set AWS_DEFAULT_REGION to it",
+    "PermanentRedirect": "the bucket is in another region; set AWS_DEFAULT_REGION to it",
+}
+"""What those error codes of S3 mean that a user can do something about."""
+
+Kind = Literal["missing", "refused", "mistake", "insecure", "out of reach", "unknown"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong at an address."""
+
+    address: str
+    kind: Kind
+    detail: str
+    """What it means, and the way out."""
+    code: str = ""
+    """S3's code of the error, where the store answered."""
+    status: int = 0
+    """The HTTP status of that answer."""
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether reading an input again may succeed; an unknown failure is retried."""
+        return self.kind in ("insecure", "out of reach", "unknown")
+
+    def as_store_error(self) -> StoreError:
+        """Return the error for a store that failed."""
+        endpoint = (os.environ.get(_ENDPOINT) or os.environ.get("AWS_ENDPOINT_URL")) if is_s3(self.address) else ""
+        text = f"{self.address}{f' at {endpoint}' if endpoint else ''}: {self.detail}"
+        return StoreOutOfReachError(text) if self.kind == "out of reach" else StoreError(text)
+
+    def as_input_error(self) -> InputError:
+        """Return the error for an input that failed."""
+        if self.may_pass:
+            return TransportError(f"{self.address}: {self.detail}")
+        if self.kind == "missing":
+            return UnreadableFileError(self.address, "not_found", self.detail)
+        if self.kind == "refused":
+            return UnreadableFileError(self.address, "forbidden", self.detail)
+        if self.status:
+            return UnreadableFileError(self.address, f"http_{self.status}", self.detail)
+        return InputError(f"{self.address}: {self.detail}")
+
+
+@contextmanager
+def explained(address: str) -> Iterator[None]:
+    """Turn what file systems raise into errors of the store; a missing file stays FileNotFoundError.
+
+    Raises:
+        StoreError: with what, where and the way out in one line.
+        StoreOutOfReachError: where a later attempt may succeed.
+    """
+    try:
+        yield
+    except FAULTS as error:
+        if isinstance(error, _MISSING) and _answer(error)[0] != "NoSuchBucket":
+            raise
+        raise diagnose(address, error).as_store_error() from error
+
+
+def diagnose(address: str, error: Exception) -> Failure:
+    """Return what a failure of a file system means and what to do about it."""
+    code, status = _answer(error)
+    kind, detail = _meaning(address, error, code, status)
+    return Failure(address, kind, detail, code, status)
+
+
+def _meaning(address: str, error: Exception, code: str, status: int) -> tuple[Kind, str]:
+    """Return the kind of a failure, and what it means with the way out."""
+    if code in _MEANINGS:
+        kind: Kind = "missing" if code == "NoSuchBucket" else "refused" if status in (401, 403) else "mistake"
+        return kind, f"{_MEANINGS[code]} ({code})"
+    if isinstance(error, _NO_CREDENTIALS):
+        return "mistake", _credentials_wanted(address)
+    if isinstance(error, botocore.exceptions.ParamValidationError):
+        return "mistake", "this is no name of a bucket; write s3://bucket/prefix"
+    if isinstance(error, botocore.exceptions.SSLError):
+        return "insecure", f"no secure connection: {_line(error)}; check {_ENDPOINT} and AWS_CA_BUNDLE"
+    if isinstance(error, _MISSING) or status == 404:
+        return "missing", f"the store has no such object{_bracketed(code)}" if "://" in address else _line(error)
+    if isinstance(error, PermissionError) or status in (401, 403):
+        return "refused", _denial(address, code)
+    if status >= 500 or status in _PASSING_STATUSES or (not status and isinstance(error, _NO_ANSWER)):
+        reason = f"{_line(error)} (status {status})" if status else f"no answer: {_line(error)}"
+        look_at = f"{_ENDPOINT} and the network" if is_s3(address) else "the network"
+        return "out of reach", f"{reason}; check {look_at}, then run again"
+    if status >= 400:
+        return "mistake", f"the store answered {status}{_bracketed(code)}: {_line(error)}"
+    if isinstance(error, ValueError):
+        return "mistake", f"{_line(error)}; check {_ENDPOINT if is_s3(address) else 'the address'}"
+    return "unknown", f"{type(error).__name__}: {_line(error)}"
+
+
+def _credentials_wanted(address: str) -> str:
+    if address.startswith("s3://commoncrawl/"):
+        return (
+            "no credentials. Common Crawl's bucket is open to everyone with an AWS account, not to anonymous readers:"
+            " set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or read from https://data.commoncrawl.org/, which needs"
+            " none"
+        )
+    return (
+        "no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or FSSPEC_S3_ANON=true to read a bucket that"
+        " is open to all"
+    )
+
+
+def _denial(address: str, code: str) -> str:
+    if not is_s3(address):
+        return "its permissions do not allow this; change them"
+    return (
+        f"access is denied{_bracketed(code)}; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what"
+        " they may do there"
+    )
+
+
+def _answer(error: BaseException) -> tuple[str, int]:
+    """Return an S3 store's error code and HTTP status, or "" and 0 where the error is no answer of one."""
+    # s3fs turns botocore's errors into the system's and keeps them as the cause.
+    client = error if isinstance(error, botocore.exceptions.ClientError) else error.__cause__
+    if not isinstance(client, botocore.exceptions.ClientError):
+        return "", 0
+    response = client.response
+    code = str(response.get("Error", {}).get("Code", ""))
+    return code, int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _bracketed(code: str) -> str:
+    return f" ({code})" if code else ""
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

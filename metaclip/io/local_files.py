@@ -1,0 +1,48 @@
+"""Local files: written under a temporary name in their folder, then renamed."""
+
+import os
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from metaclip.io.any_files import AnyFiles
+from metaclip.io.temporary import remove_leftovers, temporary_beside
+
+
+class LocalFiles(AnyFiles):
+    """Local files."""
+
+    is_local = True
+
+    def write(self, path: str, content: bytes) -> None:
+        """Replace a small file as a whole."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_beside(target)
+        try:
+            with temporary.open("wb") as sink:
+                sink.write(content)
+                sink.flush()
+                os.fsync(sink.fileno())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def temporary(self, path: str) -> Path:
+        """Return a name in the folder of the path, which is made where it is missing."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(target.parent)
+        return temporary_beside(target)
+
+    def put(self, temporary: Path, path: str) -> None:
+        """Move a finished file into place."""
+        temporary.replace(path)
+
+    def remove_empty_folders(self, folder: str, before: datetime) -> None:
+        """Remove a folder and those within that hold nothing and have not changed since a time."""
+        for path, _, _ in os.walk(folder, topdown=False):
+            inner = Path(path)
+            with suppress(FileNotFoundError):
+                if inner.stat().st_mtime <= before.timestamp() and not any(inner.iterdir()):
+                    inner.rmdir()

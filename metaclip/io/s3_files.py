@@ -1,0 +1,116 @@
+"""Objects in S3, by direct requests where s3fs would make more of them, or would hide what failed."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+from metaclip.errors import StoreError
+from metaclip.io.any_files import AnyFiles
+from metaclip.io.file_system import Child, StoredObject, Upload
+from metaclip.io.object_store import QUICK, connect
+
+PART_BYTES = 16 << 20
+"""Files of twice this size and more go to the store in parts of this size."""
+
+PARTS_AT_ONCE = 4
+KEYS_A_REQUEST = 1000
+
+
+class S3Files(AnyFiles):
+    """Objects of one S3 store; a path is `bucket/key`."""
+
+    removed_at_once = KEYS_A_REQUEST
+
+    def reach(self, path: str) -> None:
+        """Try to read an object, with few retries."""
+        quick, _ = connect(f"s3://{path}", QUICK)
+        quick.cat_file(path, max_concurrency=1)
+
+    def children(self, folder: str) -> list[Child]:
+        """Return what is directly in a folder; nothing where there is none."""
+        found: list[Child] = []
+        prefix = self._prefix(folder)
+        for page in self._listing(folder, Delimiter="/"):
+            found += [Child(each["Prefix"][len(prefix) : -1], True) for each in page.get("CommonPrefixes", [])]
+            found += [Child(each["Key"][len(prefix) :], False) for each in page.get("Contents", [])]
+        return found
+
+    def files_under(self, folder: str) -> Iterator[StoredObject]:
+        """Yield all objects in a folder, however deep."""
+        bucket = self._split(folder)[0]
+        for page in self._listing(folder):
+            for each in page.get("Contents", []):
+                yield StoredObject(f"{bucket}/{each['Key']}", each["Size"], each["LastModified"])
+
+    def read(self, path: str) -> bytes:
+        """Return a small object's content."""
+        # In one request: a larger number would ask for the size first, and list where there is no object.
+        return cast(bytes, self.system.cat_file(path, max_concurrency=1))
+
+    def size(self, path: str) -> int:
+        """Return an object's size in bytes; s3fs would make a listing where there is no such object."""
+        bucket, key = self._split(path)
+        return cast(int, self.system.call_s3("head_object", Bucket=bucket, Key=key)["ContentLength"])
+
+    def put(self, temporary: Path, path: str) -> None:
+        """Upload a finished file, a large one in parts; it is visible once all parts are there."""
+        self.system.put_file(str(temporary), path, chunksize=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
+        temporary.unlink()
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Remove objects of one bucket; s3fs would not report which could not be removed.
+
+        Raises:
+            StoreError: naming the first that is still there.
+        """
+        bucket = self._split(paths[0])[0]
+        keys = [{"Key": self._split(path)[1]} for path in paths]
+        answer = self.system.call_s3("delete_objects", Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+        for fault in answer.get("Errors", []):
+            raise StoreError(
+                f"s3://{bucket}/{fault['Key']}: cannot be removed: {fault['Code']}: {fault['Message']}; check what the"
+                " credentials may do there"
+            )
+
+    def unfinished_uploads(self, folder: str) -> list[Upload]:
+        """Return uploads in parts that were begun under a folder and not ended."""
+        bucket = self._split(folder)[0]
+        found: list[Upload] = []
+        more: dict[str, str] = {}
+        while True:
+            page = self.system.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=self._prefix(folder), **more)
+            found += [
+                Upload(f"s3://{bucket}/{each['Key']}", each["UploadId"], each["Initiated"])
+                for each in page.get("Uploads", [])
+            ]
+            if not page.get("IsTruncated"):
+                return found
+            more = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+
+    def abort(self, upload: Upload) -> None:
+        """Give up an upload; a missing one is ignored."""
+        bucket, key = self._split(self.system._strip_protocol(upload.address))
+        with suppress(FileNotFoundError):
+            self.system.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload.id)
+
+    def _split(self, path: str) -> tuple[str, str]:
+        """Return bucket and key of a path."""
+        bucket, key, _ = self.system.split_path(path.rstrip("/"))
+        return bucket, key
+
+    def _prefix(self, folder: str) -> str:
+        """Return what the keys of a folder's objects begin with."""
+        key = self._split(folder)[1]
+        return f"{key}/" if key else ""
+
+    def _listing(self, folder: str, **how: str) -> Iterator[dict[str, Any]]:
+        """Yield the pages of a folder's listing; s3fs would list the folder above an empty one."""
+        bucket = self._split(folder)[0]
+        more: dict[str, str] = {}
+        while True:
+            page = self.system.call_s3("list_objects_v2", Bucket=bucket, Prefix=self._prefix(folder), **how, **more)
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
