@@ -16,7 +16,7 @@ from metaclip.balance.counts import keep_share
 from metaclip.config.loading import parse_config
 from metaclip.config.settings import Config, format_t
 from metaclip.errors import ConfigError, StoreError
-from metaclip.io.files import side_by_side
+from metaclip.io.storage.files import side_by_side
 from metaclip.metadata.list_job import read_entries
 from metaclip.pool.record import read_record
 from metaclip.schemas import PAIRS

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip.errors import ConfigError, StoreError
-from metaclip.io.files import side_by_side
+from metaclip.io.storage.files import side_by_side
 from metaclip.schemas import BALANCED, PAIRS
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store

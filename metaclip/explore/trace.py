@@ -11,7 +11,7 @@ from metaclip.balance.algorithm import draws, min_t
 from metaclip.config.settings import format_t
 from metaclip.errors import ConfigError, InputError, StoreError
 from metaclip.explore.pool import FinishedPool, entry_rows, pair_probability, row_groups
-from metaclip.io.files import side_by_side
+from metaclip.io.storage.files import side_by_side
 from metaclip.metadata.list_job import open_matcher
 from metaclip.pairs.uids import parse_uid
 from metaclip.schemas import MATCHED, PAIR

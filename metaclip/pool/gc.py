@@ -17,8 +17,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from metaclip.errors import ConfigError, StoreError
-from metaclip.io.file_system import StoredObject
-from metaclip.io.files import side_by_side
+from metaclip.io.storage.file_system import StoredObject
+from metaclip.io.storage.files import side_by_side
 from metaclip.io.temporary import is_temporary
 from metaclip.pool.record import record_address
 from metaclip.pool.run_log import active

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from metaclip.io.files import side_by_side
+from metaclip.io.storage.files import side_by_side
 from metaclip.pool.record import read_record, record_address
 from metaclip.pool.run_log import RunState, runs_of
 from metaclip.store.manifest import Manifest

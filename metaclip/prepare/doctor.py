@@ -15,10 +15,11 @@ from typing import Literal
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+import metaclip
 from metaclip.config.settings import Config
 from metaclip.errors import MetaclipError, StoreError
 from metaclip.io.object_store import is_s3
-from metaclip.io.s3_files import PART_BYTES
+from metaclip.io.storage.s3_files import PART_BYTES
 from metaclip.language.identifier import LanguageIdentifier
 from metaclip.language.model_file import find_model
 from metaclip.prepare.jobs import check as check_config
@@ -123,13 +124,22 @@ def language_model(setting: str | None) -> Iterator[Finding]:
 
 
 def numba_cache() -> Iterator[Finding]:
-    """Check whether compiled code can be stored for the next process."""
-    folder = Path(os.environ.get("NUMBA_CACHE_DIR") or Path(__file__).parent)
-    if os.access(folder, os.W_OK) or (not folder.exists() and os.access(folder.parent, os.W_OK)):
-        yield Finding("numba cache", "ok", f"{folder} can be written")
+    """Check that machine code can be kept for the next process, in each package that has kernels."""
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    root = Path(metaclip.__file__).parent
+    folders = [Path(chosen)] if chosen else sorted({file.parent for file in root.rglob("*.py")})
+    closed = [folder for folder in folders if not _can_be_written(folder / "__pycache__" if not chosen else folder)]
+    where = chosen or f"the `__pycache__` folders in {root}"
+    if not closed:
+        yield Finding("numba cache", "ok", f"{where} can be written")
     else:
         mend = "set NUMBA_CACHE_DIR to a folder that can be written"
-        yield Finding("numba cache", "warn", f"{folder} cannot be written: every process compiles anew", mend)
+        message = f"{closed[0]} cannot be written: every process compiles again, or in its user's own cache"
+        yield Finding("numba cache", "warn", message, mend)
+
+
+def _can_be_written(folder: Path) -> bool:
+    return os.access(folder, os.W_OK) or (not folder.exists() and os.access(folder.parent, os.W_OK))
 
 
 def disk_space(storage: str | None) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from metaclip.config.settings import LATEST, Config
 from metaclip.errors import StageError
 from metaclip.io.client import Client, current_client, downloading
-from metaclip.io.files import side_by_side
+from metaclip.io.storage.files import side_by_side
 from metaclip.language.model_file import find_model, model_fingerprint
 from metaclip.metadata.jobs import metadata_plan
 from metaclip.pool.record import begun_crawls, record_address

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from metaclip.errors import StoreError
-from metaclip.io.files import MARKER, Files
-from metaclip.io.s3_files import PART_BYTES
+from metaclip.io.storage.files import MARKER, Files
+from metaclip.io.storage.s3_files import PART_BYTES
 from metaclip.io.temporary import own_folder, remove_leftovers, temporary_beside
 from metaclip.store.manifest import Manifest, Reference, StoredFile, json_bytes
 from metaclip.store.writer import OutputWriter

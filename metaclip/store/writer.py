@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 import metaclip
-from metaclip.io.files import Files
 from metaclip.io.hashing import HashingFile
+from metaclip.io.storage.files import Files
 from metaclip.store.manifest import Manifest, Reference, StoredFile, json_bytes, stage_key
 from metaclip.tables.parquet import write_parquet
 

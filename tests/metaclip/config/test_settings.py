@@ -9,10 +9,7 @@ import pytest
 from metaclip.config.loading import load_config, parse_config
 from metaclip.config.settings import Config, format_t
 from metaclip.errors import ConfigError
-from tests.metaclip.config.test_loading import (
-    MINIMAL,
-    _write,
-)
+from tests.metaclip.config.test_loading import MINIMAL, _write
 
 
 def test_defaults_are_usable() -> None:

@@ -10,7 +10,7 @@ from metaclip.errors import InputError, StoreError, StoreOutOfReachError, Transp
 from metaclip.io import object_store
 from metaclip.io.client import Backoff, Client
 from metaclip.io.failures import diagnose
-from metaclip.io.files import Files
+from metaclip.io.storage.files import Files
 from metaclip.io.streams import filesystem, identify, open_stream
 from tests.s3 import free_ports
 

@@ -14,8 +14,9 @@ import pytest
 
 from metaclip.config.settings import Source
 from metaclip.errors import StoreError, StoreOutOfReachError
-from metaclip.io import object_store, s3_files
-from metaclip.io.files import side_by_side
+from metaclip.io import object_store
+from metaclip.io.storage import s3_files
+from metaclip.io.storage.files import side_by_side
 from metaclip.io.streams import open_stream
 from metaclip.sources.listing import list_shards
 from metaclip.store.manifest import Reference, stage_key

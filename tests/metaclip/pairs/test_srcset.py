@@ -5,9 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaclip.pairs.srcset import srcset_candidates
-from tests.metaclip.pairs.test_collector import (
-    collect,
-)
+from tests.metaclip.pairs.test_collector import collect
 
 
 def test_srcset_skips_what_cannot_be_used() -> None:

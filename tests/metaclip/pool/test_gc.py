@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from metaclip.errors import ConfigError, StoreError
-from metaclip.io.files import Files
+from metaclip.io.storage.files import Files
 from metaclip.pool import gc
 from metaclip.pool.gc import collect, parse_grace
 from metaclip.pool.run_log import run_log

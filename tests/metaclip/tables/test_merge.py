@@ -6,12 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaclip.tables.merge import merge_sorted
-from tests.metaclip.tables.test_sorter import (
-    KEYS,
-    Row,
-    cut,
-    rows,
-)
+from tests.metaclip.tables.test_sorter import KEYS, Row, cut, rows
 
 
 @given(st.lists(st.tuples(rows, st.lists(st.integers(0, 40), max_size=3)), max_size=5))

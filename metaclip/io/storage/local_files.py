@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from metaclip.io.any_files import AnyFiles
+from metaclip.io.storage.any_files import AnyFiles
 from metaclip.io.temporary import remove_leftovers, temporary_beside
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from metaclip.errors import StoreError
-from metaclip.io.any_files import AnyFiles
-from metaclip.io.file_system import Child, StoredObject, Upload
 from metaclip.io.object_store import QUICK, connect
+from metaclip.io.storage.any_files import AnyFiles
+from metaclip.io.storage.file_system import Child, StoredObject, Upload
 
 PART_BYTES = 16 << 20
 """Files of twice this size and more go to the store in parts of this size."""

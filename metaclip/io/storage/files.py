@@ -1,7 +1,7 @@
 """Files under one root, wherever that is: read, written as a whole, listed, removed.
 
 A root is any fsspec address. What differs between a local folder, S3 and other stores is behind
-`metaclip.io.file_system.FileSystem`.
+`metaclip.io.storage.file_system.FileSystem`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,13 +12,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from metaclip.errors import StoreError, StoreOutOfReachError
-from metaclip.io.any_files import AnyFiles
 from metaclip.io.failures import diagnose, explained
-from metaclip.io.file_system import FileSystem, StoredObject, Upload
-from metaclip.io.local_files import LocalFiles
 from metaclip.io.object_store import connect, is_s3
-from metaclip.io.s3_files import S3Files
-from metaclip.io.store_file import StoreFile
+from metaclip.io.storage.any_files import AnyFiles
+from metaclip.io.storage.file_system import FileSystem, StoredObject, Upload
+from metaclip.io.storage.local_files import LocalFiles
+from metaclip.io.storage.s3_files import S3Files
+from metaclip.io.storage.store_file import StoreFile
 from metaclip.io.temporary import is_temporary
 
 MARKER = "layout.json"

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from metaclip.errors import StoreError
-from metaclip.io.file_system import Child, StoredObject, Upload
+from metaclip.io.storage.file_system import Child, StoredObject, Upload
 from metaclip.io.temporary import own_folder, remove_leftovers, temporary_beside
 
 
