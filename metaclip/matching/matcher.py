@@ -42,7 +42,7 @@ class Matcher:
 
     Raises:
         TypeError: where an entry is not a `str`.
-        ValueError: where the entries have more than about 2.5 thousand million distinct beginnings.
+        ValueError: where the entries have more than about 2.5 billion distinct beginnings.
     """
 
     def __init__(self, entries: Sequence[str]) -> None:
