@@ -121,3 +121,115 @@ def test_the_drawing_of_the_floors_is_that_of_the_page() -> None:
     script = runpy.run_path(str(ROOT / "docs/images/floors_svg.py"))
     drawn = script["drawing"]((ROOT / "docs/architecture.md").read_text())
     assert (ROOT / "docs/images/floors.svg").read_text() == drawn, "python docs/images/floors_svg.py"
+
+
+TESTED_IN = {
+    "archive.batch_kernel": "metaclip/archive/test_batches.py",
+    "archive.damaged_members": "metaclip/archive/test_salvage.py",
+    "balance.tally": "flows/cli/test_inspect.py",
+    "config.base": "metaclip/config/test_settings.py",
+    "config.card": "metaclip/report/test_job.py",
+    "config.docs": "test_project.py",
+    "config.language_labels": "metaclip/language/test_identifier.py",
+    "config.metadata": "metaclip/metadata/test_entry_list.py",
+    "demo.archive": "metaclip/demo/test_demo.py",
+    "demo.make_entries": "metaclip/demo/test_demo.py",
+    "demo.pages": "metaclip/demo/test_demo.py",
+    "demo.texts": "metaclip/demo/test_demo.py",
+    "errors": "flows/cli/test_run.py",
+    "explore.entry": "flows/cli/test_inspect.py",
+    "explore.explain": "flows/cli/test_inspect.py",
+    "explore.pool": "flows/cli/test_inspect.py",
+    "explore.sizes": "flows/cli/test_inspect.py",
+    "explore.trace": "flows/cli/test_inspect.py",
+    "export.formats": "metaclip/export/test_run.py",
+    "export.image_process": "flows/test_images.py",
+    "export.images": "flows/test_images.py",
+    "export.selection": "metaclip/export/test_run.py",
+    "html.head_kernel": "metaclip/html/test_responses.py",
+    "html.pages": "metaclip/html/test_responses.py",
+    "html.scan_kernel": "metaclip/html/test_scanner.py",
+    "html.value_kernel": "metaclip/html/test_scanner.py",
+    "io.client": "metaclip/io/test_http.py",
+    "io.fingerprint_log": "metaclip/io/test_fingerprints.py",
+    "io.hashing": "metaclip/store/test_store.py",
+    "io.resume": "metaclip/io/test_http.py",
+    "io.storage.any_files": "metaclip/store/test_store.py",
+    "io.storage.file_system": "metaclip/store/test_store.py",
+    "io.storage.files": "metaclip/store/test_store.py",
+    "io.storage.local_files": "metaclip/store/test_store.py",
+    "io.storage.s3_files": "metaclip/io/test_object_store.py",
+    "io.storage.store_file": "metaclip/io/test_object_store.py",
+    "io.temporary": "metaclip/store/test_store.py",
+    "kernels.memory": "metaclip/kernels/test_jit.py",
+    "kernels.types": "metaclip/kernels/test_source.py",
+    "kernels.utf8": "metaclip/matching/test_matcher.py",
+    "language.model_file": "metaclip/language/test_identifier.py",
+    "matching.table_kernel": "metaclip/matching/test_matcher.py",
+    "metadata.build_job": "metaclip/metadata/test_entry_list.py",
+    "metadata.jobs": "metaclip/metadata/test_entry_list.py",
+    "metadata.list_job": "metaclip/metadata/test_entry_list.py",
+    "metadata.ngrams_job": "metaclip/metadata/test_entry_list.py",
+    "metadata.select": "metaclip/metadata/test_entry_list.py",
+    "metadata.show": "metaclip/metadata/test_entry_list.py",
+    "metadata.titles_job": "metaclip/metadata/test_entry_list.py",
+    "metadata.wikipedia.chunks": "metaclip/metadata/wikipedia/test_page_views.py",
+    "metadata.wikipedia.count_lines": "metaclip/metadata/wikipedia/test_count_files.py",
+    "metadata.wikipedia.sorted_counts": "metaclip/metadata/wikipedia/test_ngrams.py",
+    "metadata.wikipedia.words": "metaclip/metadata/wikipedia/test_ngrams.py",
+    "pairs.assembly_kernel": "metaclip/pairs/test_assembly.py",
+    "pairs.batch": "metaclip/pairs/test_collector.py",
+    "pairs.image_columns": "metaclip/pairs/test_assembly.py",
+    "pool.record": "flows/test_curate.py",
+    "pool.status": "flows/cli/test_upkeep.py",
+    "prepare.doctor": "flows/cli/test_upkeep.py",
+    "prepare.jobs": "flows/test_curate.py",
+    "prepare.nothing_new": "flows/test_latest.py",
+    "report.croissant": "metaclip/report/test_job.py",
+    "report.figures": "metaclip/report/test_job.py",
+    "report.page": "metaclip/report/test_job.py",
+    "report.planned": "metaclip/report/test_job.py",
+    "report.plots": "metaclip/report/test_job.py",
+    "report.pool_outputs": "metaclip/report/test_job.py",
+    "report.publish": "metaclip/report/test_job.py",
+    "schemas": "metaclip/report/test_job.py",
+    "sources.common_crawl": "flows/test_latest.py",
+    "sources.samples": "metaclip/sources/test_pair_files.py",
+    "sources.wat": "metaclip/wat/test_definition.py",
+    "stages.balance": "flows/test_curate.py",
+    "stages.count": "flows/test_curate.py",
+    "stages.curate": "flows/test_curate.py",
+    "stages.dedup": "flows/test_curate.py",
+    "stages.extract": "flows/test_curate.py",
+    "stages.gather": "flows/test_curate.py",
+    "stages.match": "flows/test_curate.py",
+    "stages.partition": "flows/test_curate.py",
+    "stages.source": "flows/test_curate.py",
+    "store.delivery": "metaclip/export/test_run.py",
+    "store.job": "metaclip/store/test_store.py",
+    "store.manifest": "metaclip/store/test_store.py",
+    "store.writer": "metaclip/store/test_store.py",
+    "survivors.filter_job": "metaclip/survivors/test_lists.py",
+    "survivors.list_job": "metaclip/survivors/test_lists.py",
+    "survivors.members": "metaclip/survivors/test_lists.py",
+    "tables.csr": "metaclip/survivors/test_lists.py",
+    "tables.parquet": "metaclip/store/test_store.py",
+    "tables.scratch": "metaclip/export/test_run.py",
+    "wat.scan_kernel": "metaclip/wat/test_scanner.py",
+    "wat.string_kernel": "metaclip/wat/test_scanner.py",
+}
+"""Modules without a test file of their own name, and the file in tests/ that holds most of what they promise."""
+
+
+def test_the_test_of_a_module_is_found_by_its_name_or_in_the_table() -> None:
+    own = {
+        ".".join(path.relative_to(ROOT / "tests/metaclip").with_suffix("").parts).replace("test_", "")
+        for path in (ROOT / "tests/metaclip").rglob("test_*.py")
+    }
+    there = {name.removeprefix("metaclip.") for name, path in modules().items() if not path.name.startswith("__")} - {
+        name for name in modules() if not name.startswith("metaclip.")
+    }
+    assert there - own - TESTED_IN.keys() == set(), "add a test file of that name, or a row to TESTED_IN"
+    assert TESTED_IN.keys() - there == set()
+    assert TESTED_IN.keys() & own == set()
+    assert {path for path in TESTED_IN.values() if not (ROOT / "tests" / path).is_file()} == set()

@@ -48,10 +48,10 @@ def test_a_magic_within_the_data_of_a_block_is_no_border(tmp_path: Path, monkeyp
     # What two bytes of this block hold stands for the magic: the block falls apart and is put together again.
     from metaclip.metadata.wikipedia import bzip2
 
-    find = bzip2._find
+    find = bzip2._find_magics
     monkeypatch.setattr(
         bzip2,
-        "_find",
+        "_find_magics",
         lambda data, start: sorted([*find(data, start), *([(12_345, False), (99_999, True)] if not start else [])]),
     )
     assert _in_range(path, 0, None) == TEXT[:70_000]
