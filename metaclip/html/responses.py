@@ -42,7 +42,7 @@ def find_pages(records: RecordBatch, settings: Extract, statistics: Counter[str]
     """Return the pages in responses as `read_response` does for each, and count why others have none."""
     data = frozen(np.frombuffer(records.data, np.uint8), np.uint8)
     heads = np.empty((len(records), 6), np.int64)
-    find_heads(data, records.blocks, heads)
+    find_heads(data, np.ascontiguousarray(records.blocks), heads)
     found = PageList(data)
     numbers: list[int] = []
     others = 0

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from numba import njit, types
 from numba.core.compiler_lock import global_compiler_lock
 
 try:
@@ -56,6 +56,15 @@ def kernel(function: Kernel) -> Kernel:
             return compile_or_load(signature)
 
     dispatcher.compile = compile_once
+    resolve = dispatcher.get_call_template
+
+    def resolve_once(arguments: Any, named: Any) -> Any:
+        # A constant in a call would be a type of its own, and the function compiled once more for it.
+        return resolve(
+            tuple(map(types.unliteral, arguments)), {name: types.unliteral(of) for name, of in named.items()}
+        )
+
+    dispatcher.get_call_template = resolve_once
     return cast(Kernel, dispatcher)
 
 
