@@ -22,6 +22,8 @@ SHARED = tuple(Path(__file__).with_name(name) for name in ("jit.py", "memory.py"
 
 logger = logging.getLogger(__name__)
 
+_unliteral: Any = types.unliteral
+
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 _locked: set[Path] = set()
