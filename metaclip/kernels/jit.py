@@ -62,9 +62,7 @@ def kernel(function: Kernel) -> Kernel:
 
     def resolve_once(arguments: Any, named: Any) -> Any:
         # A constant in a call would be a type of its own, and the function compiled once more for it.
-        return resolve(
-            tuple(map(types.unliteral, arguments)), {name: types.unliteral(of) for name, of in named.items()}
-        )
+        return resolve(tuple(map(_unliteral, arguments)), {name: _unliteral(of) for name, of in named.items()})
 
     dispatcher.get_call_template = resolve_once
     return cast(Kernel, dispatcher)
