@@ -7,7 +7,6 @@ for the whole run, so that the matcher and the language model are loaded once fo
 
 import logging
 import multiprocessing
-import os
 import sys
 import threading
 import time
@@ -18,14 +17,15 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import wait
 
 from metaclip.config.settings import Config, Source
 from metaclip.errors import WorkerLostError
-from metaclip.io.client import DOWNLOADS, Client, downloading, set_client
+from metaclip.io.client import DOWNLOADS, Client, downloading
+from metaclip.processes.starting import spawning
 from metaclip.store.job import Job, run_job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
+from tasks.worker_process import begin
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,8 @@ class Downloads:
 
     def client(self) -> Client:
         """Return a client with slots that new processes share."""
-        return Client(_SPAWN.BoundedSemaphore(self.at_once), self.contact)
+        with spawning():  # the first semaphore starts the process that tidies up after all of them
+            return Client(_SPAWN.BoundedSemaphore(self.at_once), self.contact)
 
 
 class Workers:
@@ -85,8 +86,9 @@ class Workers:
     def _started(self) -> ProcessPoolExecutor:
         with self._lock:
             if self._pool is None:
-                self._pool = ProcessPoolExecutor(self.processes, _SPAWN, initializer=_begin, initargs=(self.client,))
-                with _hidden_main():
+                given = (self.client.slots, self.client.contact)
+                self._pool = ProcessPoolExecutor(self.processes, _SPAWN, initializer=begin, initargs=given)
+                with _hidden_main(), spawning():
                     # Processes start as jobs come in; start them all while the main module is hidden.
                     for future in [self._pool.submit(time.sleep, 0.05) for _ in range(self.processes)]:
                         future.result()
@@ -109,19 +111,6 @@ def _hidden_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
-
-
-def _begin(client: Client) -> None:
-    """Download with the run's client, and end when the parent dies, even of SIGKILL: nobody would take results."""
-    set_client(client)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
 def _timed(root: str, job: Job) -> tuple[Reference, float]:

@@ -12,7 +12,7 @@ import pytest
 from tests.examples import ROOT
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("metaclip", "metaclip.errors", "metaclip.schemas", "metaclip.kernels"),
+    ("metaclip", "metaclip.errors", "metaclip.schemas", "metaclip.kernels", "metaclip.processes"),
     ("metaclip.config", "metaclip.io", "metaclip.matching", "metaclip.language"),
     ("metaclip.archive", "metaclip.pairs", "metaclip.tables"),
     ("metaclip.html", "metaclip.wat", "metaclip.store"),
@@ -50,7 +50,7 @@ def modules() -> dict[str, Path]:
 
 def package_of(module: str) -> str:
     """The longest name of the floors' table that a module lies in."""
-    if module == "flows.__main__":  # the command under another name
+    if module in ("flows.__main__", "metaclip.__main__"):  # the command under other names
         return "flows.cli"
     parts = module.split(".")
     names = (".".join(parts[:n]) for n in range(len(parts), 0, -1))

@@ -16,6 +16,7 @@ from metaclip.config.settings import format_t
 from metaclip.export.images import Effort, ImageSettings, claim, exported_files, require_img2dataset
 from metaclip.export.run import MOST_ROWS, Wanted, export_pool
 from metaclip.pool.record import read_record
+from metaclip.processes.shell import command
 from metaclip.store.store import Store
 
 
@@ -149,4 +150,5 @@ def _show_images(done: dict[str, Any]) -> None:
     console = Console(soft_wrap=True)
     console.print(table)
     console.print(Text(f"images: {done['to']}"))
-    console.print(Text(f"next:   metaclip rebalance POOL --storage ROOT --t N --survivors {done['to']}"))
+    again = command("metaclip", "rebalance", "POOL", "--storage", "ROOT", "--t", "N", "--survivors", done["to"])
+    console.print(Text(f"next:   {again}"))

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.cli.show.terminal import plain
+from metaclip.processes.shell import command
 from metaclip.report.words import STEPS
 
 if TYPE_CHECKING:  # importing it brings Prefect, which takes two seconds
@@ -81,8 +82,9 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
         console.print("The set is empty: see which step of the funnel loses the pairs.", style="yellow")
     console.print(Text(f"set:    {short(summary['curated'])}"))
     console.print(Text(f"report: {short(summary['report_page'])}"))
-    command = f"metaclip rebalance {summary['pool']} --storage {summary['storage']} --t {_another(summary['t'])}"
-    console.print(Text(f"next:   {command}    (another t; reads no page again)"))
+    another = ("--storage", summary["storage"], "--t", _another(summary["t"]))
+    told = command("metaclip", "rebalance", summary["pool"], *another)
+    console.print(Text(f"next:   {told}    (another t; reads no page again)"))
 
 
 def stages_table(stages: Sequence[dict[str, Any]], title: str) -> Table:
