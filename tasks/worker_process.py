@@ -10,6 +10,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from metaclip.processes.child import watch
+from metaclip.processes.plain_text import log_visibly
 
 
 def begin(slots: Any, contact: str | None) -> None:
@@ -17,6 +18,7 @@ def begin(slots: Any, contact: str | None) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     watch(lambda: wait([parent.sentinel]), lambda: os._exit(1))
+    log_visibly()
     from metaclip.io.client import Client, set_client
 
     set_client(Client(slots, contact))

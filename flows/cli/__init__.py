@@ -12,6 +12,9 @@ __all__ = ["app"]
 def app() -> None:
     """Run the command `metaclip`; an interrupt ends it in one line from here on, imports included."""
     interrupts.end_at_once()
+    from metaclip.processes.plain_text import end_visibly
+
+    end_visibly()
     from flows.cli.main import app as command
 
     command(prog_name="metaclip")

@@ -12,10 +12,11 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from flows.cli.show.summary import progress
-from flows.cli.show.terminal import to_json, visible
+from flows.cli.show.terminal import to_json
 from metaclip.config.settings import Threshold, parse_t
 from metaclip.errors import ConfigError, MetaclipError
 from metaclip.processes.interrupts import EXIT_CODE, MESSAGE, end_now, interruptible, uninterruptible
+from metaclip.processes.plain_text import log_visibly, visible_lines
 
 ConfigPath = Annotated[Path, typer.Argument(help="A YAML configuration, such as `metaclip init` writes.")]
 Override = Annotated[
@@ -74,6 +75,7 @@ def _is_unforeseen(record: logging.LogRecord) -> bool:
 @contextmanager
 def errors(as_json: bool) -> Iterator[None]:
     """End with the code that an error stands for; what was raised on purpose needs no traceback."""
+    log_visibly()
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_unforeseen)
@@ -93,7 +95,7 @@ def _told(error: MetaclipError, as_json: bool) -> str:
     if as_json:
         typer.echo(to_json({"error": type(error).__name__, "message": str(error)}, indent=None))
     # What it names may come from the web or from a file's name.
-    return "error: " + "\n".join(map(visible, str(error).splitlines()))
+    return visible_lines(f"error: {error}")
 
 
 def _end(error: MetaclipError, as_json: bool) -> NoReturn:

@@ -8,11 +8,11 @@ import yaml
 
 from flows.cli.common import Json, emit, errors, prefect
 from flows.cli.show.summary import show_summary
-from flows.cli.show.terminal import visible
 from metaclip.config.loading import parse_config
 from metaclip.config.shipped import shipped_config, shipped_names
 from metaclip.demo import write_demo_crawl
 from metaclip.errors import ConfigError, StoreError
+from metaclip.processes.plain_text import visible
 from metaclip.processes.shell import command
 
 
