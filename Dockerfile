@@ -1,3 +1,4 @@
+# By tag; docker-compose.yml says how to pin a digest.
 FROM python:3.12.11-slim-bookworm
 WORKDIR /app
 COPY requirements.lock ./
@@ -7,11 +8,13 @@ COPY metaclip metaclip
 COPY tasks tasks
 COPY flows flows
 COPY configs configs
+COPY deploy deploy
+# The service `prepare` writes into /run/seaweedfs, a volume that takes its owner from here.
 RUN pip install --no-cache-dir --no-deps --no-build-isolation --editable . \
-    && useradd --create-home metaclip && chown -R metaclip /app
+    && useradd --create-home --uid 1000 metaclip \
+    && install --directory --owner metaclip --mode 700 /run/seaweedfs \
+    && chown -R metaclip /app
 USER metaclip
 # What the deployments' default parameters name; a run of it compiles the numeric kernels into the image.
-RUN python -m metaclip.demo \
-    && metaclip run configs/demo.yaml --set storage=/tmp/pool --json > /dev/null \
-    && rm -r /tmp/pool
+RUN python -m metaclip demo demo-data --json > /dev/null && rm -r demo-data/pool
 CMD ["metaclip", "--help"]

@@ -31,8 +31,7 @@ $(DEV_STAMP): $(STAMP) requirements-dev.lock
 	@touch $(DEV_STAMP)
 
 demo: $(STAMP)  ## Write a small crawl and curate it, end to end.
-	$(BIN)/python -m metaclip.demo
-	$(BIN)/metaclip run configs/demo.yaml
+	$(BIN)/metaclip demo
 
 # Files of tests side by side, in the order of the folders: those that take longest come first.
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder

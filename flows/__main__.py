@@ -1,5 +1,5 @@
 """`python -m flows`, the same as the command `metaclip`."""
 
-from flows.cli.main import app
+from flows.cli import app
 
-app(prog_name="metaclip")
+app()

@@ -1,16 +1,18 @@
 """CLIP data curation with the MetaCLIP algorithm (arXiv 2309.16671), as a plain library.
 
 What `__all__` lists is the public face: `from metaclip import Matcher, min_t`. Each name is imported
-from its module when it is first used, so that `import metaclip` itself takes no time.
+from its module when it is first used, so that `import metaclip` itself takes no time
+and imports nothing.
 
 Nothing in this package imports Prefect: `tasks` wraps these functions and `flows` orders them.
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from metaclip.balance.algorithm import KeepProbability, draws, keep_probability, min_t
     from metaclip.balance.counts import entry_counts, tail_t
     from metaclip.config.loading import load_config, parse_config
@@ -28,10 +30,7 @@ if TYPE_CHECKING:
     from metaclip.sources.wat import read_wat
     from metaclip.sources.webdataset import read_webdataset
 
-try:
-    __version__ = version("metaclip-pipeline")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+unknown"
+    __version__: str
 
 _HOMES = {
     "BalancedStream": "metaclip.explore.online",
@@ -87,12 +86,25 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+def __getattr__(name: str) -> "Any":
+    if name == "__version__":
+        found = _version()
+    elif name in _HOMES:
+        found = getattr(import_module(_HOMES[name]), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(_HOMES[name]), name)
     globals()[name] = found
     return found
+
+
+def _version() -> str:
+    # Imported here: `python -m metaclip` must not take a file `csv.py` of the current folder for Python's own.
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("metaclip-pipeline")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "0+unknown"
 
 
 def __dir__() -> list[str]:

@@ -80,3 +80,9 @@ class WorkerLostError(MetaclipError):
     """A worker process died during a computation (killed, out of memory): the task is retried."""
 
     exit_code = 6
+
+
+class ServerLostError(MetaclipError):
+    """The Prefect server that a command started for itself ended before the command did, or never came up."""
+
+    exit_code = 6

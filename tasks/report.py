@@ -7,6 +7,7 @@ from typing import Any
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from metaclip.config.settings import Config
+from metaclip.processes.shell import command
 from metaclip.report.job import ReportJob
 from metaclip.report.words import STEPS, markdown, reason
 from tasks.artifacts import artifact_key
@@ -39,7 +40,7 @@ def publish(config: Config, address: str, content: Mapping[str, Any]) -> None:
         # A browser opens no local file and no S3 object from a page of the Prefect server.
         description=(
             f"Everything counted about pool {pool} at t = {content['t']}; to open it:"
-            f" `metaclip report {pool} --storage {config.storage} --t {content['t']} --open`"
+            f" `{command('metaclip', 'report', pool, '--storage', config.storage, '--t', content['t'], '--open')}`"
         ),
     )
     create_table_artifact(

@@ -6,7 +6,6 @@ for the whole run, so that each loads the matcher and the language model once. T
 
 import logging
 import multiprocessing
-import os
 import sys
 import threading
 import time
@@ -17,14 +16,15 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import wait
 
 from metaclip.config.settings import Config, Source
 from metaclip.errors import WorkerLostError
-from metaclip.io.client import DOWNLOADS, Client, downloading, set_client
+from metaclip.io.client import DOWNLOADS, Client, downloading
+from metaclip.processes.starting import spawning
 from metaclip.store.job import Job, run_job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
+from tasks.worker_process import begin
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +44,9 @@ class Downloads:
         return cls(source.max_downloads, source.contact)
 
     def client(self) -> Client:
-        """Return a client whose slots are shared with new processes."""
-        return Client(_SPAWN.BoundedSemaphore(self.at_once), self.contact)
+        """Return a client with slots that new processes share."""
+        with spawning():  # the first semaphore starts the process that tidies up after all of them
+            return Client(_SPAWN.BoundedSemaphore(self.at_once), self.contact)
 
 
 class Workers:
@@ -84,9 +85,10 @@ class Workers:
     def _started(self) -> ProcessPoolExecutor:
         with self._lock:
             if self._pool is None:
-                self._pool = ProcessPoolExecutor(self.processes, _SPAWN, initializer=_begin, initargs=(self.client,))
-                with _hidden_main():
-                    # Processes start when jobs arrive; start them all now, while the main module is hidden.
+                given = (self.client.slots, self.client.contact)
+                self._pool = ProcessPoolExecutor(self.processes, _SPAWN, initializer=begin, initargs=given)
+                with _hidden_main(), spawning():
+                    # Processes start as jobs come in; start them all while the main module is hidden.
                     for future in [self._pool.submit(time.sleep, 0.05) for _ in range(self.processes)]:
                         future.result()
             return self._pool
@@ -108,19 +110,6 @@ def _hidden_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
-
-
-def _begin(client: Client) -> None:
-    """Download with the run's client, and end when the parent dies, even by SIGKILL."""
-    set_client(client)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
 def _timed(root: str, job: Job) -> tuple[Reference, float]:

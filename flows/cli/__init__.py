@@ -1,20 +1,20 @@
 """The command `metaclip`: one module for each group of subcommands, and `show/` for the output on a terminal.
 
-`main` has the command itself. It is imported only when it is used, so that a process that needs one module
-of this package, such as the local server, does not import all commands.
+`main` holds the command itself. It is imported when the command runs, so that a process that needs one
+module of this package, such as the local server, does not import all commands.
 """
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from flows.cli.main import app
+from metaclip.processes import interrupts
 
 __all__ = ["app"]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "app":
-        from flows.cli.main import app
+def app() -> None:
+    """Run the command `metaclip`; an interrupt ends it in one line from here on, imports included."""
+    interrupts.end_at_once()
+    from metaclip.processes.plain_text import end_visibly
 
-        return app
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    end_visibly()
+    from flows.cli.main import app as command
+
+    command(prog_name="metaclip")

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -12,11 +12,13 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from flows.cli.show.summary import progress
-from flows.cli.show.terminal import to_json, visible
+from flows.cli.show.terminal import to_json
 from metaclip.config.settings import Threshold, parse_t
 from metaclip.errors import ConfigError, MetaclipError
+from metaclip.processes.interrupts import EXIT_CODE, MESSAGE, end_now, interruptible, uninterruptible
+from metaclip.processes.plain_text import log_visibly, visible_lines
 
-ConfigPath = Annotated[Path, typer.Argument(help="A YAML configuration, such as configs/demo.yaml.")]
+ConfigPath = Annotated[Path, typer.Argument(help="A YAML configuration, such as `metaclip init` writes.")]
 Override = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field, such as balance.t=50.")
 ]
@@ -53,40 +55,49 @@ def prefect(as_json: bool) -> Iterator[None]:
     """Provide a Prefect API, quiet logs, and progress on the terminal."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
-    from flows.cli.local_server import prefect_api
-    from tasks.progress import watcher
+    with ExitStack() as opened:
+        with uninterruptible():  # nothing is begun yet
+            from flows.cli.local_server import prefect_api
+            from tasks.progress import watcher
 
-    with progress(quiet=as_json) as watch, prefect_api():
-        token = watcher.set(watch)
-        try:
-            yield
-        finally:
-            watcher.reset(token)
+            watch = opened.enter_context(progress(quiet=as_json))
+            opened.enter_context(prefect_api(lambda error: _end(error, as_json)))
+            opened.callback(watcher.reset, watcher.set(watch))
+        yield
 
 
 def _is_unforeseen(record: logging.LogRecord) -> bool:
-    """Filter out Prefect's tracebacks of errors raised on purpose, which are printed at the end as `error:`."""
-    return not (record.exc_info and isinstance(record.exc_info[1], MetaclipError))
+    """Say no to lines of Prefect about what was raised on purpose, or an interrupt: that comes last, in a line."""
+    on_purpose = record.exc_info and isinstance(record.exc_info[1], MetaclipError)
+    return not (on_purpose or "aborted by an interrupt signal" in record.getMessage())
 
 
 @contextmanager
 def errors(as_json: bool) -> Iterator[None]:
-    """Exit with the code of an error; an error that was raised on purpose needs no traceback."""
+    """End with the code that an error stands for; what was raised on purpose needs no traceback."""
+    log_visibly()
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_unforeseen)
     try:
-        yield
+        with interruptible():
+            yield
     except MetaclipError as error:
-        _fail(error, error.exit_code, as_json)
+        typer.echo(_told(error, as_json), err=True)
+        raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt:
-        typer.echo("interrupted; run the same command again to go on from here", err=True)
-        raise typer.Exit(130) from None
+        typer.echo(MESSAGE, err=True)
+        raise typer.Exit(EXIT_CODE) from None
 
 
-def _fail(error: MetaclipError, code: int, as_json: bool) -> NoReturn:
+def _told(error: MetaclipError, as_json: bool) -> str:
+    """Return what people are told of an error; machines are told at once."""
     if as_json:
         typer.echo(to_json({"error": type(error).__name__, "message": str(error)}, indent=None))
-    # It may contain text from the web or from a file name.
-    typer.echo("error: " + "\n".join(map(visible, str(error).splitlines())), err=True)
-    raise typer.Exit(code) from error
+    # What it names may come from the web or from a file's name.
+    return visible_lines(f"error: {error}")
+
+
+def _end(error: MetaclipError, as_json: bool) -> NoReturn:
+    """End the process with an error that another thread than the main one met."""
+    end_now(_told(error, as_json), error.exit_code)

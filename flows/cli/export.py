@@ -7,15 +7,16 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from flows.cli.common import Json, Storage, emit, errors, prefect, threshold
 from flows.cli.show.summary import progress
+from flows.cli.show.tables import Column, figures, show_table
+from flows.cli.show.terminal import plain
 from metaclip.config.settings import format_t
 from metaclip.export.images import Effort, ImageSettings, claim, exported_files, require_img2dataset
 from metaclip.export.run import MOST_ROWS, Wanted, export_pool
 from metaclip.pool.record import read_record
+from metaclip.processes.shell import command
 from metaclip.store.store import Store
 
 
@@ -70,15 +71,13 @@ def export(
 
 
 def _show(done: dict[str, Any], to: str) -> None:
-    table = Table("pool", "t", "format", title=None if done["written"] else "stood already; nothing was written")
-    for name in ("pairs", "images", "files", "MB"):
-        table.add_column(name, justify="right")
-    size = sum(file["bytes"] for file in done["files"])
-    figures = [f"{done['pairs']:,}", f"{done['images']:,}", f"{len(done['files']):,}", f"{size / 1e6:,.1f}"]
-    table.add_row(done["pool"], format_t(done["t"]), done["format"], *figures)
     console = Console(soft_wrap=True)
-    console.print(table)
-    console.print(Text(f"export: {to.rstrip('/')}/export.json"))
+    size = sum(file["bytes"] for file in done["files"])
+    counts = [f"{done['pairs']:,}", f"{done['images']:,}", f"{len(done['files']):,}", f"{size / 1e6:,.1f}"]
+    columns = [*map(Column, ("pool", "t", "format")), *figures("pairs", "images", "files", "MB")]
+    row = [done["pool"], format_t(done["t"]), done["format"], *counts]
+    show_table(console, columns, [row], "" if done["written"] else "stood already; nothing was written")
+    console.print(plain(f"export: {to.rstrip('/')}/export.json"))
 
 
 class Output(StrEnum):
@@ -140,13 +139,12 @@ def images(
 
 
 def _show_images(done: dict[str, Any]) -> None:
-    table = Table("images", title=f"{done['files']:,} files, {done['cached']:,} of them done before")
-    table.add_column("count", justify="right")
-    for name in ("success", "failed_to_download", "failed_to_resize"):
-        table.add_row(name.replace("_", " "), f"{done[name]:,}")
-    for reason, count in list(done["reasons"].items())[:5]:
-        table.add_row(Text(f"  {reason}"), f"{count:,}")
     console = Console(soft_wrap=True)
-    console.print(table)
-    console.print(Text(f"images: {done['to']}"))
-    console.print(Text(f"next:   metaclip rebalance POOL --storage ROOT --t N --survivors {done['to']}"))
+    names = ("success", "failed_to_download", "failed_to_resize")
+    rows = [(name.replace("_", " "), f"{done[name]:,}") for name in names]
+    rows += [(f"  {reason}", f"{count:,}") for reason, count in list(done["reasons"].items())[:5]]
+    title = f"{done['files']:,} files, {done['cached']:,} of them done before"
+    show_table(console, [Column("images"), *figures("count")], rows, title)
+    console.print(plain(f"images: {done['to']}"))
+    again = command("metaclip", "rebalance", "POOL", "--storage", "ROOT", "--t", "N", "--survivors", done["to"])
+    console.print(plain(f"next:   {again}"))

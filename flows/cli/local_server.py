@@ -4,19 +4,20 @@ Prefect would start a server by itself, but that one continues after a command t
 if it starts slowly. This one ends when the command ends, for whatever reason.
 """
 
-import os
 import socket
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import httpx
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, temporary_settings
+
+from metaclip.errors import ServerLostError
+from metaclip.processes.starting import Child, start
 
 START_SECONDS = 180
 
@@ -30,23 +31,31 @@ QUIET = {
 }
 """Settings of the server. Analytics wrote to SQLite at the same time as runs, which logged `database is locked`."""
 
+Lost = Callable[[ServerLostError], object]
+
 
 @contextmanager
-def prefect_api() -> Iterator[str]:
-    """Yield the address of the configured Prefect server, or of one that runs as long as this block.
+def prefect_api(lost: Lost | None = None) -> Iterator[str]:
+    """Give the address of the configured Prefect server, or of one that lives as long as this block.
 
     Runs are stored in Prefect's usual local database, so `prefect server start` shows them later.
 
+    Args:
+        lost: called in a thread if the local server ends within the block. Prefect itself would ask it
+            again and again, and end in errors of its own.
+
     Raises:
-        RuntimeError: if the server does not start.
+        ServerLostError: if the local server does not come up.
     """
     configured = PREFECT_API_URL.value()
     if configured:
         yield configured
         return
-    process, url = _start()
+    server, url = _start()
+    ending = threading.Event()
     try:
-        _wait(process, url)
+        _wait(server.process, url)
+        threading.Thread(target=_attend, args=(server.process, ending, lost), daemon=True).start()
         with temporary_settings({PREFECT_API_URL: url, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False}):
             try:
                 yield url
@@ -55,30 +64,25 @@ def prefect_api() -> Iterator[str]:
                 EventsWorker.drain_all(timeout=10)
                 APILogWorker.drain_all(timeout=10)
     finally:
-        assert process.stdin is not None
-        process.stdin.close()  # it waits for this
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        ending.set()
+        server.end()
 
 
-def _start() -> tuple[subprocess.Popen[bytes], str]:
-    # The socket is bound here and passed on, so that no other process takes the port in between.
+def _start() -> tuple[Child, str]:
+    # The socket is bound here and handed on, so that nobody takes the port in between.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli.local_server", str(listener.fileno())],
-            stdin=subprocess.PIPE,
+        server = start(
+            "flows.cli.server_process",
+            str(listener.fileno()),
+            environment=QUIET,
+            pass_fds=(listener.fileno(),),
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            pass_fds=[listener.fileno()],
-            env={**os.environ, **QUIET},
-            start_new_session=True,  # an interrupt is for the command, which then ends its server
         )
-    return process, f"http://127.0.0.1:{port}/api"
+    return server, f"http://127.0.0.1:{port}/api"
 
 
 def _wait(process: subprocess.Popen[bytes], url: str) -> None:
@@ -86,39 +90,28 @@ def _wait(process: subprocess.Popen[bytes], url: str) -> None:
     while time.monotonic() < deadline:
         if process.poll() is not None:
             assert process.stderr is not None
-            raise RuntimeError(
-                f"Prefect's local server ended: {process.stderr.read().decode(errors='replace')[-2000:]}"
+            said = process.stderr.read().decode(errors="replace")[-2000:].strip()
+            raise ServerLostError(
+                f"Prefect's local server ended while it started (code {process.returncode}); run the same command"
+                f" again{f'. It said:{chr(10)}{said}' if said else ''}"
             )
         try:
             if httpx.get(f"{url}/health", timeout=5).status_code == httpx.codes.OK:
-                # Keep reading, because a full pipe would stop the server.
-                threading.Thread(target=_drain, args=(process,), daemon=True).start()
                 return
         except httpx.TransportError:
             time.sleep(0.1)
-    raise RuntimeError(f"Prefect's local server did not answer within {START_SECONDS} s")
+    raise ServerLostError(
+        f"Prefect's local server did not answer within {START_SECONDS} s; run the same command again, or start"
+        " `prefect server start` and set PREFECT_API_URL to its address"
+    )
 
 
-def _drain(process: subprocess.Popen[bytes]) -> None:
+def _attend(process: subprocess.Popen[bytes], ending: threading.Event, lost: Lost | None) -> None:
+    """Read what the server says, or a full pipe would stop it, and tell if it ends too early."""
     assert process.stderr is not None
     for _ in process.stderr:
         pass
-
-
-def _serve(descriptor: int) -> None:
-    """Serve on a listening socket until standard input ends, as it does when the parent dies."""
-    import uvicorn
-    from prefect.server.api.server import create_app
-
-    def watch() -> None:
-        sys.stdin.buffer.read()
-        os._exit(0)
-
-    threading.Thread(target=watch, daemon=True).start()
-    application = create_app(final=True, ephemeral=True)
-    server = uvicorn.Server(uvicorn.Config(application, log_level="error"))
-    server.run(sockets=[socket.socket(fileno=descriptor)])
-
-
-if __name__ == "__main__":
-    _serve(int(sys.argv[1]))
+    code = process.wait()
+    if lost is not None and not ending.is_set():
+        how = f"was killed (signal {-code})" if code < 0 else f"ended (code {code})"
+        lost(ServerLostError(f"Prefect's local server {how}; run the same command again to go on from here"))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import export, inspect, metadata, report, run, upkeep
+from flows.cli import export, inspect, metadata, report, run, shipped, upkeep
 from metaclip import __version__
 
 app = typer.Typer(
@@ -13,11 +13,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     epilog="Exit codes: 0 done; 1 unexpected error; 2 configuration or usage; 3 input; 4 store; 5 a stage's"
-    " result must not be used; 6 a worker process died; 130 interrupted.",
+    " result must not be used; 6 a worker process or the local server died; 130 interrupted.",
 )
 app.add_typer(metadata.app, name="metadata")
 # In the order of `metaclip --help`.
 for command in (
+    shipped.demo,
+    shipped.init,
     run.run,
     run.rebalance,
     upkeep.status,

@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from flows.cli.common import Json, Storage, emit, errors, prefect, threshold
 from flows.cli.show.summary import short
+from flows.cli.show.terminal import plain
 from metaclip.config.settings import format_t
 from metaclip.errors import ConfigError
 from metaclip.explore.pool import FinishedPool
@@ -69,7 +69,7 @@ def report(
 def _show(told: dict[str, Any]) -> None:
     console = Console(soft_wrap=True)
     for name in ("report", "card", "set"):
-        console.print(Text(f"{name}: {' ' * (6 - len(name))}{short(told[name])}"))
+        console.print(plain(f"{name}: {' ' * (6 - len(name))}{short(told[name])}"))
     if "to" in told:
         state = "files" if told["written"] else "files, which stood there already"
-        console.print(Text(f"to:     {told['to']} ({told['files']:,} {state})"))
+        console.print(plain(f"to:     {told['to']} ({told['files']:,} {state})"))

@@ -6,18 +6,19 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from flows.cli.common import Json, Storage, emit, errors
 from flows.cli.show.status import show_status
-from flows.cli.show.terminal import to_json
+from flows.cli.show.tables import Column, figures, show_table
+from flows.cli.show.terminal import plain
 from metaclip.config.loading import load_config
 from metaclip.config.settings import Config
 from metaclip.errors import ConfigError
 from metaclip.pool.gc import collect, parse_grace
 from metaclip.pool.status import pool_status
 from metaclip.prepare.doctor import Finding, State, examine, guarded
+from metaclip.processes.plain_text import visible
 
 Override = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of CONFIG, such as storage=pool.")
@@ -56,26 +57,28 @@ def gc(
 
 def _show_removed(done: dict[str, Any], storage: str, grace: str, dry_run: bool) -> None:
     console = Console(soft_wrap=True)
-    table = Table("stage", title=Text(f"{'would go from' if dry_run else 'removed from'} {storage}"))
-    for name in ("outputs", "files", "MB"):
-        table.add_column(name, justify="right")
-    for stage in done["removed"]:
-        row = (f"{stage['outputs']:,}", f"{stage['files']:,}", f"{stage['bytes'] / 1e6:,.2f}")
-        table.add_row(stage["stage"], *row)
-    console.print(table if done["removed"] else Text(f"nothing to remove from {storage}"))
+    rows = [
+        (stage["stage"], f"{stage['outputs']:,}", f"{stage['files']:,}", f"{stage['bytes'] / 1e6:,.2f}")
+        for stage in done["removed"]
+    ]
+    if rows:
+        title = f"{'would go from' if dry_run else 'removed from'} {storage}"
+        show_table(console, [Column("stage"), *figures("outputs", "files", "MB")], rows, title)
+    else:
+        console.print(plain(f"nothing to remove from {storage}"))
     leftovers, runs = done["leftovers"], done["runs"]
     kept, young = (sum(stage["outputs"] for stage in done[name]) for name in ("kept", "young"))
     console.print(
-        Text(
+        plain(
             f"temporary files {leftovers['files']:,}, unfinished uploads {leftovers['uploads']:,}, signs of life"
             f" {runs['files']:,}; {kept:,} outputs of pools {', '.join(done['pools']) or 'none'} stay,"
             f" {young:,} others are younger than {grace}"
         )
     )
     for run in done["active"]:
-        console.print(Text(f"a run goes on, so gc would refuse: {run}"), style="yellow")
+        console.print(plain(f"a run goes on, so gc would refuse: {run}"), style="yellow")
     for address in done["missing"]:
-        console.print(Text(f"named by a pool and not there, run the pool again: {address}"), style="yellow")
+        console.print(plain(f"named by a pool and not there, run the pool again: {address}"), style="yellow")
 
 
 def doctor(
@@ -98,7 +101,7 @@ def doctor(
         failed = [finding for finding in found if finding.state == "fail"]
         if as_json:
             states = [{"check": f.check, "state": f.state, "message": f.message, "mend": f.mend} for f in found]
-            typer.echo(to_json({"ok": not failed, "checks": states}))
+            emit({"ok": not failed, "checks": states}, as_json, _show_finding)
         if failed:
             raise typer.Exit(failed[0].exit_code or 1)
 
@@ -124,7 +127,7 @@ def _findings(path: Path | None, storage: str | None, override: list[str]) -> It
 
 def _show_finding(finding: Finding) -> None:
     line = Text(f"{finding.state:<5}", style=_COLOURS[finding.state])
-    line.append(f"{finding.check}: {finding.message}", style="default")
+    line.append(visible(f"{finding.check}: {finding.message}"), style="default")
     if finding.mend and finding.state != "ok":
-        line.append(f"\n     → {finding.mend}", style="default")
+        line.append(f"\n     → {visible(finding.mend)}", style="default")
     Console(soft_wrap=True).print(line)

@@ -29,7 +29,7 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: the top level must be `key: value` lines; see configs/demo.yaml")
+        raise ConfigError(f"{path}: the top level must be `key: value` lines; `metaclip init demo` writes an example")
     for override in overrides:
         _override(tree, override)
     return parse_config(tree, str(path))

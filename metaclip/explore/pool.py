@@ -19,6 +19,7 @@ from metaclip.errors import ConfigError, StoreError
 from metaclip.io.storage.files import side_by_side
 from metaclip.metadata.list_job import read_entries
 from metaclip.pool.record import read_record
+from metaclip.processes.shell import command
 from metaclip.schemas import PAIRS
 from metaclip.stages.count import read_counts
 from metaclip.store.manifest import Manifest, Reference
@@ -82,7 +83,7 @@ class FinishedPool:
             name = self.config.pool
             raise ConfigError(
                 f"pool {name!r} has no set at t = {wanted}; there: {', '.join(self.sets)}."
-                f" Cut it first: metaclip rebalance {name} --storage {self.store.root} --t {wanted}"
+                f" Cut it first: {command('metaclip', 'rebalance', name, '--storage', self.store.root, '--t', wanted)}"
             )
         return self.sets[wanted]
 

@@ -2,16 +2,14 @@
 
 import importlib.util
 import json
-import subprocess
-import sys
 import tempfile
 from collections import Counter
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO, Literal, get_args
 
 from metaclip.errors import ConfigError, StageError, StoreError, TransportError
 from metaclip.export.run import EXPORT
+from metaclip.processes.starting import start
 from metaclip.store.store import Store
 
 SETTINGS = "images.settings.json"
@@ -221,37 +219,19 @@ _STATISTICS = ("count", "successes", "failed_to_download", "failed_to_resize")
 
 
 def _run(arguments: dict[str, Any], file: ExportedFile) -> None:
-    """Run img2dataset in its own process, which ends with its children when this one ends."""
-    with tempfile.TemporaryFile(prefix="metaclip-") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "metaclip.export.image_process"],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-        assert process.stdin is not None
+    """Run img2dataset in a process of its own, which ends with its children when this one does."""
+    with tempfile.TemporaryFile(prefix="metaclip-") as log, tempfile.TemporaryFile(prefix="metaclip-") as given:
+        given.write(json.dumps(arguments).encode())
+        given.seek(0)
+        child = start("metaclip.export.image_process", stdin=given, stdout=log, stderr=log)
         try:
-            process.stdin.write(json.dumps(arguments).encode() + b"\n")
-            process.stdin.flush()
-            process.wait()
-        except BrokenPipeError:
-            process.wait()  # it ended before it read its input; its exit code and its log say why
+            code = child.wait()
         finally:
-            _close(process)
-        if process.returncode:
+            child.end()
+        if code:
             raise TransportError(
-                f"{file.path}: img2dataset ended with code {process.returncode}; run again to go on. It said:\n"
-                + _tail(log)
+                f"{file.path}: img2dataset ended with code {code}; run again to go on. It said:\n" + _tail(log)
             )
-
-
-def _close(process: subprocess.Popen[bytes]) -> None:
-    """End the process by closing its input, which it waits for."""
-    assert process.stdin is not None
-    with suppress(BrokenPipeError):  # it has ended already
-        process.stdin.close()
-    process.wait()
 
 
 def _tail(log: BinaryIO) -> str:

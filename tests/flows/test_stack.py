@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,7 +18,7 @@ import yaml
 from metaclip.pool.status import pool_status
 from tests.conftest import config_tree, data_files
 from tests.servers import Site, serve
-from tests.services import ROOT, SERVICES, Service, Stack, lose_database, stack
+from tests.services import OTHERS, ROOT, SERVICES, Service, Stack, lose_database, stack
 
 # What a test waits for has deadlines of its own; on a busy machine that compiles its kernels first, the sum is long.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -37,6 +39,7 @@ ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """All services of the file: a worker that registers the deployments, and two workers for shards."""
     with stack(tmp_path_factory.mktemp("stack")) as services:
+        services.finish("prepare")
         started = [services.start("s3"), services.start("prefect")]
         for service in started:
             service.await_health()
@@ -60,6 +63,41 @@ def site(crawl: Path) -> Iterator[Site]:
 
 def test_the_server_wants_its_password(services: Stack) -> None:
     assert httpx.get(f"{services.prefect_url}/version").status_code == httpx.codes.UNAUTHORIZED
+
+
+def test_a_wrong_password_is_refused(services: Stack) -> None:
+    user, password = services.secrets["PREFECT_AUTH"].split(":", 1)
+    for wrong in (password[:-1], password + "x", ""):
+        answer = httpx.get(f"{services.prefect_url}/version", auth=(user, wrong))
+        assert answer.status_code == httpx.codes.UNAUTHORIZED
+
+
+def test_others_reach_the_s3_server_with_its_credentials_and_nothing_else_of_it(services: Stack) -> None:
+    (server,) = [service for service in services.services if service.name == "s3"]
+    listening = [
+        (one.laddr.ip, one.laddr.port)
+        for one in psutil.Process(server.process.pid).net_connections("inet")
+        if one.status == psutil.CONN_LISTEN
+    ]
+    assert {ip for ip, _ in listening} == {"127.0.0.1", OTHERS}
+    reachable = {port for ip, port in listening if ip == OTHERS}
+    (grpc,) = reachable - {services.s3.port}
+    assert httpx.get(f"http://{OTHERS}:{services.s3.port}/").status_code == httpx.codes.FORBIDDEN
+    # gRPC is HTTP/2: a server that takes a connection answers with its settings.
+    hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
+    with socket.create_connection((OTHERS, grpc), timeout=10) as plain:
+        plain.sendall(hello)
+        assert plain.recv(100) == b""
+    anyone = ssl.create_default_context()
+    anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
+    anyone.set_alpn_protocols(["h2"])
+    with (
+        socket.create_connection((OTHERS, grpc), timeout=10) as connection,
+        anyone.wrap_socket(connection) as encrypted,
+    ):
+        encrypted.sendall(hello)
+        with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"):
+            encrypted.recv(100)
 
 
 @pytest.mark.parametrize("name", [deployment["name"] for deployment in DEPLOYMENTS])

@@ -4,11 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from flows.cli.show.summary import stages_table
-from flows.cli.show.terminal import visible
+from flows.cli.show.summary import show_stages
+from flows.cli.show.tables import Cell, Column, figures, show_table
+from flows.cli.show.terminal import plain
 from metaclip.metadata.entry_list import PAPER
 
 FAULTS = {
@@ -23,22 +22,20 @@ FAULTS = {
 def show_build(summary: dict[str, Any], console: Console | None = None) -> None:
     """Print the entries of each source, what was dropped and why, and the figures of the paper's Table 1."""
     console = console or Console(soft_wrap=True)
-    console.print(stages_table(summary["stages"], f"metadata of {summary['pool']}: {summary['seconds']:.1f} s"))
+    show_stages(console, summary["stages"], f"metadata of {summary['pool']}: {summary['seconds']:.1f} s")
     if "table" in summary:
-        sources = Table("source", title=f"{summary['entries']:,} entries")
-        for name in ("candidates", "entries", "paper's\nTable 1", "lowest\nscore"):
-            sources.add_column(name, justify="right")
-        sources.add_column("left out")
+        rows: list[list[Cell]] = []
         for row in summary["table"]:
-            dropped = "\n".join(f"{reason.replace('_', ' ')} {count:,}" for reason, count in row["dropped"].items())
             lowest = "" if row["lowest_score"] is None else f"{row['lowest_score']:,.2f}"
             counts = [f"{row[name]:,}" for name in ("candidates", "entries", "paper")]
-            sources.add_row(row["source"], *counts, lowest, dropped)
-        sources.add_section()
-        sources.add_row("all", "", f"{summary['entries']:,}", f"{sum(PAPER.values()):,}")
-        console.print(sources)
+            dropped = [f"{reason.replace('_', ' ')} {count:,}" for reason, count in row["dropped"].items()]
+            rows.append([row["source"], *counts, lowest, dropped])
+        names = ("candidates", "entries", "paper's\nTable 1", "lowest\nscore")
+        columns = [Column("source"), *figures(*names), Column("left out")]
+        total = ["all", "", f"{summary['entries']:,}", f"{sum(PAPER.values()):,}", "", ""]
+        show_table(console, columns, rows, f"{summary['entries']:,} entries", total)
         for note in _faults(summary.get("read", {})):
-            console.print(note, style="yellow")
+            console.print(plain(note), style="yellow")
         if summary["unmatchable"]:
             console.print(
                 f"entries that can never match under the paper's spacing: {summary['unmatchable']:,} (see"
@@ -47,7 +44,7 @@ def show_build(summary: dict[str, Any], console: Console | None = None) -> None:
             )
     else:
         console.print(f"{summary['entries']:,} entries, as given")
-    console.print(Text(f"list: {summary['folder']}"))
+    console.print(plain(f"list: {summary['folder']}"))
 
 
 def _faults(read: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
@@ -61,19 +58,18 @@ def _faults(read: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
 def show_list(found: dict[str, Any], console: Console | None = None) -> None:
     """Print sizes by source, and samples."""
     console = console or Console(soft_wrap=True)
-    table = Table("source", title=f"{found['entries']:,} entries")
-    table.add_column("entries", justify="right")
-    table.add_column("samples")
-    for source in found["sources"]:
-        samples = "\n".join(_describe(row) for row in source["samples"])
-        table.add_row(source["source"], f"{source['entries']:,}", Text(samples))
-    console.print(table)
+    rows = [
+        (source["source"], f"{source['entries']:,}", [_describe(row) for row in source["samples"]])
+        for source in found["sources"]
+    ]
+    columns = [Column("source"), *figures("entries"), Column("samples")]
+    show_table(console, columns, rows, f"{found['entries']:,} entries")
 
 
 def show_entry(row: dict[str, Any], console: Console | None = None) -> None:
     """Print one entry."""
     console = console or Console(soft_wrap=True)
-    console.print(Text(f"{_describe(row)}, from {row['source'] or 'the given list'}"))
+    console.print(plain(f"{_describe(row)}, from {row['source'] or 'the given list'}"))
     if not row["can_match"]:
         console.print("It can never match under the paper's spacing; see match.space_entries.", style="yellow")
 
@@ -81,4 +77,4 @@ def show_entry(row: dict[str, Any], console: Console | None = None) -> None:
 def _describe(row: dict[str, Any]) -> str:
     score = row.get("score")
     shown = "" if score is None else f"  ({score:,.4f}".rstrip("0").rstrip(".") + ")"
-    return f"{row['entry_id']}  {visible(row['entry'])}{shown}"
+    return f"{row['entry_id']}  {row['entry']}{shown}"

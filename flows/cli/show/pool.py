@@ -4,15 +4,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
 from rich.text import Text
 
 from flows.cli.show.summary import short
-from flows.cli.show.terminal import plain, visible
+from flows.cli.show.tables import Column, figures, show_table
+from flows.cli.show.terminal import plain
+from metaclip.processes.plain_text import visible
 
 NEAR_MISSES = 20
 """Number of near misses that are shown; the JSON has all."""
+
+
+PLAN = [
+    *(Column("t"), *figures("pairs", "of the\npool"), Column("in the\ntail", figures=True, spare=1)),
+    *(Column("expected", figures=True, spare=2), *figures("head\nentries", "tail's\nshare")),
+    *(Column("Σ min\n(count, t)", figures=True, spare=3), Column("")),
+]
+"""The columns of `metaclip plan`; what is left out first is known from the others, or of least use."""
 
 
 def show_plan(found: dict[str, Any]) -> None:
@@ -24,13 +32,8 @@ def show_plan(found: dict[str, Any]) -> None:
             f" {found['entries_with_matches']:,} entries, {found['largest_count']:,} at most; seed {found['seed']}"
         )
     )
-    table = Table("t")
-    for name in ("pairs", "of the pool", "in the tail", "expected", "head entries", "tail's share", "Σ min(count, t)"):
-        table.add_column(name, justify="right")
-    table.add_column("")
-    for size in found["sizes"]:
-        marks = [*size["asked"], *(["a set"] if size["set"] else [])]
-        table.add_row(
+    rows = [
+        (
             size["t"],
             f"{size['pairs']:,}",
             _percent(size["share"]),
@@ -39,9 +42,11 @@ def show_plan(found: dict[str, Any]) -> None:
             f"{size['head_entries']:,}",
             _percent(size["tail_share"]),
             f"{size['capped_matches']:,.0f}",
-            plain(", ".join(marks)),
+            ", ".join([*size["asked"], *(["a set"] if size["set"] else [])]),
         )
-    _print(console, table)
+        for size in found["sizes"]
+    ]
+    show_table(console, PLAN, rows)
     if any(size["expected"] is None for size in found["sizes"]):
         console.print(plain("In the tail, expected: known beforehand for a ladder of t; --expected reads the pairs."))
 
@@ -63,19 +68,18 @@ def show_explanation(found: dict[str, Any]) -> None:
             least = f" from a score of {language['min_lang_score']:g}" if language["min_lang_score"] else ""
             _warn(console, f"The pool would drop this text: it keeps {kept}{least}.")
     if found["entries"]:
-        _print(console, _entries(found["entries"], found["t"]))
+        _show_entries(console, found["entries"], found["t"])
         _line(console, "kept", f"with probability 1 − ∏(1 − p) = {found['keep_probability']:.6f} at t = {found['t']}")
     else:
         _warn(console, "No entry matches: no t keeps it.")
     near = found["near_misses"]
     if near:
-        table = Table("id", "near miss", "source", title="entries that would match but for case or punctuation")
-        table.add_column("matches", justify="right")
-        table.add_column("kept out by")
+        rows = []
         for row in near[:NEAR_MISSES]:
             causes = " and ".join(row["causes"]) + ("" if row["can_match"] else "; as spelled it can never match")
-            table.add_row(*_name(row), f"{row['count']:,}", causes)
-        _print(console, table)
+            rows.append((*_name(row), f"{row['count']:,}", causes))
+        columns = [*map(Column, ("id", "near miss", "source")), *figures("matches"), Column("kept out by")]
+        show_table(console, columns, rows, "entries that would match but for case or punctuation")
         if len(near) > NEAR_MISSES:
             console.print(plain(f"and {len(near) - NEAR_MISSES:,} more; --json lists all"))
 
@@ -124,7 +128,7 @@ def show_trace(found: dict[str, Any]) -> None:
         for file in copy["files"]:
             console.print(plain(f"  {'from' if len(copy['files']) == 1 else 'one of'} {short(file)}"))
     if "entries" in found:
-        _print(console, _entries(found["entries"], found["t"]))
+        _show_entries(console, found["entries"], found["t"])
         _line(
             console,
             "kept",
@@ -143,17 +147,13 @@ def show_files(found: dict[str, Any]) -> None:
             print(visible(file["address"]))  # noqa: T201 (no table, no colour, no line is folded)
 
 
-def _entries(rows: Sequence[dict[str, Any]], t: str) -> Table:
-    table = Table("id", "entry", "source")
-    table.add_column("matches", justify="right")
-    table.add_column(f"p at t = {t}", justify="right")
-    for row in rows:
-        table.add_row(*_name(row), f"{row['count']:,}", f"{row['keep_probability']:.6f}")
-    return table
+def _show_entries(console: Console, rows: Sequence[dict[str, Any]], t: str) -> None:
+    cells = [(*_name(row), f"{row['count']:,}", f"{row['keep_probability']:.6f}") for row in rows]
+    show_table(console, [*map(Column, ("id", "entry", "source")), *figures("matches", f"p at t = {t}")], cells)
 
 
-def _name(row: dict[str, Any]) -> tuple[str, Text, Text]:
-    return str(row["entry_id"]), plain(row["entry"]), plain(row["source"] or "list")
+def _name(row: dict[str, Any]) -> tuple[str, str, str]:
+    return str(row["entry_id"]), row["entry"], row["source"] or "list"
 
 
 def _line(console: Console, label: str, value: str) -> None:
@@ -163,12 +163,6 @@ def _line(console: Console, label: str, value: str) -> None:
 
 def _warn(console: Console, message: str) -> None:
     console.print(plain(message), style="yellow")
-
-
-def _print(console: Console, table: Table) -> None:
-    """Print a table at its full width, because a truncated figure is worse than a long line."""
-    wanted = Measurement.get(console, console.options.update(max_width=1000), table).maximum
-    Console(soft_wrap=True, width=max(console.width, wanted)).print(table)
 
 
 def _percent(share: float | None) -> str:

@@ -3,10 +3,10 @@
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from flows.cli.show.summary import short
+from flows.cli.show.tables import Column, figures, show_table
+from flows.cli.show.terminal import plain
 
 
 def show_status(status: dict[str, Any]) -> None:
@@ -15,7 +15,7 @@ def show_status(status: dict[str, Any]) -> None:
     if status["finished"]:
         _show_pool(console, status)
     else:
-        console.print(Text(f"pool {status['pool']} in {status['storage']}: no run has finished yet"))
+        console.print(plain(f"pool {status['pool']} in {status['storage']}: no run has finished yet"))
     for run in status["runs"]:
         if run["state"] != "completed":
             _show_run(console, run)
@@ -24,38 +24,43 @@ def show_status(status: dict[str, Any]) -> None:
 
 
 def _show_pool(console: Console, status: dict[str, Any]) -> None:
-    table = Table("stage", title=f"pool {status['pool']} in {status['storage']}")
-    for name in ("outputs", "missing", "rows", "MB"):
-        table.add_column(name, justify="right")
-    for stage in status["stages"]:
-        table.add_row(
+    rows = [
+        (
             stage["stage"],
             str(stage["outputs"]),
             str(stage["missing"]),
             f"{stage['rows']:,}",
             f"{stage['bytes'] / 1e6:,.2f}",
         )
-    console.print(table)
+        for stage in status["stages"]
+    ]
+    columns = [Column("stage"), *figures("outputs", "missing", "rows", "MB")]
+    show_table(console, columns, rows, f"pool {status['pool']} in {status['storage']}")
     for t, curated in status["sets"].items():
-        console.print(Text(f"t = {t}: {curated['rows']:,} pairs in {short(curated['folder'])}"))
+        console.print(plain(f"t = {t}: {curated['rows']:,} pairs in {short(curated['folder'])}"))
 
 
 def _show_run(console: Console, run: dict[str, Any]) -> None:
     workers = f", {run['runs_on_workers']} runs on workers" if run["runs_on_workers"] else ""
     title = f"{run['flow']} {run['state']}, started {run['started']}, last sign {run['updated']} on {run['host']}"
-    table = Table("stage", title=Text(title + workers))
-    for name in ("done", "of", "cached", "failed", "a minute", "rows/s", "projected end"):
-        table.add_column(name, justify="right")
+    rows = []
     for stage in run["stages"]:
-        figures = [stage[name] for name in ("per_minute", "rows_per_second")]
-        table.add_row(
-            stage["stage"],
-            *(f"{stage[name]:,}" for name in ("done", "total", "cached", "failed")),
-            *("" if figure is None else f"{figure:,.1f}" for figure in figures),
-            stage["projected_end"] or "",
+        rates = [stage[name] for name in ("per_minute", "rows_per_second")]
+        rows.append(
+            (
+                stage["stage"],
+                *(f"{stage[name]:,}" for name in ("done", "total", "cached", "failed")),
+                *("" if rate is None else f"{rate:,.1f}" for rate in rates),
+                stage["projected_end"] or "",
+            )
         )
-    console.print(table)
+    columns = [
+        *(Column("stage"), *figures("done", "of"), Column("cached", figures=True, spare=1), *figures("failed")),
+        *(Column("a minute", figures=True, spare=2), Column("rows/s", figures=True, spare=3)),
+        *figures("projected end"),
+    ]
+    show_table(console, columns, rows, title + workers)
     for failure in [*run["failures"], *([run["message"]] if run["message"] else [])]:
-        console.print(Text(f"  {failure}"), style="red")
+        console.print(plain(f"  {failure}"), style="red")
     if run["state"] == "lost":
         console.print("It gives no sign of life any more. Run the pool again: it goes on from what is done.")

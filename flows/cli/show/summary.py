@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
-from rich.text import Text
 
+from flows.cli.show.tables import Column, figures, show_table
 from flows.cli.show.terminal import plain
+from metaclip.processes.shell import command
 from metaclip.report.words import STEPS
 
 if TYPE_CHECKING:  # importing it brings Prefect, which takes two seconds
@@ -48,29 +48,23 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     """Print a run's summary: stages, funnel, top entries, and where the results are."""
     console = console or Console(soft_wrap=True)
     if summary.get("nothing_new"):
-        console.print(Text(summary["message"]))
+        console.print(plain(summary["message"]))
         return
-    title = f"pool {summary['pool']}, t = {summary['t']}: {summary['seconds']:.1f} s"
-    console.print(stages_table(summary["stages"], title))
+    show_stages(console, summary["stages"], f"pool {summary['pool']}, t = {summary['t']}: {summary['seconds']:.1f} s")
     if "funnel" not in summary:
         return
-    funnel = Table("step", title="funnel")
-    funnel.add_column("count", justify="right")
-    for step, title in STEPS.items():
-        if step == "bytes_read" or step not in summary["funnel"]:  # only pools of survivors have all steps
-            continue
-        funnel.add_row(title, f"{summary['funnel'][step]:,}")
-    console.print(funnel)
+    funnel = summary["funnel"]
+    # Only survivors of another pool have all steps.
+    steps = [(title, f"{funnel[step]:,}") for step, title in STEPS.items() if step in funnel and step != "bytes_read"]
+    show_table(console, [Column("step"), *figures("count")], steps, "funnel")
     if unknown := sum(count for name, count in summary.get("survivors", {}).items() if name.startswith("unknown_")):
         console.print(f"{unknown:,} survivors are unknown to the pool.", style="yellow")
-    top = Table("entry", title=f"top entries before and after balancing at t = {summary['t']}")
-    for name in ("matches", "curated", "share kept"):
-        top.add_column(name, justify="right")
-    for entry in summary["top_entries"]:
-        share = entry["curated"] / entry["count"]
-        # An entry is text from a list, not markup.
-        top.add_row(plain(entry["entry"]), f"{entry['count']:,}", f"{entry['curated']:,}", f"{share:.1%}")
-    console.print(top)
+    top = [
+        (entry["entry"], f"{entry['count']:,}", f"{entry['curated']:,}", f"{entry['curated'] / entry['count']:.1%}")
+        for entry in summary["top_entries"]
+    ]
+    columns = [Column("entry"), *figures("matches", "curated", "share kept")]
+    show_table(console, columns, top, f"top entries before and after balancing at t = {summary['t']}")
     entries = summary["entries"]
     console.print(
         f"{entries['with_matches']:,} of {entries['entries']:,} entries have matches; {entries['head']:,} have more"
@@ -79,22 +73,22 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     )
     if not summary["funnel"]["curated"]:
         console.print("The set is empty: see which step of the funnel loses the pairs.", style="yellow")
-    console.print(Text(f"set:    {short(summary['curated'])}"))
-    console.print(Text(f"report: {short(summary['report_page'])}"))
-    command = f"metaclip rebalance {summary['pool']} --storage {summary['storage']} --t {_another(summary['t'])}"
-    console.print(Text(f"next:   {command}    (another t; reads no page again)"))
+    console.print(plain(f"set:    {short(summary['curated'])}"))
+    console.print(plain(f"report: {short(summary['report_page'])}"))
+    another = ("--storage", summary["storage"], "--t", _another(summary["t"]))
+    told = command("metaclip", "rebalance", summary["pool"], *another)
+    console.print(plain(f"next:   {told}    (another t; reads no page again)"))
 
 
-def stages_table(stages: Sequence[dict[str, Any]], title: str) -> Table:
-    """Return a table of what each stage did, from `flows.summary.summarize_stage`."""
-    table = Table("stage", title=title)
-    for name in ("tasks", "cached", "seconds", "MB read", "MB/s"):
-        table.add_column(name, justify="right")
+def show_stages(console: Console, stages: Sequence[dict[str, Any]], title: str) -> None:
+    """Print what each stage did, from `flows.summary.summarize_stage`."""
+    rows = []
     for stage in stages:
-        figures = (stage.get("seconds"), stage.get("megabytes"), stage.get("megabytes_per_second"))
-        cells = [f"{figure:,.2f}" if figure else "" for figure in figures]
-        table.add_row(stage["stage"], str(stage["tasks"]), str(stage["cached"]), *cells)
-    return table
+        measured = (stage.get("seconds"), stage.get("megabytes"), stage.get("megabytes_per_second"))
+        cells = [f"{figure:,.2f}" if figure else "" for figure in measured]
+        rows.append((stage["stage"], str(stage["tasks"]), str(stage["cached"]), *cells))
+    speed = [Column(name, figures=True, spare=spare) for name, spare in (("MB read", 1), ("MB/s", 2))]
+    show_table(console, [Column("stage"), *figures("tasks", "cached", "seconds"), *speed], rows, title)
 
 
 def short(address: str) -> str:

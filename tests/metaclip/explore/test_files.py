@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from flows.cli import app
+from flows.cli.main import app
 from metaclip.errors import ConfigError
 from metaclip.explore.files import list_files
 from tests.examples import run_example

@@ -1,0 +1,24 @@
+"""What a worker process does first: it watches its parent, before it imports anything that takes time.
+
+Python imports this module while it unpickles the process, so that nothing but the standard library
+may be imported at its top.
+"""
+
+import multiprocessing
+import os
+from multiprocessing.connection import wait
+from typing import Any
+
+from metaclip.processes.child import watch
+from metaclip.processes.plain_text import log_visibly
+
+
+def begin(slots: Any, contact: str | None) -> None:
+    """End when the parent dies, even of SIGKILL: nobody would take results. Download with the run's slots."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    watch(lambda: wait([parent.sentinel]), lambda: os._exit(1))
+    log_visibly()
+    from metaclip.io.client import Client, set_client
+
+    set_client(Client(slots, contact))
