@@ -201,7 +201,6 @@ TESTED_IN = {
     "sources.wat": "metaclip/wat/test_definition.py",
     "stages.balance": "flows/test_curate.py",
     "stages.count": "flows/test_curate.py",
-    "stages.curate": "flows/test_curate.py",
     "stages.dedup": "flows/test_curate.py",
     "stages.extract": "flows/test_curate.py",
     "stages.gather": "flows/test_curate.py",
