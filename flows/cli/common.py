@@ -13,7 +13,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from flows.cli.show.summary import progress
 from flows.cli.show.terminal import to_json
-from metaclip.config.settings import Threshold, parse_t
 from metaclip.errors import ConfigError, MetaclipError
 from metaclip.processes.interrupts import EXIT_CODE, MESSAGE, end_now, interruptible, uninterruptible
 from metaclip.processes.plain_text import log_visibly, visible_lines
@@ -30,6 +29,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON on
 
 def threshold(t: str | None) -> Any:
     """Convert t to the type that flows accept; the flow checks the range."""
+    from metaclip.config.settings import Threshold, parse_t
+
     if t is None:
         return None
     try:

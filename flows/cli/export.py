@@ -12,12 +12,10 @@ from flows.cli.common import Json, Storage, emit, errors, prefect, threshold
 from flows.cli.show.summary import progress
 from flows.cli.show.tables import Column, figures, show_table
 from flows.cli.show.terminal import plain
-from metaclip.config.settings import format_t
-from metaclip.export.images import Effort, ImageSettings, claim, exported_files, require_img2dataset
-from metaclip.export.run import MOST_ROWS, Wanted, export_pool
-from metaclip.pool.record import read_record
 from metaclip.processes.shell import command
-from metaclip.store.store import Store
+
+_MOST_ROWS = 1_000_000
+"""`metaclip.export.run.MOST_ROWS`, which takes a second to import."""
 
 
 class Format(StrEnum):
@@ -49,13 +47,19 @@ def export(
             " jsonl: JSON Lines, one pair a line.",
         ),
     ] = Format.IMG2DATASET,
-    rows_per_file: Annotated[int, typer.Option(help="Maximum rows in a file (datacomp: always one file).")] = MOST_ROWS,
+    rows_per_file: Annotated[
+        int, typer.Option(help="Maximum rows in a file (datacomp: one file).")
+    ] = _MOST_ROWS,
     texts_per_image: Annotated[
         Texts, typer.Option(help="one: for each image only the text that is kept at the smallest t.")
     ] = Texts.ALL,
     as_json: Json = False,
 ) -> None:
     """Write a pool's set for any t in the format of another tool."""
+    from metaclip.export.run import Wanted, export_pool
+    from metaclip.pool.record import read_record
+    from metaclip.store.store import Store
+
     with errors(as_json):
         chosen = threshold(t)
         record = read_record(Store(storage), pool)
@@ -71,6 +75,8 @@ def export(
 
 
 def _show(done: dict[str, Any], to: str) -> None:
+    from metaclip.config.settings import format_t
+
     console = Console(soft_wrap=True)
     size = sum(file["bytes"] for file in done["files"])
     counts = [f"{done['pairs']:,}", f"{done['images']:,}", f"{len(done['files']):,}", f"{size / 1e6:,.1f}"]
@@ -114,6 +120,8 @@ def images(
     as_json: Json = False,
 ) -> None:
     """Download the images of an export with img2dataset; continue an interrupted download."""
+    from metaclip.export.images import Effort, ImageSettings, claim, exported_files, require_img2dataset
+
     with errors(as_json):
         # These checks come first, because Prefect takes seconds to start.
         require_img2dataset()

@@ -6,11 +6,6 @@ import typer
 
 from flows.cli.common import Json, Storage, emit, errors, threshold
 from flows.cli.show import pool as show
-from metaclip.explore.entry import describe_entry
-from metaclip.explore.explain import explain_text
-from metaclip.explore.files import list_files
-from metaclip.explore.sizes import plan_sizes
-from metaclip.explore.trace import trace_pair
 
 Pool = Annotated[str, typer.Argument(help="Name of a finished pool.")]
 T = Annotated[str | None, typer.Option(help="Use this t instead of the pool's own; inf keeps all.")]
@@ -36,6 +31,8 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show how many pairs any t keeps, exactly, and which t gives a size or a tail share."""
+    from metaclip.explore.sizes import plan_sizes
+
     with errors(as_json):
         ts = [float(threshold(one)) for one in t or []]
         found = plan_sizes(storage, pool, ts, target_pairs or [], tail_share or [], expected)
@@ -50,6 +47,8 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Show how a pool treats a text: spacing, language, entries, keep probability, near misses."""
+    from metaclip.explore.explain import explain_text
+
     with errors(as_json):
         emit(explain_text(storage, pool, text, _t(t)), as_json, show.show_explanation)
 
@@ -64,6 +63,8 @@ def entry(
     as_json: Json = False,
 ) -> None:
     """Show how often an entry matches in the pool and in the set, and samples of its texts."""
+    from metaclip.explore.entry import describe_entry
+
     with errors(as_json):
         found = describe_entry(storage, pool, spelling, entry_id, _t(t), samples)
         emit(found, as_json, show.show_entry)
@@ -76,6 +77,8 @@ def trace(
     as_json: Json = False,
 ) -> None:
     """Show where a pair came from, what happened to it, and why."""
+    from metaclip.explore.trace import trace_pair
+
     with errors(as_json):
         emit(trace_pair(storage, pool, uid), as_json, show.show_trace)
 
@@ -88,6 +91,8 @@ def files(
     as_json: Json = False,
 ) -> None:
     """List the Parquet files of a pool's stage, one address a line, and those of no other pool."""
+    from metaclip.explore.files import list_files
+
     with errors(as_json):
         emit(list_files(storage, pool, stage, _t(t)), as_json, show.show_files)
 

@@ -6,10 +6,6 @@ import typer
 
 from flows.cli.common import ConfigPath, Json, Override, emit, errors, prefect
 from flows.cli.show import metadata as show
-from metaclip.config.loading import load_config
-from metaclip.metadata.jobs import metadata_plan
-from metaclip.metadata.show import describe, find_entry, require
-from metaclip.store.store import Store
 
 app = typer.Typer(help="The list of entries: build it from its sources, or show it.", no_args_is_help=True)
 
@@ -17,6 +13,9 @@ app = typer.Typer(help="The list of entries: build it from its sources, or show 
 @app.command("build")
 def build_list(config: ConfigPath, override: Override = None, as_json: Json = False) -> None:
     """Build the list of entries of a pool; counts of an earlier run are used again."""
+    from metaclip.config.loading import load_config
+    from metaclip.metadata.jobs import metadata_plan
+
     with errors(as_json):
         checked = load_config(config, override or [])
         metadata_plan(checked)
@@ -36,6 +35,11 @@ def show_list(
     as_json: Json = False,
 ) -> None:
     """Show sizes by source and samples of the list of entries, or one entry."""
+    from metaclip.config.loading import load_config
+    from metaclip.metadata.jobs import metadata_plan
+    from metaclip.metadata.show import describe, find_entry, require
+    from metaclip.store.store import Store
+
     with errors(as_json):
         checked = load_config(config, override or [])
         store = Store(checked.storage)

@@ -8,12 +8,7 @@ from rich.console import Console
 from flows.cli.common import Json, Storage, emit, errors, prefect, threshold
 from flows.cli.show.summary import short
 from flows.cli.show.terminal import plain
-from metaclip.config.settings import format_t
 from metaclip.errors import ConfigError
-from metaclip.explore.pool import FinishedPool
-from metaclip.report.job import CARD, PAGE
-from metaclip.report.planned import PlannedReport
-from metaclip.report.publish import publish_report
 
 
 def report(
@@ -31,6 +26,12 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Find the report of a set, or make it, and print its address."""
+    from metaclip.config.settings import format_t
+    from metaclip.explore.pool import FinishedPool
+    from metaclip.report.job import CARD, PAGE
+    from metaclip.report.planned import PlannedReport
+    from metaclip.report.publish import publish_report
+
     with errors(as_json):
         if with_set and to is None:
             raise ConfigError("--with-set: name the folder to copy to with --to")

@@ -7,12 +7,7 @@ import typer
 
 from flows.cli.common import ConfigPath, Json, Override, Storage, emit, errors, prefect, threshold
 from flows.cli.show.summary import show_summary
-from metaclip.config.loading import load_config
 from metaclip.errors import ConfigError
-from metaclip.pool.record import read_record, survivors_name
-from metaclip.prepare.jobs import check
-from metaclip.store.store import Store
-from metaclip.survivors.lists import survivor_files
 
 
 class Stage(StrEnum):
@@ -35,6 +30,9 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Curate a pool; outputs of earlier runs in the store are used again."""
+    from metaclip.config.loading import load_config
+    from metaclip.prepare.jobs import check
+
     with errors(as_json):
         checked = load_config(config, override or [])
         check(checked)  # checked first, because Prefect takes seconds to start
@@ -68,6 +66,10 @@ def rebalance(
     as_json: Json = False,
 ) -> None:
     """Curate a finished pool at another t, in seconds, or count and balance its survivors."""
+    from metaclip.pool.record import read_record, survivors_name
+    from metaclip.store.store import Store
+    from metaclip.survivors.lists import survivor_files
+
     with errors(as_json):
         given = [option for option in (t, target_pairs, tail_share) if option is not None]
         if len(given) != 1:

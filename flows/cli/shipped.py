@@ -8,9 +8,7 @@ import yaml
 
 from flows.cli.common import Json, emit, errors, prefect
 from flows.cli.show.summary import show_summary
-from metaclip.config.loading import parse_config
 from metaclip.config.shipped import shipped_config, shipped_names
-from metaclip.demo import write_demo_crawl
 from metaclip.errors import ConfigError, StoreError
 from metaclip.processes.plain_text import visible
 from metaclip.processes.shell import command
@@ -21,6 +19,9 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Write a small crawl and curate it, end to end."""
+    from metaclip.config.loading import parse_config
+    from metaclip.demo import write_demo_crawl
+
     with errors(as_json):
         tree = yaml.safe_load(shipped_config("demo"))
         tree |= {"storage": str(folder / "pool"), "source": {"paths": [str(folder / "crawl/demo.paths")]}}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,19 +12,17 @@ from flows.cli.common import Json, Storage, emit, errors
 from flows.cli.show.status import show_status
 from flows.cli.show.tables import Column, figures, show_table
 from flows.cli.show.terminal import plain
-from metaclip.config.loading import load_config
-from metaclip.config.settings import Config
 from metaclip.errors import ConfigError
-from metaclip.pool.gc import collect, parse_grace
-from metaclip.pool.status import pool_status
-from metaclip.prepare.doctor import Finding, State, examine, guarded
 from metaclip.processes.plain_text import visible
+
+if TYPE_CHECKING:
+    from metaclip.prepare.doctor import Finding
 
 Override = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of CONFIG, such as storage=pool.")
 ]
 
-_COLOURS: dict[State, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
+_COLOURS: dict[str, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 def status(
@@ -34,6 +32,8 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show what a pool consists of, whether all of it exists, and what its runs are doing."""
+    from metaclip.pool.status import pool_status
+
     with errors(as_json):
         found = pool_status(storage, pool, "full" if full else "size")
         emit(found, as_json, show_status)
@@ -50,6 +50,8 @@ def gc(
     as_json: Json = False,
 ) -> None:
     """Remove outputs that no pool needs, and remains of killed runs."""
+    from metaclip.pool.gc import collect, parse_grace
+
     with errors(as_json):
         done = collect(storage, dry_run=dry_run, grace=parse_grace(grace))
         emit(done, as_json, lambda done: _show_removed(done, storage, grace, dry_run))
@@ -106,14 +108,17 @@ def doctor(
             raise typer.Exit(failed[0].exit_code or 1)
 
 
-def _findings(path: Path | None, storage: str | None, override: list[str]) -> Iterator[Finding]:
+def _findings(path: Path | None, storage: str | None, override: list[str]) -> "Iterator[Finding]":
     from flows.cli.prefect_check import prefect_api
+    from metaclip.config.loading import load_config
+    from metaclip.config.settings import Config
+    from metaclip.prepare.doctor import Finding, examine, guarded
 
     config: Config | None = None
     if path is not None:
         loaded: list[Config] = []
 
-        def load() -> Iterator[Finding]:
+        def load() -> "Iterator[Finding]":
             loaded.append(load_config(path, override))
             yield Finding("configuration", "ok", f"{path} can be read")
 
@@ -125,7 +130,7 @@ def _findings(path: Path | None, storage: str | None, override: list[str]) -> It
     yield from prefect_api(config)
 
 
-def _show_finding(finding: Finding) -> None:
+def _show_finding(finding: "Finding") -> None:
     line = Text(f"{finding.state:<5}", style=_COLOURS[finding.state])
     line.append(visible(f"{finding.check}: {finding.message}"), style="default")
     if finding.mend and finding.state != "ok":

@@ -8,7 +8,6 @@ from rich.console import Console
 from flows.cli.show.summary import show_stages
 from flows.cli.show.tables import Cell, Column, figures, show_table
 from flows.cli.show.terminal import plain
-from metaclip.metadata.entry_list import PAPER
 
 FAULTS = {
     "malformed_lines": "malformed lines",
@@ -21,6 +20,8 @@ FAULTS = {
 
 def show_build(summary: dict[str, Any], console: Console | None = None) -> None:
     """Print the entries of each source, what was dropped and why, and the figures of the paper's Table 1."""
+    from metaclip.metadata.entry_list import PAPER
+
     console = console or Console(soft_wrap=True)
     show_stages(console, summary["stages"], f"metadata of {summary['pool']}: {summary['seconds']:.1f} s")
     if "table" in summary:
