@@ -36,7 +36,7 @@ def status(
     with errors(as_json):
         found = pool_status(storage, pool, "full" if full else "size")
         emit(found, as_json, show_status)
-        if found["missing"]:
+        if found["missing"] or found["doubtful"]:
             raise typer.Exit(4)
 
 

@@ -26,8 +26,10 @@ class OutputWriter:
         config: Mapping[str, Any],
         inputs: Sequence[str],
         manifest: str,
+        written: dict[str, Manifest],
     ) -> None:
         self._store = store
+        self._written = written
         self._stage = stage
         self._version = version
         self._config = dict(config)
@@ -49,7 +51,13 @@ class OutputWriter:
             os.fsync(sink.fileno())
         self._store.put(temporary, f"{self._folder}/{name}")
         self._files.append(
-            StoredFile(name=name, bytes=hashing.size, sha256=hashing.digest.hexdigest(), rows=hashing.rows)
+            StoredFile(
+                name=name,
+                bytes=hashing.size,
+                sha256=hashing.digest.hexdigest(),
+                rows=hashing.rows,
+                blocks=hashing.blocks,
+            )
         )
 
     def parquet(self, name: str, schema: pa.Schema, tables: Iterator[pa.Table]) -> int:
@@ -84,8 +92,10 @@ class OutputWriter:
             files=sorted(self._files, key=lambda file: file.name),
             statistics=dict(statistics),
             code_version=metaclip.__version__,
+            inputs_compared=True,
         )
         self._store.write_whole(self._manifest, json_bytes(manifest.model_dump()))
+        self._written[self._manifest] = manifest
         return Reference(self._manifest, manifest.key, manifest.rows)
 
     def close(self) -> None:

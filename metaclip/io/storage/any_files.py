@@ -47,6 +47,10 @@ class AnyFiles:
         """Return a small file's content."""
         return cast(bytes, self.system.cat_file(path))
 
+    def read_range(self, path: str, start: int, end: int) -> bytes:
+        """Return the bytes from `start` to `end` of a file, fewer where it ends before."""
+        return cast(bytes, self.system.cat_file(path, start=start, end=end))
+
     def size(self, path: str) -> int:
         """Return a file's size in bytes."""
         return cast(int, self.system.info(path)["size"])

@@ -58,6 +58,9 @@ class FileSystem(Protocol):
     def read(self, path: str) -> bytes:
         """Return a small file's content."""
 
+    def read_range(self, path: str, start: int, end: int) -> bytes:
+        """Return the bytes from `start` to `end` of a file, fewer where it ends before."""
+
     def size(self, path: str) -> int:
         """Return a file's size in bytes."""
 

@@ -154,6 +154,16 @@ class Files:
         except _MISSING:
             return None
 
+    def read_range(self, relative: str, start: int, end: int) -> bytes:
+        """Return the bytes from `start` to `end` of a file, fewer where it ends before.
+
+        Raises:
+            FileNotFoundError: if there is none.
+            StoreError: if it cannot be read.
+        """
+        with explained(self.address(relative)):
+            return self._system.read_range(self.path(relative), start, end)
+
     def size(self, relative: str) -> int:
         """Return a file's size in bytes.
 

@@ -48,6 +48,10 @@ class S3Files(AnyFiles):
         # In one request: a larger number would ask for the size first, and list where there is no object.
         return cast(bytes, self.system.cat_file(path, max_concurrency=1))
 
+    def read_range(self, path: str, start: int, end: int) -> bytes:
+        """Return the bytes from `start` to `end` of an object, in one request."""
+        return cast(bytes, self.system.cat_file(path, start=start, end=end, max_concurrency=1))
+
     def size(self, path: str) -> int:
         """Return an object's size in bytes; s3fs would make a listing where there is no such object."""
         bucket, key = self._split(path)
