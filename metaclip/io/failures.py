@@ -97,14 +97,14 @@ def explained(address: str) -> Iterator[None]:
     try:
         yield
     except FAULTS as error:
-        if isinstance(error, _MISSING) and _answer(error)[0] != "NoSuchBucket":
+        if isinstance(error, _MISSING) and answer_of(error)[0] != "NoSuchBucket":
             raise
         raise diagnose(address, error).as_store_error() from error
 
 
 def diagnose(address: str, error: Exception) -> Failure:
     """Return what a failure of a file system means and what to do about it."""
-    code, status = _answer(error)
+    code, status = answer_of(error)
     kind, detail = _meaning(address, error, code, status)
     return Failure(address, kind, detail, code, status)
 
@@ -157,7 +157,7 @@ def _denial(address: str, code: str) -> str:
     )
 
 
-def _answer(error: BaseException) -> tuple[str, int]:
+def answer_of(error: BaseException) -> tuple[str, int]:
     """Return an S3 store's error code and HTTP status, or "" and 0 where the error is no answer of one."""
     # s3fs turns botocore's errors into the system's and keeps them as the cause.
     client = error if isinstance(error, botocore.exceptions.ClientError) else error.__cause__

@@ -14,14 +14,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
-from pydantic import ValidationError
-
 from metaclip.errors import ConfigError, StoreError
 from metaclip.io.storage.file_system import StoredObject
 from metaclip.io.storage.files import side_by_side
 from metaclip.io.temporary import is_temporary
-from metaclip.pool.record import record_address
+from metaclip.pool.record import damaged, named_outputs, parse_json, record_address
 from metaclip.pool.run_log import active
+from metaclip.store.distrust import STAGE_FOLDER
 from metaclip.store.manifest import MANIFEST, Manifest
 from metaclip.store.store import Store
 
@@ -32,7 +31,6 @@ RUNS_KEPT = 5
 OUTPUTS_AT_ONCE = 200
 """After so many removed outputs, it is checked again whether a run has started."""
 
-_STAGE = re.compile(r"[a-z][a-z0-9_-]*-v\d+")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -89,7 +87,7 @@ def collect(storage: str, *, dry_run: bool = False, grace: timedelta = GRACE) ->
     going_on = _runs_going_on(store)
     if going_on and not dry_run:
         raise StoreError(_refusal(store, going_on))
-    stages = [name for name in store.folders() if _STAGE.fullmatch(name)]
+    stages = [name for name in store.folders() if STAGE_FOLDER.fullmatch(name)]
     outputs = _outputs(store, stages)
     needed, missing = _needed(store, named, outputs)
     unneeded = [output for folder, output in outputs.items() if folder not in needed]
@@ -134,33 +132,15 @@ def _named(store: Store) -> dict[str, list[str]]:
     """
     named: dict[str, list[str]] = {}
     for pool in store.names("pools"):
-        record: Any = store.read_json(record_address(pool))
+        content = store.read(record_address(pool))
+        record = None if content is None else parse_json(store, record_address(pool), content)
         try:
-            addresses = list(_addresses(record["stages"]))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StoreError(
-                f"{store.address(record_address(pool))}: not a pool's record ({type(error).__name__}: {error}), so what"
-                " it names is not known; nothing was removed. Run the pool again, which writes it anew, or delete it"
-            ) from error
-        if not addresses:
-            raise StoreError(
-                f"{store.address(record_address(pool))}: names no outputs; run the pool again or delete it"
-            )
-        named[pool] = addresses
+            if not isinstance(record, dict):
+                raise ValueError("it has no stages")
+            named[pool] = named_outputs(record.get("stages"))
+        except ValueError as error:
+            raise damaged(store, pool, f"{error}, so what it names is not known and nothing was removed") from error
     return named
-
-
-def _addresses(value: object) -> list[str]:
-    """Return all addresses of manifests in a record's `stages`, at any depth."""
-    if isinstance(value, str):
-        if not value.endswith(MANIFEST) or not _STAGE.fullmatch(value.partition("/")[0]):
-            raise ValueError(f"{value!r} is no address of a manifest")
-        return [value]
-    if isinstance(value, Mapping):
-        return [address for each in value.values() for address in _addresses(each)]
-    if isinstance(value, Sequence):
-        return [address for each in value for address in _addresses(each)]
-    raise TypeError(f"{value!r} is no address of a manifest")
 
 
 def _outputs(store: Store, stages: Sequence[str]) -> dict[str, _Output]:
@@ -207,11 +187,11 @@ def _manifest(store: Store, address: str) -> Manifest | None:
     if content is None:
         return None
     try:
-        return Manifest.model_validate_json(content)
-    except ValidationError as error:
+        return Manifest.parse(address, content)
+    except ValueError as error:
         raise StoreError(
-            f"{store.address(address)}: not a manifest, so what it was made from is not known; nothing was removed."
-            " Run the pool again, which makes it anew"
+            f"{store.address(address)}: not a manifest ({error}), so what it was made from is not known; nothing was"
+            " removed. Run the pool again, which makes it anew"
         ) from error
 
 

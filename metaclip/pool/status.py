@@ -31,7 +31,7 @@ def pool_status(storage: str, pool: str, verify: Verify = "size") -> dict[str, A
     store.reach()
     runs = runs_of(store, pool)
     # A pool with runs may have no record yet; a pool with neither does not exist.
-    finished = store.read_json(record_address(pool)) is not None or not runs
+    finished = store.read(record_address(pool)) is not None or not runs
     summaries: list[dict[str, Any]] = []
     sets: dict[str, Any] = {}
     altered: list[str] = []

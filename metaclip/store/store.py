@@ -65,8 +65,7 @@ class Store(Files):
             found = self.read(MARKER)
             if found is None:
                 self.write_whole(MARKER, json_bytes({"layout": LAYOUT}))
-                return
-            layout = json.loads(found)["layout"]
+            layout = LAYOUT if found is None else json.loads(found)["layout"]
         except StoreError as error:
             raise type(error)(f"storage {self.root}: cannot be used: {error}") from error
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -76,6 +75,7 @@ class Store(Files):
             ) from error
         if layout != LAYOUT:
             raise StoreError(f"storage {self.root}: laid out as version {layout}, this code knows {LAYOUT}")
+        self.prove_updates(MARKER)
 
     # Reading
 

@@ -37,6 +37,25 @@ class LocalFiles(AnyFiles):
         finally:
             temporary.unlink(missing_ok=True)
 
+    def create_new(self, path: str, content: bytes) -> bool:
+        """Create a small file, and return whether there was none."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            sink = Path(path).open("xb", buffering=0)  # noqa: SIM115 (closed below)
+        except FileExistsError:
+            return False
+        try:
+            with sink:
+                sink.write(content)
+        except OSError:  # the disk is full
+            Path(path).unlink(missing_ok=True)
+            raise
+        return True
+
+    def read(self, path: str) -> bytes:
+        """Return a small file's content."""
+        return Path(path).read_bytes()
+
     def temporary(self, path: str) -> Path:
         """Return a name in the folder of the path, which is made where it is missing."""
         target = Path(path)
