@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from metaclip.errors import StoreError
 from metaclip.io.hashing import BLOCK_BYTES, DIGITS
+from metaclip.store.statistics import Statistics, check_statistics
 
 MANIFEST = "manifest.json"
 
@@ -64,6 +65,9 @@ class Manifest(BaseModel):
             raise ValueError("a file is listed twice")
         if self.key != stage_key(self.stage, self.version, self.config, self.inputs):
             raise ValueError("stage, version, config and inputs are not those of the key")
+        check_statistics(self.statistics)
+        whose = f"{self.stage}-v{self.version}/{self.key}"
+        self.__dict__["statistics"] = Statistics(self.statistics, whose)
         return self
 
     @classmethod
