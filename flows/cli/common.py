@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,10 +12,12 @@ from typing import Annotated, Any, NoReturn
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+import metaclip.errors
 from flows.cli.show.summary import progress
 from flows.cli.show.terminal import to_json, visible
 from metaclip.config.settings import Threshold, parse_t
 from metaclip.errors import ConfigError, MetaclipError
+from metaclip.io.failures import explaining_disks
 
 ConfigPath = Annotated[Path, typer.Argument(help="A YAML configuration, such as configs/demo.yaml.")]
 Override = Annotated[
@@ -64,9 +67,18 @@ def prefect(as_json: bool) -> Iterator[None]:
             watcher.reset(token)
 
 
+_ON_PURPOSE = re.compile(r"Finished in state Failed\(.*encountered an exception:? (?P<error>\w+):")
+
+
 def _is_unforeseen(record: logging.LogRecord) -> bool:
-    """Filter out Prefect's tracebacks of errors raised on purpose, which are printed at the end as `error:`."""
-    return not (record.exc_info and isinstance(record.exc_info[1], MetaclipError))
+    """Filter out what Prefect says of errors raised on purpose.
+
+    The first is printed at the end as `error:`, and the others are in the run's file, which `metaclip status` shows.
+    """
+    if record.exc_info and isinstance(record.exc_info[1], MetaclipError):
+        return False
+    told = _ON_PURPOSE.match(record.getMessage())
+    return told is None or not isinstance(getattr(metaclip.errors, told["error"], None), type)
 
 
 @contextmanager
@@ -76,7 +88,8 @@ def errors(as_json: bool) -> Iterator[None]:
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_unforeseen)
     try:
-        yield
+        with explaining_disks():
+            yield
     except MetaclipError as error:
         _fail(error, error.exit_code, as_json)
     except KeyboardInterrupt:

@@ -6,6 +6,8 @@ from typing import Any, BinaryIO
 
 import xxhash
 
+from metaclip.io.failures import diagnose
+
 BLOCK_BYTES = 64 << 10
 """A file is hashed in blocks of this size; the last one may be shorter."""
 
@@ -23,11 +25,15 @@ def block_digest(block: Any) -> str:
 
 
 class HashingFile(io.RawIOBase):
-    """Counts and hashes the bytes written to a file, so that it need not be read again for its manifest."""
+    """Counts and hashes the bytes written to a file, so that it need not be read again for its manifest.
 
-    def __init__(self, sink: BinaryIO) -> None:
+    With an address, a failure to write becomes an error of the store that names it.
+    """
+
+    def __init__(self, sink: BinaryIO, address: str | None = None) -> None:
         super().__init__()
         self._sink = sink
+        self._address = address
         self.digest = hashlib.sha256()
         self.size = 0
         self.rows: int | None = None
@@ -44,7 +50,12 @@ class HashingFile(io.RawIOBase):
         view = memoryview(data).cast("B")
         self.digest.update(view)
         self._hash_blocks(view)
-        self._sink.write(view)
+        try:
+            self._sink.write(view)
+        except OSError as error:
+            if self._address is None:
+                raise
+            raise diagnose(self._address, error).as_store_error() from error
         self.size += view.nbytes
         return view.nbytes
 

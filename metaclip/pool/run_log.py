@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
-from metaclip.errors import MetaclipError
+from metaclip.errors import MetaclipError, StoreOutOfReachError
 from metaclip.store.manifest import json_bytes
 from metaclip.store.store import Store
 
@@ -93,6 +93,7 @@ class RunLog:
         self._state = state
         self._lock = threading.Lock()
         self._writing = threading.Lock()
+        self._warned = False
 
     def begin(self, stage: str, total: int) -> None:
         """Add outputs that a stage will have; a stage can be begun in several parts."""
@@ -141,22 +142,36 @@ class RunLog:
         self.write()
 
     def write(self) -> None:
-        """Write the file now. A store that is out of reach is only logged: the run's own work will fail by it too."""
+        """Write the file now. A store that cannot be written is logged once: the run's own work fails by it too."""
+        try:
+            self.write_or_fail()
+        except (OSError, MetaclipError) as error:
+            if not self._warned:
+                logger.warning("no sign of life could be written to %s: %s", self._store.root, error)
+            self._warned = True
+
+    def write_or_fail(self) -> None:
+        """Write the file now.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
         with self._writing:
             with self._lock:
                 self._state.updated = _now()
                 content = self._state.model_dump(mode="json")
-            try:
-                self._store.write_whole(run_address(self._state.pool, self._state.run), json_bytes(content))
-            except (OSError, MetaclipError) as error:
-                logger.warning("no sign of life could be written to %s: %s", self._store.root, error)
+            self._store.write_whole(run_address(self._state.pool, self._state.run), json_bytes(content))
 
 
 @contextmanager
 def run_log(
     store: Store, pool: str, run: str, flow: str, parent: str | None = None, sign_seconds: float = SIGN_SECONDS
 ) -> Iterator[RunLog]:
-    """Update a run's file inside a `with` block; an exception marks the run as failed."""
+    """Update a run's file inside a `with` block; an exception marks the run as failed.
+
+    Raises:
+        StoreError: if the store can be reached and not be written, so that no work is worth its while.
+    """
     now = _now()
     host = socket.gethostname()
     log = RunLog(store, RunState(pool=pool, run=run, flow=flow, parent=parent, host=host, started=now, updated=now))
@@ -166,7 +181,10 @@ def run_log(
         while not stopped.wait(sign_seconds):
             log.write()
 
-    log.write()
+    try:
+        log.write_or_fail()
+    except StoreOutOfReachError as error:
+        logger.warning("no sign of life could be written to %s: %s", store.root, error)
     thread = threading.Thread(target=beat, name="signs-of-life", daemon=True)
     thread.start()
     try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+from metaclip.io.failures import explaining_disks
 from metaclip.store.distrust import distrust
 from metaclip.store.manifest import MANIFEST, Manifest, Reference, stage_key
 from metaclip.store.store import Store, Verify
@@ -81,4 +82,5 @@ class Job(ABC):
 
 def run_job(root: str, job: Job) -> Reference:
     """Compute a job with the store at `root`; this is what worker processes run."""
-    return job.run(Store(root))
+    with explaining_disks():
+        return job.run(Store(root))

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 
 import metaclip
+from metaclip.io.failures import explained
 from metaclip.io.hashing import HashingFile
 from metaclip.io.storage.files import Files
 from metaclip.store.manifest import Manifest, Reference, StoredFile, json_bytes, stage_key
@@ -44,11 +45,19 @@ class OutputWriter:
         """Write a data file; the caller sets its `rows` where it has any."""
         temporary = self._store.temporary(f"{self._folder}/{name}")
         self._temporaries.append(temporary)
-        with temporary.open("wb") as sink:
-            hashing = HashingFile(sink)
+        # A remote file is first written to this machine, whose disk may be full.
+        address = self._store.address(f"{self._folder}/{name}") if self._store.is_local else str(temporary)
+        with explained(address):
+            sink = temporary.open("wb")
+        try:
+            hashing = HashingFile(sink, address)
             yield hashing
-            sink.flush()
-            os.fsync(sink.fileno())
+            with explained(address):
+                sink.flush()
+                os.fsync(sink.fileno())
+        finally:
+            with suppress(OSError):  # of a full disk, where it tells the same once more
+                sink.close()
         self._store.put(temporary, f"{self._folder}/{name}")
         self._files.append(
             StoredFile(
