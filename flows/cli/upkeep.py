@@ -74,6 +74,8 @@ def _show_removed(done: dict[str, Any], storage: str, grace: str, dry_run: bool)
     )
     for run in done["active"]:
         console.print(Text(f"a run goes on, so gc would refuse: {run}"), style="yellow")
+    for doubt in done["doubts"]:
+        console.print(Text(f"in doubt, so gc would refuse: {doubt}"), style="yellow")
     for address in done["missing"]:
         console.print(Text(f"named by a pool and not there, run the pool again: {address}"), style="yellow")
 

@@ -19,7 +19,7 @@ from metaclip.io.storage.file_system import StoredObject
 from metaclip.io.storage.files import side_by_side
 from metaclip.io.temporary import is_temporary
 from metaclip.pool.record import damaged, named_outputs, parse_json, record_address
-from metaclip.pool.run_log import active
+from metaclip.pool.run_log import all_signs, pool_runs
 from metaclip.store.distrust import STAGE_FOLDER
 from metaclip.store.manifest import MANIFEST, Manifest
 from metaclip.store.store import Store
@@ -75,18 +75,20 @@ def collect(storage: str, *, dry_run: bool = False, grace: timedelta = GRACE) ->
         `removed`: outputs, files and bytes by stage; `kept`: the same; `young`: what only the grace
         period protects; `leftovers`: temporary files and unfinished uploads; `runs`: run files that
         were removed; `missing`: outputs that a record names and that do not exist; `active`: active
-        runs (in a dry run only; otherwise they are an error).
+        runs, and `doubts`: what makes it uncertain that nothing is needed (in a dry run only; otherwise
+        they are an error).
 
     Raises:
-        StoreError: if a record or a manifest it names cannot be read, a run is active, or the store fails.
+        StoreError: if a record or a manifest it names cannot be read, a run is active or may be, the record of a
+            pool has vanished, or the store fails.
     """
     store = Store(storage)
     store.reach()
     before = datetime.now(UTC) - grace
     named = _named(store)
-    going_on = _runs_going_on(store)
-    if going_on and not dry_run:
-        raise StoreError(_refusal(store, going_on))
+    going_on, doubts = _look_around(store, named, grace)
+    if not dry_run:
+        _refuse(store, going_on, doubts)
     stages = [name for name in store.folders() if STAGE_FOLDER.fullmatch(name)]
     outputs = _outputs(store, stages)
     needed, missing = _needed(store, named, outputs)
@@ -102,9 +104,12 @@ def collect(storage: str, *, dry_run: bool = False, grace: timedelta = GRACE) ->
     uploads = store.unfinished_uploads(before)
     if not dry_run:
         for start in range(0, len(old), OUTPUTS_AT_ONCE):
-            going_on = _runs_going_on(store)
-            if going_on:
-                raise StoreError(f"{_refusal(store, going_on)} ({start} outputs were removed before it began)")
+            _refuse(store, *_look_around(store, named, grace), f" ({start} outputs were removed before it began)")
+            if _named(store) != named:
+                raise StoreError(
+                    f"{store.root}: a run has ended meanwhile and may need any output; run gc again ({start} outputs"
+                    " were removed before)"
+                )
             _remove(store, old[start : start + OUTPUTS_AT_ONCE])
         store.remove_all([file.path for file in [*leftovers, *runs]])
         store.abort_uploads(uploads)
@@ -121,6 +126,7 @@ def collect(storage: str, *, dry_run: bool = False, grace: timedelta = GRACE) ->
         "runs": {"files": len(runs), "bytes": _bytes(runs)},
         "missing": missing,
         "active": going_on,
+        "doubts": doubts,
     }
 
 
@@ -195,15 +201,35 @@ def _manifest(store: Store, address: str) -> Manifest | None:
         ) from error
 
 
-def _runs_going_on(store: Store) -> list[str]:
-    return [f"{run.flow} of pool {run.pool} on {run.host} (last sign {run.updated:%H:%M:%S})" for run in active(store)]
+def _look_around(store: Store, named: Mapping[str, Sequence[str]], grace: timedelta) -> tuple[list[str], list[str]]:
+    """Return the runs that go on, and what makes it uncertain that nothing is needed."""
+    signs = all_signs(store)
+    going_on = [
+        f"{run.flow} of pool {run.pool} on {run.host} (last sign {run.updated:%H:%M:%S})"
+        for run in signs.runs
+        if run.is_active
+    ]
+    young = datetime.now(UTC) - max(grace, GRACE)
+    ended = {run.pool: run.updated for run in signs.runs if run.wrote_a_record and run.updated > young}
+    vanished = [
+        f"the record of pool {pool} is gone, and a run of it has written one that ended at {time:%Y-%m-%d %H:%M}"
+        f" (run the pool again, or, to drop it, delete {store.address(pool_runs(pool))} too)"
+        for pool, time in sorted(ended.items())
+        if pool not in named
+    ]
+    unreadable = [f"{doubt}; if no run goes on, delete it" for doubt in signs.doubts]
+    return going_on, unreadable + vanished
 
 
-def _refusal(store: Store, going_on: Sequence[str]) -> str:
-    return (
-        f"{store.root}: a run goes on and may use any output: {'; '.join(going_on[:3])}. Run gc again when it has"
-        " ended (a killed run counts as ended after three minutes)"
-    )
+def _refuse(store: Store, going_on: Sequence[str], doubts: Sequence[str], removed: str = "") -> None:
+    """Raise an error if anything may still be needed."""
+    if going_on:
+        raise StoreError(
+            f"{store.root}: a run goes on and may use any output: {'; '.join(going_on[:3])}. Run gc again when it has"
+            f" ended (a killed run counts as ended after three minutes){removed}"
+        )
+    if doubts:
+        raise StoreError(f"{store.root}: nothing is removed in doubt: {'; '.join(doubts[:3])}{removed}")
 
 
 def _old_runs(store: Store, before: datetime) -> list[StoredObject]:

@@ -10,13 +10,14 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from metaclip.errors import MetaclipError, StoreOutOfReachError
-from metaclip.store.manifest import json_bytes
+from metaclip.store.manifest import json_bytes, one_line
 from metaclip.store.store import Store
 
 SIGN_SECONDS = 10.0
@@ -45,8 +46,8 @@ class StageState(BaseModel):
     """Rows of the computed outputs."""
     seconds: float = 0.0
     """Worker time spent on the computed outputs."""
-    started: datetime
-    updated: datetime
+    started: AwareDatetime
+    updated: AwareDatetime
 
     @property
     def per_minute(self) -> float | None:
@@ -73,11 +74,17 @@ class RunState(BaseModel):
     host: str
     state: State = "running"
     message: str = ""
-    started: datetime
-    updated: datetime
+    started: AwareDatetime
+    updated: AwareDatetime
     stages: dict[str, StageState] = {}
     failures: list[str] = []
     """The first tasks that failed, and why."""
+
+    @property
+    def wrote_a_record(self) -> bool:
+        """Whether the run ended with a report, after which, or before which, the pool's record is written."""
+        reported = self.stages.get("report")
+        return self.state == "completed" and reported is not None and reported.done > 0
 
     @property
     def is_active(self) -> bool:
@@ -215,11 +222,18 @@ def read_run(store: Store, pool: str, run: str) -> RunState | None:
     A file that cannot be read as one is logged and ignored.
     """
     try:
-        content = store.read_json(run_address(pool, run))
-        return None if content is None else RunState.model_validate(content)
-    except (MetaclipError, ValidationError) as error:
+        return _read(store, pool, run)
+    except (MetaclipError, ValueError) as error:
         logger.warning("%s: not a run's file: %s", store.address(run_address(pool, run)), error)
         return None
+
+
+def _read(store: Store, pool: str, run: str) -> RunState | None:
+    content = store.read_json(run_address(pool, run))
+    try:
+        return None if content is None else RunState.model_validate(content)
+    except ValidationError as error:
+        raise ValueError(one_line(error)) from error
 
 
 def runs_of(store: Store, pool: str) -> list[RunState]:
@@ -231,6 +245,51 @@ def runs_of(store: Store, pool: str) -> list[RunState]:
 def active(store: Store) -> list[RunState]:
     """Return the active runs of all pools."""
     return [run for pool in store.folders("runs") for run in runs_of(store, pool) if run.is_active]
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What all signs of life in a store say, for somebody who must be sure."""
+
+    runs: list[RunState]
+    doubts: list[str]
+    """Files from which it cannot be told whether a run goes on, and why."""
+
+
+def all_signs(store: Store) -> Signs:
+    """Read the files of all runs; nothing that cannot be read is passed over.
+
+    Raises:
+        StoreError: if the store cannot be listed.
+    """
+    runs: list[RunState] = []
+    doubts: list[str] = []
+    modified = {file.path: file.modified for file in store.files("runs")}
+    for pool in store.folders("runs"):
+        for name in store.names(pool_runs(pool)):
+            address = run_address(pool, name)
+            try:
+                run = _read(store, pool, name)
+            except (OSError, MetaclipError, ValueError) as error:
+                doubts.append(f"{store.address(address)} cannot be read ({' '.join(str(error).split())[:200]})")
+                continue
+            if run is not None:
+                runs.append(run)
+                doubt = _doubt(run, modified.get(address))
+                doubts += [f"{store.address(address)} {doubt}"] if doubt else []
+    return Signs(runs, doubts)
+
+
+def _doubt(run: RunState, modified: datetime | None) -> str | None:
+    """Return why the times of a run's file do not tell whether it goes on; None if they do."""
+    now, tolerance = _now(), timedelta(seconds=ALIVE_SECONDS)
+    if run.state != "running":
+        return None
+    if run.updated > now + tolerance:
+        return f"has its last sign in the future, at {run.updated:%Y-%m-%d %H:%M:%S}: some clock is wrong"
+    if not run.is_active and modified is not None and modified > now - tolerance:
+        return f"was written just now and says {run.updated:%Y-%m-%d %H:%M:%S}: the clock of {run.host} is wrong"
+    return None
 
 
 def _now() -> datetime:

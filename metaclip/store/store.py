@@ -134,7 +134,7 @@ class Store(Files):
             return None
         try:
             return json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise StoreError(f"{self.address(relative)}: not valid JSON: {error}") from error
 
     def output_json(self, manifest: str, name: str) -> Any:
