@@ -2,12 +2,14 @@
 
 A pool of generated pairs goes through all stages once. Then the curate stage runs at several t. The
 yardstick reads the same prefix with pyarrow and writes the same rows, without hashes, entry counts and
-manifests. Figures are CPU times on one core, medians of a few turns, which alternate.
+manifests. `uncompared` is the stage itself without comparing what it reads with the manifest. Figures are CPU
+times on one core, medians of a few turns, which alternate.
 """
 
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +34,7 @@ from metaclip.stages.partition import PartitionJob
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 
-PAIRS, WORDS, REPEATS = 400_000, 9, 3
+PAIRS, WORDS, REPEATS = 400_000, 9, 5
 LADDER = (20.0, 200.0, 2000.0, float("inf"))
 
 
@@ -49,12 +51,25 @@ def show(result: dict[str, Any]) -> str:
     """Return the figures as text."""
     rows = [
         [
-            *(one["t"], f"{one['kept']:,}", *one["curate_seconds"].values(), *one["read_and_write_seconds"].values()),
+            *(one["t"], f"{one['kept']:,}", *one["curate_seconds"].values(), one["uncompared_seconds"]["median"]),
+            *one["read_and_write_seconds"].values(),
             *(one["ratio"], one["microseconds_a_kept_row"]),
         ]
         for one in result["sets"]
     ]
-    columns = ("t", "kept", "curate, s", "lowest", "highest", "plain, s", "lowest", "highest", "ratio", "µs a row kept")
+    columns = (
+        "t",
+        "kept",
+        "curate, s",
+        "lowest",
+        "highest",
+        "uncompared",
+        "plain, s",
+        "lowest",
+        "highest",
+        "ratio",
+        "µs a row kept",
+    )
     title = f"another t for {result['pairs']:,} pairs, against reading and writing its rows"
     return table(title, columns, rows) + f"peak memory {result['peak_memory_mb']} MB\n"
 
@@ -83,23 +98,33 @@ def _measure_t(store: Store, balanced: Reference, t: float, folder: Path) -> dic
 
     def curate() -> None:
         nonlocal rows
-        job = CuratedSetJob((balanced,), t, next(turns))
+        job = CuratedSetJob((balanced,), t, next(turns), 0)
         rows = job.parts()[0].run(store).rows
         job.run(store)
 
-    def plainly() -> None:
-        assert rows == _plain(store.open_parquet(balanced, "pairs.parquet"), t, folder / "plain.parquet")
+    def uncompared() -> None:
+        with patch.object(Store, "open_parquet", _open):
+            curate()
 
-    clocks = in_turn({"curate": curate, "plain": plainly}, REPEATS)
-    ours, plain = (spread([clock.cpu for clock in clocks[name]], 3) for name in ("curate", "plain"))
+    def plainly() -> None:
+        assert rows == _plain(_open(store, balanced, "pairs.parquet"), t, folder / "plain.parquet")
+
+    turns_of = {"curate": curate, "uncompared": uncompared, "plain": plainly}
+    clocks = in_turn(turns_of, REPEATS)
+    ours, bare, plain = (spread([clock.cpu for clock in clocks[name]], 3) for name in turns_of)
     return {
         "t": str(t),
         "kept": rows,
         "curate_seconds": ours,
+        "uncompared_seconds": bare,
         "read_and_write_seconds": plain,
         "ratio": round(ours["median"] / plain["median"], 2),
         "microseconds_a_kept_row": round(1e6 * ours["median"] / rows, 2),
     }
+
+
+def _open(store: Store, reference: Reference, name: str) -> pq.ParquetFile:
+    return pq.ParquetFile(store.path(f"{reference.folder}/{name}"))
 
 
 def _plain(file: pq.ParquetFile, t: float, target: Path) -> int:

@@ -12,7 +12,7 @@ from flows.metadata import metadata_stage
 from flows.run import Run
 from flows.runner import task_runner
 from flows.summary import nothing_new, summarize
-from metaclip.config.settings import Config
+from metaclip.config.settings import LATEST, Config
 from metaclip.pool.record import begin_crawls
 from metaclip.prepare.jobs import check, resolve
 from metaclip.prepare.nothing_new import has_nothing_new
@@ -43,7 +43,7 @@ def curate(config: Config, until: Stage = "report") -> dict[str, Any] | State[di
     run = Run(config)
     if has_nothing_new(asked, config, listing):
         return nothing_new(run)
-    begin_crawls(run.store, config.pool, config.source.crawl)
+    begin_crawls(run.store, config.pool, config.source.crawl, joining=LATEST in asked.source.crawl)
     with reporting(config), workers_for(config):
         for stage in _stages(run, config, listing, until):
             if stage == until:

@@ -1,8 +1,8 @@
 """The end of every run: make a set and its report, and write the pool's record."""
 
-from flows.run import SINGLE, Run
+from flows.run import Run
 from metaclip.config.settings import format_t
-from metaclip.pool.record import write_record
+from metaclip.pool.record import SINGLE, write_record
 from metaclip.report.job import PAGE, REPORT
 from metaclip.report.planned import PlannedReport
 from metaclip.report.pool_outputs import PoolOutputs

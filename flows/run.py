@@ -8,12 +8,10 @@ from prefect import Task
 
 from flows.subflows import run_in_parts
 from metaclip.config.settings import Config
+from metaclip.pool.record import SINGLE
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from tasks.checkpoint import Done
-
-SINGLE = ("metadata", "source", "partition", "survivors", "count", "report")
-"""Stages with one output for the whole pool; the record names it without a list."""
 
 
 class Run:

@@ -124,6 +124,10 @@ def test_the_drawing_of_the_floors_is_that_of_the_page() -> None:
 
 
 TESTED_IN = {
+    "store.statistics": "flows/cli/test_damaged.py",
+    "store.checked_file": "metaclip/store/test_altered.py",
+    "store.distrust": "metaclip/store/test_altered.py",
+    "io.storage.locked": "metaclip/io/storage/test_update.py",
     "processes.child": "metaclip/processes/test_starting.py",
     "processes.plain_text": "flows/cli/test_show.py",
     "archive.batch_kernel": "metaclip/archive/test_batches.py",
@@ -183,7 +187,6 @@ TESTED_IN = {
     "pairs.assembly_kernel": "metaclip/pairs/test_assembly.py",
     "pairs.batch": "metaclip/pairs/test_collector.py",
     "pairs.image_columns": "metaclip/pairs/test_assembly.py",
-    "pool.record": "flows/test_curate.py",
     "pool.status": "flows/cli/test_upkeep.py",
     "prepare.doctor": "flows/cli/test_upkeep.py",
     "prepare.jobs": "flows/test_curate.py",

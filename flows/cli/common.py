@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+import metaclip.errors
 from flows.cli.show.summary import progress
 from flows.cli.show.terminal import to_json
 from metaclip.errors import ConfigError, MetaclipError
@@ -67,10 +69,22 @@ def prefect(as_json: bool) -> Iterator[None]:
         yield
 
 
+_ON_PURPOSE = re.compile(r"Finished in state Failed\(.*encountered an exception:? (?P<error>\w+):")
+
+
 def _is_unforeseen(record: logging.LogRecord) -> bool:
-    """Say no to lines of Prefect about what was raised on purpose, or an interrupt: that comes last, in a line."""
-    on_purpose = record.exc_info and isinstance(record.exc_info[1], MetaclipError)
-    return not (on_purpose or "aborted by an interrupt signal" in record.getMessage())
+    """Filter out what Prefect says of errors raised on purpose, and of an interrupt.
+
+    The first error is printed at the end as `error:`, and the others are in the run's file, which `metaclip status`
+    shows. An interrupt ends in a line of its own.
+    """
+    message = record.getMessage()
+    if (
+        record.exc_info and isinstance(record.exc_info[1], MetaclipError)
+    ) or "aborted by an interrupt signal" in message:
+        return False
+    told = _ON_PURPOSE.match(message)
+    return told is None or not isinstance(getattr(metaclip.errors, told["error"], None), type)
 
 
 @contextmanager
@@ -81,7 +95,9 @@ def errors(as_json: bool) -> Iterator[None]:
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_unforeseen)
     try:
-        with interruptible():
+        from metaclip.io.failures import explaining_disks
+
+        with interruptible(), explaining_disks():
             yield
     except MetaclipError as error:
         typer.echo(_told(error, as_json), err=True)

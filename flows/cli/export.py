@@ -47,9 +47,7 @@ def export(
             " jsonl: JSON Lines, one pair a line.",
         ),
     ] = Format.IMG2DATASET,
-    rows_per_file: Annotated[
-        int, typer.Option(help="Maximum rows in a file (datacomp: one file).")
-    ] = _MOST_ROWS,
+    rows_per_file: Annotated[int, typer.Option(help="Maximum rows in a file (datacomp: one file).")] = _MOST_ROWS,
     texts_per_image: Annotated[
         Texts, typer.Option(help="one: for each image only the text that is kept at the smallest t.")
     ] = Texts.ALL,

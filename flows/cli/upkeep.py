@@ -37,7 +37,7 @@ def status(
     with errors(as_json):
         found = pool_status(storage, pool, "full" if full else "size")
         emit(found, as_json, show_status)
-        if found["missing"]:
+        if found["missing"] or found["doubtful"]:
             raise typer.Exit(4)
 
 
@@ -79,6 +79,8 @@ def _show_removed(done: dict[str, Any], storage: str, grace: str, dry_run: bool)
     )
     for run in done["active"]:
         console.print(plain(f"a run goes on, so gc would refuse: {run}"), style="yellow")
+    for doubt in done["doubts"]:
+        console.print(plain(f"in doubt, so gc would refuse: {doubt}"), style="yellow")
     for address in done["missing"]:
         console.print(plain(f"named by a pool and not there, run the pool again: {address}"), style="yellow")
 

@@ -70,7 +70,7 @@ def export_pool(
         ConfigError: an unknown pool, or a folder with anything else in it.
         StoreError: a partition is missing, or the folder cannot be written.
     """
-    store = Store(storage)
+    store = Store(storage).for_work()
     record = read_record(store, pool)
     stages = record["stages"]
     balanced = [_read_reference(store, address) for address in stages["balance"]]

@@ -5,7 +5,10 @@ an input an `InputError`. In both families a failure that may pass has its own t
 retried.
 """
 
+import errno
 import os
+import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +36,16 @@ _MISSING = (FileNotFoundError, NotADirectoryError)
 _PASSING_STATUSES = (408, 409, 425, 429)
 _ENDPOINT = "AWS_ENDPOINT_URL_S3"
 
+_NO_TEMPORARY_FOLDER = "No usable temporary directory"
+_DISK = {
+    errno.ENOSPC: "no space is left on the disk; free some there and run again",
+    errno.EDQUOT: "the quota of this user is used up; free some space there and run again",
+    errno.EROFS: "the disk can only be read; mount it for writing",
+    errno.EFBIG: "a file would become larger than the disk or `ulimit -f` allows; raise the limit",
+    errno.EIO: "the disk fails (input/output error); check it and run again",
+}
+"""What failures of a disk mean, and the way out."""
+
 _MEANINGS = {
     "NoSuchBucket": "the bucket does not exist; create it, or correct the address",
     "InvalidBucketName": "this is no name of a bucket; correct the address",
@@ -46,7 +59,7 @@ _MEANINGS = {
 }
 """What those error codes of S3 mean that a user can do something about."""
 
-Kind = Literal["missing", "refused", "mistake", "insecure", "out of reach", "unknown"]
+Kind = Literal["missing", "refused", "mistake", "insecure", "out of reach", "disk", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +99,61 @@ class Failure:
         return InputError(f"{self.address}: {self.detail}")
 
 
+def disk_failure(error: BaseException) -> StoreError | None:
+    """Return the error for a disk that is full, broken, or cannot be written, and None for anything else.
+
+    It is for what is raised by those who write temporary files, and do not name them: that file is then said to
+    be in `TMPDIR`.
+    """
+    if not isinstance(error, OSError):
+        return None
+    named = error.filename if isinstance(error.filename, str) else None
+    told = _of_the_disk(error)
+    if told is None and isinstance(error, PermissionError) and named is not None:
+        told = _denial(named, "")
+    if told is None and _NO_TEMPORARY_FOLDER in str(error):
+        return StoreError(
+            f"{_line(error)}: none of them can be written, or all are full; set TMPDIR to a folder that can"
+        )
+    if told is None:
+        return None
+    return StoreError(
+        f"{named}: {told}" if named else f"temporary files in {_temporary_folder()}: {told}, or set TMPDIR"
+    )
+
+
+@contextmanager
+def explaining_disks() -> Iterator[None]:
+    """Turn the failures of disks that nobody has explained into errors of the store.
+
+    Raises:
+        StoreError: in one line.
+    """
+    try:
+        yield
+    except OSError as error:
+        found = disk_failure(error)
+        if found is None:
+            raise
+        raise found from error
+
+
+def _temporary_folder() -> str:
+    try:
+        return tempfile.gettempdir()
+    except OSError:
+        return "TMPDIR"
+
+
+def _of_the_disk(error: Exception) -> str | None:
+    """Return what an error of a disk means, and the way out."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number not in _DISK:  # Arrow puts the number into the text
+        stated = re.search(r"\[errno (\d+)\]", str(error), re.IGNORECASE)
+        number = int(stated[1]) if stated else None
+    return _DISK.get(number) if number is not None else None
+
+
 @contextmanager
 def explained(address: str) -> Iterator[None]:
     """Turn what file systems raise into errors of the store; a missing file stays FileNotFoundError.
@@ -97,14 +165,14 @@ def explained(address: str) -> Iterator[None]:
     try:
         yield
     except FAULTS as error:
-        if isinstance(error, _MISSING) and _answer(error)[0] != "NoSuchBucket":
+        if isinstance(error, _MISSING) and answer_of(error)[0] != "NoSuchBucket":
             raise
         raise diagnose(address, error).as_store_error() from error
 
 
 def diagnose(address: str, error: Exception) -> Failure:
     """Return what a failure of a file system means and what to do about it."""
-    code, status = _answer(error)
+    code, status = answer_of(error)
     kind, detail = _meaning(address, error, code, status)
     return Failure(address, kind, detail, code, status)
 
@@ -122,6 +190,8 @@ def _meaning(address: str, error: Exception, code: str, status: int) -> tuple[Ki
         return "insecure", f"no secure connection: {_line(error)}; check {_ENDPOINT} and AWS_CA_BUNDLE"
     if isinstance(error, _MISSING) or status == 404:
         return "missing", f"the store has no such object{_bracketed(code)}" if "://" in address else _line(error)
+    if not status and "://" not in address and (told := _of_the_disk(error)):
+        return "disk", told
     if isinstance(error, PermissionError) or status in (401, 403):
         return "refused", _denial(address, code)
     if status >= 500 or status in _PASSING_STATUSES or (not status and isinstance(error, _NO_ANSWER)):
@@ -157,7 +227,7 @@ def _denial(address: str, code: str) -> str:
     )
 
 
-def _answer(error: BaseException) -> tuple[str, int]:
+def answer_of(error: BaseException) -> tuple[str, int]:
     """Return an S3 store's error code and HTTP status, or "" and 0 where the error is no answer of one."""
     # s3fs turns botocore's errors into the system's and keeps them as the cause.
     client = error if isinstance(error, botocore.exceptions.ClientError) else error.__cause__

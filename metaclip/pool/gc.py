@@ -14,14 +14,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
-from pydantic import ValidationError
-
 from metaclip.errors import ConfigError, StoreError
 from metaclip.io.storage.file_system import StoredObject
 from metaclip.io.storage.files import side_by_side
 from metaclip.io.temporary import is_temporary
-from metaclip.pool.record import record_address
-from metaclip.pool.run_log import active
+from metaclip.pool.record import damaged, named_outputs, parse_json, record_address
+from metaclip.pool.run_log import all_signs, pool_runs
+from metaclip.store.distrust import STAGE_FOLDER
 from metaclip.store.manifest import MANIFEST, Manifest
 from metaclip.store.store import Store
 
@@ -32,7 +31,6 @@ RUNS_KEPT = 5
 OUTPUTS_AT_ONCE = 200
 """After so many removed outputs, it is checked again whether a run has started."""
 
-_STAGE = re.compile(r"[a-z][a-z0-9_-]*-v\d+")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -77,19 +75,21 @@ def collect(storage: str, *, dry_run: bool = False, grace: timedelta = GRACE) ->
         `removed`: outputs, files and bytes by stage; `kept`: the same; `young`: what only the grace
         period protects; `leftovers`: temporary files and unfinished uploads; `runs`: run files that
         were removed; `missing`: outputs that a record names and that do not exist; `active`: active
-        runs (in a dry run only; otherwise they are an error).
+        runs, and `doubts`: what makes it uncertain that nothing is needed (in a dry run only; otherwise
+        they are an error).
 
     Raises:
-        StoreError: if a record or a manifest it names cannot be read, a run is active, or the store fails.
+        StoreError: if a record or a manifest it names cannot be read, a run is active or may be, the record of a
+            pool has vanished, or the store fails.
     """
     store = Store(storage)
     store.reach()
     before = datetime.now(UTC) - grace
     named = _named(store)
-    going_on = _runs_going_on(store)
-    if going_on and not dry_run:
-        raise StoreError(_refusal(store, going_on))
-    stages = [name for name in store.folders() if _STAGE.fullmatch(name)]
+    going_on, doubts = _look_around(store, named, grace)
+    if not dry_run:
+        _refuse(store, going_on, doubts)
+    stages = [name for name in store.folders() if STAGE_FOLDER.fullmatch(name)]
     outputs = _outputs(store, stages)
     needed, missing = _needed(store, named, outputs)
     unneeded = [output for folder, output in outputs.items() if folder not in needed]
@@ -104,9 +104,12 @@ def collect(storage: str, *, dry_run: bool = False, grace: timedelta = GRACE) ->
     uploads = store.unfinished_uploads(before)
     if not dry_run:
         for start in range(0, len(old), OUTPUTS_AT_ONCE):
-            going_on = _runs_going_on(store)
-            if going_on:
-                raise StoreError(f"{_refusal(store, going_on)} ({start} outputs were removed before it began)")
+            _refuse(store, *_look_around(store, named, grace), f" ({start} outputs were removed before it began)")
+            if _named(store) != named:
+                raise StoreError(
+                    f"{store.root}: a run has ended meanwhile and may need any output; run gc again ({start} outputs"
+                    " were removed before)"
+                )
             _remove(store, old[start : start + OUTPUTS_AT_ONCE])
         store.remove_all([file.path for file in [*leftovers, *runs]])
         store.abort_uploads(uploads)
@@ -123,6 +126,7 @@ def collect(storage: str, *, dry_run: bool = False, grace: timedelta = GRACE) ->
         "runs": {"files": len(runs), "bytes": _bytes(runs)},
         "missing": missing,
         "active": going_on,
+        "doubts": doubts,
     }
 
 
@@ -134,33 +138,15 @@ def _named(store: Store) -> dict[str, list[str]]:
     """
     named: dict[str, list[str]] = {}
     for pool in store.names("pools"):
-        record: Any = store.read_json(record_address(pool))
+        content = store.read(record_address(pool))
+        record = None if content is None else parse_json(store, record_address(pool), content)
         try:
-            addresses = list(_addresses(record["stages"]))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StoreError(
-                f"{store.address(record_address(pool))}: not a pool's record ({type(error).__name__}: {error}), so what"
-                " it names is not known; nothing was removed. Run the pool again, which writes it anew, or delete it"
-            ) from error
-        if not addresses:
-            raise StoreError(
-                f"{store.address(record_address(pool))}: names no outputs; run the pool again or delete it"
-            )
-        named[pool] = addresses
+            if not isinstance(record, dict):
+                raise ValueError("it has no stages")
+            named[pool] = named_outputs(record.get("stages"))
+        except ValueError as error:
+            raise damaged(store, pool, f"{error}, so what it names is not known and nothing was removed") from error
     return named
-
-
-def _addresses(value: object) -> list[str]:
-    """Return all addresses of manifests in a record's `stages`, at any depth."""
-    if isinstance(value, str):
-        if not value.endswith(MANIFEST) or not _STAGE.fullmatch(value.partition("/")[0]):
-            raise ValueError(f"{value!r} is no address of a manifest")
-        return [value]
-    if isinstance(value, Mapping):
-        return [address for each in value.values() for address in _addresses(each)]
-    if isinstance(value, Sequence):
-        return [address for each in value for address in _addresses(each)]
-    raise TypeError(f"{value!r} is no address of a manifest")
 
 
 def _outputs(store: Store, stages: Sequence[str]) -> dict[str, _Output]:
@@ -207,23 +193,43 @@ def _manifest(store: Store, address: str) -> Manifest | None:
     if content is None:
         return None
     try:
-        return Manifest.model_validate_json(content)
-    except ValidationError as error:
+        return Manifest.parse(address, content)
+    except ValueError as error:
         raise StoreError(
-            f"{store.address(address)}: not a manifest, so what it was made from is not known; nothing was removed."
-            " Run the pool again, which makes it anew"
+            f"{store.address(address)}: not a manifest ({error}), so what it was made from is not known; nothing was"
+            " removed. Run the pool again, which makes it anew"
         ) from error
 
 
-def _runs_going_on(store: Store) -> list[str]:
-    return [f"{run.flow} of pool {run.pool} on {run.host} (last sign {run.updated:%H:%M:%S})" for run in active(store)]
+def _look_around(store: Store, named: Mapping[str, Sequence[str]], grace: timedelta) -> tuple[list[str], list[str]]:
+    """Return the runs that go on, and what makes it uncertain that nothing is needed."""
+    signs = all_signs(store)
+    going_on = [
+        f"{run.flow} of pool {run.pool} on {run.host} (last sign {run.updated:%H:%M:%S})"
+        for run in signs.runs
+        if run.is_active
+    ]
+    young = datetime.now(UTC) - max(grace, GRACE)
+    ended = {run.pool: run.updated for run in signs.runs if run.wrote_a_record and run.updated > young}
+    vanished = [
+        f"the record of pool {pool} is gone, and a run of it has written one that ended at {time:%Y-%m-%d %H:%M}"
+        f" (run the pool again, or, to drop it, delete {store.address(pool_runs(pool))} too)"
+        for pool, time in sorted(ended.items())
+        if pool not in named
+    ]
+    unreadable = [f"{doubt}; if no run goes on, delete it" for doubt in signs.doubts]
+    return going_on, unreadable + vanished
 
 
-def _refusal(store: Store, going_on: Sequence[str]) -> str:
-    return (
-        f"{store.root}: a run goes on and may use any output: {'; '.join(going_on[:3])}. Run gc again when it has"
-        " ended (a killed run counts as ended after three minutes)"
-    )
+def _refuse(store: Store, going_on: Sequence[str], doubts: Sequence[str], removed: str = "") -> None:
+    """Raise an error if anything may still be needed."""
+    if going_on:
+        raise StoreError(
+            f"{store.root}: a run goes on and may use any output: {'; '.join(going_on[:3])}. Run gc again when it has"
+            f" ended (a killed run counts as ended after three minutes){removed}"
+        )
+    if doubts:
+        raise StoreError(f"{store.root}: nothing is removed in doubt: {'; '.join(doubts[:3])}{removed}")
 
 
 def _old_runs(store: Store, before: datetime) -> list[StoredObject]:

@@ -10,13 +10,14 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel, ValidationError
 
-from metaclip.errors import MetaclipError
-from metaclip.store.manifest import json_bytes
+from metaclip.errors import MetaclipError, StoreOutOfReachError
+from metaclip.store.manifest import json_bytes, one_line
 from metaclip.store.store import Store
 
 SIGN_SECONDS = 10.0
@@ -45,8 +46,8 @@ class StageState(BaseModel):
     """Rows of the computed outputs."""
     seconds: float = 0.0
     """Worker time spent on the computed outputs."""
-    started: datetime
-    updated: datetime
+    started: AwareDatetime
+    updated: AwareDatetime
 
     @property
     def per_minute(self) -> float | None:
@@ -73,11 +74,17 @@ class RunState(BaseModel):
     host: str
     state: State = "running"
     message: str = ""
-    started: datetime
-    updated: datetime
+    started: AwareDatetime
+    updated: AwareDatetime
     stages: dict[str, StageState] = {}
     failures: list[str] = []
     """The first tasks that failed, and why."""
+
+    @property
+    def wrote_a_record(self) -> bool:
+        """Whether the run ended with a report, after which, or before which, the pool's record is written."""
+        reported = self.stages.get("report")
+        return self.state == "completed" and reported is not None and reported.done > 0
 
     @property
     def is_active(self) -> bool:
@@ -93,6 +100,7 @@ class RunLog:
         self._state = state
         self._lock = threading.Lock()
         self._writing = threading.Lock()
+        self._warned = False
 
     def begin(self, stage: str, total: int) -> None:
         """Add outputs that a stage will have; a stage can be begun in several parts."""
@@ -141,22 +149,36 @@ class RunLog:
         self.write()
 
     def write(self) -> None:
-        """Write the file now. A store that is out of reach is only logged: the run's own work will fail by it too."""
+        """Write the file now. A store that cannot be written is logged once: the run's own work fails by it too."""
+        try:
+            self.write_or_fail()
+        except (OSError, MetaclipError) as error:
+            if not self._warned:
+                logger.warning("no sign of life could be written to %s: %s", self._store.root, error)
+            self._warned = True
+
+    def write_or_fail(self) -> None:
+        """Write the file now.
+
+        Raises:
+            StoreError: if it cannot be written.
+        """
         with self._writing:
             with self._lock:
                 self._state.updated = _now()
                 content = self._state.model_dump(mode="json")
-            try:
-                self._store.write_whole(run_address(self._state.pool, self._state.run), json_bytes(content))
-            except (OSError, MetaclipError) as error:
-                logger.warning("no sign of life could be written to %s: %s", self._store.root, error)
+            self._store.write_whole(run_address(self._state.pool, self._state.run), json_bytes(content))
 
 
 @contextmanager
 def run_log(
     store: Store, pool: str, run: str, flow: str, parent: str | None = None, sign_seconds: float = SIGN_SECONDS
 ) -> Iterator[RunLog]:
-    """Update a run's file inside a `with` block; an exception marks the run as failed."""
+    """Update a run's file inside a `with` block; an exception marks the run as failed.
+
+    Raises:
+        StoreError: if the store can be reached and not be written, so that no work is worth its while.
+    """
     now = _now()
     host = socket.gethostname()
     log = RunLog(store, RunState(pool=pool, run=run, flow=flow, parent=parent, host=host, started=now, updated=now))
@@ -166,7 +188,10 @@ def run_log(
         while not stopped.wait(sign_seconds):
             log.write()
 
-    log.write()
+    try:
+        log.write_or_fail()
+    except StoreOutOfReachError as error:
+        logger.warning("no sign of life could be written to %s: %s", store.root, error)
     thread = threading.Thread(target=beat, name="signs-of-life", daemon=True)
     thread.start()
     try:
@@ -197,11 +222,18 @@ def read_run(store: Store, pool: str, run: str) -> RunState | None:
     A file that cannot be read as one is logged and ignored.
     """
     try:
-        content = store.read_json(run_address(pool, run))
-        return None if content is None else RunState.model_validate(content)
-    except (MetaclipError, ValidationError) as error:
+        return _read(store, pool, run)
+    except (MetaclipError, ValueError) as error:
         logger.warning("%s: not a run's file: %s", store.address(run_address(pool, run)), error)
         return None
+
+
+def _read(store: Store, pool: str, run: str) -> RunState | None:
+    content = store.read_json(run_address(pool, run))
+    try:
+        return None if content is None else RunState.model_validate(content)
+    except ValidationError as error:
+        raise ValueError(one_line(error)) from error
 
 
 def runs_of(store: Store, pool: str) -> list[RunState]:
@@ -213,6 +245,51 @@ def runs_of(store: Store, pool: str) -> list[RunState]:
 def active(store: Store) -> list[RunState]:
     """Return the active runs of all pools."""
     return [run for pool in store.folders("runs") for run in runs_of(store, pool) if run.is_active]
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What all signs of life in a store say, for somebody who must be sure."""
+
+    runs: list[RunState]
+    doubts: list[str]
+    """Files from which it cannot be told whether a run goes on, and why."""
+
+
+def all_signs(store: Store) -> Signs:
+    """Read the files of all runs; nothing that cannot be read is passed over.
+
+    Raises:
+        StoreError: if the store cannot be listed.
+    """
+    runs: list[RunState] = []
+    doubts: list[str] = []
+    modified = {file.path: file.modified for file in store.files("runs")}
+    for pool in store.folders("runs"):
+        for name in store.names(pool_runs(pool)):
+            address = run_address(pool, name)
+            try:
+                run = _read(store, pool, name)
+            except (OSError, MetaclipError, ValueError) as error:
+                doubts.append(f"{store.address(address)} cannot be read ({' '.join(str(error).split())[:200]})")
+                continue
+            if run is not None:
+                runs.append(run)
+                doubt = _doubt(run, modified.get(address))
+                doubts += [f"{store.address(address)} {doubt}"] if doubt else []
+    return Signs(runs, doubts)
+
+
+def _doubt(run: RunState, modified: datetime | None) -> str | None:
+    """Return why the times of a run's file do not tell whether it goes on; None if they do."""
+    now, tolerance = _now(), timedelta(seconds=ALIVE_SECONDS)
+    if run.state != "running":
+        return None
+    if run.updated > now + tolerance:
+        return f"has its last sign in the future, at {run.updated:%Y-%m-%d %H:%M:%S}: some clock is wrong"
+    if not run.is_active and modified is not None and modified > now - tolerance:
+        return f"was written just now and says {run.updated:%Y-%m-%d %H:%M:%S}: the clock of {run.host} is wrong"
+    return None
 
 
 def _now() -> datetime:

@@ -1,11 +1,13 @@
 """What a pool consists of, whether all of it is complete, and what its runs are doing, from the store alone."""
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from metaclip.io.storage.files import side_by_side
 from metaclip.pool.record import read_record, record_address
 from metaclip.pool.run_log import RunState, runs_of
+from metaclip.store.distrust import doubtful
 from metaclip.store.manifest import Manifest
 from metaclip.store.store import Store, Verify
 
@@ -18,7 +20,8 @@ def pool_status(storage: str, pool: str, verify: Verify = "size") -> dict[str, A
 
     Returns:
         `stages`: outputs, missing, rows and bytes of each; `sets`: by t; `missing`: the number of
-        incomplete outputs; `runs`: active runs, lost runs and the last runs that ended, the newest
+        incomplete outputs; `doubtful`: the folders of outputs that may have been made from an altered
+        one; `runs`: active runs, lost runs and the last runs that ended, the newest
         last, with done, cached, failed, rate and projected end by stage.
 
     Raises:
@@ -28,17 +31,18 @@ def pool_status(storage: str, pool: str, verify: Verify = "size") -> dict[str, A
     store.reach()
     runs = runs_of(store, pool)
     # A pool with runs may have no record yet; a pool with neither does not exist.
-    finished = store.read_json(record_address(pool)) is not None or not runs
+    finished = store.read(record_address(pool)) is not None or not runs
     summaries: list[dict[str, Any]] = []
     sets: dict[str, Any] = {}
+    altered: list[str] = []
     if finished:
         stages = dict(read_record(store, pool)["stages"])
         curated: dict[str, list[str]] = stages.pop("curate")
         for stage, addresses in stages.items():
             addresses = [addresses] if isinstance(addresses, str) else addresses
-            summaries.append(_summary(stage, _find_manifests(store, addresses, verify)))
+            summaries.append(_summary(stage, _find_manifests(store, addresses, verify, altered)))
         for t, addresses in curated.items():
-            found = _find_manifests(store, addresses, verify)
+            found = _find_manifests(store, addresses, verify, altered)
             summaries.append(_summary(f"curate t={t}", found))
             rows = sum(manifest.rows for manifest in found if manifest)
             sets[t] = {"rows": rows, "folder": store.address(addresses[0].rsplit("/", 1)[0])}
@@ -49,12 +53,20 @@ def pool_status(storage: str, pool: str, verify: Verify = "size") -> dict[str, A
         "stages": summaries,
         "sets": sets,
         "missing": sum(summary["missing"] for summary in summaries),
+        "doubtful": sorted({store.address(str(PurePosixPath(each).parent)) for each in doubtful(store, altered)}),
         "runs": _runs(runs),
     }
 
 
-def _find_manifests(store: Store, addresses: Sequence[str], verify: Verify) -> list[Manifest | None]:
-    return side_by_side(lambda address: store.find(address, verify), addresses)
+def _find_manifests(
+    store: Store, addresses: Sequence[str], verify: Verify, altered: list[str]
+) -> list[Manifest | None]:
+    """Return the manifests of the complete outputs; add the keys of altered ones to `altered`."""
+    examined = side_by_side(lambda address: store.examine(address, verify), addresses)
+    for address, found in zip(addresses, examined, strict=True):
+        if found.is_altered:
+            altered.append(PurePosixPath(address).parent.name)
+    return [found.manifest for found in examined]
 
 
 def _runs(runs: Sequence[RunState]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from metaclip.io.client import Client, current_client, downloading
 from metaclip.io.storage.files import side_by_side
 from metaclip.language.model_file import find_model, model_fingerprint
 from metaclip.metadata.jobs import metadata_plan
-from metaclip.pool.record import begun_crawls, record_address
+from metaclip.pool.record import begun_crawls, find_record
 from metaclip.sources.common_crawl import resolve_crawls
 from metaclip.sources.listing import SourceFile, list_shards
 from metaclip.stages.extract import ExtractJob
@@ -29,7 +29,7 @@ def resolve(config: Config) -> Config:
         return config
     store = Store(config.storage)
     with downloading(_client(config)):
-        return resolve_crawls(config, store.read_json(record_address(config.pool)), begun_crawls(store, config.pool))
+        return resolve_crawls(config, find_record(store, config.pool), begun_crawls(store, config.pool))
 
 
 def _client(config: Config) -> Client:
@@ -43,14 +43,16 @@ def check(config: Config) -> ListingJob:
     Raises:
         ConfigError: if the list of entries or the language model is missing.
         InputError: if a source path is missing or contains nothing usable.
-        StoreError: if the store cannot be used.
+        StoreError: if the store cannot be used, or the pool's record in it is damaged.
     """
     config = resolve(config)
     with downloading(_client(config)):
         metadata_plan(config)
         find_model(config.extract.language_model)
         listing = ListingJob(tuple(tuple(shard) for shard in list_shards(config.source)))
-    Store(config.storage).check()
+    store = Store(config.storage)
+    store.check()
+    find_record(store, config.pool)  # a damaged one is told now and not after the work
     return listing
 
 

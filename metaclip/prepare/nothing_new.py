@@ -6,7 +6,7 @@ from metaclip.config.settings import LATEST, Config
 from metaclip.metadata.build_job import BuildJob
 from metaclip.metadata.jobs import metadata_plan
 from metaclip.metadata.list_job import MetadataJob
-from metaclip.pool.record import record_address
+from metaclip.pool.record import find_record
 from metaclip.pool.status import pool_status
 from metaclip.prepare.jobs import extract_job
 from metaclip.report.curves import CurveJob
@@ -38,7 +38,7 @@ def has_nothing_new(asked: Config, config: Config, listing: ListingJob) -> bool:
     the package would write the same outputs, and all of them exist.
     """
     store = Store(config.storage)
-    record = store.read_json(record_address(config.pool))
+    record = find_record(store, config.pool)
     if LATEST not in asked.source.crawl or record is None:
         return False
     try:

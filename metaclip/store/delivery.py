@@ -91,7 +91,7 @@ class Target:
         described = {
             "identity": self.identity,
             **content,
-            "files": [file.model_dump() for file in sorted(files, key=lambda file: file.name)],
+            "files": [file.model_dump(exclude={"blocks"}) for file in sorted(files, key=lambda file: file.name)],
         }
         with self._naming():
             self._store.write_json(self.description, described)

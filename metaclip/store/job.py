@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+from metaclip.io.failures import explaining_disks
+from metaclip.store.distrust import distrust
 from metaclip.store.manifest import MANIFEST, Manifest, Reference, stage_key
 from metaclip.store.store import Store, Verify
 from metaclip.store.writer import OutputWriter
@@ -64,7 +66,9 @@ class Job(ABC):
 
     def find_manifest(self, store: Store, verify: Verify) -> Manifest | None:
         """Return the manifest of the output if it is complete, else None."""
-        found = store.find(self.manifest, verify)
+        found, is_altered = store.examine(self.manifest, verify)
+        if is_altered:
+            distrust(store, self.key)
         if found is not None and (found.key != self.key or found.stage != self.STAGE):
             logger.warning("%s: the manifest is of another output; it is made again", store.address(self.manifest))
             return None
@@ -73,9 +77,10 @@ class Job(ABC):
     def run(self, store: Store) -> Reference:
         """Compute the output and write it, even if it exists already."""
         with store.create(self.STAGE, self.VERSION, self.config(), self.inputs(), self.manifest) as output:
-            return output.commit(self.compute(store, output))
+            return output.commit(self.compute(store.for_work(), output))
 
 
 def run_job(root: str, job: Job) -> Reference:
     """Compute a job with the store at `root`; this is what worker processes run."""
-    return job.run(Store(root))
+    with explaining_disks():
+        return job.run(Store(root))

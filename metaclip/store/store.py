@@ -3,6 +3,7 @@
 Layout, keys and manifests are specified in docs/storage.md.
 """
 
+import copy
 import hashlib
 import json
 import logging
@@ -10,16 +11,16 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
 from metaclip.errors import StoreError
 from metaclip.io.storage.files import MARKER, Files
 from metaclip.io.storage.s3_files import PART_BYTES
 from metaclip.io.temporary import own_folder, remove_leftovers, temporary_beside
+from metaclip.store.checked_file import CheckedFile, altered
 from metaclip.store.manifest import Manifest, Reference, StoredFile, json_bytes
 from metaclip.store.writer import OutputWriter
 
@@ -27,11 +28,31 @@ LAYOUT = 1
 
 Verify = Literal["size", "full"]
 
+_MISSING = "missing"
+
+_WHOLE: set[tuple[str, str]] = set()
+"""Address and SHA-256 of files without hashes of blocks that this process has compared as a whole."""
+
 logger = logging.getLogger(__name__)
+
+
+class Examined(NamedTuple):
+    """What `Store.examine` finds."""
+
+    manifest: Manifest | None
+    """None if the output is not complete."""
+    is_altered: bool
+    """Whether a file has another content than its manifest states."""
 
 
 class Store(Files):
     """Reads and writes outputs under one root."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self.written: dict[str, Manifest] = {}
+        """The manifests that were written through this object, by address."""
+        self._compares_all = False
 
     def check(self) -> None:
         """Check that the root can be read and written, before any work starts.
@@ -44,8 +65,7 @@ class Store(Files):
             found = self.read(MARKER)
             if found is None:
                 self.write_whole(MARKER, json_bytes({"layout": LAYOUT}))
-                return
-            layout = json.loads(found)["layout"]
+            layout = LAYOUT if found is None else json.loads(found)["layout"]
         except StoreError as error:
             raise type(error)(f"storage {self.root}: cannot be used: {error}") from error
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -55,30 +75,37 @@ class Store(Files):
             ) from error
         if layout != LAYOUT:
             raise StoreError(f"storage {self.root}: laid out as version {layout}, this code knows {LAYOUT}")
+        self.prove_updates(MARKER)
 
     # Reading
 
     def find(self, manifest: str, verify: Verify = "size") -> Manifest | None:
         """Return the manifest at an address relative to the root if its output is complete, else None.
 
-        `verify="size"` compares the size of each file, `"full"` its SHA-256 as well. Missing and altered
-        files are logged, because the output will be made again.
+        `verify="size"` compares the size of each file, `"full"` its SHA-256 and its rows as well. Missing and
+        altered files are logged, because the output will be made again.
         """
+        return self.examine(manifest, verify).manifest
+
+    def examine(self, manifest: str, verify: Verify = "size") -> Examined:
+        """Do the same as `find`, and tell whether a file was altered."""
         content = self.read(manifest)
         if content is None:
-            return None
+            return Examined(None, False)
         try:
-            found = Manifest.model_validate_json(content)
-        except ValidationError:
-            logger.warning("%s: not a manifest of this layout; the output is made again", self.address(manifest))
-            return None
+            found = Manifest.parse(manifest, content)
+        except ValueError as error:
+            logger.warning(
+                "%s: not a manifest of this layout (%s); the output is made again", self.address(manifest), error
+            )
+            return Examined(None, False)
         folder = str(PurePosixPath(manifest).parent)
         for file in found.files:
             fault = self._fault(f"{folder}/{file.name}", file, verify)
             if fault:
                 logger.warning("%s: %s; the output is made again", self.address(f"{folder}/{file.name}"), fault)
-                return None
-        return found
+                return Examined(None, fault != _MISSING)
+        return Examined(found, False)
 
     def manifest(self, address: str) -> Manifest:
         """Return a manifest that must exist.
@@ -90,8 +117,8 @@ class Store(Files):
         if content is None:
             raise StoreError(f"{self.address(address)}: missing; run the pool again, which remakes only what is lost")
         try:
-            return Manifest.model_validate_json(content)
-        except ValidationError as error:
+            return Manifest.parse(address, content)
+        except ValueError as error:
             raise StoreError(
                 f"{self.address(address)}: not a manifest: {error}; delete it and run the pool again"
             ) from error
@@ -107,45 +134,47 @@ class Store(Files):
             return None
         try:
             return json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise StoreError(f"{self.address(relative)}: not valid JSON: {error}") from error
 
     def output_json(self, manifest: str, name: str) -> Any:
         """Return the content of a JSON file of the output whose manifest is at this address.
 
         Raises:
-            StoreError: if it is missing or holds no JSON.
+            StoreError: if it is missing, is not what the manifest states, or holds no JSON.
         """
-        relative = f"{PurePosixPath(manifest).parent}/{name}"
-        found = self.read_json(relative)
-        if found is None:
-            raise StoreError(f"{self.address(relative)}: missing; run the pool again, which remakes it")
-        return found
+        reference = Reference(manifest, PurePosixPath(manifest).parent.name, 0)
+        try:
+            return json.loads(self.read_bytes(reference, name))
+        except ValueError as error:
+            raise StoreError(f"{self.address(f'{reference.folder}/{name}')}: not valid JSON: {error}") from error
 
     def read_bytes(self, reference: Reference, name: str) -> bytes:
         """Return the content of a file of an output.
 
         Raises:
-            StoreError: if it is missing.
+            StoreError: if it is missing, or is not what the manifest states.
         """
-        content = self.read(f"{reference.folder}/{name}")
+        relative = f"{reference.folder}/{name}"
+        content = self.read(relative)
         if content is None:
-            raise StoreError(f"{self.address(f'{reference.folder}/{name}')}: missing; run the pool again")
+            raise StoreError(f"{self.address(relative)}: missing; run the pool again, which remakes it")
+        if hashlib.sha256(content).hexdigest() != self._stated(reference, name).sha256:
+            raise altered(self.address(relative))
         return content
 
     def open_parquet(self, reference: Reference, name: str) -> pq.ParquetFile:
-        """Open a Parquet file of an output for reading by row group.
+        """Open a Parquet file of an output for reading by row group; what is read of it is compared with the manifest.
 
         Raises:
-            StoreError: if it is missing or not a Parquet file.
+            StoreError: if it is missing or not a Parquet file; later, if what is read was altered.
         """
         relative = f"{reference.folder}/{name}"
+        stated = self._stated(reference, name)
         try:
-            if self.is_local:
-                return pq.ParquetFile(self.path(relative))
             # Arrow asks for a row group's columns in one range; a cache below it would read more than that.
-            return pq.ParquetFile(self.open(relative, cache_type="none"), pre_buffer=True)
-        except (OSError, pa.ArrowInvalid) as error:
+            return pq.ParquetFile(self._compared(relative, stated, reference), pre_buffer=not self.is_local)
+        except (OSError, pa.ArrowException) as error:
             raise StoreError(f"{self.address(relative)}: {error}; run the pool again, which remakes it") from error
 
     def local_file(self, reference: Reference, name: str) -> Path:
@@ -155,9 +184,10 @@ class Store(Files):
             StoreError: if it is missing, or its content is not what the manifest states.
         """
         relative = f"{reference.folder}/{name}"
+        stated = self._stated(reference, name)
         if self.is_local:
+            self._compare_whole(relative, stated, reference)
             return Path(self.path(relative))
-        stated = self.manifest(reference.manifest).file(name)
         cache = own_folder("cache")
         target = cache / f"{stated.sha256}-{name}"
         if not (target.exists() and target.stat().st_size == stated.bytes):
@@ -167,13 +197,58 @@ class Store(Files):
                 with self.open(relative, block_size=PART_BYTES) as source, temporary.open("wb") as sink:
                     shutil.copyfileobj(source, sink, PART_BYTES)
                 if _sha256(temporary) != stated.sha256:
-                    raise StoreError(f"{self.address(relative)}: altered since it was written; delete it and run again")
+                    raise altered(self.address(relative))
                 temporary.replace(target)
             except FileNotFoundError as error:
                 raise StoreError(f"{self.address(relative)}: missing; run the pool again") from error
             finally:
                 temporary.unlink(missing_ok=True)
         return target
+
+    def for_work(self) -> "Store":
+        """Return the same store for work whose result is kept.
+
+        Files of earlier versions, whose manifests have no hashes of blocks, are then compared as a whole before
+        anything is read of them.
+        """
+        found = copy.copy(self)
+        found._compares_all = True
+        return found
+
+    def _stated(self, reference: Reference, name: str) -> StoredFile:
+        """Return what a manifest states about a file; what this store wrote itself it knows without reading it."""
+        return (self.written.get(reference.manifest) or self.manifest(reference.manifest)).file(name)
+
+    def _compared(self, relative: str, stated: StoredFile, reference: Reference) -> Any:
+        """Return a file, or a local path, whose content is compared with what is stated."""
+        if stated.blocks is not None:
+            return CheckedFile(
+                self.address(relative),
+                lambda start, end: self.read_range(relative, start, end),
+                stated,
+                lambda: self.manifest(reference.manifest).file(stated.name),
+            )
+        if self._compares_all:
+            self._compare_whole(relative, stated, reference)
+        return self.path(relative) if self.is_local else self.open(relative, cache_type="none")
+
+    def _compare_whole(self, relative: str, stated: StoredFile, reference: Reference) -> None:
+        if stated.blocks is not None:
+            source = self._compared(relative, stated, reference)
+            while source.read(PART_BYTES):
+                pass
+            return
+        seen = (self.address(relative), stated.sha256)
+        if seen in _WHOLE:
+            return
+        try:
+            with self.open(relative, block_size=PART_BYTES) as source:
+                found = hashlib.file_digest(source, "sha256").hexdigest()
+        except FileNotFoundError as error:
+            raise StoreError(f"{self.address(relative)}: missing; run the pool again, which remakes it") from error
+        if found != stated.sha256:
+            raise altered(self.address(relative))
+        _WHOLE.add(seen)
 
     # Writing
 
@@ -182,7 +257,7 @@ class Store(Files):
         self, stage: str, version: int, config: Mapping[str, Any], inputs: Sequence[str], manifest: str
     ) -> Iterator[OutputWriter]:
         """Write an output: first its data files, then, by `commit`, its manifest at the address `manifest`."""
-        writer = OutputWriter(self, stage, version, config, inputs, manifest)
+        writer = OutputWriter(self, stage, version, config, inputs, manifest, self.written)
         try:
             yield writer
         finally:
@@ -201,8 +276,15 @@ class Store(Files):
                 with self.open(relative, block_size=PART_BYTES) as source:
                     if hashlib.file_digest(source, "sha256").hexdigest() != stated.sha256:
                         return "does not have the SHA-256 that its manifest states"
+                if relative.endswith(".parquet"):
+                    with self.open(relative, cache_type="none") as source:
+                        rows = pq.read_metadata(source).num_rows
+                    if rows != stated.rows:
+                        return f"has {rows:,} rows where its manifest states {stated.rows or 0:,}"
         except FileNotFoundError:
-            return "missing"
+            return _MISSING
+        except pa.ArrowException as error:
+            return f"is no Parquet file: {error}"
         return None
 
 

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 
 import metaclip
+from metaclip.io.failures import explained
 from metaclip.io.hashing import HashingFile
 from metaclip.io.storage.files import Files
 from metaclip.store.manifest import Manifest, Reference, StoredFile, json_bytes, stage_key
@@ -26,8 +27,10 @@ class OutputWriter:
         config: Mapping[str, Any],
         inputs: Sequence[str],
         manifest: str,
+        written: dict[str, Manifest],
     ) -> None:
         self._store = store
+        self._written = written
         self._stage = stage
         self._version = version
         self._config = dict(config)
@@ -42,14 +45,28 @@ class OutputWriter:
         """Write a data file; the caller sets its `rows` where it has any."""
         temporary = self._store.temporary(f"{self._folder}/{name}")
         self._temporaries.append(temporary)
-        with temporary.open("wb") as sink:
-            hashing = HashingFile(sink)
+        # A remote file is first written to this machine, whose disk may be full.
+        address = self._store.address(f"{self._folder}/{name}") if self._store.is_local else str(temporary)
+        with explained(address):
+            sink = temporary.open("wb")
+        try:
+            hashing = HashingFile(sink, address)
             yield hashing
-            sink.flush()
-            os.fsync(sink.fileno())
+            with explained(address):
+                sink.flush()
+                os.fsync(sink.fileno())
+        finally:
+            with suppress(OSError):  # of a full disk, where it tells the same once more
+                sink.close()
         self._store.put(temporary, f"{self._folder}/{name}")
         self._files.append(
-            StoredFile(name=name, bytes=hashing.size, sha256=hashing.digest.hexdigest(), rows=hashing.rows)
+            StoredFile(
+                name=name,
+                bytes=hashing.size,
+                sha256=hashing.digest.hexdigest(),
+                rows=hashing.rows,
+                blocks=hashing.blocks,
+            )
         )
 
     def parquet(self, name: str, schema: pa.Schema, tables: Iterator[pa.Table]) -> int:
@@ -84,8 +101,10 @@ class OutputWriter:
             files=sorted(self._files, key=lambda file: file.name),
             statistics=dict(statistics),
             code_version=metaclip.__version__,
+            inputs_compared=True,
         )
         self._store.write_whole(self._manifest, json_bytes(manifest.model_dump()))
+        self._written[self._manifest] = manifest
         return Reference(self._manifest, manifest.key, manifest.rows)
 
     def close(self) -> None:

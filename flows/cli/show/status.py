@@ -21,6 +21,10 @@ def show_status(status: dict[str, Any]) -> None:
             _show_run(console, run)
     if status["missing"]:
         console.print("Some outputs are missing or altered: run the pool again, which remakes only those.", style="red")
+    for folder in status["doubtful"]:
+        console.print(plain(f"may have been made from an altered file: {short(folder)}"), style="red")
+    if status["doubtful"]:
+        console.print("Run the pool again with --set execution.verify=full, which makes those again too.", style="red")
 
 
 def _show_pool(console: Console, status: dict[str, Any]) -> None:

@@ -1,14 +1,20 @@
 """Files in any file system that fsspec supports, by fsspec's common interface."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from metaclip.errors import StoreError
 from metaclip.io.storage.file_system import Child, StoredObject, Upload
+from metaclip.io.storage.locked import Change, LockLostError, locked
 from metaclip.io.temporary import own_folder, remove_leftovers, temporary_beside
+
+_OWN_THREADS = threading.Lock()
+"""Held while a thread of this process changes a file."""
 
 
 class AnyFiles:
@@ -47,6 +53,10 @@ class AnyFiles:
         """Return a small file's content."""
         return cast(bytes, self.system.cat_file(path))
 
+    def read_range(self, path: str, start: int, end: int) -> bytes:
+        """Return the bytes from `start` to `end` of a file, fewer where it ends before."""
+        return cast(bytes, self.system.cat_file(path, start=start, end=end))
+
     def size(self, path: str) -> int:
         """Return a file's size in bytes."""
         return cast(int, self.system.info(path)["size"])
@@ -54,6 +64,55 @@ class AnyFiles:
     def write(self, path: str, content: bytes) -> None:
         """Replace a small file as a whole."""
         self.system.pipe_file(path, content)
+
+    def create_new(self, path: str, content: bytes) -> bool:
+        """Create a small file, and return whether there was none.
+
+        Raises:
+            StoreError: if this file system cannot do so.
+        """
+        try:
+            self.system.pipe_file(path, content, mode="create")
+        except FileExistsError:
+            return False
+        except (TypeError, ValueError, NotImplementedError) as error:
+            raise self._no_updates(path) from error
+        return True
+
+    def update(self, path: str, change: Change) -> None:
+        """Replace a small file by what `change` makes of it, with no write of others in between."""
+        while True:
+            with suppress(LockLostError), _OWN_THREADS, self._locked(path) as confirm:
+                try:
+                    before = self.read(path)
+                except FileNotFoundError:
+                    before = None
+                after = change(before)
+                confirm()
+                if after != before:
+                    self.write(path, after)
+                return
+
+    def _locked(self, path: str) -> AbstractContextManager[Callable[[], None]]:
+        # What no other process sees, the lock of this process's threads is enough for.
+        return locked(self, path) if self.is_shared_between_processes else nullcontext(lambda: None)
+
+    def prove_updates(self, path: str) -> None:
+        """Check that a file is created only if there is none."""
+        if not self.is_shared_between_processes:
+            return
+        probe = str(PurePosixPath(path).parent / f".{uuid.uuid4().hex}.lock")
+        try:
+            if not self.create_new(probe, b"1") or self.create_new(probe, b"2"):
+                raise self._no_updates(path)
+        finally:
+            self.remove([probe])
+
+    def _no_updates(self, path: str) -> StoreError:
+        return StoreError(
+            f"{self.system.unstrip_protocol(path)}: this kind of storage cannot create a file only if there is none,"
+            " so two runs that finish together would lose each other's sets; use a folder or an S3 store"
+        )
 
     def temporary(self, path: str) -> Path:
         """Return a name in this user's own folder of the machine."""

@@ -5,6 +5,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from metaclip.io.storage.locked import Change
+
 
 class Child(NamedTuple):
     """A file or folder directly in a folder."""
@@ -58,11 +60,24 @@ class FileSystem(Protocol):
     def read(self, path: str) -> bytes:
         """Return a small file's content."""
 
+    def read_range(self, path: str, start: int, end: int) -> bytes:
+        """Return the bytes from `start` to `end` of a file, fewer where it ends before."""
+
     def size(self, path: str) -> int:
         """Return a file's size in bytes."""
 
     def write(self, path: str, content: bytes) -> None:
         """Replace a small file as a whole."""
+
+    def update(self, path: str, change: Change) -> None:
+        """Replace a small file by what `change` makes of it, with no write of others in between."""
+
+    def prove_updates(self, path: str) -> None:
+        """Check that `update` keeps its promise; the small file at this path, which must exist, stays as it is.
+
+        Raises:
+            StoreError: if this storage has no means for it.
+        """
 
     def temporary(self, path: str) -> Path:
         """Return where to write a file that `put` will move to the path."""

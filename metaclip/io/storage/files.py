@@ -17,6 +17,7 @@ from metaclip.io.object_store import connect, is_s3
 from metaclip.io.storage.any_files import AnyFiles
 from metaclip.io.storage.file_system import FileSystem, StoredObject, Upload
 from metaclip.io.storage.local_files import LocalFiles
+from metaclip.io.storage.locked import Change
 from metaclip.io.storage.s3_files import S3Files
 from metaclip.io.storage.store_file import StoreFile
 from metaclip.io.temporary import is_temporary
@@ -154,6 +155,16 @@ class Files:
         except _MISSING:
             return None
 
+    def read_range(self, relative: str, start: int, end: int) -> bytes:
+        """Return the bytes from `start` to `end` of a file, fewer where it ends before.
+
+        Raises:
+            FileNotFoundError: if there is none.
+            StoreError: if it cannot be read.
+        """
+        with explained(self.address(relative)):
+            return self._system.read_range(self.path(relative), start, end)
+
     def size(self, relative: str) -> int:
         """Return a file's size in bytes.
 
@@ -181,6 +192,26 @@ class Files:
         """
         with self._writing(relative):
             self._system.write(self.path(relative), content)
+
+    def update(self, relative: str, change: Change) -> None:
+        """Replace a small file by what `change` makes of its content, with no write of others in between.
+
+        `change` gets None where there is no file, and may be called several times.
+
+        Raises:
+            StoreError: if it cannot be written, or this storage has no means to notice the writes of others.
+        """
+        with self._writing(relative):
+            self._system.update(self.path(relative), change)
+
+    def prove_updates(self, relative: str) -> None:
+        """Check that `update` keeps its promise; the small file at this address, which must exist, stays as it is.
+
+        Raises:
+            StoreError: if this storage has no means for it.
+        """
+        with self._writing(relative):
+            self._system.prove_updates(self.path(relative))
 
     def temporary(self, relative: str) -> Path:
         """Return where to write a file that `put` will move into place.

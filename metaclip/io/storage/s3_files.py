@@ -1,14 +1,20 @@
 """Objects in S3, by direct requests where s3fs would make more of them, or would hide what failed."""
 
+import random
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
+import fsspec
+
 from metaclip.errors import StoreError
+from metaclip.io.failures import answer_of
 from metaclip.io.object_store import QUICK, connect
 from metaclip.io.storage.any_files import AnyFiles
 from metaclip.io.storage.file_system import Child, StoredObject, Upload
+from metaclip.io.storage.locked import Change
 
 PART_BYTES = 16 << 20
 """Files of twice this size and more go to the store in parts of this size."""
@@ -48,10 +54,63 @@ class S3Files(AnyFiles):
         # In one request: a larger number would ask for the size first, and list where there is no object.
         return cast(bytes, self.system.cat_file(path, max_concurrency=1))
 
+    def read_range(self, path: str, start: int, end: int) -> bytes:
+        """Return the bytes from `start` to `end` of an object, in one request."""
+        return cast(bytes, self.system.cat_file(path, start=start, end=end, max_concurrency=1))
+
     def size(self, path: str) -> int:
         """Return an object's size in bytes; s3fs would make a listing where there is no such object."""
         bucket, key = self._split(path)
         return cast(int, self.system.call_s3("head_object", Bucket=bucket, Key=key)["ContentLength"])
+
+    def update(self, path: str, change: Change) -> None:
+        """Replace a small object by what `change` makes of it, if nobody has replaced it meanwhile; else again."""
+        bucket, key = self._split(path)
+        while True:
+            before, tag = self._read_with_tag(bucket, key)
+            after = change(before)
+            if after == before:  # perhaps the answer to an earlier attempt was lost
+                return
+            condition = {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag}
+            if self._put_if(bucket, key, after, condition):
+                return
+            time.sleep(random.uniform(0.005, 0.1))
+
+    def prove_updates(self, path: str) -> None:
+        """Check that a write on condition is refused where the condition does not hold."""
+        bucket, key = self._split(path)
+        content, _ = self._read_with_tag(bucket, key)
+        if content is not None and self._put_if(bucket, key, content, {"IfNoneMatch": "*"}):
+            raise StoreError(
+                f"s3://{path}: this store does not heed the conditions of a write (If-Match, If-None-Match), so two"
+                " runs that finish together would lose each other's sets; use a store that does, such as AWS S3,"
+                " SeaweedFS 4 or a recent MinIO"
+            )
+
+    def _read_with_tag(self, bucket: str, key: str) -> tuple[bytes | None, str | None]:
+        """Return an object's content and ETag, of one answer; None where there is no object."""
+
+        async def get() -> tuple[bytes, str]:
+            answer = await self.system._call_s3("get_object", Bucket=bucket, Key=key)
+            async with answer["Body"] as body:
+                return await body.read(), answer["ETag"]
+
+        try:
+            return cast(tuple[bytes, str], fsspec.asyn.sync(self.system.loop, get))
+        except FileNotFoundError:
+            return None, None
+
+    def _put_if(self, bucket: str, key: str, content: bytes, condition: dict[str, str]) -> bool:
+        """Write an object on a condition; return whether it held."""
+        try:
+            self.system.call_s3("put_object", Bucket=bucket, Key=key, Body=content, **condition)
+        except OSError as error:
+            code, status = answer_of(error)
+            # 404: the object that was to be replaced is gone. 409: another write was just going on.
+            if status in (409, 412) or code in ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"):
+                return False
+            raise
+        return True
 
     def put(self, temporary: Path, path: str) -> None:
         """Upload a finished file, a large one in parts; it is visible once all parts are there."""

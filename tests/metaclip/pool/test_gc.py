@@ -245,3 +245,136 @@ def test_grace() -> None:
         with pytest.raises(ConfigError, match="--grace"):
             parse_grace(wrong)
     assert datetime.now(UTC) - parse_grace("1h") < datetime.now(UTC)
+
+
+def _ended(store: Store, pool: str, at: datetime | None = None) -> None:
+    """Write what a run leaves that ended with a report."""
+    with run_log(store, pool, "a1", "curate") as log:
+        log.begin("report", 1)
+        log.count("report", done=1)
+    if at is not None:
+        content = store.read_json(f"runs/{pool}/a1.json")
+        store.write_json(f"runs/{pool}/a1.json", {**content, "updated": at.isoformat()})
+
+
+_DAMAGE: dict[str, Any] = {
+    "cut": lambda content: content[:40],
+    "empty": lambda _: b"",
+    "a list": lambda _: b"[]",
+    "no UTF-8": lambda _: b"\xff\xfe",
+    "very deep": lambda _: b"[" * 100_000,
+    "an unknown state": lambda content: content.replace(b'"completed"', b'"sleeping"'),
+    "a time without a zone": lambda content: content.replace(b"Z", b""),
+    "a time that is none": lambda content: content.replace(b'"updated": "', b'"updated": "x'),
+}
+
+
+@pytest.mark.parametrize("damage", _DAMAGE)
+def test_signs_of_life_that_cannot_be_read_keep_everything(store: Store, damage: str) -> None:
+    _pool(store)
+    _output(store, "extract", "crawl-2")
+    with run_log(store, "other", "a1", "curate"):
+        pass
+    content = store.read("runs/other/a1.json")
+    assert content is not None
+    store.write_whole("runs/other/a1.json", _DAMAGE[damage](content))
+    before = _files(store)
+    with pytest.raises(StoreError, match=r"in doubt: .*runs/other/a1\.json cannot be read .*delete it"):
+        collect(store.root, grace=NOW)
+    told = collect(store.root, dry_run=True, grace=NOW)
+    assert len(told["doubts"]) == len(told["removed"]) == 1
+    assert _files(store) == before
+    store.remove("runs/other/a1.json")
+    assert collect(store.root, grace=NOW)["removed"]
+
+
+@pytest.mark.parametrize("hours", [1, 24 * 365])
+def test_a_sign_in_the_future_keeps_everything(store: Store, hours: int) -> None:
+    _pool(store)
+    _output(store, "extract", "crawl-2")
+    with run_log(store, "pool", "a1", "curate"):
+        content = store.read_json("runs/pool/a1.json")
+    sign = (datetime.now(UTC) + timedelta(hours=hours)).isoformat()
+    store.write_json("runs/pool/a1.json", {**content, "updated": sign})
+    before = _files(store)
+    with pytest.raises(StoreError, match="goes on"):
+        collect(store.root, grace=NOW)
+    assert "in the future" in collect(store.root, dry_run=True, grace=NOW)["doubts"][0]
+    assert _files(store) == before
+
+
+def test_a_run_whose_clock_is_late_keeps_everything(store: Store) -> None:
+    _pool(store)
+    _output(store, "extract", "crawl-2")
+    with run_log(store, "pool", "a1", "curate"):
+        content = store.read_json("runs/pool/a1.json")
+    sign = (datetime.now(UTC) - timedelta(hours=3)).isoformat()
+    store.write_json("runs/pool/a1.json", {**content, "updated": sign})
+    before = _files(store)
+    with pytest.raises(StoreError, match=r"was written just now .* the clock of .* is wrong"):
+        collect(store.root, grace=NOW)
+    assert _files(store) == before
+
+
+def test_a_run_that_was_lost_long_ago_keeps_nothing(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    _pool(store)
+    _output(store, "extract", "crawl-2")
+    with run_log(store, "pool", "a1", "curate"):
+        content = store.read_json("runs/pool/a1.json")
+    sign = (datetime.now(UTC) - timedelta(hours=3)).isoformat()
+    store.write_json("runs/pool/a1.json", {**content, "updated": sign})
+    os.utime(tmp_path / "runs/pool/a1.json", (time.time() - 3 * 3600,) * 2)
+    assert collect(store.root, grace=NOW)["removed"]
+
+
+def test_a_record_that_has_vanished_since_the_last_run_keeps_everything(store: Store) -> None:
+    _pool(store)
+    _pool(store, "lost", "50")
+    _ended(store, "lost")
+    _ended(store, "pool")
+    assert collect(store.root, grace=NOW)["removed"] == []
+    store.remove("pools/lost.json")
+    before = _files(store)
+    with pytest.raises(StoreError, match=r"the record of pool lost is gone.*delete .*runs/lost too"):
+        collect(store.root, grace=NOW)
+    assert len(collect(store.root, dry_run=True, grace=NOW)["doubts"]) == 1
+    assert _files(store) == before
+    store.remove("runs/lost/a1.json")
+    assert [each["stage"] for each in collect(store.root, grace=NOW)["removed"]] == ["curate-v1"]
+
+
+def test_a_pool_that_was_dropped_long_ago_goes(store: Store) -> None:
+    _pool(store)
+    _pool(store, "lost", "50")
+    _ended(store, "lost", datetime.now(UTC) - timedelta(days=2))
+    store.remove("pools/lost.json")
+    with pytest.raises(StoreError, match="the record of pool lost is gone"):
+        collect(store.root, grace=timedelta(days=3))
+    assert collect(store.root, grace=NOW)["removed"]
+
+
+def test_a_run_that_never_wrote_a_record_is_in_nobodys_way(store: Store) -> None:
+    _pool(store)
+    _output(store, "extract", "crawl-2")
+    with run_log(store, "begun", "a1", "curate") as log:  # as of `run --until match`
+        log.begin("match", 1)
+        log.count("match", done=1)
+    assert collect(store.root, grace=NOW)["removed"]
+
+
+def test_a_run_that_ends_meanwhile_stops_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gc, "OUTPUTS_AT_ONCE", 1)
+    _pool(store)
+    for number in range(2, 5):
+        _output(store, "extract", f"crawl-{number}")
+    remove = gc._remove
+
+    def end_a_run(*arguments: Any) -> None:
+        remove(*arguments)
+        _pool(store, "new", "70")
+
+    monkeypatch.setattr(gc, "_remove", end_a_run)
+    with pytest.raises(StoreError, match=r"a run has ended meanwhile .*1 outputs were removed before"):
+        collect(store.root, grace=NOW)
+    assert len(store.files("extract-v1")) == 9
