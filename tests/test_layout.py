@@ -15,7 +15,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("metaclip", "metaclip.errors", "metaclip.schemas", "metaclip.kernels"),
     ("metaclip.config", "metaclip.io", "metaclip.io.storage", "metaclip.matching", "metaclip.language"),
     ("metaclip.archive", "metaclip.pairs", "metaclip.tables"),
-    ("metaclip.html", "metaclip.wat", "metaclip.store"),
+    ("metaclip.html", "metaclip.wat", "metaclip.rows", "metaclip.store"),
     ("metaclip.sources", "metaclip.metadata", "metaclip.metadata.wikipedia", "metaclip.balance", "metaclip.pool"),
     ("metaclip.stages",),
     ("metaclip.explore", "metaclip.survivors", "metaclip.export"),

@@ -67,9 +67,11 @@ class Source(Model):
     contact: str | None = None
     """Your contact: an e-mail or web address, which is part of the user agent of all downloads."""
     url_column: str | None = None
-    """For `pairs`: the column of image addresses; default: the first of `url`, `URL` that exists."""
+    """For `pairs`: the column of image addresses, by name, or in text with separators (CSV, TSV) by number from 1 on.
+    Default: the first that exists of `url`, `URL`, `image_url` and others (docs/own-pairs.md has them all)."""
     text_column: str | None = None
-    """For `pairs`: the column of texts; default: the first of `text`, `TEXT`, `caption`, `alt` that exists."""
+    """For `pairs`: the column of texts, by name or number. Default: the first that exists of `text`, `TEXT`,
+    `caption`, `captions`, `alt` and others. Of a list each text makes a pair."""
 
     @field_validator("paths")
     @classmethod
@@ -118,6 +120,14 @@ class Extract(Model):
     """Drop pages whose robots meta tag or X-Robots-Tag says noai or noimageai."""
     max_page_bytes: int = Field(default=16 << 20, ge=1024)
     """Pages larger than this after decoding are dropped and counted."""
+    max_address_bytes: int = Field(default=8192, ge=64)
+    """Images whose address is longer are dropped and counted, and so are pages whose own address or base is."""
+    max_pairs_bytes: int = Field(default=128 << 20, ge=1024)
+    """Pages whose pairs (addresses, texts and the page's address, for each pair) would take more are dropped and
+    counted: a small page can be made to give gigabytes."""
+    max_bad_records: float = Field(default=0.5, ge=0, le=1)
+    """Maximum share of a file's records that may be refused (not JSON, no object, a row of another length, a
+    record without a usable header). With more, the file counts as failed; what was read of it is kept."""
     html_parser: HtmlParser = "scanner"
     """How images are found in a page: `scanner` reads its tags; `tree` builds the whole tree, which is
     several times slower and gives the same pairs. No result and no key depends on it."""

@@ -11,24 +11,26 @@ from metaclip.config.settings import Extract
 from metaclip.errors import UnreadableFileError
 from metaclip.io.streams import open_stream
 from metaclip.pairs.batch import PairBatch
-from metaclip.sources.samples import PAGE_COLUMNS, TEXT_COLUMNS, URL_COLUMNS, SampleCollector, parse_json
+from metaclip.rows.columns import Row, row_of
+from metaclip.rows.json_values import parse_json
+from metaclip.sources.samples import SampleCollector
 
 _MAX_MEMBER_BYTES = 16 << 20
 _BLOCK = tarfile.RECORDSIZE  # tarfile copies the rest of its buffer at each read: a larger one is slower
 
 
 def read_webdataset(path: str, settings: Extract, statistics: Counter[str]) -> Iterator[PairBatch]:
-    """Yield the pairs of a tar shard (plain or gzip), in order, in batches; images are skipped.
+    """Yield the pairs of a tar shard (plain, gzip, zstd, bz2 or xz), in order, in batches; images are skipped.
 
     A sample is a run of members whose names are the same up to the first dot of the last part. Its
-    address is `url` of its `.json`. Its texts are `texts` of its `.json`, a list of [key, text]
-    (MetaCLIP's layout), or else the first of `text`, `TEXT`, `caption`, `alt` there, or else its `.txt`
-    (img2dataset's layout). `text_key` is the given key, or else the name of the field in lower case, or
-    `txt`. A sample with a `status` other than `success` was not downloaded, and is dropped.
+    address is that of its `.json`. Its texts are `texts` of its `.json`, a list of [key, text]
+    (MetaCLIP's layout), or else the first known column of texts there (a list gives a pair each), or else
+    its `.txt` (img2dataset's layout). `text_key` is the given key, or else the name of the field in lower
+    case, or `txt`.
 
-    Counts `records` (samples), `bytes_read`, what SampleCollector counts,
-    `dropped.image.not_downloaded`, `dropped.record.<reason>`, and damage as
-    `dropped.file_tail.<reason>`; what was read before it stays.
+    Counts `records` (samples), `bytes_read`, what SampleCollector counts, `dropped.record.<reason>`, and
+    damage as `dropped.file_tail.<reason>`; what was read before it stays. Where names have more dots, as
+    `img.001.json`, their samples cannot be told apart: each such `.json` is `dropped.record.name_with_dots`.
 
     Raises:
         UnreadableFileError: empty, or not a tar file.
@@ -77,28 +79,15 @@ def _add(sample: dict[str, bytes | None], collector: SampleCollector, statistics
     if not isinstance(fields, dict):
         statistics["dropped.record.bad_json" if fields is None else "dropped.record.not_an_object"] += 1
         return
-    if fields.get("status", "success") not in ("success", None):
-        statistics["images"] += 1
-        statistics["dropped.image.not_downloaded"] += 1
-        return
-    url = _first(fields, URL_COLUMNS)[1]
-    collector.add(url, _texts(fields, sample.get("txt")), _first(fields, PAGE_COLUMNS)[1])
+    row = _row(fields, sample.get("txt"))
+    collector.add(row.url, row.texts, row.page_url, row.status)
 
 
-def _texts(fields: dict[str, Any], txt: bytes | None) -> list[tuple[str, object]]:
-    listed = fields.get("texts")
-    if isinstance(listed, list):
-        # Lists that were matched have the matched entries as a third element.
-        pairs = [item for item in listed if isinstance(item, list) and len(item) >= 2]
-        return [(item[0] if isinstance(item[0], str) and item[0] else "texts", item[1]) for item in pairs]
-    name, text = _first(fields, TEXT_COLUMNS)
-    if text is None and txt is not None:
-        return [("txt", txt.decode("utf-8", "replace"))]
-    return [(name.lower(), text)]
-
-
-def _first(fields: dict[str, Any], names: tuple[str, ...]) -> tuple[str, object]:
-    return next(((name, fields[name]) for name in names if fields.get(name) is not None), (names[0], None))
+def _row(fields: dict[str, Any], txt: bytes | None) -> Row:
+    row = row_of(fields, (None, None))
+    if txt is not None and not any(value for _, value in row.texts):
+        return row._replace(texts=[("txt", txt.decode("utf-8-sig", "replace"))])
+    return row
 
 
 def _samples(path: str, tape: "_Tape", statistics: Counter[str]) -> Iterator[dict[str, bytes | None]]:
