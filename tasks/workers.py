@@ -37,15 +37,16 @@ class Downloads:
 
     at_once: int = DOWNLOADS
     contact: str | None = None
+    allow_private: bool = False
 
     @classmethod
     def of(cls, source: Source) -> "Downloads":
         """Return the downloads of a source's settings."""
-        return cls(source.max_downloads, source.contact)
+        return cls(source.max_downloads, source.contact, source.allow_private)
 
     def client(self) -> Client:
         """Return a client whose slots are shared with new processes."""
-        return Client(_SPAWN.BoundedSemaphore(self.at_once), self.contact)
+        return Client(_SPAWN.BoundedSemaphore(self.at_once), self.contact, allow_private=self.allow_private)
 
 
 class Workers:

@@ -12,7 +12,7 @@ import pytest
 from tests.examples import ROOT
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("metaclip", "metaclip.errors", "metaclip.schemas", "metaclip.kernels"),
+    ("metaclip", "metaclip.errors", "metaclip.schemas", "metaclip.kernels", "metaclip.io.addresses"),
     ("metaclip.config", "metaclip.io", "metaclip.io.storage", "metaclip.matching", "metaclip.language"),
     ("metaclip.archive", "metaclip.pairs", "metaclip.tables"),
     ("metaclip.html", "metaclip.wat", "metaclip.rows", "metaclip.store"),

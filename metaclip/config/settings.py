@@ -62,6 +62,9 @@ class Source(Model):
     other lines the folder of the list. For `crawl` it is also the address of the lists:
     https://data.commoncrawl.org/ by default, s3://commoncrawl/ to read from S3, or a mirror with the same
     layout."""
+    allow_private: bool = False
+    """Whether a `*.paths` list from a public server may name hosts of a private network (this machine, 10.0.0.0/8
+    and the like), and public servers may redirect there. Lists and addresses that are there themselves may."""
     max_downloads: int = Field(default=8, ge=1)
     """Maximum number of crawl files that are downloaded at the same time, over all workers of a run."""
     contact: str | None = None
