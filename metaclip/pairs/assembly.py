@@ -4,13 +4,14 @@ Equals `metaclip.pairs.collector`; held by tests/metaclip/pairs/test_assembly.py
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from metaclip.kernels.jit import frozen
 from metaclip.pairs.assembly_kernel import (
@@ -33,6 +34,7 @@ from metaclip.pairs.page_bases import PageBases
 from metaclip.pairs.urls import CHARACTERS, Base, Fault
 
 _REASONS = {EMPTY: Fault.NONE.value, DATA: Fault.DATA.value, NO_TEXT: "no_text"}
+_REFERENCES = [ATTRIBUTES.index(name) for name in ("src", "data-src", "data-original", "srcset")]
 # An Arrow string column holds 2 GB.
 _MOST_BYTES = 1 << 30
 # More are done in pieces, so that what is held beside the images and their pairs stays small.
@@ -58,6 +60,7 @@ def image_pairs(
     text_keys: Sequence[str],
     lazy_attributes: Sequence[str],
     address: Address,
+    most_bytes: int,
 ) -> FoundPairs:
     """Return the pairs of pages; those whose base is a Fault are passed over.
 
@@ -67,9 +70,10 @@ def image_pairs(
         text_keys: the attributes whose texts are taken.
         lazy_attributes: those that stand in for `src`.
         address: gives an image's address, asked only where a reference is not plain.
+        most_bytes: the bytes of the longest address that is kept.
     """
     if len(images.spans) > _MOST_IMAGES:
-        return _in_halves(bases, images, text_keys, lazy_attributes, address)
+        return _in_halves(bases, images, text_keys, lazy_attributes, address, most_bytes)
     data, spans = frozen(images.data, np.uint8), frozen(images.spans, images.spans.dtype)
     pages = frozen(images.pages, np.int64)
     layout, base_data = bases.layout, bases.data
@@ -79,15 +83,17 @@ def image_pairs(
     text_bytes = 3 * int(widths[:, keys].sum())
     most = text_bytes + len(keys) * int(widths[:, 0].sum() + np.diff(pages) @ (layout[:, 3] - layout[:, 0]))
     if most > _MOST_BYTES and len(spans) > 1:
-        return _in_halves(bases, images, text_keys, lazy_attributes, address)
+        return _in_halves(bases, images, text_keys, lazy_attributes, address, most_bytes)
     found = _room(len(spans), len(keys), text_bytes)
     counts = np.zeros(NO_TEXT + 1, np.int64)
     seen, count, rows = gather(data, spans, pages, bases.usable, Rules(keys, lazy, _CHARACTERS), found, counts)
     faults = Counter({reason: int(counts[code]) for code, reason in _REASONS.items() if counts[code]})
     found = _resolve_odd(found, count, images, bases, address, faults)
-    kept = count - int(np.count_nonzero(found.forms[:count] == DROPPED))
     url_offsets, text_offsets = np.empty(rows + 1, np.int64), np.empty(rows + 1, np.int64)
-    stay = measure(rows, found, layout, base_data, url_offsets, text_offsets)
+    stay, too_long = measure(rows, found, layout, base_data, most_bytes, url_offsets, text_offsets)
+    if too_long:
+        faults[Fault.LONG.value] += too_long
+    kept = count - int(np.count_nonzero(found.forms[:count] == DROPPED))
     columns = Columns(
         np.empty(url_offsets[stay], np.uint8),
         np.empty(text_offsets[stay], np.uint8),
@@ -104,15 +110,59 @@ def image_pairs(
     return FoundPairs(PairBatch(pa.table(table, schema=COLUMNS)), seen, kept, faults)
 
 
+def parts_of(
+    bases: PageBases, images: ImageColumns, text_keys: Sequence[str], most_address: int, most_pairs: int
+) -> Iterator[tuple[int, int, bool]]:
+    """Divide pages into parts whose pairs surely take no more than `most_pairs` bytes.
+
+    Args:
+        bases: the pages' addresses, none longer than `most_address`.
+        images: their images.
+        text_keys: the attributes whose texts are taken.
+        most_address: the bytes of the longest address that is kept.
+        most_pairs: the bytes of addresses, texts and addresses of pages over all pairs of a part.
+
+    Yields:
+        First page, page after the last, and False for pages of which each alone may take more.
+    """
+    widths = np.maximum(images.spans[:, :, 1] - images.spans[:, :, 0], 0)
+    texts = widths[:, [ATTRIBUTES.index(key) for key in text_keys]]
+    rows = np.count_nonzero(texts, axis=1)
+    if 2 * most_address * int(rows.sum()) + 3 * int(texts.sum(dtype=np.int64)) <= most_pairs:
+        yield 0, len(bases), True
+        return
+    page_of = np.repeat(np.arange(len(bases)), np.diff(images.pages))
+    page_bytes = np.asarray(pc.binary_length(bases.addresses), np.int64)
+    # Of one byte may become nine (what is no UTF-8, percent-encoded); of a label in a host, 64 of four.
+    reference = 16 * widths[:, _REFERENCES].max(axis=1, initial=0).astype(np.int64) + 64
+    address = np.minimum(bases.reach[page_of] + reference, most_address)
+    each = rows * (address + page_bytes[page_of]) + 3 * texts.sum(axis=1, dtype=np.int64)
+    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(each)])
+    sizes = np.where(bases.usable, np.diff(ends[images.pages]), 0).tolist()
+    first = held = 0
+    for page, size in enumerate(sizes):
+        if held + size > most_pairs and first < page:
+            yield first, page, True
+            first, held = page, 0
+        if size > most_pairs:
+            yield page, page + 1, False
+            first, held = page + 1, 0
+        else:
+            held += size
+    if first < len(sizes):
+        yield first, len(sizes), True
+
+
 def _in_halves(
     bases: PageBases,
     images: ImageColumns,
     text_keys: Sequence[str],
     lazy_attributes: Sequence[str],
     address: Address,
+    most_bytes: int,
 ) -> FoundPairs:
     halves = _halves(images)
-    parts = [image_pairs(bases, half, text_keys, lazy_attributes, address) for half in halves]
+    parts = [image_pairs(bases, half, text_keys, lazy_attributes, address, most_bytes) for half in halves]
     return FoundPairs(
         PairBatch(pa.concat_tables([part.batch.table for part in parts])),
         sum(part.images for part in parts),

@@ -471,8 +471,10 @@ def _base_bytes(found: Found, image: Int, layout: Ints, bases: Bytes) -> Int:
 
 
 @kernel
-def measure(rows: Int, found: Found, layout: Ints, bases: Bytes, url_offsets: Offsets, text_offsets: Offsets) -> Int:
-    """Lay out the columns of the rows whose image has an address.
+def measure(
+    rows: Int, found: Found, layout: Ints, bases: Bytes, most: Int, url_offsets: Offsets, text_offsets: Offsets
+) -> tuple[Int, Int]:
+    """Lay out the columns of the rows whose image has an address that is not too long; others become DROPPED.
 
     Args:
         rows: how many `gather` found.
@@ -480,25 +482,31 @@ def measure(rows: Int, found: Found, layout: Ints, bases: Bytes, url_offsets: Of
         layout: int64[pages, 4], where in the bytes of bases a page's base starts, and where its scheme, its
             origin and its folder end.
         bases: uint8, the bytes of bases.
+        most: the bytes of the longest address that stays.
         url_offsets: int64[rows + 1], filled.
         text_offsets: int64[rows + 1], filled.
 
     Returns:
-        The number of rows that stay.
+        The numbers of rows that stay, and of images whose address is too long.
     """
     found, layout, bases = unowned(found), unowned(layout), unowned(bases)
-    row, begin = 0, np.int64(0)
+    row = too_long = 0
+    begin = np.int64(0)
     url_offsets[0] = text_offsets[0] = 0
     for given in range(rows):
         image = found.row_images[given]
         if found.forms[image] != DROPPED:
             size = found.ends[image] - found.starts[image]
             size += _base_bytes(found, image, layout, bases)
-            url_offsets[row + 1] = url_offsets[row] + size
-            text_offsets[row + 1] = text_offsets[row] + found.text_ends[given] - begin
-            row += 1
+            if size > most:
+                found.forms[image] = DROPPED  # for its other texts too
+                too_long += 1
+            else:
+                url_offsets[row + 1] = url_offsets[row] + size
+                text_offsets[row + 1] = text_offsets[row] + found.text_ends[given] - begin
+                row += 1
         begin = found.text_ends[given]
-    return row
+    return row, too_long
 
 
 @kernel
