@@ -202,6 +202,11 @@ class Execution(Model):
     """Number of worker processes on this machine. Default: one for each core."""
     retries: int = Field(default=2, ge=0)
     """How often a task is retried if it lost its worker or its connection."""
+    max_task_seconds: float = Field(default=6 * 3600.0, gt=0)
+    """A task that takes longer ends with an error that names it; the others go on."""
+    max_task_mb: int | None = Field(default=None, ge=1)
+    """The same for memory in MB, beyond what its process has at the start. Default: three quarters of the memory of
+    the machine or container."""
     verify: Literal["size", "full"] = "size"
     """How outputs of earlier runs are checked before they are used: `size`, or `full` for SHA-256 too."""
     deployment: str | None = None
