@@ -125,6 +125,8 @@ class Extract(Model):
     """Pages larger than this after decoding are dropped and counted."""
     max_address_bytes: int = Field(default=8192, ge=64)
     """Images whose address is longer are dropped and counted, and so are pages whose own address or base is."""
+    max_text_bytes: int = Field(default=65_536, ge=64)
+    """Texts that are longer are dropped and counted: they are no captions, and cost memory in every stage."""
     max_pairs_bytes: int = Field(default=128 << 20, ge=1024)
     """Pages whose pairs (addresses, texts and the page's address, for each pair) would take more are dropped and
     counted: a small page can be made to give gigabytes."""

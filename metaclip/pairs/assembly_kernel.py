@@ -24,6 +24,8 @@ ODD = 4
 DROPPED = 5
 EMPTY, DATA = 6, 7
 NO_TEXT = 8
+LONG_TEXT = 9
+"""Of texts, not of images."""
 
 # Bits of the table of characters that `urls.CHARACTERS` holds.
 PATH, QUERY, HOST, HOST_END, NAME, FIRST = 1, 2, 4, 8, 16, 32
@@ -50,6 +52,8 @@ class Rules(NamedTuple):
     """Those that stand in for `src`."""
     characters: npt.NDArray[np.uint8]
     """`urls.CHARACTERS`."""
+    most_text: int
+    """The bytes of the longest text that is taken."""
 
 
 class Found(NamedTuple):
@@ -403,7 +407,8 @@ def gather(
         usable: bool[pages], whether a page has an address.
         rules: a Rules.
         found: a Found, filled.
-        faults: int64[NO_TEXT + 1], images that are left out by reason: EMPTY, DATA or NO_TEXT; added to.
+        faults: int64[LONG_TEXT + 1], images that are left out by reason: EMPTY, DATA or NO_TEXT; and texts that are:
+            LONG_TEXT; added to.
 
     Returns:
         The numbers of images seen, of images found and of rows found.
@@ -425,7 +430,9 @@ def gather(
                 if start >= end:
                     continue
                 filled = clean(text, start, end, texts, position)
-                if filled > position:
+                if filled - position > rules.most_text:
+                    faults[LONG_TEXT] += 1
+                elif filled > position:
                     position = filled
                     found.text_ends[rows], found.row_keys[rows], found.row_images[rows] = position, k, images
                     rows += 1

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from metaclip.config.settings import Extract
-from metaclip.pairs.assembly import image_pairs, parts_of
+from metaclip.pairs.assembly import Limits, image_pairs, parts_of
 from metaclip.pairs.batch import PackedBatch, PairBatch
 from metaclip.pairs.image_columns import Attributes, ImageColumns
 from metaclip.pairs.page_bases import PageBases, is_too_long
@@ -36,8 +36,7 @@ class PairCollector:
         self.statistics = statistics
         self._text_keys = tuple(settings.text_keys)
         self._lazy_attributes = tuple(settings.lazy_attributes)
-        self._max_address_bytes = settings.max_address_bytes
-        self._max_pairs_bytes = settings.max_pairs_bytes
+        self._limits = Limits(settings.max_address_bytes, settings.max_text_bytes, settings.max_pairs_bytes)
         self._batches: list[PairBatch | PackedBatch] = []
         self._pairs = 0
         self._held_bytes = 0
@@ -56,14 +55,14 @@ class PairCollector:
             self.statistics["dropped.page.no_address"] += 1
             return
         page = clean_text(page_url)
-        if is_too_long(page, base, self._max_address_bytes):
+        if is_too_long(page, base, self._limits.address):
             self.statistics["dropped.page.address_too_long"] += 1
             return
         urls: list[str] = []
         texts: list[str] = []
         keys: list[str] = []
         faults: Counter[str] = Counter()
-        seen = kept = size = 0
+        seen = kept = size = long_texts = 0
         page_bytes = _size(page)
         for attributes in images:
             seen += 1
@@ -71,6 +70,9 @@ class PairCollector:
             for key in self._text_keys:
                 value = attributes.get(key)
                 if value and (text := clean_text(value)):
+                    if _size(text) > self._limits.text:
+                        long_texts += 1
+                        continue
                     texts.append(text)
                     keys.append(key)
             count = len(texts) - found
@@ -86,11 +88,11 @@ class PairCollector:
             kept += 1
             urls.extend([address] * count)
             size += count * (len(address) + page_bytes) + sum(map(_size, texts[found:]))
-            if size > self._max_pairs_bytes:
+            if size > self._limits.pairs:
                 self.statistics["dropped.page.pairs_too_large"] += 1
                 return
         batch = PairBatch.from_lists(urls, texts, keys, [page] * len(urls))
-        self._add(batch, 1, seen, kept, faults)
+        self._add(batch, 1, seen, kept, faults, long_texts)
 
     def add_pages(
         self, page_urls: pa.StringArray | Sequence[str], base_hrefs: Sequence[str | None], images: ImageColumns
@@ -101,12 +103,10 @@ class PairCollector:
         """
         done = 0
         try:
-            bases = PageBases(page_urls, base_hrefs, self._max_address_bytes)
+            bases = PageBases(page_urls, base_hrefs, self._limits.address)
             # A small page can be made to give very much: so many pages are taken together that this stays bounded,
             # and one that alone may give too much goes the way of the definition.
-            for first, last, is_small in parts_of(
-                bases, images, self._text_keys, self._max_address_bytes, self._max_pairs_bytes
-            ):
+            for first, last, is_small in parts_of(bases, images, self._text_keys, self._limits):
                 if is_small:
                     self._add_part(bases.slice(first, last), images.select(range(first, last)))
                 else:
@@ -119,16 +119,14 @@ class PairCollector:
             self._add_singly(page_urls, base_hrefs, images, done, len(page_urls))
 
     def _add_part(self, bases: PageBases, images: ImageColumns) -> None:
-        found = image_pairs(
-            bases, images, self._text_keys, self._lazy_attributes, self._address, self._max_address_bytes
-        )
+        found = image_pairs(bases, images, self._text_keys, self._lazy_attributes, self._address, self._limits)
         pages, too_long = int(np.count_nonzero(bases.usable)), int(np.count_nonzero(bases.too_long))
         if pages + too_long < len(bases):
             self.statistics["dropped.page.no_address"] += len(bases) - pages - too_long
         if too_long:
             self.statistics["dropped.page.address_too_long"] += too_long
         if pages:
-            self._add(found.batch, pages, found.images, found.images_kept, found.faults)
+            self._add(found.batch, pages, found.images, found.images_kept, found.faults, found.long_texts)
 
     def _add_singly(
         self,
@@ -145,7 +143,9 @@ class PairCollector:
                 numbers = range(images.pages[page], images.pages[page + 1])
                 self.add_page(page_url, base_hrefs[page], (images.image(number) for number in numbers))
 
-    def _add(self, batch: PairBatch, pages: int, images: int, images_kept: int, faults: Mapping[str, int]) -> None:
+    def _add(
+        self, batch: PairBatch, pages: int, images: int, images_kept: int, faults: Mapping[str, int], long_texts: int
+    ) -> None:
         statistics = self.statistics
         statistics["pages"] += pages
         statistics["images"] += images
@@ -153,6 +153,8 @@ class PairCollector:
         statistics["texts"] += len(batch)
         for reason, count in faults.items():
             statistics["dropped.image." + reason] += count
+        if long_texts:
+            statistics["dropped.text.too_long"] += long_texts
         if len(batch):
             self._batches += batch.pieces()
             self._pairs += len(batch)
@@ -163,7 +165,7 @@ class PairCollector:
 
     def _address(self, attributes: Attributes, base: Base) -> str | Fault:
         address = self._resolved(attributes, base)
-        return Fault.LONG if isinstance(address, str) and len(address) > self._max_address_bytes else address
+        return Fault.LONG if isinstance(address, str) and len(address) > self._limits.address else address
 
     def _resolved(self, attributes: Attributes, base: Base) -> str | Fault:
         address = resolve(attributes.get("src") or "", base)

@@ -23,7 +23,8 @@ class SampleCollector:
 
     Addresses and texts get the same form as in the crawl readers, so that a pair has one uid, whatever
     file it was read from. Counts: `images` (samples), `images_kept`, `texts`, `dropped.image.<reason>`,
-    `dropped.text.not_wanted` (texts of an attribute that is not in `extract.text_keys`), `dropped.text.too_many`
+    `dropped.text.not_wanted` (texts of an attribute that is not in `extract.text_keys`), `dropped.text.too_long`
+    (more than `extract.max_text_bytes`), `dropped.text.too_many`
     (of one sample, whose pairs would take more than `extract.max_pairs_bytes`), and
     `dropped.page_url.too_long` (the pair stays, without the page's address).
     """
@@ -33,6 +34,7 @@ class SampleCollector:
         self._not_wanted = _HTML_KEYS.difference(settings.text_keys)
         self._max_address_bytes = settings.max_address_bytes
         self._max_pairs_bytes = settings.max_pairs_bytes
+        self._max_text_bytes = settings.max_text_bytes
         self._rows: list[tuple[str, str, str, str]] = []
         self._size = 0
 
@@ -51,6 +53,8 @@ class SampleCollector:
                 continue
             if key in self._not_wanted:
                 statistics["dropped.text.not_wanted"] += 1
+            elif 4 * len(text) > self._max_text_bytes and len(text.encode()) > self._max_text_bytes:
+                statistics["dropped.text.too_long"] += 1
             else:
                 found.append((key, text))
         if not found:

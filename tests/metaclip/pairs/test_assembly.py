@@ -256,7 +256,7 @@ LONG_PAGES = st.lists(
         st.sampled_from([None, "/c/", "/" + 60 * "b" + "/", "/c/" + 60 * "b", "//ü." + 50 * "ß" + "/"]),
         st.lists(
             st.fixed_dictionaries(
-                {"alt": st.sampled_from([b"a", b"cat " * 20, b"\xff" * 30, b""])},
+                {"alt": st.sampled_from([b"a", b"cat " * 20, b"\xff" * 30, b"\xff" * 11, b"x  " * 32 + b"y", b""])},
                 optional={
                     name: st.one_of(
                         REFERENCES, st.sampled_from([b"p" * 70, b"\xff" * 9, b"?q", b"x y" * 9, "é".encode() * 12])
@@ -276,10 +276,11 @@ LONG_PAGES = st.lists(
 def test_limits_equal_the_definition(
     pages: list[tuple[str, str | None, Page]], max_address_bytes: int, max_pairs_bytes: int
 ) -> None:
-    changed = {"max_address_bytes": max_address_bytes, "max_pairs_bytes": max_pairs_bytes}
+    changed = {"max_address_bytes": max_address_bytes, "max_pairs_bytes": max_pairs_bytes, "max_text_bytes": 65}
     found = check([page[0] for page in pages], [page[1] for page in pages], [page[2] for page in pages], **changed)
     assert all(len(url) <= max_address_bytes for url in found.urls)
     assert all(len(url.encode()) <= max_address_bytes for url in found.page_urls)
+    assert all(len(text.encode()) <= 65 for text in found.texts)
 
 
 @pytest.mark.parametrize("lower", [False, True])

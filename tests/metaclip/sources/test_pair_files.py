@@ -454,14 +454,17 @@ def test_failed_downloads_are_left_out_of_every_form(tmp_path, form):
 def test_giant_lines_and_long_addresses_are_bounded_in_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(samples, "BATCH_BYTES", 1 << 20)
     path = tmp_path / "x.jsonl.gz"
-    line = b'{"url": "http://a.example/x.png", "text": "' + b"a" * (4 << 20) + b'"}\n'
+    line = b'{"url": "http://a.example/x.png", "text": "' + b"a" * (4 << 20) + b'", "alt": "x"}\n'
     path.write_bytes(b"".join([gzip.compress(line)] * 40))
     tracemalloc.start()
-    sizes = [len(batch) for batch in read_pairs(str(path), Extract(), Counter())]
+    sizes = [len(batch) for batch in read_pairs(str(path), Extract(max_text_bytes=8 << 20), Counter())]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert sizes == [1] * 40
     assert peak < 64 << 20
+    rows, statistics = read(path)
+    assert rows == []
+    assert statistics["dropped.text.too_long"] == statistics["dropped.image.no_text"] == 40
     long = "https://a.example/" + "p" * 9000
     path = tmp_path / "y.jsonl"
     path.write_bytes(
