@@ -69,7 +69,7 @@ def read_members(stream: Readable, offset: int) -> Iterator[Event]:
     elif head == ZSTD_MAGIC or is_skippable(head):
         yield from _decompress(source, _zstd(_dictionary(source)))
     elif _BZ2.match(source.ahead(10)):
-        yield from _streams(source, bz2.BZ2Decompressor, "corrupt_bz2")
+        yield from _streams(source, bz2.BZ2Decompressor, "corrupt_bzip")
     elif source.ahead(6) == XZ_MAGIC:
         yield from _streams(source, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY), "corrupt_xz")
     else:
