@@ -76,6 +76,10 @@ class StageError(MetaclipError):
     exit_code = 5
 
 
+class TaskLimitError(StageError):
+    """A task that took more time or memory than `execution` allows; it would do so again, so it is not retried."""
+
+
 class WorkerLostError(MetaclipError):
     """A worker process died during a computation (killed, out of memory): the task is retried."""
 

@@ -13,7 +13,7 @@ from metaclip.processes.child import watch
 from metaclip.processes.plain_text import log_visibly
 
 
-def begin(slots: Any, contact: str | None) -> None:
+def begin(slots: Any, contact: str | None, allow_private: bool) -> None:
     """End when the parent dies, even of SIGKILL: nobody would take results. Download with the run's slots."""
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -21,4 +21,4 @@ def begin(slots: Any, contact: str | None) -> None:
     log_visibly()
     from metaclip.io.client import Client, set_client
 
-    set_client(Client(slots, contact))
+    set_client(Client(slots, contact, allow_private=allow_private))

@@ -16,14 +16,18 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
 
 from metaclip.config.settings import Config, Source
-from metaclip.errors import WorkerLostError
+from metaclip.errors import TaskLimitError, WorkerLostError
 from metaclip.io.client import DOWNLOADS, Client, downloading
+from metaclip.io.temporary import own_folder
 from metaclip.processes.starting import spawning
 from metaclip.store.job import Job, run_job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
+from tasks.bounds import Bounds, bounded
 from tasks.worker_process import begin
 
 logger = logging.getLogger(__name__)
@@ -37,16 +41,17 @@ class Downloads:
 
     at_once: int = DOWNLOADS
     contact: str | None = None
+    allow_private: bool = False
 
     @classmethod
     def of(cls, source: Source) -> "Downloads":
         """Return the downloads of a source's settings."""
-        return cls(source.max_downloads, source.contact)
+        return cls(source.max_downloads, source.contact, source.allow_private)
 
     def client(self) -> Client:
-        """Return a client with slots that new processes share."""
+        """Return a client whose slots are shared with new processes."""
         with spawning():  # the first semaphore starts the process that tidies up after all of them
-            return Client(_SPAWN.BoundedSemaphore(self.at_once), self.contact)
+            return Client(_SPAWN.BoundedSemaphore(self.at_once), self.contact, allow_private=self.allow_private)
 
 
 class Workers:
@@ -59,33 +64,39 @@ class Workers:
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
 
-    def run(self, root: str, job: Job) -> tuple[Reference, float]:
+    def run(self, root: str, job: Job, bounds: Bounds) -> tuple[Reference, float]:
         """Compute a job in a process; return its output and the seconds that it took.
 
         Raises:
+            TaskLimitError: if the job exceeded its bounds.
             WorkerLostError: if the process died; the next job gets a new pool.
             MetaclipError: the error that the job raised.
         """
         if not Store(root).is_shared_between_processes:
             return _timed(root, job)
         pool = self._started()
+        note = own_folder("limits") / uuid4().hex
         try:
-            return pool.submit(_timed, root, job).result()
+            return pool.submit(_bounded, root, job, bounds, note).result()
         except BrokenProcessPool as error:
             with self._lock:
                 if self._pool is pool:
                     self._pool = None
                     self.client = self.downloads.client()  # a lost process may have kept slots
             pool.shutdown(wait=False)
+            if note.exists():
+                raise TaskLimitError(note.read_text()) from error
             raise WorkerLostError(
                 f"{job.STAGE} {job.label}: a worker process died (killed, or out of memory). If it happens again, set"
                 " fewer execution.processes, or smaller source.files_per_shard or dedup.rows_per_partition"
             ) from error
+        finally:
+            note.unlink(missing_ok=True)
 
     def _started(self) -> ProcessPoolExecutor:
         with self._lock:
             if self._pool is None:
-                given = (self.client.slots, self.client.contact)
+                given = (self.client.slots, self.client.contact, self.client.allow_private)
                 self._pool = ProcessPoolExecutor(self.processes, _SPAWN, initializer=begin, initargs=given)
                 with _hidden_main(), spawning():
                     # Processes start as jobs come in; start them all while the main module is hidden.
@@ -116,6 +127,11 @@ def _timed(root: str, job: Job) -> tuple[Reference, float]:
     started = time.monotonic()
     reference = run_job(root, job)
     return reference, time.monotonic() - started
+
+
+def _bounded(root: str, job: Job, bounds: Bounds, note: Path) -> tuple[Reference, float]:
+    with bounded(bounds, f"{job.STAGE} {job.label}", note):
+        return _timed(root, job)
 
 
 _Shape = tuple[int, Downloads]
@@ -158,4 +174,4 @@ def run_in_worker(config: Config, job: Job) -> tuple[Reference, float]:
     pool = _pools.get((config.execution.processes, Downloads.of(config.source)))
     if pool is None:
         raise RuntimeError("no workers: run tasks inside `with workers_for(config)`")
-    return pool.run(config.storage, job)
+    return pool.run(config.storage, job, Bounds.of(config.execution))

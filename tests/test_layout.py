@@ -12,10 +12,17 @@ import pytest
 from tests.examples import ROOT
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("metaclip", "metaclip.errors", "metaclip.schemas", "metaclip.kernels", "metaclip.processes"),
+    (
+        "metaclip",
+        "metaclip.errors",
+        "metaclip.schemas",
+        "metaclip.kernels",
+        "metaclip.processes",
+        "metaclip.io.addresses",
+    ),
     ("metaclip.config", "metaclip.io", "metaclip.io.storage", "metaclip.matching", "metaclip.language"),
     ("metaclip.archive", "metaclip.pairs", "metaclip.tables"),
-    ("metaclip.html", "metaclip.wat", "metaclip.store"),
+    ("metaclip.html", "metaclip.wat", "metaclip.rows", "metaclip.store"),
     ("metaclip.sources", "metaclip.metadata", "metaclip.metadata.wikipedia", "metaclip.balance", "metaclip.pool"),
     ("metaclip.stages",),
     ("metaclip.explore", "metaclip.survivors", "metaclip.export"),
@@ -124,6 +131,14 @@ def test_the_drawing_of_the_floors_is_that_of_the_page() -> None:
 
 
 TESTED_IN = {
+    "archive.wacz": "metaclip/archive/test_records.py",
+    "io.addresses.hosts": "metaclip/sources/test_listing.py",
+    "rows.columns": "metaclip/sources/test_pair_files.py",
+    "rows.lines": "metaclip/sources/test_pair_files.py",
+    "rows.text_rows": "metaclip/sources/test_pair_files.py",
+    "sources.kinds": "metaclip/sources/test_listing.py",
+    "sources.path_lists": "metaclip/sources/test_listing.py",
+    "sources.side_files": "metaclip/sources/test_listing.py",
     "store.statistics": "flows/cli/test_damaged.py",
     "store.checked_file": "metaclip/store/test_altered.py",
     "store.distrust": "metaclip/store/test_altered.py",

@@ -25,9 +25,9 @@ import pyarrow as pa
 from metaclip.archive.batch_kernel import BLOCK, BLOCK_END, KIND, ODD, URL, URL_END, find_records
 from metaclip.archive.damaged_members import GZIP_MAGIC
 from metaclip.archive.decompress import DAMAGE, Inflater
-from metaclip.archive.records import TYPES, clean_address, read_records
+from metaclip.archive.records import TYPES, clean_address, count_continuations, read_records
+from metaclip.archive.wacz import open_stream
 from metaclip.errors import TransportError
-from metaclip.io.streams import open_stream
 from metaclip.kernels.utf8 import encode
 
 BATCH_BYTES = 4 << 20
@@ -198,6 +198,7 @@ class _PlainFile:
         for kind, number in zip(kinds, by_kind.tolist(), strict=True):
             if number:
                 self.counts[f"records.{kind}"] = number
+        count_continuations(self.counts, self._types)
         self.ended = bool(self.counts["records"])
 
 

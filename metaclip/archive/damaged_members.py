@@ -1,9 +1,12 @@
-"""Decompression of damaged archives: gzip members and zstd frames, with a way on after a break.
+"""Decompression of damaged archives: gzip members and zstd frames, with a way on after a break; bz2 and xz streams.
 
 A member that is corrupt or cut short ends there; reading goes on at the next place from which a
-WARC or ARC record can be decompressed. Memory stays bounded, whatever the file expands to.
+WARC or ARC record can be decompressed. A bz2 or xz stream, which holds the whole file as a rule, ends there for good.
+Memory stays bounded, whatever the file expands to.
 """
 
+import bz2
+import lzma
 import re
 import zlib
 from collections.abc import Callable, Generator, Iterator
@@ -14,10 +17,14 @@ import zstandard
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+XZ_MAGIC = b"\xfd7zXZ\0"
 
 _READ = 64 << 10
 _REWIND = 4 << 20  # how far back a damaged member is searched for the start of the next
 _PROBE = 4096
+_PIECE = 1 << 20  # bytes of a bz2 or xz stream that are decompressed at once
+_XZ_MEMORY = 256 << 20  # its largest usual dictionary takes 64 MB
+_BZ2 = re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)")
 _RECORD = re.compile(rb"WARC/\d|filedesc://|(https?|dns|ftp)://?\S+ \S+ \d{8,14} ")
 # zstd's own mark of a dictionary for all frames of a .warc.zst (IIPC's specification, section 2)
 _DICTIONARY = b"\x5d\x2a\x4d\x18"
@@ -52,7 +59,7 @@ Event = Start | bytes | Break
 def read_members(stream: Readable, offset: int) -> Iterator[Event]:
     """Decompress what lies at an offset of a file: starts of members, their bytes in pieces, breaks.
 
-    gzip, zstd and plain bytes are told apart by the first bytes; nothing is raised for damage.
+    gzip, zstd, bz2, xz and plain bytes are told apart by the first bytes; nothing is raised for damage.
     A piece holds at most some 16 MB.
     """
     source = _Source(stream, offset)
@@ -61,6 +68,10 @@ def read_members(stream: Readable, offset: int) -> Iterator[Event]:
         yield from _decompress(source, _gzip())
     elif head == ZSTD_MAGIC or is_skippable(head):
         yield from _decompress(source, _zstd(_dictionary(source)))
+    elif _BZ2.match(source.ahead(10)):
+        yield from _streams(source, bz2.BZ2Decompressor, "corrupt_bzip")
+    elif source.ahead(6) == XZ_MAGIC:
+        yield from _streams(source, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY), "corrupt_xz")
     else:
         yield Start(offset, plain=True)
         while source.buffer or source.fill():
@@ -93,6 +104,10 @@ class _Source:
     def drop(self, size: int) -> None:
         del self.buffer[:size]
         self.offset += size
+
+    def put_back(self, data: bytes) -> None:
+        self.buffer[:0] = data
+        self.offset -= len(data)
 
 
 class _Decoder(Protocol):
@@ -166,6 +181,34 @@ def _decompress(source: _Source, codec: _Codec) -> Iterator[Event]:
             problem = yield from _member(source, codec)
         if problem:
             yield Break(problem, tail=not _resume(source, codec))
+
+
+def _streams(
+    source: _Source, new: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor], corrupt: str
+) -> Iterator[Event]:
+    """Decompress bz2 or xz streams, one behind the other, in pieces of bounded size."""
+    while source.ahead(1):
+        if source.buffer[0] == 0:
+            source.drop(len(source.buffer) - len(source.buffer.lstrip(b"\0")))  # padding
+            continue
+        yield Start(source.offset)
+        decoder = new()
+        while not decoder.eof:
+            data = b""
+            if decoder.needs_input:
+                data = source.ahead(1) and bytes(source.buffer)
+                source.drop(len(data))
+                if not data:
+                    yield Break("truncated", tail=True)
+                    return
+            try:
+                plain = decoder.decompress(data, _PIECE)
+            except (OSError, lzma.LZMAError):
+                yield Break(corrupt, tail=True)
+                return
+            if plain:
+                yield plain
+        source.put_back(decoder.unused_data)
 
 
 def _skip(source: _Source, size: int) -> None:

@@ -1,4 +1,4 @@
-"""Records of WARC, WAT and WET files (and ARC), gzipped, zstd or plain, from anywhere, in whatever state.
+"""Records of WARC, WAT and WET files (and ARC), gzip, zstd, bz2, xz or plain, from anywhere, in whatever state.
 
 fastwarc reads as long as it can be believed: it ends silently at an empty gzip member, reads over
 the end of a member whose record is shorter than stated, and gives records without headers where
@@ -25,8 +25,8 @@ from warcio.statusandheaders import StatusAndHeaders
 
 from metaclip.archive.damaged_members import GZIP_MAGIC, ZSTD_MAGIC, is_skippable, read_members
 from metaclip.archive.salvage import NotAtRecordError, salvage
+from metaclip.archive.wacz import open_stream
 from metaclip.errors import TransportError, UnreadableFileError
-from metaclip.io.streams import open_stream
 
 logger = logging.getLogger(__name__)
 
@@ -135,6 +135,7 @@ class _Reading:
         for kind, count in self._by_type.items():
             statistics["records"] += count
             statistics[f"records.{kind}"] += count
+        count_continuations(statistics, self._types, self._by_type["continuation"])
 
     def _fast(self, tap: "_Tap", head: bytes) -> Generator[Record, None, bool]:
         """Read with fastwarc; return whether it came to the end and all of it can be believed."""
@@ -229,12 +230,19 @@ class _Reading:
             return UnreadableFileError(self._path, "html_error_page", "a web page or error message, not an archive")
         if not plain and not broken:
             return UnreadableFileError(self._path, "empty_file", "holds no bytes" if not head else "holds nothing")
-        for reason in ("corrupt_gzip", "corrupt_zstd", "truncated"):
+        for reason in ("corrupt_gzip", "corrupt_zstd", "corrupt_bzip", "corrupt_xz", "truncated"):
             if reason in broken:
                 return UnreadableFileError(self._path, reason, "breaks before the first record; fetch it again")
         if any(key.startswith("dropped.record.") for key in self._counts):
             return UnreadableFileError(self._path, "no_valid_record", "no record in it has a usable header")
         return UnreadableFileError(self._path, "not_an_archive", "holds no WARC or ARC record")
+
+
+def count_continuations(counts: Counter[str], types: frozenset[str], number: int | None = None) -> None:
+    """Count segments that continue a record as dropped, where their first segments are wanted and they are not."""
+    number = counts["records.continuation"] if number is None else number
+    if number and "response" in types and "continuation" not in types:
+        counts["dropped.record.continuation"] += number
 
 
 class _WarcioHeaders:

@@ -18,6 +18,7 @@ from metaclip.archive.damaged_members import Break, Event, Readable, Start, read
 
 _MAX_HEADER = 256 << 10
 _BLANK = b"\r\n\0"
+_HOLE = 1 << 20
 _HEADER = re.compile(rb"\n(WARC/[01]\.\d+[ \t]*\r?\n[A-Za-z][A-Za-z-]*[ \t]*:)")
 _HEADER_END = re.compile(rb"\n\r?\n")
 
@@ -174,12 +175,17 @@ class _Text:
 
     def skip_blank(self) -> bool:
         """Take line ends and padding off; False at the end of the segment."""
+        passed = 0
         while self._buffer or self._more():
             kept = len(self._buffer.lstrip(_BLANK))
+            passed += len(self._buffer) - kept
             self._drop(len(self._buffer) - kept)
             if kept:
-                return True
-        return False
+                break
+        # Tapes and block devices leave some padding; so much is a hole, or was made to cost time.
+        if passed >= _HOLE:
+            self._counts["dropped.file_part.zeros"] += 1
+        return bool(self._buffer)
 
     def ahead(self, size: int) -> bytes:
         """Return so many of the next bytes, fewer at the segment's end, without taking them."""

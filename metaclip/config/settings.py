@@ -62,14 +62,19 @@ class Source(Model):
     other lines the folder of the list. For `crawl` it is also the address of the lists:
     https://data.commoncrawl.org/ by default, s3://commoncrawl/ to read from S3, or a mirror with the same
     layout."""
+    allow_private: bool = False
+    """Whether a `*.paths` list from a public server may name hosts of a private network (this machine, 10.0.0.0/8
+    and the like), and public servers may redirect there. Lists and addresses that are there themselves may."""
     max_downloads: int = Field(default=8, ge=1)
     """Maximum number of crawl files that are downloaded at the same time, over all workers of a run."""
     contact: str | None = None
     """Your contact: an e-mail or web address, which is part of the user agent of all downloads."""
     url_column: str | None = None
-    """For `pairs`: the column of image addresses; default: the first of `url`, `URL` that exists."""
+    """For `pairs`: the column of image addresses, by name, or in text with separators (CSV, TSV) by number from 1 on.
+    Default: the first that exists of `url`, `URL`, `image_url` and others (docs/own-pairs.md has them all)."""
     text_column: str | None = None
-    """For `pairs`: the column of texts; default: the first of `text`, `TEXT`, `caption`, `alt` that exists."""
+    """For `pairs`: the column of texts, by name or number. Default: the first that exists of `text`, `TEXT`,
+    `caption`, `captions`, `alt` and others. Of a list each text makes a pair."""
 
     @field_validator("paths")
     @classmethod
@@ -118,6 +123,16 @@ class Extract(Model):
     """Drop pages whose robots meta tag or X-Robots-Tag says noai or noimageai."""
     max_page_bytes: int = Field(default=16 << 20, ge=1024)
     """Pages larger than this after decoding are dropped and counted."""
+    max_address_bytes: int = Field(default=8192, ge=64)
+    """Images whose address is longer are dropped and counted, and so are pages whose own address or base is."""
+    max_text_bytes: int = Field(default=65_536, ge=64)
+    """Texts that are longer are dropped and counted: they are no captions, and cost memory in every stage."""
+    max_pairs_bytes: int = Field(default=128 << 20, ge=1024)
+    """Pages whose pairs (addresses, texts and the page's address, for each pair) would take more are dropped and
+    counted: a small page can be made to give gigabytes."""
+    max_bad_records: float = Field(default=0.5, ge=0, le=1)
+    """Maximum share of a file's records that may be refused (not JSON, no object, a row of another length, a
+    record without a usable header). With more, the file counts as failed; what was read of it is kept."""
     html_parser: HtmlParser = "scanner"
     """How images are found in a page: `scanner` reads its tags; `tree` builds the whole tree, which is
     several times slower and gives the same pairs. No result and no key depends on it."""
@@ -189,6 +204,11 @@ class Execution(Model):
     """Number of worker processes on this machine. Default: one for each core."""
     retries: int = Field(default=2, ge=0)
     """How often a task is retried if it lost its worker or its connection."""
+    max_task_seconds: float = Field(default=6 * 3600.0, gt=0)
+    """A task that takes longer ends with an error that names it; the others go on."""
+    max_task_mb: int | None = Field(default=None, ge=1)
+    """The same for memory in MB, beyond what its process has at the start. Default: three quarters of the memory of
+    the machine or container."""
     verify: Literal["size", "full"] = "size"
     """How outputs of earlier runs are checked before they are used: `size`, or `full` for SHA-256 too."""
     deployment: str | None = None

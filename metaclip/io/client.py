@@ -60,6 +60,8 @@ class Client:
     slots: Slots = field(default_factory=lambda: threading.BoundedSemaphore(DOWNLOADS))
     contact: str | None = None
     backoff: Backoff = Backoff()
+    allow_private: bool = False
+    """Whether a public server may redirect to a host of a private network."""
 
     @property
     def user_agent(self) -> str:

@@ -14,11 +14,15 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from datetime import UTC, datetime
-from typing import cast
+from typing import IO, cast
 
 from metaclip.errors import ChangedFileError, TransportError, UnreadableFileError
+from metaclip.io.addresses.hosts import is_private
 from metaclip.io.client import Client, current_client
 from metaclip.io.resume import Answer, Fault, ResumingStream
+
+_NO_HEAD = ("forbidden", "http_400", "http_405", "http_501")
+"""How servers refuse a HEAD that would answer a GET."""
 
 _FAULTS = (OSError, http.client.HTTPException)
 
@@ -86,18 +90,33 @@ def _answer(response: http.client.HTTPResponse, asked: int) -> Answer:
 def head(url: str, client: Client | None = None) -> email.message.Message:
     """Return the headers of an address.
 
+    Servers that answer no HEAD, and addresses that are signed for GET alone, are asked for the first byte.
+
     Raises:
         UnreadableFileError, TransportError: as `open_url`.
     """
     client = client or current_client()
+    try:
+        return _head(url, "HEAD", client)
+    except UnreadableFileError as error:
+        if error.reason not in _NO_HEAD:
+            raise
+    return _head(url, "GET", client)
+
+
+def _head(url: str, method: str, client: Client) -> email.message.Message:
     for failures in range(1, client.backoff.attempts + 1):
         asked = None
         client.slots.acquire()
         try:
-            with _request(url, "HEAD", {}, client) as response:
-                return response.headers
+            with _request(url, method, {"Range": "bytes=0-0"} if method == "GET" else {}, client) as response:
+                return _of_the_whole(response.status, response.headers)
         except urllib.error.HTTPError as error:
             with error:
+                if method == "GET" and error.code == 416:  # not a byte in it
+                    return _of_the_whole(206, error.headers)
+                if method == "HEAD" and error.code == 501:
+                    raise UnreadableFileError(url, "http_501", "the server answers no HEAD") from error
                 fault = _fault(url, error)
                 what, asked = str(fault), fault.asked
         except _FAULTS as error:
@@ -109,6 +128,16 @@ def head(url: str, client: Client | None = None) -> email.message.Message:
     raise TransportError(f"{url}: {what} (given up after {client.backoff.attempts} attempts)")
 
 
+def _of_the_whole(status: int, headers: email.message.Message) -> email.message.Message:
+    """Return the headers of an answer with a part as those of the whole."""
+    total = re.fullmatch(r"bytes .*/(\d+)", headers.get("Content-Range") or "")
+    if status == 206:
+        del headers["Content-Length"]
+        if total:
+            headers["Content-Length"] = total[1]
+    return headers
+
+
 def _request(url: str, method: str, headers: dict[str, str], client: Client) -> http.client.HTTPResponse:
     # Identity: a `.gz` object must arrive as it is stored, not unpacked or packed once more.
     headers = {"User-Agent": client.user_agent, "Accept-Encoding": "identity", **headers}
@@ -116,9 +145,47 @@ def _request(url: str, method: str, headers: dict[str, str], client: Client) -> 
         # Addresses in path lists may hold spaces or letters beyond ASCII.
         quoted = urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]")
         request = urllib.request.Request(quoted, method=method, headers=headers)
-        return cast(http.client.HTTPResponse, urllib.request.urlopen(request, timeout=client.backoff.timeout))
+        opener = urllib.request.build_opener(_Redirects(url, allow_private=client.allow_private))
+        return cast(http.client.HTTPResponse, opener.open(request, timeout=client.backoff.timeout))
     except (ValueError, http.client.InvalidURL) as error:
         raise UnreadableFileError(url, "bad_address", f"not an address that can be fetched: {error}") from error
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but not from a public server into a private network."""
+
+    def __init__(self, url: str, *, allow_private: bool) -> None:
+        self._url = url
+        self._any = allow_private or is_private(url)
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """Return the request that follows a redirect.
+
+        Raises:
+            UnreadableFileError: it may not be followed.
+        """
+        parts = urllib.parse.urlsplit(newurl)
+        if parts.scheme not in ("http", "https") or (not self._any and is_private(newurl)):
+            raise UnreadableFileError(
+                self._url,
+                "private_redirect",
+                f"its server redirects to {parts.scheme}://{parts.netloc}, which is in a private network or no web"
+                " server; if it may, set source.allow_private: true",
+            )
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if following is not None:
+            following.method = req.get_method()  # HEAD would become GET
+            if parts.netloc != urllib.parse.urlsplit(req.full_url).netloc:
+                following.remove_header("Authorization")
+        return following
 
 
 def _fault(url: str, error: urllib.error.HTTPError) -> Fault:

@@ -3,7 +3,8 @@
 There is one rule for all settings that name files. A path is one of these:
 
 - a file;
-- a folder: all files in it at any depth, except hidden ones (`.name`) and those in hidden folders;
+- a folder: all files in it at any depth, except hidden ones (`.name`) and those in hidden folders, each once,
+  however many links lead to it;
 - a glob, in which `**` stands for folders at any depth; hidden files match only where the glob has the dot;
 - an address: of a file anywhere, of a folder or a glob in a store.
 
@@ -21,8 +22,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from metaclip.errors import ConfigError, InputError, TransportError, UnreadableFileError
-from metaclip.io.fingerprints import local_fingerprint
-from metaclip.io.streams import call_store, filesystem, identify, scheme
+from metaclip.io.fingerprints import local_fault, local_fingerprint
+from metaclip.io.streams import call_store, file_path, filesystem, identify, scheme
 
 _FILE_ENDING = re.compile(
     r"\.(gz|bz2|xz|zst|tgz|zip|tar|warc|wat|arc|parquet|json|jsonl|ndjson|txt|csv|tsv|npy)$", re.IGNORECASE
@@ -129,7 +130,7 @@ def fingerprint(path: str) -> str:
 
 def local_path(path: str) -> str:
     """Return the absolute form of a path of this machine, which may be written as a `file://` address."""
-    path = path.removeprefix("file://") if scheme(path) else path
+    path = file_path(path) if scheme(path) else path
     # Not Path.resolve: a symbolic link keeps its own name.
     return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111
 
@@ -165,9 +166,28 @@ def _list_local(path: str) -> Iterator[ListedFile]:
 
 
 def _files_under(folder: str) -> Iterator[str]:
-    for path, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (f"{path}/{name}" for name in names if not name.startswith("."))
+    """Yield the files in a folder at any depth, each once: links may lead back, or to what is there anyway."""
+    found: set[str] = set()
+    links: list[str] = []
+    waiting = [folder]
+    while waiting or links:
+        # What is there by itself comes before what a link leads to, and keeps its own name.
+        path = waiting.pop() if waiting else links.pop(0)
+        real = os.path.realpath(path)
+        if real in found:
+            continue
+        found.add(real)
+        if not Path(path).is_dir():
+            yield path
+            continue
+        try:
+            names = sorted(os.listdir(path), reverse=True)  # noqa: PTH208
+        except OSError as error:
+            raise local_fault(path, error) from error
+        for name in names:
+            if not name.startswith("."):
+                inner = f"{path}/{name}"
+                (links if Path(inner).is_symlink() else waiting).append(inner)
 
 
 def _list_store(address: str) -> Iterator[ListedFile]:

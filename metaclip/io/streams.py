@@ -7,6 +7,7 @@ There are two kinds of failures. One that may pass (time-outs, resets, 429, 5xx)
 import io
 import logging
 import re
+import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,12 @@ def scheme(path: str) -> str:
     return found[1].lower() if found else ""
 
 
+def file_path(address: str) -> str:
+    """Return the path that a `file://` address means (RFC 8089): percent-encoded, of this machine."""
+    path = address[len("file://") :]
+    return urllib.parse.unquote(path.removeprefix("localhost") if path.startswith("localhost/") else path)
+
+
 def open_stream(path: str, offset: int = 0, client: Client | None = None) -> BinaryIO:
     """Open a file for sequential reading from a byte offset.
 
@@ -55,7 +62,7 @@ def open_stream(path: str, offset: int = 0, client: Client | None = None) -> Bin
     if kind in ("http", "https"):
         return open_url(path, offset, client)
     if kind in ("", "file"):
-        return _open_local(path.removeprefix("file://") if kind else path, offset)
+        return _open_local(file_path(path) if kind else path, offset)
     return _open_store(path, offset, client)
 
 

@@ -4,13 +4,14 @@ Equals `metaclip.pairs.collector`; held by tests/metaclip/pairs/test_assembly.py
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from metaclip.kernels.jit import frozen
 from metaclip.pairs.assembly_kernel import (
@@ -18,6 +19,7 @@ from metaclip.pairs.assembly_kernel import (
     DATA,
     DROPPED,
     EMPTY,
+    LONG_TEXT,
     NO_TEXT,
     ODD,
     Columns,
@@ -33,12 +35,21 @@ from metaclip.pairs.page_bases import PageBases
 from metaclip.pairs.urls import CHARACTERS, Base, Fault
 
 _REASONS = {EMPTY: Fault.NONE.value, DATA: Fault.DATA.value, NO_TEXT: "no_text"}
+_REFERENCES = [ATTRIBUTES.index(name) for name in ("src", "data-src", "data-original", "srcset")]
 # An Arrow string column holds 2 GB.
 _MOST_BYTES = 1 << 30
 # More are done in pieces, so that what is held beside the images and their pairs stays small.
 _MOST_IMAGES = 1 << 16
 
 Address = Callable[[dict[str, str], Base], str | Fault]
+
+
+class Limits(NamedTuple):
+    """How many bytes the longest address and text may have, and all pairs of a page: addresses, texts, its address."""
+
+    address: int
+    text: int
+    pairs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,8 @@ class FoundPairs:
     images_kept: int
     faults: Counter[str]
     """Images without pairs by reason."""
+    long_texts: int
+    """Texts that were left out, because they are too long."""
 
 
 def image_pairs(
@@ -58,6 +71,7 @@ def image_pairs(
     text_keys: Sequence[str],
     lazy_attributes: Sequence[str],
     address: Address,
+    limits: Limits,
 ) -> FoundPairs:
     """Return the pairs of pages; those whose base is a Fault are passed over.
 
@@ -67,9 +81,10 @@ def image_pairs(
         text_keys: the attributes whose texts are taken.
         lazy_attributes: those that stand in for `src`.
         address: gives an image's address, asked only where a reference is not plain.
+        limits: of addresses and texts.
     """
     if len(images.spans) > _MOST_IMAGES:
-        return _in_halves(bases, images, text_keys, lazy_attributes, address)
+        return _in_halves(bases, images, text_keys, lazy_attributes, address, limits)
     data, spans = frozen(images.data, np.uint8), frozen(images.spans, images.spans.dtype)
     pages = frozen(images.pages, np.int64)
     layout, base_data = bases.layout, bases.data
@@ -79,15 +94,19 @@ def image_pairs(
     text_bytes = 3 * int(widths[:, keys].sum())
     most = text_bytes + len(keys) * int(widths[:, 0].sum() + np.diff(pages) @ (layout[:, 3] - layout[:, 0]))
     if most > _MOST_BYTES and len(spans) > 1:
-        return _in_halves(bases, images, text_keys, lazy_attributes, address)
+        return _in_halves(bases, images, text_keys, lazy_attributes, address, limits)
     found = _room(len(spans), len(keys), text_bytes)
-    counts = np.zeros(NO_TEXT + 1, np.int64)
-    seen, count, rows = gather(data, spans, pages, bases.usable, Rules(keys, lazy, _CHARACTERS), found, counts)
+    counts = np.zeros(LONG_TEXT + 1, np.int64)
+    seen, count, rows = gather(
+        data, spans, pages, bases.usable, Rules(keys, lazy, _CHARACTERS, limits.text), found, counts
+    )
     faults = Counter({reason: int(counts[code]) for code, reason in _REASONS.items() if counts[code]})
     found = _resolve_odd(found, count, images, bases, address, faults)
-    kept = count - int(np.count_nonzero(found.forms[:count] == DROPPED))
     url_offsets, text_offsets = np.empty(rows + 1, np.int64), np.empty(rows + 1, np.int64)
-    stay = measure(rows, found, layout, base_data, url_offsets, text_offsets)
+    stay, too_long = measure(rows, found, layout, base_data, limits.address, url_offsets, text_offsets)
+    if too_long:
+        faults[Fault.LONG.value] += too_long
+    kept = count - int(np.count_nonzero(found.forms[:count] == DROPPED))
     columns = Columns(
         np.empty(url_offsets[stay], np.uint8),
         np.empty(text_offsets[stay], np.uint8),
@@ -101,7 +120,49 @@ def image_pairs(
         pa.array(text_keys, pa.string()).take(pa.array(columns.keys)),
         bases.addresses.take(pa.array(columns.pages)),
     ]
-    return FoundPairs(PairBatch(pa.table(table, schema=COLUMNS)), seen, kept, faults)
+    return FoundPairs(PairBatch(pa.table(table, schema=COLUMNS)), seen, kept, faults, int(counts[LONG_TEXT]))
+
+
+def parts_of(
+    bases: PageBases, images: ImageColumns, text_keys: Sequence[str], limits: Limits
+) -> Iterator[tuple[int, int, bool]]:
+    """Divide pages into parts whose pairs surely take no more than `limits.pairs` bytes.
+
+    Args:
+        bases: the pages' addresses, none longer than `limits.address`.
+        images: their images.
+        text_keys: the attributes whose texts are taken.
+        limits: of addresses, and of all pairs of a part.
+
+    Yields:
+        First page, page after the last, and False for pages of which each alone may take more.
+    """
+    widths = np.maximum(images.spans[:, :, 1] - images.spans[:, :, 0], 0)
+    texts = widths[:, [ATTRIBUTES.index(key) for key in text_keys]]
+    rows = np.count_nonzero(texts, axis=1)
+    if 2 * limits.address * int(rows.sum()) + 3 * int(texts.sum(dtype=np.int64)) <= limits.pairs:
+        yield 0, len(bases), True
+        return
+    page_of = np.repeat(np.arange(len(bases)), np.diff(images.pages))
+    page_bytes = np.asarray(pc.binary_length(bases.addresses), np.int64)
+    # Of one byte may become nine (what is no UTF-8, percent-encoded); of a label in a host, 64 of four.
+    reference = 16 * widths[:, _REFERENCES].max(axis=1, initial=0).astype(np.int64) + 64
+    address = np.minimum(bases.reach[page_of] + reference, limits.address)
+    each = rows * (address + page_bytes[page_of]) + 3 * texts.sum(axis=1, dtype=np.int64)
+    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(each)])
+    sizes = np.where(bases.usable, np.diff(ends[images.pages]), 0).tolist()
+    first = held = 0
+    for page, size in enumerate(sizes):
+        if held + size > limits.pairs and first < page:
+            yield first, page, True
+            first, held = page, 0
+        if size > limits.pairs:
+            yield page, page + 1, False
+            first, held = page + 1, 0
+        else:
+            held += size
+    if first < len(sizes):
+        yield first, len(sizes), True
 
 
 def _in_halves(
@@ -110,14 +171,16 @@ def _in_halves(
     text_keys: Sequence[str],
     lazy_attributes: Sequence[str],
     address: Address,
+    limits: Limits,
 ) -> FoundPairs:
     halves = _halves(images)
-    parts = [image_pairs(bases, half, text_keys, lazy_attributes, address) for half in halves]
+    parts = [image_pairs(bases, half, text_keys, lazy_attributes, address, limits) for half in halves]
     return FoundPairs(
         PairBatch(pa.concat_tables([part.batch.table for part in parts])),
         sum(part.images for part in parts),
         sum(part.images_kept for part in parts),
         parts[0].faults + parts[1].faults,
+        sum(part.long_texts for part in parts),
     )
 
 

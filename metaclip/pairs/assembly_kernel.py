@@ -24,6 +24,8 @@ ODD = 4
 DROPPED = 5
 EMPTY, DATA = 6, 7
 NO_TEXT = 8
+LONG_TEXT = 9
+"""Of texts, not of images."""
 
 # Bits of the table of characters that `urls.CHARACTERS` holds.
 PATH, QUERY, HOST, HOST_END, NAME, FIRST = 1, 2, 4, 8, 16, 32
@@ -50,6 +52,8 @@ class Rules(NamedTuple):
     """Those that stand in for `src`."""
     characters: npt.NDArray[np.uint8]
     """`urls.CHARACTERS`."""
+    most_text: int
+    """The bytes of the longest text that is taken."""
 
 
 class Found(NamedTuple):
@@ -403,7 +407,8 @@ def gather(
         usable: bool[pages], whether a page has an address.
         rules: a Rules.
         found: a Found, filled.
-        faults: int64[NO_TEXT + 1], images that are left out by reason: EMPTY, DATA or NO_TEXT; added to.
+        faults: int64[LONG_TEXT + 1], images that are left out by reason: EMPTY, DATA or NO_TEXT; and texts that are:
+            LONG_TEXT; added to.
 
     Returns:
         The numbers of images seen, of images found and of rows found.
@@ -425,7 +430,9 @@ def gather(
                 if start >= end:
                     continue
                 filled = clean(text, start, end, texts, position)
-                if filled > position:
+                if filled - position > rules.most_text:
+                    faults[LONG_TEXT] += 1
+                elif filled > position:
                     position = filled
                     found.text_ends[rows], found.row_keys[rows], found.row_images[rows] = position, k, images
                     rows += 1
@@ -471,8 +478,10 @@ def _base_bytes(found: Found, image: Int, layout: Ints, bases: Bytes) -> Int:
 
 
 @kernel
-def measure(rows: Int, found: Found, layout: Ints, bases: Bytes, url_offsets: Offsets, text_offsets: Offsets) -> Int:
-    """Lay out the columns of the rows whose image has an address.
+def measure(
+    rows: Int, found: Found, layout: Ints, bases: Bytes, most: Int, url_offsets: Offsets, text_offsets: Offsets
+) -> tuple[Int, Int]:
+    """Lay out the columns of the rows whose image has an address that is not too long; others become DROPPED.
 
     Args:
         rows: how many `gather` found.
@@ -480,25 +489,31 @@ def measure(rows: Int, found: Found, layout: Ints, bases: Bytes, url_offsets: Of
         layout: int64[pages, 4], where in the bytes of bases a page's base starts, and where its scheme, its
             origin and its folder end.
         bases: uint8, the bytes of bases.
+        most: the bytes of the longest address that stays.
         url_offsets: int64[rows + 1], filled.
         text_offsets: int64[rows + 1], filled.
 
     Returns:
-        The number of rows that stay.
+        The numbers of rows that stay, and of images whose address is too long.
     """
     found, layout, bases = unowned(found), unowned(layout), unowned(bases)
-    row, begin = 0, np.int64(0)
+    row = too_long = 0
+    begin = np.int64(0)
     url_offsets[0] = text_offsets[0] = 0
     for given in range(rows):
         image = found.row_images[given]
         if found.forms[image] != DROPPED:
             size = found.ends[image] - found.starts[image]
             size += _base_bytes(found, image, layout, bases)
-            url_offsets[row + 1] = url_offsets[row] + size
-            text_offsets[row + 1] = text_offsets[row] + found.text_ends[given] - begin
-            row += 1
+            if size > most:
+                found.forms[image] = DROPPED  # for its other texts too
+                too_long += 1
+            else:
+                url_offsets[row + 1] = url_offsets[row] + size
+                text_offsets[row + 1] = text_offsets[row] + found.text_ends[given] - begin
+                row += 1
         begin = found.text_ends[given]
-    return row
+    return row, too_long
 
 
 @kernel

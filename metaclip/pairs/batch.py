@@ -29,9 +29,17 @@ class PairBatch:
         return cls(pa.table([pa.array(column, pa.string()) for column in columns], schema=COLUMNS))
 
     @classmethod
-    def concatenate(cls, batches: Iterable["PairBatch"]) -> "PairBatch":
+    def concatenate(cls, batches: "Iterable[PairBatch | PackedBatch]") -> "PairBatch":
         """Join batches, in one piece if it fits into Arrow string columns."""
-        return cls(pa.concat_tables([batch.table for batch in batches]).combine_chunks())
+        plain = (batch.unpack() if isinstance(batch, PackedBatch) else batch for batch in batches)
+        return cls(pa.concat_tables([batch.table for batch in plain]).combine_chunks())
+
+    def pack(self) -> "PackedBatch":
+        """Compress the batch."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, COLUMNS, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+            writer.write_table(self.table)
+        return PackedBatch(sink.getvalue(), len(self))
 
     def pieces(self) -> list["PairBatch"]:
         """Return the pieces of the batch, in order."""
@@ -65,3 +73,19 @@ class PairBatch:
     def _list(self, name: str) -> list[str]:
         values: list[str] = self.table.column(name).to_pylist()
         return values
+
+
+@dataclass(frozen=True, slots=True)
+class PackedBatch:
+    """A batch that waits, compressed."""
+
+    data: pa.Buffer
+    rows: int
+
+    def unpack(self) -> PairBatch:
+        """Return the batch."""
+        with pa.ipc.open_stream(self.data) as reader:
+            return PairBatch(reader.read_all())
+
+    def __len__(self) -> int:
+        return self.rows

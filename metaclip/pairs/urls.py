@@ -21,6 +21,8 @@ class Fault(enum.Enum):
     DATA = "data_address"
     SCHEME = "scheme"
     BAD = "bad_address"
+    LONG = "address_too_long"
+    """It has more bytes than `extract.max_address_bytes`; see `collector`."""
 
 
 class Base(NamedTuple):

@@ -34,7 +34,7 @@ def resolve(config: Config) -> Config:
 
 def _client(config: Config) -> Client:
     """Return this process's download client, with the contact of the configuration."""
-    return replace(current_client(), contact=config.source.contact)
+    return replace(current_client(), contact=config.source.contact, allow_private=config.source.allow_private)
 
 
 def check(config: Config) -> ListingJob:

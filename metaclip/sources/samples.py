@@ -1,22 +1,18 @@
-"""Samples of pair files: an image address with its texts, for all usual column names."""
+"""Samples of pair files: an image address with its texts."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from typing import get_args
-
-import msgspec
 
 from metaclip.config.settings import Extract, TextKey
 from metaclip.pairs.batch import PairBatch
 from metaclip.pairs.collector import BATCH_PAIRS
 from metaclip.pairs.texts import clean_text
 from metaclip.pairs.urls import Base, Fault, page_base, resolve
+from metaclip.rows.columns import is_failed
 
-URL_COLUMNS = ("url", "URL")
-TEXT_COLUMNS = ("text", "TEXT", "caption", "alt")
-PAGE_COLUMNS = ("page_url", "referrer")
-
+BATCH_BYTES = 64 << 20
+"""A batch is also full when its addresses and texts have so many characters."""
 
 _NOWHERE = Base("", "", "", "", "")
 _HTML_KEYS = frozenset(get_args(TextKey))
@@ -26,46 +22,76 @@ class SampleCollector:
     """Collects samples (an address with its texts) into batches, and counts the results.
 
     Addresses and texts get the same form as in the crawl readers, so that a pair has one uid, whatever
-    file it was read from. Counts: `images` (samples), `images_kept`, `texts`, `dropped.image.<reason>`
-    and `dropped.text.not_wanted` (texts of an attribute that is not in `extract.text_keys`).
+    file it was read from. Counts: `images` (samples), `images_kept`, `texts`, `dropped.image.<reason>`,
+    `dropped.text.not_wanted` (texts of an attribute that is not in `extract.text_keys`), `dropped.text.too_long`
+    (more than `extract.max_text_bytes`), `dropped.text.too_many`
+    (of one sample, whose pairs would take more than `extract.max_pairs_bytes`), and
+    `dropped.page_url.too_long` (the pair stays, without the page's address).
     """
 
     def __init__(self, settings: Extract, statistics: Counter[str]) -> None:
         self.statistics = statistics
         self._not_wanted = _HTML_KEYS.difference(settings.text_keys)
+        self._max_address_bytes = settings.max_address_bytes
+        self._max_pairs_bytes = settings.max_pairs_bytes
+        self._max_text_bytes = settings.max_text_bytes
         self._rows: list[tuple[str, str, str, str]] = []
+        self._size = 0
 
-    def add(self, url: object, texts: Iterable[tuple[str, object]], page_url: object = None) -> None:
+    def add(
+        self, url: object, texts: Iterable[tuple[str, object]], page_url: object = None, status: object = None
+    ) -> None:
         """Add one sample; `texts` are (text key, text). A value that is not a string counts as missing."""
         statistics = self.statistics
         statistics["images"] += 1
+        if is_failed(status):
+            statistics["dropped.image.not_downloaded"] += 1
+            return
         found: list[tuple[str, str]] = []
         for key, value in texts:
             if not isinstance(value, str) or not (text := clean_text(value)):
                 continue
             if key in self._not_wanted:
                 statistics["dropped.text.not_wanted"] += 1
+            elif 4 * len(text) > self._max_text_bytes and len(text.encode()) > self._max_text_bytes:
+                statistics["dropped.text.too_long"] += 1
             else:
                 found.append((key, text))
         if not found:
             statistics["dropped.image.no_text"] += 1
             return
         page = clean_text(page_url) if isinstance(page_url, str) else ""
+        if len(page) > self._max_address_bytes or len(page.encode()) > self._max_address_bytes:
+            statistics["dropped.page_url.too_long"] += 1
+            page = ""
         address = _address(url, page)
+        if isinstance(address, str) and len(address) > self._max_address_bytes:
+            address = Fault.LONG
         if isinstance(address, str):
             statistics["images_kept"] += 1
-            statistics["texts"] += len(found)
-            self._rows += [(address, text, key, page) for key, text in found]
+            self._add(address, found, page)
         else:
             statistics["dropped.image." + address.value] += 1
 
+    def _add(self, address: str, texts: list[tuple[str, str]], page: str) -> None:
+        size = 0
+        for number, (key, text) in enumerate(texts):
+            size += len(address) + len(text) + len(page)
+            if number and size > self._max_pairs_bytes:
+                self.statistics["dropped.text.too_many"] += len(texts) - number
+                texts = texts[:number]
+                break
+            self._rows.append((address, text, key, page))
+        self._size += size
+        self.statistics["texts"] += len(texts)
+
     def take_full(self) -> PairBatch | None:
         """Return the batch if it is full, else None."""
-        return self.take() if len(self._rows) >= BATCH_PAIRS else None
+        return self.take() if len(self._rows) >= BATCH_PAIRS or self._size >= BATCH_BYTES else None
 
     def take(self) -> PairBatch | None:
         """Return the remaining batch, or None if it is empty."""
-        rows, self._rows = self._rows, []
+        rows, self._rows, self._size = self._rows, [], 0
         return PairBatch.from_lists(*zip(*rows, strict=True)) if rows else None
 
 
@@ -77,17 +103,3 @@ def _address(url: object, page: str) -> str | Fault:
         return address
     base = page_base(page, None)
     return Fault.BAD if isinstance(base, Fault) else resolve(url, base)
-
-
-def parse_json(data: bytes) -> object:
-    """Return the value of a JSON text, or None if it is not JSON.
-
-    Bytes that are not UTF-8, control characters and lone surrogates in strings are accepted.
-    """
-    try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        try:
-            return json.loads(data.decode("utf-8", "replace"), strict=False)
-        except (ValueError, RecursionError):
-            return None

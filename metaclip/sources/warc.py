@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from metaclip.archive.batches import read_batches
+from metaclip.archive.wacz import archives_of, is_wacz
 from metaclip.config.settings import Extract
+from metaclip.errors import UnreadableFileError
 from metaclip.html.pages import Pages
 from metaclip.html.responses import find_pages
 from metaclip.html.scanner import Scan, scan_places
@@ -22,7 +24,7 @@ _MAX_HEAD_BYTES = 1 << 20
 
 
 def read_warc(path: str, settings: Extract, statistics: Counter[str]) -> Iterator[PairBatch]:
-    """Yield the pairs of every HTML page of a WARC file, in the file's order, in batches.
+    """Yield the pairs of every HTML page of a WARC file, or of the archives in a WACZ, in order, in batches.
 
     Adds to `statistics` the keys that docs/extraction.md lists. If a page cannot be used, for whatever
     reason, only this page is dropped.
@@ -30,6 +32,9 @@ def read_warc(path: str, settings: Extract, statistics: Counter[str]) -> Iterato
     Raises:
         UnreadableFileError, TransportError: as in `metaclip.archive.batches.read_batches`.
     """
+    if is_wacz(path):
+        yield from _read_wacz(path, settings, statistics)
+        return
     collector = PairCollector(settings, statistics)
     for records in read_batches(path, _TYPES, statistics, settings.max_page_bytes + _MAX_HEAD_BYTES):
         add_pages(find_pages(records, settings, statistics), settings, collector)
@@ -37,6 +42,22 @@ def read_warc(path: str, settings: Extract, statistics: Counter[str]) -> Iterato
             yield batch
     if batch := collector.take():
         yield batch
+
+
+def _read_wacz(path: str, settings: Extract, statistics: Counter[str]) -> Iterator[PairBatch]:
+    """Read the archives in a WACZ file one by one; one that cannot be read costs itself, unless there is no other."""
+    with archives_of(path) as archives:
+        unreadable = 0
+        for archive in archives:
+            try:
+                yield from read_warc(archive, settings, statistics)
+            except UnreadableFileError as error:
+                unreadable += 1
+                name = archive.partition("!/")[2]
+                logger.warning("%s: %s: left out: %s", path, name, error.detail)
+                statistics[f"dropped.file_part.{error.reason}"] += 1
+                if unreadable == len(archives):
+                    raise UnreadableFileError(path, error.reason, f"{name}: {error.detail}") from error
 
 
 def add_pages(pages: Pages, settings: Extract, collector: PairCollector) -> None:

@@ -11,24 +11,28 @@ from metaclip.config.settings import Extract
 from metaclip.errors import UnreadableFileError
 from metaclip.io.streams import open_stream
 from metaclip.pairs.batch import PairBatch
-from metaclip.sources.samples import PAGE_COLUMNS, TEXT_COLUMNS, URL_COLUMNS, SampleCollector, parse_json
+from metaclip.rows.columns import Row, row_of
+from metaclip.rows.json_values import parse_json
+from metaclip.sources.samples import SampleCollector
 
 _MAX_MEMBER_BYTES = 16 << 20
+_MAX_NOTE_BYTES = 1 << 20
+"""Bytes of the longest name or list of attributes that stands before a member."""
 _BLOCK = tarfile.RECORDSIZE  # tarfile copies the rest of its buffer at each read: a larger one is slower
 
 
 def read_webdataset(path: str, settings: Extract, statistics: Counter[str]) -> Iterator[PairBatch]:
-    """Yield the pairs of a tar shard (plain or gzip), in order, in batches; images are skipped.
+    """Yield the pairs of a tar shard (plain, gzip, zstd, bz2 or xz), in order, in batches; images are skipped.
 
     A sample is a run of members whose names are the same up to the first dot of the last part. Its
-    address is `url` of its `.json`. Its texts are `texts` of its `.json`, a list of [key, text]
-    (MetaCLIP's layout), or else the first of `text`, `TEXT`, `caption`, `alt` there, or else its `.txt`
-    (img2dataset's layout). `text_key` is the given key, or else the name of the field in lower case, or
-    `txt`. A sample with a `status` other than `success` was not downloaded, and is dropped.
+    address is that of its `.json`. Its texts are `texts` of its `.json`, a list of [key, text]
+    (MetaCLIP's layout), or else the first known column of texts there (a list gives a pair each), or else
+    its `.txt` (img2dataset's layout). `text_key` is the given key, or else the name of the field in lower
+    case, or `txt`.
 
-    Counts `records` (samples), `bytes_read`, what SampleCollector counts,
-    `dropped.image.not_downloaded`, `dropped.record.<reason>`, and damage as
-    `dropped.file_tail.<reason>`; what was read before it stays.
+    Counts `records` (samples), `bytes_read`, what SampleCollector counts, `dropped.record.<reason>`, and
+    damage as `dropped.file_tail.<reason>`; what was read before it stays. Where names have more dots, as
+    `img.001.json`, their samples cannot be told apart: each such `.json` is `dropped.record.name_with_dots`.
 
     Raises:
         UnreadableFileError: empty, or not a tar file.
@@ -77,41 +81,33 @@ def _add(sample: dict[str, bytes | None], collector: SampleCollector, statistics
     if not isinstance(fields, dict):
         statistics["dropped.record.bad_json" if fields is None else "dropped.record.not_an_object"] += 1
         return
-    if fields.get("status", "success") not in ("success", None):
-        statistics["images"] += 1
-        statistics["dropped.image.not_downloaded"] += 1
-        return
-    url = _first(fields, URL_COLUMNS)[1]
-    collector.add(url, _texts(fields, sample.get("txt")), _first(fields, PAGE_COLUMNS)[1])
+    row = _row(fields, sample.get("txt"))
+    collector.add(row.url, row.texts, row.page_url, row.status)
 
 
-def _texts(fields: dict[str, Any], txt: bytes | None) -> list[tuple[str, object]]:
-    listed = fields.get("texts")
-    if isinstance(listed, list):
-        # Lists that were matched have the matched entries as a third element.
-        pairs = [item for item in listed if isinstance(item, list) and len(item) >= 2]
-        return [(item[0] if isinstance(item[0], str) and item[0] else "texts", item[1]) for item in pairs]
-    name, text = _first(fields, TEXT_COLUMNS)
-    if text is None and txt is not None:
-        return [("txt", txt.decode("utf-8", "replace"))]
-    return [(name.lower(), text)]
-
-
-def _first(fields: dict[str, Any], names: tuple[str, ...]) -> tuple[str, object]:
-    return next(((name, fields[name]) for name in names if fields.get(name) is not None), (names[0], None))
+def _row(fields: dict[str, Any], txt: bytes | None) -> Row:
+    row = row_of(fields, (None, None))
+    if txt is not None and not any(value for _, value in row.texts):
+        return row._replace(texts=[("txt", txt.decode("utf-8-sig", "replace"))])
+    return row
 
 
 def _samples(path: str, tape: "_Tape", statistics: Counter[str]) -> Iterator[dict[str, bytes | None]]:
     """Yield the `.json` and `.txt` of each sample, None for one that is too large."""
     key: str | None = None
     sample: dict[str, bytes | None] = {}
+    odd = 0  # members whose names have more dots
     for member, archive in _members(path, tape):
         folder, slash, name = member.name.rpartition("/")
         stem, _, suffix = name.partition(".")
         if key is not None and key != folder + slash + stem:
-            yield sample
-            sample = {}
+            if sample or not odd:
+                yield sample
+            else:
+                _count_odd(odd, statistics)
+            sample, odd = {}, 0
         key = folder + slash + stem
+        odd += suffix.lower().endswith(".json")
         if suffix.lower() in ("json", "txt"):
             try:
                 sample[suffix.lower()] = _content(archive, member)
@@ -120,12 +116,19 @@ def _samples(path: str, tape: "_Tape", statistics: Counter[str]) -> Iterator[dic
                 break
     if tape.torn:
         statistics["dropped.file_tail." + tape.torn] += 1
-    if key is not None and not tape.torn:
+    if odd and not sample:
+        _count_odd(odd, statistics)
+    elif key is not None and not tape.torn:
         yield sample
     elif key is not None:
         # It is not known what is missing of the last sample.
         statistics["records"] += 1
         statistics["dropped.record.truncated"] += 1
+
+
+def _count_odd(count: int, statistics: Counter[str]) -> None:
+    statistics["records"] += count
+    statistics["dropped.record.name_with_dots"] += count
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | None:
@@ -138,7 +141,7 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | None:
 def _members(path: str, tape: "_Tape") -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
     """Yield the files in a tar archive; if the end is not a proper one, the tape is marked as torn."""
     try:
-        archive = tarfile.open(fileobj=tape, mode="r|", bufsize=_BLOCK)  # noqa: SIM115 (closed below)
+        archive = tarfile.open(fileobj=tape, mode="r|", bufsize=_BLOCK, tarinfo=_Member)  # noqa: SIM115 (closed below)
     except tarfile.TarError as error:
         if tape.position == 0:
             raise UnreadableFileError(path, "empty", "the file is empty") from error
@@ -149,8 +152,8 @@ def _members(path: str, tape: "_Tape") -> Iterator[tuple[tarfile.TarInfo, tarfil
                 if member.isfile():
                     yield member, archive
                 archive.members.clear()  # type: ignore[attr-defined]  # it would grow with the shard
-        except tarfile.TarError:
-            tape.tear("truncated")
+        except tarfile.TarError as error:
+            tape.tear("bad_header" if isinstance(error, _BadHeaderError) else "truncated")
             return
         # tarfile treats anything that is not a header as the end; the real end is a block of zeros.
         mark = tape.last(archive.offset, tarfile.BLOCKSIZE)
@@ -158,6 +161,22 @@ def _members(path: str, tape: "_Tape") -> Iterator[tuple[tarfile.TarInfo, tarfil
             tape.tear("truncated")
         elif mark.strip(b"\0"):
             tape.tear("corrupt")
+
+
+class _BadHeaderError(tarfile.HeaderError):
+    """A header that claims what no sound archive has."""
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose header is believed within limits: tarfile reads names and attributes as a whole."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        notes = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE)
+        if self.size < 0 or self.size > (
+            _MAX_NOTE_BYTES if self.type in (*notes, tarfile.SOLARIS_XHDTYPE) else 1 << 50
+        ):
+            raise _BadHeaderError(f"a header that claims {self.size} bytes")
+        return super()._proc_member(archive)  # type: ignore[misc,no-any-return]
 
 
 class _Tape(io.BufferedIOBase):
@@ -172,6 +191,7 @@ class _Tape(io.BufferedIOBase):
         self._piece = b""
         self._used = 0  # bytes of the piece
         self._kept = b""
+        self._at_end = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return so many bytes, fewer at the end."""
@@ -184,6 +204,11 @@ class _Tape(io.BufferedIOBase):
             elif isinstance(event, bytes):
                 self._piece, self._used = event, wanted - len(data)
                 data += event[: self._used]
+        if not data and wanted:
+            # tarfile would go on to the end that a header claims, even if that is 2^62 bytes away.
+            self._at_end += 1
+            if self._at_end > 4:
+                raise tarfile.ReadError("the archive ends before its end")
         self.position += len(data)
         self._kept = (self._kept + data)[-2 * _BLOCK :]
         return data

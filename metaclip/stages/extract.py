@@ -92,13 +92,16 @@ class ExtractJob(Job):
         identifier = load_identifier(self.model)
         for file in self.files:
             counts["files"] += 1
+            own: Counter[str] = Counter()
             try:
-                for batch in self._read(file, counts):
+                for batch in self._read(file, own):
                     pairs.append(_tabulate(batch, identifier, languages))
+                self._check_records(file, own)
             except UnreadableFileError as error:
                 logger.warning("%s: left out: %s", file.path, error.detail)
                 counts["failed_files"] += 1
                 failed.append({"path": file.path, "reason": error.reason, "detail": error.detail})
+            counts.update(own)
         counts["pairs"] = output.parquet(PAIRS, PAIR, pairs.tables())
         counts["dropped.pair.repeat"] = pairs.rows - counts["pairs"]
         return {
@@ -107,6 +110,26 @@ class ExtractJob(Job):
             "file_bytes": {file.path: file.bytes for file in self.files},
             "languages": dict(sorted(languages.items())),
         }
+
+    def _check_records(self, file: SourceFile, counts: Counter[str]) -> None:
+        """Check that not too many of a file's records were refused.
+
+        Raises:
+            UnreadableFileError: there were; what was read of the file stays.
+        """
+        start = "dropped.record."
+        refused = Counter({name.removeprefix(start): n for name, n in counts.items() if name.startswith(start)})
+        del refused["continuation"]  # a crawler's choice, and no fault
+        bad = refused.total()
+        records = max(counts["records"], bad)
+        if bad > self.settings.max_bad_records * records:
+            named = ", ".join(f"{reason} {count:,}" for reason, count in refused.most_common(3))
+            raise UnreadableFileError(
+                file.path,
+                "too_many_bad_records",
+                f"{bad:,} of {records:,} records were refused ({named}), more than extract.max_bad_records ="
+                f" {self.settings.max_bad_records:g} allows; what could be read of it is kept",
+            )
 
     def _read(self, file: SourceFile, counts: Counter[str]) -> Iterator[PairBatch]:
         match file.kind:

@@ -64,7 +64,7 @@ class SurvivorsJob(Job):
             raise InputError(
                 f"survivors: {len(self.files)} files name nobody: of {counts['given']:,} given,"
                 f" {counts['not_successful']:,} were not successful and {counts['unrecognised']:,} are neither"
-                " 32 lower-case hex digits nor an http(s) address"
+                " 32 hex digits nor an http(s) address"
             )
         return {"counts": dict(sorted(counts.items())), "files": len(self.files)}
 

@@ -3,6 +3,7 @@
 Uids are stored as two halves, as in `u8,u8` arrays; addresses as their `uid_hi`.
 """
 
+import codecs
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from metaclip.io.inputs import InputFile, list_inputs, look_up, naming
 from metaclip.io.streams import call_store, filesystem, open_stream, scheme
 from metaclip.pairs.uids import UIDS, parse_uids
 from metaclip.pairs.urls import Fault, page_base
+from metaclip.rows.columns import check_unique, is_failed
+from metaclip.rows.lines import MAX_BYTES
 from metaclip.sources.webdataset import read_fields
 
 ROWS = 1 << 17
@@ -96,8 +99,9 @@ def _may_name_pairs(name: str, chosen: str | None) -> bool:
 def read_survivors(path: str, statistics: Counter[str]) -> Iterator[Ids]:
     """Yield the ids that a file names, a piece at a time.
 
-    Parquet and JSON Lines: `uid` (32 hex digits), or `uid_hi` and `uid_lo`, or `url`; rows with a
-    `status` other than `success` are dropped. WebDataset: the same, from the `.json` of each sample.
+    Parquet and JSON Lines: `uid` (32 hex digits, in quotation marks or not), or `uid_hi` and `uid_lo`, or
+    `url`; rows with a `status` other than `success` or null are dropped (`rows.columns.is_failed`).
+    WebDataset: the same, from the `.json` of each sample.
     npy: an array of dtype `u8,u8`. Text: one uid or address on each line.
 
     Counts `given`, `not_successful` and `unrecognised` (neither uid nor address).
@@ -122,6 +126,7 @@ def _read_parquet(path: str, statistics: Counter[str]) -> Iterator[Ids]:
             file = pq.ParquetFile(stream)
             names = file.schema_arrow.names
             wanted = _columns(path, names)
+            check_unique(path, [name for name in names if name in (*wanted, "status")])
             for batch in file.iter_batches(ROWS, columns=[*wanted, *(["status"] if "status" in names else [])]):
                 yield _of_table(pa.Table.from_batches([batch]), wanted, statistics)
         except (pa.ArrowInvalid, OSError) as error:
@@ -139,7 +144,8 @@ def _of_table(table: pa.Table, columns: list[str], statistics: Counter[str]) -> 
     statistics["given"] += table.num_rows
     if "status" in table.column_names:
         before = table.num_rows
-        table = table.filter(pc.equal(table.column("status"), "success"))
+        stays = pa.array([not is_failed(status) for status in table.column("status").to_pylist()], pa.bool_())
+        table = table.filter(stays)
         statistics["not_successful"] += before - table.num_rows
     if columns == ["uid_hi", "uid_lo"]:
         uids = np.empty(table.num_rows, UIDS)
@@ -150,8 +156,10 @@ def _of_table(table: pa.Table, columns: list[str], statistics: Counter[str]) -> 
 
 def _of_strings(strings: pa.ChunkedArray | pa.Array, statistics: Counter[str]) -> Ids:
     """Separate uids, addresses and other strings."""
-    strings = pc.fill_null(strings.cast(pa.large_string()), "")
-    is_uid = pc.match_substring_regex(strings, "^[0-9a-f]{32}$")
+    if pa.types.is_fixed_size_binary(strings.type):
+        strings = strings.cast(pa.large_binary())
+    strings = pc.utf8_trim(pc.fill_null(strings.cast(pa.large_string()), ""), " \t\"'")
+    is_uid = pc.match_substring_regex(strings, "^[0-9A-Fa-f]{32}$")
     uids = parse_uids(strings.filter(is_uid))
     others = strings.filter(pc.invert(is_uid)).to_pylist()
     images = [xxhash.xxh3_64_intdigest(address) for other in others if (address := _address(other))]
@@ -235,7 +243,7 @@ def _of_fields(path: str, records: Iterator[dict[str, Any]], statistics: Counter
 
 def _of_rows(path: str, rows: list[dict[str, Any]], statistics: Counter[str]) -> Ids:
     columns = _columns(path, list(dict.fromkeys(name for row in rows for name in row)))
-    kept = [row for row in rows if row.get("status", "success") in ("success", None)]
+    kept = [row for row in rows if not is_failed(row.get("status"))]
     statistics["given"] += len(rows)
     statistics["not_successful"] += len(rows) - len(kept)
     if columns == ["uid_hi", "uid_lo"]:
@@ -251,12 +259,18 @@ def _of_rows(path: str, rows: list[dict[str, Any]], statistics: Counter[str]) ->
 def _line_blocks(path: str) -> Iterator[list[bytes]]:
     """Yield the lines of a text file, plain or gzip, a few thousand at a time."""
     rest = b""
+    begun = False
     with open_stream(path) as stream:
         for event in read_members(stream, 0):
             if isinstance(event, Break):
                 raise InputError(f"{path}: damaged ({event.reason}); leave it out, or write it again")
             if isinstance(event, bytes):
+                if not begun:
+                    event = event.removeprefix(codecs.BOM_UTF8)
+                    begun = True
                 *lines, rest = (rest + event).split(b"\n")
+                if len(rest) > MAX_BYTES:
+                    raise InputError(f"{path}: a line of more than {MAX_BYTES >> 20} MB; it is no list of survivors")
                 yield lines
     yield [rest]
 

@@ -84,7 +84,7 @@ def add_metadata(page_url: str, body: bytes, settings: Extract, collector: PairC
     """
     statistics = collector.statistics
     try:
-        envelope = _decode(body).envelope
+        envelope = _decode(body.removeprefix(b"\xef\xbb\xbf")).envelope
     except (ValueError, RecursionError) as error:
         logger.debug("%s: WAT record skipped, not valid JSON: %s", page_url, error)
         statistics["dropped.record.bad_json"] += 1

@@ -1,4 +1,7 @@
+import bz2
 import gzip
+import lzma
+import random
 import re
 import struct
 import subprocess
@@ -17,6 +20,7 @@ from hypothesis import strategies as st
 from warcio.archiveiterator import ArchiveIterator
 
 from metaclip.archive import records as archive
+from metaclip.archive.batches import read_batches
 from metaclip.archive.records import Record, read_records
 from metaclip.errors import TransportError, UnreadableFileError
 from tests.servers import serve
@@ -148,6 +152,10 @@ PACKINGS: dict[str, Callable[[list[bytes]], bytes]] = {
     "gzip blocks": lambda records: gzip_blocks(b"".join(records)),
     "zstd frame a record": lambda records: b"".join(map(zstd, records)),
     "zstd frame a file": lambda records: zstd(b"".join(records)),
+    "bz2": lambda records: bz2.compress(b"".join(records)),
+    "bz2 stream a record": lambda records: b"".join(map(bz2.compress, records)),
+    "xz": lambda records: lzma.compress(b"".join(records)),
+    "xz stream a record": lambda records: b"".join(map(lzma.compress, records)),
 }
 
 
@@ -214,7 +222,7 @@ def test_every_packing_is_read_by_fastwarc_and_by_warcio(
     assert content(records) == [("response", f"http://e.org/{i}", b"body %d" % i * i) for i in range(6)]
     if doubted:
         assert oddities(statistics) == {"archive.warcio_takeovers": 1}
-    elif packing != "gzip blocks":
+    elif packing != "gzip blocks" and not packing.startswith(("bz2", "xz")):
         assert not oddities(statistics)
     if packing.endswith("a record"):
         assert [found.offset for found in records] == [
@@ -471,3 +479,48 @@ print(urls[-1], peak() - before)
     url, kilobytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert url == "http://e.org/1"
     assert int(kilobytes) < 100 << 10
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress])
+def test_a_stream_that_breaks_is_counted(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    parts = [record(i, random.Random(i).randbytes(200_000)) for i in range(12)]
+    data = pack(b"".join(parts))
+    path = tmp_path / "a"
+    path.write_bytes(data[: len(data) * 3 // 4])
+    records, statistics = read(path)
+    assert 3 <= len(records) < 12
+    assert statistics["dropped.file_tail.truncated"] == 1
+    broken = bytearray(data)
+    broken[len(data) // 2] ^= 255
+    path.write_bytes(broken)
+    records, statistics = read(path)
+    assert 1 <= len(records) <= 12  # xz keeps random bytes as they are, and checks them at the end
+    assert statistics["dropped.file_tail.corrupt_" + ("bzip" if pack is bz2.compress else "xz")] == 1
+    path.write_bytes(pack(b"no archive" * 100))
+    with pytest.raises(UnreadableFileError) as caught:
+        read(path)
+    assert caught.value.reason == "not_an_archive"
+
+
+def test_segments_that_continue_a_record_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    for kinds in (["response", "continuation", "continuation"], ["continuation", "unknown", "response"]):
+        path.write_bytes(b"".join(gzip.compress(record(1, kind=kind)) for kind in kinds))
+        for reader in (read_records, read_batches):
+            statistics: Counter[str] = Counter()
+            assert len(list(reader(str(path), frozenset({"response"}), statistics, 1 << 20))) == 1
+            assert statistics["dropped.record.continuation"] == kinds.count("continuation")
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("pack", [gzip.compress, bytes])
+def test_a_stretch_of_zeros_is_counted(place: int, pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    parts = [pack(record(1)), pack(record(2))]
+    parts.insert(place, pack(bytes(3 << 20)))
+    path = tmp_path / "a"
+    path.write_bytes(b"".join(parts))
+    for reader in (read_records, read_batches):
+        statistics: Counter[str] = Counter()
+        list(reader(str(path), frozenset({"response"}), statistics, 1 << 20))
+        assert statistics["records.response"] == 2
+        assert statistics["dropped.file_part.zeros"] == 1

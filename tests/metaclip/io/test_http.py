@@ -10,7 +10,8 @@ import pytest
 
 from metaclip import __version__
 from metaclip.errors import ChangedFileError, TransportError, UnreadableFileError
-from metaclip.io.client import Backoff, Client
+from metaclip.io import http as http_module
+from metaclip.io.client import Backoff, Client, current_client
 from metaclip.io.http import head, open_url
 from metaclip.io.streams import read_whole
 from tests.servers import Site, serve
@@ -304,3 +305,36 @@ def test_a_download_that_fails_gives_its_slot_back(site: Site, fault: str) -> No
     slots.release()
     with pytest.raises(ValueError, match="released too many times"):
         slots.release()
+
+
+def test_redirects_from_a_public_server_into_a_private_network_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve() as site, serve() as inner:
+        inner.files["/secret"] = b"secret"
+        there = f"{inner.address}/secret"
+        site.failing["/a"] = [(302, {"Location": there})] * 9
+        assert open_url(f"{site.address}/a").read() == b"secret"  # the server is in a private network itself
+        monkeypatch.setattr(http_module, "is_private", lambda url: not url.startswith(site.address))
+        for ask in (open_url, head):
+            with pytest.raises(UnreadableFileError, match="allow_private") as caught:
+                ask(f"{site.address}/a")
+            assert caught.value.reason == "private_redirect"
+        client = replace(current_client(), allow_private=True)
+        assert open_url(f"{site.address}/a", client=client).read() == b"secret"
+        site.failing["/f"] = [(302, {"Location": "ftp://a.org/x"})]
+        with pytest.raises(UnreadableFileError, match="redirects to ftp:"):
+            open_url(f"{site.address}/f", client=client)
+
+
+@pytest.mark.parametrize("status", [403, 405, 501, 400])
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_server_without_head_is_asked_for_the_first_byte(status: int, ranges: bool) -> None:
+    with serve() as site:
+        site.files["/a"] = b"12345"
+        site.answers = [(status, {})]
+        if ranges:
+            site.failing["/a"] = [(status, {}), (206, {"Content-Range": "bytes 0-0/5", "ETag": '"v1"'})]
+        found = head(f"{site.address}/a")
+        assert (found["Content-Length"], found["ETag"]) == ("5", '"v1"')
+        assert site.requests[-1][1]["Range"] == "bytes=0-0"
+        site.answers, site.failing = [(status, {}), (416, {"Content-Range": "bytes */0", "ETag": '"v2"'})], {}
+        assert head(f"{site.address}/empty")["Content-Length"] == "0"

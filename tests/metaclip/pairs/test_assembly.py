@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from metaclip.html.message import PageError, html_page, parse_message
 from metaclip.html.tree import parse_page
 from metaclip.kernels.jit import frozen
 from metaclip.pairs import assembly as pair_columns
+from metaclip.pairs import collector as collector_module
 from metaclip.pairs.assembly_kernel import clean
 from metaclip.pairs.batch import PairBatch
 from metaclip.pairs.collector import PairCollector
@@ -238,3 +240,84 @@ def test_real_pages_equal_the_definition() -> None:
 
 def encoded(image: Attributes) -> dict[str, bytes]:
     return {name: value.encode() for name, value in image.items() if value is not None}
+
+
+LONG_PAGES = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [
+                "http://x.org/a/b?c/d",
+                "http://x.org/" + 60 * "p",
+                "http://x.org/p?" + 50 * "q",
+                "http://ü.org/é",
+                "dns:x",
+            ]
+        ),
+        st.sampled_from([None, "/c/", "/" + 60 * "b" + "/", "/c/" + 60 * "b", "//ü." + 50 * "ß" + "/"]),
+        st.lists(
+            st.fixed_dictionaries(
+                {"alt": st.sampled_from([b"a", b"cat " * 20, b"\xff" * 30, b"\xff" * 11, b"x  " * 32 + b"y", b""])},
+                optional={
+                    name: st.one_of(
+                        REFERENCES, st.sampled_from([b"p" * 70, b"\xff" * 9, b"?q", b"x y" * 9, "é".encode() * 12])
+                    )
+                    for name in ("src", "data-src", "srcset", "title")
+                },
+            ),
+            max_size=12,
+        ),
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(LONG_PAGES, st.sampled_from([64, 80, 120]), st.sampled_from([1024, 1500, 1 << 20]))
+def test_limits_equal_the_definition(
+    pages: list[tuple[str, str | None, Page]], max_address_bytes: int, max_pairs_bytes: int
+) -> None:
+    changed = {"max_address_bytes": max_address_bytes, "max_pairs_bytes": max_pairs_bytes, "max_text_bytes": 65}
+    found = check([page[0] for page in pages], [page[1] for page in pages], [page[2] for page in pages], **changed)
+    assert all(len(url) <= max_address_bytes for url in found.urls)
+    assert all(len(url.encode()) <= max_address_bytes for url in found.page_urls)
+    assert all(len(text.encode()) <= 65 for text in found.texts)
+
+
+@pytest.mark.parametrize("lower", [False, True])
+def test_a_page_that_is_made_to_give_much_takes_no_memory(lower: bool) -> None:
+    """A base of 100 kB with 200,000 images would give 20 GB of addresses, one of 8 kB half a GB for each text."""
+    good: Page = [{"src": b"/x.png", "alt": b"a red cat"}]
+    many: Page = [{"src": b"%d" % number, "alt": b"cat"} for number in range(20_000)]
+    size = 8000 if lower else 100_000
+    url = f"http://a.org/{'p' * size}/"
+    collector = PairCollector(Extract(), Counter())
+    before = pa.total_allocated_bytes()
+    collector.add_pages(
+        ["http://good.org/", "http://b.org/", url, "http://good.org/"],
+        [None, url, None, None],
+        columns([good, many, many, good]),
+    )
+    assert pa.total_allocated_bytes() - before < 64 << 20
+    batch = collector.take()
+    assert batch is not None
+    assert batch.urls == ["http://good.org/x.png"] * 2
+    reason = "dropped.page.pairs_too_large" if lower else "dropped.page.address_too_long"
+    assert collector.statistics[reason] == 2
+    assert collector.statistics["pages"] == 2
+
+
+def test_batches_that_wait_are_compressed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collector_module, "HELD_BYTES", 1 << 20)
+    rules = Extract(max_pairs_bytes=2 << 20)
+    collector, plain = PairCollector(rules, Counter()), PairCollector(rules, Counter())
+    page: Page = [{"src": b"p" * 900 + b"%d" % number, "alt": b"cat"} for number in range(500)]
+    for _ in range(30):
+        collector.add_pages(["http://a.org/"] * 3, [None] * 3, columns([page] * 3))
+    assert sum(one.table.nbytes for one in collector._batches if isinstance(one, PairBatch)) < 8 << 20
+    batches = list(iter(collector.take_full, None))
+    for _ in range(90):
+        plain.add_page("http://a.org/", None, columns([page]).attributes(0))
+    rest, expected = collector.take() or PairBatch(), plain.take()
+    assert expected is not None
+    assert PairBatch.concatenate([*batches, rest]).table.equals(expected.table)
+    assert collector.statistics == plain.statistics

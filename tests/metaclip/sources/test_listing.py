@@ -10,8 +10,11 @@ import pytest
 
 from metaclip.config.settings import Source
 from metaclip.errors import InputError
+from metaclip.io.addresses.hosts import is_private
+from metaclip.sources import path_lists
 from metaclip.sources.common_crawl import COMMON_CRAWL
-from metaclip.sources.listing import SourceFile, kind_of, list_shards
+from metaclip.sources.kinds import kind_of
+from metaclip.sources.listing import SourceFile, list_shards
 from tests.servers import serve
 
 
@@ -60,12 +63,14 @@ def test_a_folder_is_listed_sorted_and_deep_without_hidden_files_and_notes(
 ) -> None:
     write(tmp_path, "b.warc.gz", "a.warc.gz", "c/d.wat.gz", ".hidden.warc.gz", ".git/x.warc.gz")
     write(tmp_path, "README.md", "00000_stats.json", "notes.txt", "a.warc.wet.gz", "warc.paths.gz")
-    with caplog.at_level(logging.INFO, "metaclip.sources.listing"):
-        files = listed(tmp_path)
+    files = listed(tmp_path)
     assert [file.path for file in files] == [f"{tmp_path}/{name}" for name in ("a.warc.gz", "b.warc.gz", "c/d.wat.gz")]
     assert [file.kind for file in files] == ["warc", "warc", "wat"]
     assert [file.bytes for file in files] == [9, 9, 10]
-    assert "5 files left out" in caplog.text
+    said = "5 files are not read: 1 .json (00000_stats.json), 1 .md, 1 .paths.gz, 1 .txt, 1 .wet.gz"
+    assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
+        (logging.WARNING, f"{tmp_path}: {said}")
+    ]
 
 
 def test_a_given_kind_leaves_other_kinds_out_of_a_folder_and_takes_unknown_names(tmp_path: Path) -> None:
@@ -241,3 +246,114 @@ def test_what_cannot_be_used_is_refused_by_name(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message):
         listed(path)
+
+
+PAIR = b'{"url": "https://a.org/1.jpg", "caption": "a cat"}\n'
+
+
+@pytest.mark.parametrize(
+    ("files", "read", "said"),
+    [
+        (
+            {"archive/rec.warc.gz": b"", "pages/pages.jsonl": PAIR, "pages/extraPages.jsonl": b'{"id": 1}\n'},
+            ["rec.warc.gz"],
+            "2 .jsonl (extraPages.jsonl, pages.jsonl)",
+        ),
+        (
+            {"data/t.parquet": b"", "dataset_infos.json": b"{}", "dataset_dict.json": b"{}", "data/state.json": b"{}"},
+            ["t.parquet"],
+            "3 .json (state.json, dataset_dict.json, dataset_infos.json)",
+        ),
+        ({"a.jsonl": PAIR, "run.json": b'{\n "n": 1\n}', "b.csv": b"seed,n\n1,2\n"}, ["a.jsonl"], "1 .csv (b.csv)"),
+        ({"a.warc.gz": b"", "seeds.tsv": b"a\tb\n", "x.json": PAIR}, ["a.warc.gz", "x.json"], "1 .tsv (seeds.tsv)"),
+        ({"0/1.tar": b"", "0/1.parquet": b"", "0/2.parquet": b"", "0/1_stats.json": b""}, ["1.tar", "2.parquet"], ""),
+        ({"1.parquet": b"", "1/000.json": PAIR, "1/000.txt": b"a\thttp://b/", "1/000.jpg": b""}, ["1.parquet"], ""),
+        (
+            {"a.csv": b"url,text\n", "b.tsv.gz": b"", "c.txt": b"a cat\thttps://a.org/1.jpg\n", "d.txt": b"notes\n",
+             "e.md": b"", "f.pdf": b"", "g.md": b"", "h": b"", "_log.json": PAIR},
+            ["a.csv", "b.tsv.gz", "c.txt"],
+            "6 files are not read: 2 .md, 1 without an ending, 1 .json (_log.json), 1 .pdf, 1 .txt",
+        ),
+        ({"a.wacz": b"", "b.warc.bz2": b"", "c.warc.xz": b"", "d.tgz": b"", "e.tar.gz": b"", "f.arrow": b""},
+         ["a.wacz", "b.warc.bz2", "c.warc.xz", "d.tgz", "e.tar.gz"], "1 files are not read: 1 .arrow"),
+    ],
+)  # fmt: skip
+def test_side_files_are_left_out_and_listed(
+    files: dict[str, bytes], read: list[str], said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    assert names(listed(tmp_path)) == read
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message.startswith(f"{tmp_path}: {len(files) - len(read)} files are not read: ")
+    assert said in message
+    for name in files:
+        if name.endswith(".json"):  # named by itself a file is read
+            assert names(listed(tmp_path / name)) == [Path(name).name]
+
+
+def test_a_link_that_leads_back_lists_no_file_twice(tmp_path: Path) -> None:
+    write(tmp_path, "x/a.warc.gz", "x/y/b.warc.gz")
+    (tmp_path / "x/again").symlink_to("..")
+    (tmp_path / "x/y/up").symlink_to(tmp_path / "x")
+    (tmp_path / "x/0.warc.gz").symlink_to("a.warc.gz")
+    for folder in (tmp_path, tmp_path / "x", tmp_path / "x/y/up"):
+        assert names(listed(folder)) == ["a.warc.gz", "b.warc.gz"]
+    write(tmp_path, "elsewhere/c.warc.gz")
+    (tmp_path / "x/linked").symlink_to(tmp_path / "elsewhere")
+    assert names(listed(tmp_path / "x")).count("c.warc.gz") == 1
+    (tmp_path / "x/again").unlink()
+    assert f"{tmp_path}/x/linked/c.warc.gz" in [file.path for file in listed(tmp_path / "x")]
+
+
+def test_file_addresses_are_percent_decoded(tmp_path: Path) -> None:
+    write(tmp_path, "a b/ü%.warc.gz")
+    encoded = f"file://{tmp_path}/a%20b/%C3%BC%25.warc.gz"
+    for path in (encoded, encoded.replace("file://", "file://localhost"), f"file://{tmp_path}/a%20b"):
+        assert [file.path for file in listed(path)] == [f"{tmp_path}/a b/ü%.warc.gz"]
+    (tmp_path / "l.paths").write_text(encoded)
+    assert names(listed(f"file://{tmp_path}/l.paths")) == ["ü%.warc.gz"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/etc/x.warc.gz",
+        "file:///etc/x.warc.gz",
+        "FILE:///etc/x.warc",
+        "s3://b/x.warc.gz",
+        "memory://x.warc",
+        "~/x.warc",
+    ],
+)
+def test_a_list_from_a_server_names_files_of_servers_only(line: str, tmp_path: Path) -> None:
+    with serve() as site:
+        site.files["/evil.paths"] = f"good.warc.gz\n{line}\n".encode()
+        for settings in ({}, {"allow_private": True}, {"base": str(tmp_path)}):
+            write(tmp_path, "good.warc.gz")
+            with pytest.raises(InputError, match=r"evil\.paths: names .*, which is not on a web server"):
+                listed(f"{site.address}/evil.paths", **settings)
+        site.files["/evil.paths"] = b"x/../../secret.warc.gz"
+        with pytest.raises(InputError, match=r"leads out of source\.base"):
+            listed(f"{site.address}/evil.paths", base=str(tmp_path))
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "10.1.2.3", "[::1]", "localhost:80", "127.0.0.1", "2130706433"])
+def test_a_list_from_a_public_server_names_no_private_host(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve() as site:
+        site.files["/l.paths"] = f"http://{host}/x.warc.gz".encode()
+        assert len(listed(f"{site.address}/l.paths")) == 1  # the list is there itself
+        monkeypatch.setattr(path_lists, "is_private", lambda url: not url.startswith(site.address) and is_private(url))
+        with pytest.raises(InputError, match=r"in a private network; .* source\.allow_private: true"):
+            listed(f"{site.address}/l.paths")
+        assert len(listed(f"{site.address}/l.paths", allow_private=True)) == 1
+
+
+@pytest.mark.parametrize("content", [b"a.warc.gz\n" * 3000, b"a" * 40_000, gzip.compress(b"a.warc\n" * 9000)])
+def test_a_list_without_an_end_is_refused(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(path_lists, "_MOST_BYTES", 20_000)
+    with serve() as site:
+        site.files["/l.paths"] = content
+        with pytest.raises(InputError, match=r"l\.paths: not a list of paths: it has no end"):
+            listed(f"{site.address}/l.paths")

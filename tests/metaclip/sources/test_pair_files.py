@@ -1,6 +1,11 @@
+import bz2
+import csv
 import gzip
+import io
 import json
+import lzma
 import threading
+import tracemalloc
 from collections import Counter
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -13,9 +18,11 @@ import zstandard
 
 from metaclip.config.settings import Extract
 from metaclip.errors import InputError, UnreadableFileError
-from metaclip.sources import pair_files as module
+from metaclip.rows import lines as module
+from metaclip.rows import parquet_rows
+from metaclip.rows.json_values import parse_json
+from metaclip.sources import samples
 from metaclip.sources.pair_files import read_pairs
-from metaclip.sources.samples import parse_json
 from tests.shared import shared_data
 
 URLS = ["https://a.example/1.jpg", "http://a.example/ä.jpg", "https://a.example/3.jpg?x=1"]
@@ -87,7 +94,8 @@ def test_parquet(tmp_path, columns, rows_per_group):
 
 
 def test_both_forms_agree_on_every_batch_size(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "BATCH_PAIRS", 2)
+    monkeypatch.setattr(samples, "BATCH_PAIRS", 2)
+    monkeypatch.setattr(parquet_rows, "BATCH_ROWS", 2)
     lines = tmp_path / "x.jsonl"
     lines.write_bytes(LINES)
     assert read(lines)[0] == EXPECTED
@@ -126,11 +134,15 @@ def test_the_first_recognised_name_wins_and_a_given_one_wins_over_it(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "asked", "message"),
     [
-        ({"uid": ["1"], "text": ["a"]}, {}, r"no column `url` or `URL`; set source\.url_column to one of: uid, text"),
+        (
+            {"uid": ["1"], "text": ["a"]},
+            {},
+            r"no column `url` or `URL` or .*; it has: uid, text\..* by source\.url_column",
+        ),
         (
             {"url": ["http://a/"], "x": ["a"]},
             {},
-            r"`TEXT` or `caption` or `alt`; set source\.text_column to one of: url, x",
+            r"no column `text` or `TEXT` or .*; it has: url, x\..* by source\.text_column",
         ),
         ({"url": ["http://a/"], "text": ["a"]}, {"text_column": "body"}, "no column `body`; .* url, text"),
     ],
@@ -163,7 +175,7 @@ def test_a_field_may_be_missing_from_the_first_lines(tmp_path):
 def test_what_cannot_be_used_is_counted_by_reason(tmp_path):
     good = {"url": "https://a.example/1.jpg", "text": "good"}
     lines = [
-        good, {**good, "text": None}, {**good, "text": " \n"}, {**good, "text": 5}, {**good, "text": ["a"]},
+        good, {**good, "text": None}, {**good, "text": " \n"}, {**good, "text": 5}, {**good, "text": [5]},
         {**good, "url": None}, {**good, "url": 7}, {**good, "url": " "}, {"text": "no url"},
         {**good, "url": "data:image/gif;base64,R0"}, {**good, "url": "ftp://a.example/1.jpg"},
         {**good, "url": "img/1.jpg"}, {**good, "url": "//a.example/1.jpg"}, {**good, "url": "http://[/"},
@@ -241,7 +253,7 @@ def test_text_keys_that_are_not_wanted_are_left_out(tmp_path):
         (b"PAR1" + b"\0" * 1000, "bad_parquet"),
         (b"<html><body>404 Not Found</body></html>", "not_json_lines"),
         (b"\n\n", "not_json_lines"),
-        (b"[\n" + LINES.replace(b"}\n", b"},\n") + b"]", "not_json_lines"),
+        (b"[\n1,\n2]", "not_json_lines"),
         (gzip.compress(b""), "not_json_lines"),
         (b"\x1f\x8b\x08\x00garbage", "not_json_lines"),
     ],
@@ -291,7 +303,7 @@ def test_a_damaged_row_group_costs_only_itself(tmp_path):
 
 
 def test_a_line_without_end_takes_no_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(module, "MAX_BYTES", 1000)
     path = tmp_path / "x.jsonl"
     path.write_bytes(LINES + b'{"url": "' + b"a" * 500_000 + b'"}\n' + LINES + b"b" * 300_000)
     rows, statistics = read(path)
@@ -345,3 +357,122 @@ def test_real_captions():
     assert len(rows) == statistics["texts"] == 9_999
     assert statistics["dropped.image.bad_address"] == 1
     assert all(url.startswith(("http://", "https://")) and text and key == "text" for url, text, key, _ in rows)
+
+
+PACKED = [bytes, gzip.compress, zstandard.compress, bz2.compress, lzma.compress]
+
+
+@pytest.mark.parametrize("pack", PACKED)
+@pytest.mark.parametrize("layout", ["compact", "pretty", "lines", "wrapped", "several"])
+def test_arrays_of_every_layout_are_read(tmp_path, pack, layout):
+    records = [{"image_url": url, "captions": [text]} for url, text in zip(URLS, TEXTS, strict=True)]
+    content = {
+        "compact": json.dumps(records),
+        "pretty": json.dumps(records, indent=2),
+        "lines": "[\n" + ",\n".join(map(json.dumps, records)) + "\n]\n",
+        "wrapped": json.dumps({"info": {"url": "https://a.example/"}, "annotations": records}),
+        "several": "\n".join(json.dumps(record, indent=1) for record in records),
+    }[layout]
+    path = tmp_path / "x.json"
+    path.write_bytes(pack(content.encode()))
+    rows, statistics = read(path)
+    assert rows == [(url, text, "captions", page) for url, text, _, page in EXPECTED]
+    assert statistics["records"] == 3
+
+
+@pytest.mark.parametrize("pack", PACKED)
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv.gz", "x.txt", "part-00000"])
+def test_text_with_separators_is_read(tmp_path, pack, name):
+    separator = "," if name == "x.csv" else "\t"
+    out = io.StringIO()
+    csv.writer(out, delimiter=separator).writerows(zip(TEXTS, URLS, strict=True))
+    path = tmp_path / name
+    path.write_bytes(pack(out.getvalue().encode()))
+    rows, statistics = read(path)
+    assert rows == [(url, text, "caption", page) for url, text, _, page in EXPECTED]
+    assert statistics["bytes_read"] == path.stat().st_size
+
+
+def test_columns_of_mixed_lines_are_told_row_by_row(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(
+        json_lines(
+            [
+                {"url": "https://a.example/1", "caption": "one"},
+                {"image_url": "https://a.example/2", "alt_text": "two", "text": ""},
+                {"URL": "https://a.example/3", "texts": [["alt", "three"], ["title", "drei"]], "text": "no"},
+                {"img": "https://a.example/4", "captions": ["four", None, "vier", 4]},
+            ]
+        )
+    )
+    assert [row[:3] for row in read(path)[0]] == [
+        ("https://a.example/1", "one", "caption"),
+        ("https://a.example/2", "two", "alt_text"),
+        ("https://a.example/3", "three", "alt"),
+        ("https://a.example/3", "drei", "title"),
+        ("https://a.example/4", "four", "captions"),
+        ("https://a.example/4", "vier", "captions"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.json", b""), ("x.jsonl.gz", b""), ("x.jsonl.gz", gzip.compress(b"")), ("x.csv", b""), ("x.json", b"[]\n"),
+        ("x.json.zst", zstandard.compress(b"")), ("x.tsv.bz2", bz2.compress(b"")), ("part-00001", b""),
+        ("x.json", b"\xef\xbb\xbf"),
+    ],
+)  # fmt: skip
+def test_an_empty_part_is_a_file_without_rows(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    rows, statistics = read(path)
+    assert rows == []
+    assert statistics in ({}, {"bytes_read": len(content)})
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl", "csv", "tsv"])
+def test_failed_downloads_are_left_out_of_every_form(tmp_path, form):
+    statuses = ["success", "failed_to_download", None]
+    path = tmp_path / f"x.{form}"
+    rows = [{"url": u, "caption": t, "status": s} for u, t, s in zip(URLS, TEXTS, statuses, strict=True)]
+    if form == "parquet":
+        write_parquet(path, {name: [row[name] for row in rows] for name in rows[0]})
+    elif form == "jsonl":
+        path.write_bytes(json_lines(rows))
+    else:
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), delimiter="," if form == "csv" else "\t")
+            writer.writeheader()
+            writer.writerows(rows)
+    found, statistics = read(path)
+    assert [row[0] for row in found] == [EXPECTED[0][0], EXPECTED[2][0]]
+    assert statistics["dropped.image.not_downloaded"] == 1
+    assert statistics["images"] == 3
+
+
+def test_giant_lines_and_long_addresses_are_bounded_in_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(samples, "BATCH_BYTES", 1 << 20)
+    path = tmp_path / "x.jsonl.gz"
+    line = b'{"url": "http://a.example/x.png", "text": "' + b"a" * (4 << 20) + b'", "alt": "x"}\n'
+    path.write_bytes(b"".join([gzip.compress(line)] * 40))
+    tracemalloc.start()
+    sizes = [len(batch) for batch in read_pairs(str(path), Extract(max_text_bytes=8 << 20), Counter())]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert sizes == [1] * 40
+    assert peak < 64 << 20
+    rows, statistics = read(path)
+    assert rows == []
+    assert statistics["dropped.text.too_long"] == statistics["dropped.image.no_text"] == 40
+    long = "https://a.example/" + "p" * 9000
+    path = tmp_path / "y.jsonl"
+    path.write_bytes(
+        json_lines([{"url": long, "text": "x"}, {"url": URLS[0], "captions": ["cat"] * 9, "page_url": long}])
+    )
+    rows, statistics = read(path, Extract(max_pairs_bytes=1024, max_address_bytes=8192))
+    assert rows == [(URLS[0], "cat", "captions", "")] * 9
+    assert statistics["dropped.image.address_too_long"] == statistics["dropped.page_url.too_long"] == 1
+    rows, statistics = read(path, Extract(max_pairs_bytes=20 << 10, max_address_bytes=10_000))
+    assert len(rows) == 3
+    assert statistics["dropped.text.too_many"] == 7

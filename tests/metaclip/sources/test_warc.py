@@ -1,6 +1,8 @@
+import bz2
 import gzip
 import logging
 import math
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from metaclip.html.tree import Page
 from metaclip.pairs.collector import BATCH_PAIRS, PairCollector
 from metaclip.sources import warc
 from metaclip.sources.warc import add_pages, read_warc
+from tests.servers import serve
 from tests.shared import shared_data
 
 TYPES = ("request", "response", "metadata")
@@ -253,3 +256,61 @@ def test_wild_archives_add_up() -> None:
     assert {name.removeprefix("dropped.page.") for name in seen if name.startswith("dropped.page.")} <= WILD_REASONS
     assert seen["pages"] > 150
     assert seen["texts"] > 2000
+
+
+def wacz(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return path
+
+
+def pairs_of(path: Path | str) -> tuple[list[str], Counter[str]]:
+    statistics: Counter[str] = Counter()
+    return [url for batch in read_warc(str(path), Extract(), statistics) for url in batch.urls], statistics
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_the_archives_of_a_wacz_are_read_each_once(compression: int, tmp_path: Path) -> None:
+    one, two = (
+        Path(write_warc(tmp_path / f"{name}.warc.gz", [(f"http://{name}.org/", response("<img src=/a alt=cat>"))]))
+        for name in ("one", "two")
+    )
+    members = {
+        "archive/one.warc.gz": one.read_bytes(),
+        "archive/two.warc.bz2": bz2.compress(gzip.decompress(two.read_bytes())),
+        "archive/three.warc.gz": b"no archive",
+        "pages/pages.jsonl": b'{"url": "http://no.org/", "text": "no"}',
+        "indexes/index.cdx.gz": b"x",
+        "datapackage.json": b"{}",
+    }
+    path = wacz(tmp_path / "a b!.wacz", members, compression)
+    urls, statistics = pairs_of(path)
+    assert urls == ["http://one.org/a", "http://two.org/a"]
+    assert statistics["pages"] == 2
+    assert statistics["dropped.file_part.not_an_archive"] == 1
+    with serve() as site:
+        site.files["/a.wacz?x=1"] = path.read_bytes()
+        assert pairs_of(f"{site.address}/a.wacz?x=1")[0] == urls
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty_file"),
+        (b"PK\x03\x04 no zip", "bad_zip"),
+        ({"pages/pages.jsonl": b"{}"}, "no_archives"),
+        ({"archive/a.warc.gz": b"x"}, "not_an_archive"),
+    ],
+)
+def test_a_wacz_that_gives_nothing_says_why(content: bytes | dict[str, bytes], reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.wacz"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        wacz(path, content)
+    with pytest.raises(UnreadableFileError) as caught:
+        pairs_of(path)
+    assert (caught.value.reason, caught.value.path) == (reason, str(path))
+    with pytest.raises(UnreadableFileError, match="no such file"):
+        pairs_of(tmp_path / "none.wacz")

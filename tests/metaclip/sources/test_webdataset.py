@@ -1,13 +1,17 @@
+import bz2
 import gzip
 import hashlib
 import io
 import json
+import lzma
 import tarfile
+import time
 import tracemalloc
 from collections import Counter
 
 import fsspec
 import pytest
+import zstandard
 
 from metaclip.config.settings import Extract
 from metaclip.errors import UnreadableFileError
@@ -241,3 +245,80 @@ def test_batches_are_bounded_and_remote_shards_read_alike(tmp_path, monkeypatch)
         file.write(path.read_bytes())
     assert read("memory://shards/x.tar") == read(path)
     assert read(path)[0] == rows_of(350)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress, zstandard.compress])
+def test_packed_shards(tmp_path, pack):
+    path = tmp_path / "x.tgz"
+    path.write_bytes(pack(tar(METACLIP)))
+    assert read(path)[0] == METACLIP_ROWS
+
+
+def test_lists_of_captions_marks_and_other_names(tmp_path):
+    members = [
+        ("1.json", {"image_url": "https://a.example/1", "captions": ["one", "eins"], "status": None}),
+        ("2.json", b'\xef\xbb\xbf{"url": "https://a.example/2"}'),
+        ("2.txt", "\ufefftwo".encode()),
+    ]
+    assert [row[:3] for row in read_members(tmp_path, members)[0]] == [
+        ("https://a.example/1", "one", "captions"),
+        ("https://a.example/1", "eins", "captions"),
+        ("https://a.example/2", "two", "txt"),
+    ]
+
+
+def test_names_with_more_dots_get_a_reason_that_says_so(tmp_path):
+    fields = IMG2DATASET[1][1]
+    odd = [(f"img.{n:03}.{end}", part) for n in range(5) for end, part in (("jpg", JPEG), ("json", fields))]
+    rows, statistics = read_members(tmp_path, [*IMG2DATASET[:3], *odd, ("z.jpg", JPEG), ("z.a.json", {})])
+    assert rows == IMG2DATASET_ROWS[:1]
+    assert statistics["dropped.record.name_with_dots"] == 6
+    assert statistics["records"] == 7
+
+
+def unfinished(members):
+    """A tar archive without its end."""
+    sound = tar(members).rstrip(b"\0")
+    return sound + bytes(-len(sound) % 512)
+
+
+def header(name, size, kind=tarfile.REGTYPE):
+    member = tarfile.TarInfo(name)
+    member.size, member.type = size, kind
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+def test_sizes_that_headers_claim_are_not_believed(tmp_path):
+    good = unfinished(IMG2DATASET)
+    note = b"28 size=4611686018427387904\n"
+    claims = {
+        "pax size": header("pax", len(note), tarfile.XHDTYPE) + note.ljust(512, b"\0") + header("x.jpg", 9),
+        "size": header("x.jpg", 1 << 62),
+        "4 GB": header("x.json", 4 << 30),
+        "pax of 4 GB": header("pax", 4 << 30, tarfile.XHDTYPE),
+        "name of 4 GB": header("name", 4 << 30, tarfile.GNUTYPE_LONGNAME),
+    }
+    for what, claim in claims.items():
+        path = tmp_path / "x.tar"
+        path.write_bytes(good + claim + b"\1" * 700)
+        tracemalloc.start()
+        started = time.monotonic()
+        rows, statistics = read(path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert rows[0] == IMG2DATASET_ROWS[0], what
+        assert statistics["dropped.file_tail.truncated"] + statistics["dropped.file_tail.bad_header"] == 1, what
+        assert time.monotonic() - started < 2, what
+        assert peak < 8 << 20, what
+
+
+def test_a_long_note_that_is_there_is_not_read_as_a_whole(tmp_path):
+    path = tmp_path / "x.tar"
+    bomb = gzip.compress(header("pax", 200 << 20, tarfile.XHDTYPE) + bytes(200 << 20), 1)
+    path.write_bytes(gzip.compress(unfinished(IMG2DATASET)) + bomb)
+    tracemalloc.start()
+    _, statistics = read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert statistics["dropped.file_tail.bad_header"] == 1
+    assert peak < 16 << 20

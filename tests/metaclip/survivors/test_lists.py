@@ -87,6 +87,15 @@ def _write(form: str, folder: Path, uids: list[str]) -> Path:
         np.save(path, array.astype(">u8,>u8"))
     elif form == "uids.txt":
         path.write_text("\r\n".join(["", *uids, " "]))
+    elif form == "quoted.txt":
+        path.write_text("\ufeff" + "\n".join(f'"{uid.upper()}" ' for uid in uids))
+    elif form == "null-status.parquet":
+        status = pa.array([None, *["success"] * (len(uids) - 1), "failed"])
+        fixed = pa.array([uid.upper().encode() for uid in [*uids, lost]], pa.binary(32))
+        pq.write_table(pa.table({"uid": fixed, "status": status}), path)
+    elif form == "null-status.jsonl":
+        rows = [{"uid": f"'{uid}'", "status": None} for uid in uids] + [{"uid": lost, "status": "failed"}]
+        path.write_text("\ufeff" + "\n".join(map(json.dumps, rows)))
     elif form == "uids.txt.gz":
         path.write_bytes(gzip.compress("\n".join(uids).encode()))
     elif form == "uids.jsonl":
@@ -102,6 +111,7 @@ def _write(form: str, folder: Path, uids: list[str]) -> Path:
 
 FORMS = ["img2dataset.parquet", "halves.parquet", "uids.npy", "big-endian.npy", "uids.txt", "uids.txt.gz", "uids.jsonl"]
 FORMS += ["halves.jsonl.gz", "shard.tar", "shard.tar.gz", "shard.tgz"]
+FORMS += ["quoted.txt", "null-status.parquet", "null-status.jsonl"]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -151,9 +161,9 @@ def test_what_is_unknown_is_counted_and_nobody_is_an_error(
     counts: Counter[str] = Counter()
     for reference in survived:
         counts.update(store.manifest(reference.manifest).statistics["counts"])
-    assert (counts["survived"], counts["unknown_uids"], counts["unknown_images"]) == (7, 2, 1)
+    assert (counts["survived"], counts["unknown_uids"], counts["unknown_images"]) == (7, 3, 1)
     listed = SurvivorsJob(tuple(survivor_files([str(path)])), len(partitions)).run(store)
-    assert store.manifest(listed.manifest).statistics["counts"]["unrecognised"] == 2
+    assert store.manifest(listed.manifest).statistics["counts"]["unrecognised"] == 1
     check_survived(store, survived)
 
     path.write_text("0" * 32)
@@ -222,7 +232,11 @@ def test_an_object_store_holds_survivors_too(bucket: str, s3_server: S3Server, t
     for form in FORMS:
         system.put_file(str(_write(form, tmp_path, ["0" * 31 + "1"])), f"{bucket}/images/0/{form}")
     files = survivor_files([f"{bucket}/images"])
-    assert [file.path.rsplit("/", 1)[1] for file in files] == ["halves.parquet", "img2dataset.parquet"]
+    assert [file.path.rsplit("/", 1)[1] for file in files] == [
+        "halves.parquet",
+        "img2dataset.parquet",
+        "null-status.parquet",
+    ]
     for file in survivor_files([f"{bucket}/images/*/*"]):
         uids = np.concatenate([ids.uids for ids in read_survivors(file.path, Counter())])
         assert uids.tolist() == [(0, 1)], file.path

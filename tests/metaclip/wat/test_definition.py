@@ -299,3 +299,8 @@ def test_real_files_add_up(parts: tuple[str, ...], pages: int, texts: int) -> No
     assert statistics["pages"] >= pages
     assert_sums(statistics)
     assert not [text for batch in batches for text in batch.urls if "&amp;" in text]
+
+
+def test_a_byte_order_mark_before_a_record_is_passed_over() -> None:
+    body = b"\xef\xbb\xbf" + json.dumps(record([link("a.jpg", alt="a")])).encode()
+    assert pairs(body)[0] == [("http://x.org/p/a.jpg", "a")]
