@@ -12,7 +12,7 @@ BLOCK_BYTES = 64 << 10
 """A file is hashed in blocks of this size; the last one may be shorter."""
 
 DIGITS = 8
-"""Hex digits that are kept of the hash of a block: a damaged one passes once in four thousand million times."""
+"""Hex digits that are kept of the hash of a block: a damaged one passes once in four billion times."""
 
 
 def block_digest(block: Any) -> str:
