@@ -104,6 +104,6 @@ class CheckedFile(io.RawIOBase):
 def altered(address: str) -> StoreError:
     """Return the error for a file that is not what its manifest states."""
     return StoreError(
-        f"{address}: altered since it was written: its bytes are not those that its manifest states. Run the pool"
-        " again with --set execution.verify=full, which makes it again"
+        f"{address}: altered since it was written, so it cannot be read: its bytes are not those that its manifest"
+        " states; run the pool again with --set execution.verify=full, which makes it again"
     )
