@@ -9,6 +9,7 @@ from flows.cli.common import ConfigPath, Json, Override, Storage, emit, errors, 
 from flows.cli.show.summary import show_summary
 from metaclip.config.loading import load_config
 from metaclip.errors import ConfigError
+from metaclip.io.addresses.credentials import hide
 from metaclip.pool.record import read_record, survivors_name
 from metaclip.prepare.jobs import check
 from metaclip.store.store import Store
@@ -78,6 +79,7 @@ def rebalance(
         # These checks come first, because Prefect takes seconds to start.
         read_record(Store(storage), pool)
         if survivors:
+            survivors = [hide(path) for path in survivors]
             survivor_files(survivors)
             survivors_name(Store(storage), pool, name)
         elif name:
