@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from metaclip.config.settings import Config, Source
 from metaclip.errors import TaskLimitError, WorkerLostError
+from metaclip.io.addresses.credentials import known_in, learn
 from metaclip.io.client import DOWNLOADS, Client, downloading
 from metaclip.io.temporary import own_folder
 from metaclip.processes.starting import spawning
@@ -77,7 +78,7 @@ class Workers:
         pool = self._started()
         note = own_folder("limits") / uuid4().hex
         try:
-            return pool.submit(_bounded, root, job, bounds, note).result()
+            return pool.submit(_bounded, root, job, bounds, note, known_in(job)).result()
         except BrokenProcessPool as error:
             with self._lock:
                 if self._pool is pool:
@@ -129,7 +130,8 @@ def _timed(root: str, job: Job) -> tuple[Reference, float]:
     return reference, time.monotonic() - started
 
 
-def _bounded(root: str, job: Job, bounds: Bounds, note: Path) -> tuple[Reference, float]:
+def _bounded(root: str, job: Job, bounds: Bounds, note: Path, credentials: dict[str, str]) -> tuple[Reference, float]:
+    learn(credentials)
     with bounded(bounds, f"{job.STAGE} {job.label}", note):
         return _timed(root, job)
 

@@ -66,6 +66,7 @@ def rebalance(
     as_json: Json = False,
 ) -> None:
     """Curate a finished pool at another t, in seconds, or count and balance its survivors."""
+    from metaclip.io.addresses.credentials import hide
     from metaclip.pool.record import read_record, survivors_name
     from metaclip.store.store import Store
     from metaclip.survivors.lists import survivor_files
@@ -80,6 +81,7 @@ def rebalance(
         # These checks come first, because Prefect takes seconds to start.
         read_record(Store(storage), pool)
         if survivors:
+            survivors = [hide(path) for path in survivors]
             survivor_files(survivors)
             survivors_name(Store(storage), pool, name)
         elif name:

@@ -1,6 +1,13 @@
 """The base class of all parts of the configuration."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+from metaclip.io.addresses.credentials import hide
+
+Address = Annotated[str, AfterValidator(hide)]
+"""A path or an address, without the credentials that it was given with."""
 
 
 class Model(BaseModel):

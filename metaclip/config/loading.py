@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from metaclip.config.settings import Config
 from metaclip.errors import ConfigError
+from metaclip.io.addresses.credentials import redact_text
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
@@ -79,7 +80,8 @@ def _explain(origin: str, error: ValidationError) -> Iterable[str]:
             if isinstance(fault["input"], dict):  # a section whose fields contradict each other
                 yield f"{origin}: {field + ': ' if field else ''}{message}"
                 continue
-            yield f"{origin}: {field}: {message} (given: {fault['input']!r}). {_describe(location)}".rstrip()
+            given = redact_text(repr(fault["input"]))
+            yield f"{origin}: {field}: {message} (given: {given}). {_describe(location)}".rstrip()
 
 
 def _model_at(location: list[Any]) -> type[BaseModel] | None:

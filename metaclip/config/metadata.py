@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from metaclip.config.base import Model
+from metaclip.config.base import Address, Model
 
 PAGEVIEWS = "https://dumps.wikimedia.org/other/pageviews"
 """Where Wikimedia publishes hourly pageview files."""
@@ -18,7 +18,7 @@ class WordNet(Model):
 
     use: Literal["none", "synsets", "lemmas"] = "none"
     """`synsets`: the names of its synsets, as in the paper; `lemmas`: all its words and phrases."""
-    path: str | None = None
+    path: Address | None = None
     """The database: a folder, an address, or a tar or zip archive with `data.noun` and the other `data.*`
     files. Default: WordNet 3.0, which ships with the package."""
     cut_at_dot: bool = True
@@ -31,7 +31,7 @@ class WordNet(Model):
 class Words(Model):
     """Entries from the words of a corpus, most frequent first."""
 
-    paths: list[str] = Field(default=[])
+    paths: list[Address] = Field(default=[])
     """Wikipedia dumps (`*.xml.bz2`), or files of ready counts (lines of `count<TAB>word[<TAB>word]`, plain or
     compressed): files, folders, globs, http(s) or s3 addresses."""
     min_count: int = Field(default=100, ge=1)
@@ -44,7 +44,7 @@ class Words(Model):
 class Pairs(Model):
     """Entries from pairs of neighbouring words, by pointwise mutual information (PMI)."""
 
-    paths: list[str] = Field(default=[])
+    paths: list[Address] = Field(default=[])
     """As `metadata.words.paths`; they must include the counts of the single words."""
     min_pmi: float = Field(default=30.0, allow_inf_nan=False)
     """Minimum PMI in bits. It cannot exceed log2 of the number of words: the paper's 30 needs 2^30 words.
@@ -61,11 +61,11 @@ class Pairs(Model):
 class Titles(Model):
     """Entries from the titles of Wikipedia articles, most viewed first."""
 
-    paths: list[str] = Field(default=[])
+    paths: list[Address] = Field(default=[])
     """Hourly pageview files (`pageviews-20240101-000000.gz`): files, folders, globs or addresses."""
     dates: list[datetime.date] = Field(default=[])
     """Days whose 24 hourly files are downloaded from `address`."""
-    address: str = PAGEVIEWS
+    address: Address = PAGEVIEWS
     """Address where hourly pageview files are published."""
     domains: list[str] = Field(default=["en"], min_length=1)
     """Domains whose views are counted: `en` is English Wikipedia on desktop, `en.m` on mobile."""
@@ -89,7 +89,7 @@ class Titles(Model):
 class Metadata(Model):
     """The entries to match and balance by: a given list, or a list that is built from sources."""
 
-    entries: str | None = None
+    entries: Address | None = None
     """A list of entries; an entry's id is its position. JSON list as MetaCLIP publishes it, plain or
     gzipped; text with one entry on each line; or Parquet with a column `entry`."""
     max_entries: int = Field(default=500_000, ge=1)

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from metaclip.config.base import Model
+from metaclip.config.base import Address, Model
 from metaclip.config.card import Card
 from metaclip.config.language_labels import LABELS
 from metaclip.config.metadata import Metadata
@@ -47,7 +47,7 @@ class Source(Model):
     kind: SourceKind = "auto"
     """Kind of the files: `warc` or `wat` (Common Crawl), `pairs` (Parquet or JSON Lines of image
     addresses with texts), `webdataset` (tar shards); with `auto` the name of each file decides."""
-    paths: list[str] = Field(default=[])
+    paths: list[Address] = Field(default=[])
     """Files, folders, globs, http(s) or s3 addresses, and `*.paths` or `*.paths.gz` lists of them."""
     crawl: list[str] = Field(default=[])
     """Crawls of Common Crawl by name, such as CC-MAIN-2024-33; `kind` must then be `warc` or `wat`.
@@ -56,7 +56,7 @@ class Source(Model):
     """Files in a shard. A shard is one task, which is redone if it is lost. It should take minutes."""
     limit: int | None = Field(default=None, ge=1)
     """Use only this many files, from the start: of all `paths` together, and of each crawl; empty for all."""
-    base: str | None = None
+    base: Address | None = None
     """Address that the lines of a `*.paths` list are relative to. Default: for `crawl-data/…` lines the
     server that the list came from, or https://data.commoncrawl.org/ if the list is a local file; for
     other lines the folder of the list. For `crawl` it is also the address of the lists:

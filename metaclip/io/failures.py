@@ -18,6 +18,7 @@ import aiohttp
 import botocore.exceptions  # type: ignore[import-untyped]
 
 from metaclip.errors import InputError, StoreError, StoreOutOfReachError, TransportError, UnreadableFileError
+from metaclip.io.addresses.credentials import redact_text
 from metaclip.io.object_store import is_s3
 
 FAULTS = (OSError, aiohttp.ClientError, botocore.exceptions.BotoCoreError)
@@ -243,4 +244,4 @@ def _bracketed(code: str) -> str:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    return redact_text(" ".join(str(error).split()))[:300]

@@ -4,6 +4,7 @@ This follows Common Crawl's advice: 503 and 429 mean "back off", 403 means "bloc
 page must never be taken for a file.
 """
 
+import base64
 import email.message
 import email.utils
 import http.client
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from typing import IO, cast
 
 from metaclip.errors import ChangedFileError, TransportError, UnreadableFileError
+from metaclip.io.addresses.credentials import redact_text, reveal
 from metaclip.io.addresses.hosts import is_private
 from metaclip.io.client import Client, current_client
 from metaclip.io.resume import Answer, Fault, ResumingStream
@@ -63,7 +65,7 @@ class HttpStream(ResumingStream):
                     return None
                 raise _fault(self.address, error) from error
         except _FAULTS as error:
-            raise Fault(f"{type(error).__name__}: {error}") from error
+            raise Fault(redact_text(f"{type(error).__name__}: {error}")) from error
         return _answer(response, start)
 
 
@@ -82,7 +84,7 @@ def _answer(response: http.client.HTTPResponse, asked: int) -> Answer:
         try:
             return response.read1(count)
         except _FAULTS as error:
-            raise Fault(f"{type(error).__name__}: {error}") from error
+            raise Fault(redact_text(f"{type(error).__name__}: {error}")) from error
 
     return Answer(read, response.close, start, size, version)
 
@@ -120,7 +122,7 @@ def _head(url: str, method: str, client: Client) -> email.message.Message:
                 fault = _fault(url, error)
                 what, asked = str(fault), fault.asked
         except _FAULTS as error:
-            what = f"{type(error).__name__}: {error}"
+            what = redact_text(f"{type(error).__name__}: {error}")
         finally:
             client.slots.release()
         if failures < client.backoff.attempts:
@@ -141,14 +143,26 @@ def _of_the_whole(status: int, headers: email.message.Message) -> email.message.
 def _request(url: str, method: str, headers: dict[str, str], client: Client) -> http.client.HTTPResponse:
     # Identity: a `.gz` object must arrive as it is stored, not unpacked or packed once more.
     headers = {"User-Agent": client.user_agent, "Accept-Encoding": "identity", **headers}
+    real, login = _login(reveal(url))
+    if login:
+        headers["Authorization"] = login
     try:
         # Addresses in path lists may hold spaces or letters beyond ASCII.
-        quoted = urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]")
+        quoted = urllib.parse.quote(real, safe="%/:=&?~#+!$,;'@()*[]")
         request = urllib.request.Request(quoted, method=method, headers=headers)
         opener = urllib.request.build_opener(_Redirects(url, allow_private=client.allow_private))
         return cast(http.client.HTTPResponse, opener.open(request, timeout=client.backoff.timeout))
     except (ValueError, http.client.InvalidURL) as error:
-        raise UnreadableFileError(url, "bad_address", f"not an address that can be fetched: {error}") from error
+        why = redact_text(str(error))
+        raise UnreadableFileError(url, "bad_address", f"not an address that can be fetched: {why}") from None
+
+
+def _login(url: str) -> tuple[str, str]:
+    """Return an address without user and password, and the header that has them instead (RFC 7617)."""
+    start, user, rest = re.fullmatch(r"(\w+://)(?:([^/?#]*)@)?(.*)", url, re.DOTALL).groups()  # type: ignore[union-attr]
+    if not user:
+        return url, ""
+    return start + rest, "Basic " + base64.b64encode(urllib.parse.unquote_to_bytes(user)).decode()
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -177,7 +191,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
             raise UnreadableFileError(
                 self._url,
                 "private_redirect",
-                f"its server redirects to {parts.scheme}://{parts.netloc}, which is in a private network or no web"
+                f"its server redirects to {parts.scheme}://{parts.hostname}, which is in a private network or no web"
                 " server; if it may, set source.allow_private: true",
             )
         following = super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from metaclip.errors import ConfigError, InputError, TransportError, UnreadableFileError
+from metaclip.io.addresses.credentials import hide, reveal
 from metaclip.io.fingerprints import local_fault, local_fingerprint
 from metaclip.io.streams import call_store, file_path, filesystem, identify, scheme
 
@@ -66,6 +67,7 @@ def list_inputs(path: str) -> Iterator[ListedFile]:
         InputError: the scheme is unknown, or it is a glob on a web server.
         TransportError: the store is out of reach for now.
     """
+    path = hide(path)
     if scheme(path) in ("http", "https"):
         if "*" in path:
             raise InputError(f"{path}: an http server cannot be searched; name its files one by one")
@@ -195,17 +197,17 @@ def _list_store(address: str) -> Iterator[ListedFile]:
     if not magic and _FILE_ENDING.search(address):
         yield ListedFile(address, "name")
         return
-    store = filesystem(address)
-    if not magic and not call_store(address, lambda: store.isdir(address)):
+    store, real = filesystem(address), reveal(address)
+    if not magic and not call_store(address, lambda: store.isdir(real)):
         yield ListedFile(address, "name")
         return
     search = store.glob if magic else store.find
-    found: dict[str, dict[str, Any]] = call_store(address, lambda: search(address, detail=True))
-    top = len(store._strip_protocol(address))
+    found: dict[str, dict[str, Any]] = call_store(address, lambda: search(real, detail=True))
+    top = len(store._strip_protocol(real))
     for name in sorted(found):
         inside = name.rsplit("/", 1)[-1] if magic else name[top:]
         if found[name].get("type") == "directory" or re.search(r"(^|/)\.", inside):
             continue
         size = found[name].get("size")
         bytes_ = size if isinstance(size, int) else None
-        yield ListedFile(store.unstrip_protocol(name), "glob" if magic else "folder", bytes_)
+        yield ListedFile(hide(store.unstrip_protocol(name)), "glob" if magic else "folder", bytes_)

@@ -10,6 +10,8 @@ from typing import Any, Literal, cast
 
 import fsspec
 
+from metaclip.io.addresses.credentials import reveal
+
 ATTEMPTS = 6
 """Tries of one request before it fails: after 5xx, SlowDown, time-outs and resets, with waits that
 double and are drawn at random up to 20 s (botocore's `adaptive` mode, which also slows down all
@@ -56,7 +58,7 @@ def connect(address: str, patience: Patience = PATIENT) -> tuple[Any, str]:
         ValueError, ImportError: if there is no such file system, or no library for it.
     """
     if not is_s3(address):
-        filesystem, path = fsspec.core.url_to_fs(address)
+        filesystem, path = fsspec.core.url_to_fs(reveal(address))
         return filesystem, str(path)
     environment = tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
     filesystem = _connect_s3(patience, environment, os.getpid())

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from metaclip.errors import ChangedFileError, InputError, TransportError, UnreadableFileError
+from metaclip.io.addresses.credentials import reveal
 from metaclip.io.client import Client
 from metaclip.io.failures import FAULTS, diagnose
 from metaclip.io.fingerprints import local_fault
@@ -115,9 +116,10 @@ class _StoreStream(ResumingStream):
     def ask(self, start: int, version: str | None) -> Answer | None:
         def opened() -> tuple[Any, Identity | None]:
             store = filesystem(self.address)
-            file = store.open(self.address, "rb", cache_type="readahead")
+            real = reveal(self.address)
+            file = store.open(real, "rb", cache_type="readahead")
             file.seek(start)
-            return file, _identity(store.info(self.address))
+            return file, _identity(store.info(real))
 
         try:
             file, identity = call_store(self.address, opened)
@@ -166,7 +168,7 @@ def identify(path: str, client: Client | None = None) -> Identity:
         if tag or (date and size is not None):
             found = Identity(str(tag or date).strip('"'), size)
     else:
-        told = call_store(path, lambda: filesystem(path).info(path))
+        told = call_store(path, lambda: filesystem(path).info(reveal(path)))
         if told.get("type") == "directory":
             raise UnreadableFileError(path, "not_a_file", "is a folder, not a file (a folder's name ends in /)")
         found = _identity(told)

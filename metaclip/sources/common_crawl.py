@@ -12,6 +12,7 @@ from typing import Any
 
 from metaclip.config.settings import LATEST, Config
 from metaclip.errors import ConfigError, InputError, UnreadableFileError
+from metaclip.io.addresses.credentials import hide, reveal
 from metaclip.io.streams import read_whole
 
 COMMON_CRAWL = "https://data.commoncrawl.org/"
@@ -23,7 +24,7 @@ _DATED = re.compile(r"CC-MAIN-\d{4}-\d{2}")
 
 def paths_list(crawl: str, kind: str, base: str | None) -> str:
     """Return the address of a crawl's list of WARC or WAT files."""
-    return f"{(base or COMMON_CRAWL).rstrip('/')}/crawl-data/{crawl}/{kind}.paths.gz"
+    return hide(f"{reveal(base or COMMON_CRAWL).rstrip('/')}/crawl-data/{crawl}/{kind}.paths.gz")
 
 
 def crawl_names(base: str | None) -> list[str]:
@@ -33,8 +34,8 @@ def crawl_names(base: str | None) -> list[str]:
         InputError: the list is missing, or is not a list of crawls.
         TransportError: its server cannot be reached now.
     """
-    base = (base or COMMON_CRAWL).rstrip("/") + "/"
-    address = COLLECTIONS if base in (COMMON_CRAWL, COMMON_CRAWL_BUCKET) else f"{base}collinfo.json"
+    base = reveal(base or COMMON_CRAWL).rstrip("/") + "/"
+    address = COLLECTIONS if base in (COMMON_CRAWL, COMMON_CRAWL_BUCKET) else hide(f"{base}collinfo.json")
     try:
         names = [str(crawl["id"]) for crawl in json.loads(read_whole(address))]
     except (ValueError, TypeError, KeyError) as error:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from metaclip.archive.damaged_members import Break, read_members
 from metaclip.errors import InputError
+from metaclip.io.addresses.credentials import hide, redact, reveal
 from metaclip.io.addresses.hosts import is_private
 from metaclip.io.inputs import ListedFile, local_path
 from metaclip.io.streams import open_stream, scheme
@@ -45,10 +46,10 @@ def read_list(location: str, base: str | None, *, allow_private: bool) -> Iterat
             continue
         if scheme(location):
             _check(path, location, base)
-        address = _resolve(path, location, base)
+        address = hide(_resolve(path, reveal(location), reveal(base) if base else None))
         if not trusted and scheme(address) in _WEB and is_private(address):
             raise InputError(
-                f"{location}: names {path[:200]}, which is in a private network; if the list may, set"
+                f"{location}: names {redact(path)[:200]}, which is in a private network; if the list may, set"
                 " source.allow_private: true"
             )
         yield ListedFile(address, "name")
@@ -63,13 +64,14 @@ def _check(line: str, location: str, base: str | None) -> None:
     kind = scheme(line)
     allowed = (*_WEB, scheme(location), scheme(base or ""))
     local_base = base is not None and not scheme(base)
+    shown = redact(line)[:200]
     if (kind and kind not in allowed) or line.startswith(("/", "~", "\\")) or kind == "file":
         raise InputError(
-            f"{location}: names {line[:200]}, which is not on a web server; a list from a server may not name files of"
+            f"{location}: names {shown}, which is not on a web server; a list from a server may not name files of"
             " this machine or of other stores. If you trust it, download it and name the copy"
         )
     if local_base and ".." in re.split(r"[/\\]", line):
-        raise InputError(f"{location}: names {line[:200]}, which leads out of source.base; download and check the list")
+        raise InputError(f"{location}: names {shown}, which leads out of source.base; download and check the list")
 
 
 def _lines(location: str) -> Iterator[str]:

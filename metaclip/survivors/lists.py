@@ -20,6 +20,7 @@ import xxhash
 
 from metaclip.archive.damaged_members import Break, read_members
 from metaclip.errors import ConfigError, InputError, UnreadableFileError
+from metaclip.io.addresses.credentials import reveal
 from metaclip.io.inputs import InputFile, list_inputs, look_up, naming
 from metaclip.io.streams import call_store, filesystem, open_stream, scheme
 from metaclip.pairs.uids import UIDS, parse_uids
@@ -277,6 +278,6 @@ def _line_blocks(path: str) -> Iterator[list[bytes]]:
 
 def _open(path: str) -> BinaryIO:
     try:
-        return cast(BinaryIO, call_store(path, lambda: filesystem(path).open(path, "rb")))
+        return cast(BinaryIO, call_store(path, lambda: filesystem(path).open(reveal(path), "rb")))
     except UnreadableFileError as error:
         raise InputError(f"survivors: {error}") from error

@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 
 import numpy as np
 
+from metaclip.io.addresses.credentials import hide, reveal
 from metaclip.kernels.jit import frozen, kernel
 from metaclip.kernels.types import Bytes, Int, Ints, Offsets
 from metaclip.metadata.wikipedia.chunks import read_lines
@@ -36,7 +37,7 @@ _FIRST_NUMBER, _FIRST_AT = len(_COUNTS), len(_COUNTS) + 1  # of the first malfor
 def pageview_addresses(dates: Sequence[datetime.date], base: str) -> list[str]:
     """Return the addresses of the 24 hourly files of each day."""
     return [
-        f"{base.rstrip('/')}/{date:%Y}/{date:%Y-%m}/pageviews-{date:%Y%m%d}-{hour:02}0000.gz"
+        hide(f"{reveal(base).rstrip('/')}/{date:%Y}/{date:%Y-%m}/pageviews-{date:%Y%m%d}-{hour:02}0000.gz")
         for date in dates
         for hour in range(24)
     ]

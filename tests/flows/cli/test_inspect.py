@@ -347,7 +347,10 @@ def test_a_damaged_row_group_is_told(pool: FinishedPool, tmp_path: Path) -> None
     for command in (["plan", "--t", "33"], ["plan", "--t", "33", "--expected"], ["entry", "photo", "--t", "33"]):
         done = run(copy, *command)
         assert done.exit_code == 4, (command, done.output)
-        assert f"{path}: altered" in done.output.replace("\n", "") or "are not those that its manifest states" in done.output
+        assert (
+            f"{path}: altered" in done.output.replace("\n", "")
+            or "are not those that its manifest states" in done.output
+        )
         assert "un the pool again" in done.output
 
 
