@@ -7,6 +7,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
@@ -59,8 +60,14 @@ def split_off_side_files(
         else:
             used.append((file, kind))
     if left:
-        logger.warning("%s: %d files are not read: %s", entry, len(left), _by_kind([file.path for file in left]))
+        _warn_once(f"{entry}: {len(left)} files are not read: {_by_kind([file.path for file in left])}")
     return used, len(left)
+
+
+@cache
+def _warn_once(message: str) -> None:
+    """Log a warning; a command lists its source when it checks it, and again in the run."""
+    logger.warning("%s", message)
 
 
 def _kind(file: ListedFile, source: Source) -> Kind | None:
