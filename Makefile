@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.dev-installed
 
-.PHONY: help setup dev demo test quick lint format bench lock clean
+.PHONY: help setup dev demo test long quick lint format bench lock clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,12 +36,15 @@ demo: $(STAMP)  ## Write a small crawl and curate it, end to end.
 # Files of tests side by side, in the order of the folders: those that take longest come first.
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-test: $(DEV_STAMP)  ## Run all tests, each time under another hash seed.
+test: $(DEV_STAMP)  ## Run the tests, each time under another hash seed; `make long` runs the longest.
 	@seed=$${PYTHONHASHSEED:-$$($(BIN)/python -c 'import secrets; print(secrets.randbelow(2**32))')}; \
-	echo "PYTHONHASHSEED=$$seed"; PYTHONHASHSEED=$$seed $(PYTEST) $(PYTEST_ARGS)
+	echo "PYTHONHASHSEED=$$seed"; PYTHONHASHSEED=$$seed $(PYTEST) -m "not long" $(PYTEST_ARGS)
+
+long: $(DEV_STAMP)  ## Run the tests that `make test` leaves out.
+	$(PYTEST) -m long $(PYTEST_ARGS)
 
 quick: $(DEV_STAMP)  ## Run the tests that take seconds.
-	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow and not long" $(PYTEST_ARGS)
 
 lint: $(DEV_STAMP)  ## Check style and types.
 	$(BIN)/ruff check .

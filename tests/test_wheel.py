@@ -16,7 +16,7 @@ from metaclip.config.shipped import shipped_config, shipped_names
 from metaclip.errors import ConfigError
 from tests.examples import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def _run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:

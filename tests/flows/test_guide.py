@@ -32,6 +32,7 @@ def test_the_password_is_there_before_the_server_and_given_to_all() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_guide_starts_a_server_that_answers_nobody_else(tmp_path: Path) -> None:
     (last,) = [place for place, line in enumerate(LINES) if "metaclip doctor" in line]
     port = free_ports(1)[0]

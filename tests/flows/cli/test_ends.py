@@ -175,7 +175,7 @@ MOMENTS: dict[str, Callable[[Command, Path], object]] = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("later", [0.0, 0.1, 0.6])
+@pytest.mark.parametrize("later", [0.0, *(pytest.param(later, marks=pytest.mark.long) for later in (0.1, 0.6))])
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_nothing_outlives_a_killed_command(
     begin: Callable[..., Command], tmp_path: Path, moment: str, later: float
