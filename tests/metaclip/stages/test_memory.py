@@ -35,7 +35,9 @@ WORK = """
 import json, re, sys, time
 from pathlib import Path
 from metaclip.config.loading import parse_config
-from metaclip.plan import extract_job, list_shards, metadata_plan
+from metaclip.metadata.jobs import metadata_plan
+from metaclip.prepare.jobs import extract_job
+from metaclip.sources.listing import list_shards
 from metaclip.stages.match import MatchJob
 from metaclip.metadata.list_job import open_matcher
 from metaclip.store.store import Store
