@@ -64,6 +64,23 @@ class FoundPairs:
     long_texts: int
     """Texts that were left out, because they are too long."""
 
+    @property
+    def size(self) -> int:
+        """The bytes of addresses, texts and addresses of pages over all pairs."""
+        columns = (self.batch.table.column(name) for name in ("url", "text", "page_url"))
+        return sum(pc.sum(pc.binary_length(column)).as_py() or 0 for column in columns)
+
+    @classmethod
+    def joined(cls, parts: Sequence["FoundPairs"]) -> "FoundPairs":
+        """Return what was found in parts, in their order."""
+        return cls(
+            PairBatch(pa.concat_tables([part.batch.table for part in parts])),
+            sum(part.images for part in parts),
+            sum(part.images_kept for part in parts),
+            sum((part.faults for part in parts), Counter[str]()),
+            sum(part.long_texts for part in parts),
+        )
+
 
 def image_pairs(
     bases: PageBases,
@@ -137,20 +154,12 @@ def parts_of(
     Yields:
         First page, page after the last, and False for pages of which each alone may take more.
     """
-    widths = np.maximum(images.spans[:, :, 1] - images.spans[:, :, 0], 0)
-    texts = widths[:, [ATTRIBUTES.index(key) for key in text_keys]]
-    rows = np.count_nonzero(texts, axis=1)
-    if 2 * limits.address * int(rows.sum()) + 3 * int(texts.sum(dtype=np.int64)) <= limits.pairs:
+    keys = [ATTRIBUTES.index(key) for key in text_keys]
+    most = 2 * limits.address * len(keys) * len(images.spans) + 3 * len(keys) * len(images.data)
+    if most <= limits.pairs:
         yield 0, len(bases), True
         return
-    page_of = np.repeat(np.arange(len(bases)), np.diff(images.pages))
-    page_bytes = np.asarray(pc.binary_length(bases.addresses), np.int64)
-    # Of one byte may become nine (what is no UTF-8, percent-encoded); of a label in a host, 64 of four.
-    reference = 16 * widths[:, _REFERENCES].max(axis=1, initial=0).astype(np.int64) + 64
-    address = np.minimum(bases.reach[page_of] + reference, limits.address)
-    each = rows * (address + page_bytes[page_of]) + 3 * texts.sum(axis=1, dtype=np.int64)
-    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(each)])
-    sizes = np.where(bases.usable, np.diff(ends[images.pages]), 0).tolist()
+    sizes = _most_bytes(bases, images, keys, limits).tolist()
     first = held = 0
     for page, size in enumerate(sizes):
         if held + size > limits.pairs and first < page:
@@ -165,6 +174,23 @@ def parts_of(
         yield first, len(sizes), True
 
 
+def _most_bytes(bases: PageBases, images: ImageColumns, keys: Sequence[int], limits: Limits) -> npt.NDArray[np.int64]:
+    """Return for each page, int64[pages], what its pairs take at most; many images are looked at in pieces."""
+    page_bytes = np.asarray(pc.binary_length(bases.addresses), np.int64)
+    sizes = np.zeros(len(bases), np.int64)
+    for start in range(0, len(images.spans), _MOST_IMAGES):
+        spans = images.spans[start : start + _MOST_IMAGES]
+        widths = np.maximum(spans[:, :, 1] - spans[:, :, 0], 0)
+        texts = widths[:, keys]
+        pages = np.searchsorted(images.pages, np.arange(start, start + len(spans)), "right") - 1
+        # Of one byte may become nine (what is no UTF-8, percent-encoded); of a label in a host, 64 of four.
+        reference = 16 * widths[:, _REFERENCES].max(axis=1).astype(np.int64) + 64
+        address = np.minimum(bases.reach[pages] + reference, limits.address)
+        each = np.count_nonzero(texts, axis=1) * (address + page_bytes[pages]) + 3 * texts.sum(axis=1, dtype=np.int64)
+        np.add.at(sizes, pages, each)
+    return np.where(bases.usable, sizes, 0)
+
+
 def _in_halves(
     bases: PageBases,
     images: ImageColumns,
@@ -174,14 +200,7 @@ def _in_halves(
     limits: Limits,
 ) -> FoundPairs:
     halves = _halves(images)
-    parts = [image_pairs(bases, half, text_keys, lazy_attributes, address, limits) for half in halves]
-    return FoundPairs(
-        PairBatch(pa.concat_tables([part.batch.table for part in parts])),
-        sum(part.images for part in parts),
-        sum(part.images_kept for part in parts),
-        parts[0].faults + parts[1].faults,
-        sum(part.long_texts for part in parts),
-    )
+    return FoundPairs.joined([image_pairs(bases, half, text_keys, lazy_attributes, address, limits) for half in halves])
 
 
 def _room(images: int, keys: int, text_bytes: int) -> Found:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from metaclip.config.settings import Extract
-from metaclip.pairs.assembly import Limits, image_pairs, parts_of
+from metaclip.pairs.assembly import FoundPairs, Limits, image_pairs, parts_of
 from metaclip.pairs.batch import PackedBatch, PairBatch
 from metaclip.pairs.image_columns import Attributes, ImageColumns
 from metaclip.pairs.page_bases import PageBases, is_too_long
@@ -105,12 +105,12 @@ class PairCollector:
         try:
             bases = PageBases(page_urls, base_hrefs, self._limits.address)
             # A small page can be made to give very much: so many pages are taken together that this stays bounded,
-            # and one that alone may give too much goes the way of the definition.
+            # and one that alone may give too much is taken in pieces, as long as they are not too much.
             for first, last, is_small in parts_of(bases, images, self._text_keys, self._limits):
                 if is_small:
                     self._add_part(bases.slice(first, last), images.select(range(first, last)))
                 else:
-                    self._add_singly(page_urls, base_hrefs, images, first, last)
+                    self._add_large(bases.slice(first, last), images.select(range(first, last)))
                 done = last
         except MemoryError:
             raise
@@ -118,8 +118,28 @@ class PairCollector:
             logger.warning("%d pages are looked at one by one: %s", len(page_urls) - done, error, exc_info=True)
             self._add_singly(page_urls, base_hrefs, images, done, len(page_urls))
 
+    def _add_large(self, page: PageBases, images: ImageColumns) -> None:
+        """Add the pairs of one page, unless they take too much."""
+        step = max(1, self._limits.pairs // (2 * self._limits.address * len(self._text_keys)))
+        parts: list[FoundPairs] = []
+        size = 0
+        for first in range(0, len(images.spans), step):
+            spans = images.spans[first : first + step]
+            part = self._found(page, ImageColumns(images.data, spans, np.array([0, len(spans)], np.int64)))
+            parts.append(part)
+            size += part.size
+            if size > self._limits.pairs:
+                self.statistics["dropped.page.pairs_too_large"] += 1
+                return
+        self._count(page, FoundPairs.joined(parts))
+
+    def _found(self, bases: PageBases, images: ImageColumns) -> FoundPairs:
+        return image_pairs(bases, images, self._text_keys, self._lazy_attributes, self._address, self._limits)
+
     def _add_part(self, bases: PageBases, images: ImageColumns) -> None:
-        found = image_pairs(bases, images, self._text_keys, self._lazy_attributes, self._address, self._limits)
+        self._count(bases, self._found(bases, images))
+
+    def _count(self, bases: PageBases, found: FoundPairs) -> None:
         pages, too_long = int(np.count_nonzero(bases.usable)), int(np.count_nonzero(bases.too_long))
         if pages + too_long < len(bases):
             self.statistics["dropped.page.no_address"] += len(bases) - pages - too_long

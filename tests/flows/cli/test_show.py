@@ -115,6 +115,7 @@ def test_tables_of_long_names_and_large_figures_fit(
             "storage": f"s3://{LONG}",
             "finished": True,
             "missing": [],
+            "doubtful": ["report-v4/" + "a" * 32],
             "runs": [RUN],
             "stages": [
                 {"stage": f"curate t={large}.5", "outputs": 9000, "missing": 0, "rows": large, "bytes": large**2}
