@@ -220,7 +220,6 @@ TESTED_IN = {
     "stages.balance": "flows/test_curate.py",
     "stages.count": "flows/test_curate.py",
     "stages.dedup": "flows/test_curate.py",
-    "stages.extract": "flows/test_curate.py",
     "stages.gather": "flows/test_curate.py",
     "stages.match": "flows/test_curate.py",
     "stages.partition": "flows/test_curate.py",
