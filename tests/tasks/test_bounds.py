@@ -44,6 +44,7 @@ class Harmful(Job):
         while self.what == "grows":
             held.append(bytes(b"x" * (8 << 20)))
             time.sleep(0.005)
+        output.json("done.json", self.what, 0)
         return {}
 
 
