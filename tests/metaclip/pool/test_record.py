@@ -97,6 +97,7 @@ def test_eight_runs_that_finish_together_lose_no_set(root: str) -> None:
     assert store.names("pools") == ["k"]
 
 
+@pytest.mark.long
 def test_eight_runs_that_begin_together_lose_no_crawl(root: str) -> None:
     store = Store(root)
     names = [f"CC-MAIN-2025-{number}" for number in range(10, 10 + WRITERS)]
