@@ -30,6 +30,9 @@ Verify = Literal["size", "full"]
 
 _MISSING = "missing"
 
+_UNCHANGED: set[tuple[str, Any]] = set()
+"""Local files that this process compared, by path, SHA-256 and state."""
+
 _WHOLE: set[tuple[str, str]] = set()
 """Address and SHA-256 of files without hashes of blocks that this process has compared as a whole."""
 
@@ -186,8 +189,14 @@ class Store(Files):
         relative = f"{reference.folder}/{name}"
         stated = self._stated(reference, name)
         if self.is_local:
-            self._compare_whole(relative, stated, reference)
-            return Path(self.path(relative))
+            path = Path(self.path(relative))
+            state = path.stat() if path.exists() else None
+            seen = (stated.sha256, state and (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
+            # The matcher's table is opened for every shard: it is compared once, and again if it changed.
+            if (str(path), seen) not in _UNCHANGED:
+                self._compare_whole(relative, stated, reference)
+                _UNCHANGED.add((str(path), seen))
+            return path
         cache = own_folder("cache")
         target = cache / f"{stated.sha256}-{name}"
         if not (target.exists() and target.stat().st_size == stated.bytes):
