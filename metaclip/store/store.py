@@ -30,11 +30,8 @@ Verify = Literal["size", "full"]
 
 _MISSING = "missing"
 
-_UNCHANGED: set[tuple[str, Any]] = set()
-"""Local files that this process compared, by path, SHA-256 and state."""
-
-_WHOLE: set[tuple[str, str]] = set()
-"""Address and SHA-256 of files without hashes of blocks that this process has compared as a whole."""
+_WHOLE: set[tuple[object, ...]] = set()
+"""Files that this process compared as a whole: address, SHA-256, and the state of a local file when it was compared."""
 
 logger = logging.getLogger(__name__)
 
@@ -189,14 +186,8 @@ class Store(Files):
         relative = f"{reference.folder}/{name}"
         stated = self._stated(reference, name)
         if self.is_local:
-            path = Path(self.path(relative))
-            state = path.stat() if path.exists() else None
-            seen = (stated.sha256, state and (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
-            # The matcher's table is opened for every shard: it is compared once, and again if it changed.
-            if (str(path), seen) not in _UNCHANGED:
-                self._compare_whole(relative, stated, reference)
-                _UNCHANGED.add((str(path), seen))
-            return path
+            self._compare_whole(relative, stated, reference)
+            return Path(self.path(relative))
         cache = own_folder("cache")
         target = cache / f"{stated.sha256}-{name}"
         if not (target.exists() and target.stat().st_size == stated.bytes):
@@ -242,13 +233,14 @@ class Store(Files):
         return self.path(relative) if self.is_local else self.open(relative, cache_type="none")
 
     def _compare_whole(self, relative: str, stated: StoredFile, reference: Reference) -> None:
+        seen = (self.address(relative), stated.sha256, self._local_state(relative))
+        if seen in _WHOLE:
+            return
         if stated.blocks is not None:
             source = self._compared(relative, stated, reference)
             while source.read(PART_BYTES):
                 pass
-            return
-        seen = (self.address(relative), stated.sha256)
-        if seen in _WHOLE:
+            _WHOLE.add(seen)
             return
         try:
             with self.open(relative, block_size=PART_BYTES) as source:
@@ -258,6 +250,14 @@ class Store(Files):
         if found != stated.sha256:
             raise altered(self.address(relative))
         _WHOLE.add(seen)
+
+    def _local_state(self, relative: str) -> tuple[int, ...] | None:
+        """Return what changes when a local file does; None for a remote file, and where there is none."""
+        try:
+            state = Path(self.path(relative)).stat() if self.is_local else None
+        except FileNotFoundError:
+            return None
+        return state and (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
     # Writing
 
