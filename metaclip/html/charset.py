@@ -15,6 +15,12 @@ _CONTENT_CHARSET = re.compile(rb"charset[\t\n\x0c\r ]*=[\t\n\x0c\r ]*", re.IGNOR
 _CONTENT_LABEL = re.compile(rb"[^;\t\n\x0c\r ]*")
 _SPACE = b"\t\n\x0c\r "
 _TAG_NAME_END = re.compile(rb"[\t\n\x0c\r >]")
+# The end of a tag, or an attribute. Only a name begins with "="; a quote without a partner goes to the end.
+_ATTRIBUTE = re.compile(
+    rb"""[/_]*(?:>|(?P<name>=?[^/_>=]*)[_]*
+    (?:=[_]*(?:"(?P<double>[^"]*)(?:"|\Z)|'(?P<single>[^']*)(?:'|\Z)|(?P<bare>[^_>]*)))?)""".replace(b"_", _SPACE),
+    re.VERBOSE,
+)
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16le"),
@@ -170,28 +176,12 @@ def _attributes(data: bytes, at: int) -> tuple[dict[bytes, bytes], int]:
     """
     found: dict[bytes, bytes] = {}
     while True:
-        while data[at] in _SPACE or data[at] == 0x2F:
-            at += 1
-        if data[at] == 0x3E:
-            return found, at + 1
-        start = at
-        while data[at] not in _SPACE and data[at] not in b"/>" and not (data[at] == 0x3D and at > start):
-            at += 1
-        name, value = data[start:at].lower(), b""
-        while data[at] in _SPACE:
-            at += 1
-        if data[at] == 0x3D:
-            at += 1
-            while data[at] in _SPACE:
-                at += 1
-            if data[at] in b"\"'":
-                end = data.find(data[at : at + 1], at + 1)
-                if end < 0:
-                    raise IndexError("the value does not end")
-                value, at = data[at + 1 : end], end + 1
-            else:
-                start = at
-                while data[at] not in _SPACE and data[at] != 0x3E:
-                    at += 1
-                value = data[start:at]
-        found.setdefault(name, value.lower())
+        one = _ATTRIBUTE.match(data, at)
+        assert one is not None  # where nothing else is, it matches the empty string
+        at, name = one.end(), one["name"]
+        if name is None:
+            return found, at
+        if at == len(data):
+            raise IndexError("the tag does not end")
+        value: bytes = one["double"] or one["single"] or one["bare"] or b""
+        found.setdefault(name.lower(), value.lower())

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Self
 
@@ -71,6 +72,7 @@ class Manifest(BaseModel):
         return self
 
     @classmethod
+    @lru_cache(maxsize=64)  # a process reads the metadata's manifest for every shard
     def parse(cls, address: str, content: bytes | str) -> Self:
         """Read the manifest that stands at an address relative to a root.
 
