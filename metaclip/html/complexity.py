@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from metaclip.html.message import PageError
 from metaclip.kernels.jit import frozen, kernel
-from metaclip.kernels.memory import LANES, byte_at, count_bits, equal_at, first_bit
-from metaclip.kernels.types import Bytes, Flags, Int, Ints, Truth
+from metaclip.kernels.memory import byte_at, count_bits, equal_at, first_bit
+from metaclip.kernels.types import LANES, Bytes, Flags, Int, Ints, Truth
 
 # For each tag the parser walks the elements that are open, for each attribute those of its tag that
 # came before, at 3 ns a step. A tag takes three bytes or more, an attribute two.

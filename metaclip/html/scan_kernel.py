@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from metaclip.kernels.jit import kernel
-from metaclip.kernels.memory import LANES, byte_at, count_bits, equal_at, first_bit, low_or_at, tag_at, word_at
-from metaclip.kernels.types import Bytes, Flags, Int, Ints, Spans, Truth, Word
+from metaclip.kernels.memory import byte_at, count_bits, equal_at, first_bit, low_or_at, tag_at, word_at
+from metaclip.kernels.types import LANES, Bytes, Flags, Int, Ints, Spans, Truth, Word
 
 PADDING = 64
 """So many bytes may be read beyond the end of a page."""

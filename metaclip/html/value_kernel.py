@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from metaclip.kernels.jit import kernel
-from metaclip.kernels.memory import LANES, byte_at, copy_lanes, first_bit
-from metaclip.kernels.types import Bytes, Flags, Int, Ints, Spans, Truth
+from metaclip.kernels.memory import byte_at, copy_lanes, first_bit
+from metaclip.kernels.types import LANES, Bytes, Flags, Int, Ints, Spans, Truth
 
 _AND, _HASH, _SEMICOLON, _IS, _LF, _CR, _X = map(ord, "&#;=\n\rx")
 _U32 = np.uint32

@@ -1,100 +1,104 @@
-"""Compiling numeric kernels with numba, the same way everywhere."""
+"""Kernels: numeric code that numba compiles, or that Python runs as it stands.
 
-import logging
-import os
+Nothing here imports numba: a process that calls no compiled kernel does not wait for it.
+"""
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache, cached_property, update_wrapper
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, types
-from numba.core.compiler_lock import global_compiler_lock
 
-try:
-    import fcntl
-except ImportError:  # not on Windows, where each process compiles for itself
-    fcntl = None  # type: ignore[assignment]
-
-SHARED = tuple(Path(__file__).with_name(name) for name in ("jit.py", "memory.py", "xxh3.py"))
+SHARED = tuple(
+    Path(__file__).with_name(name) for name in ("jit.py", "compiler.py", "types.py", "memory.py", "llvm.py", "xxh3.py")
+)
 """Files whose code is compiled into kernels of other files: where one changes, all are compiled anew."""
 
-logger = logging.getLogger(__name__)
+_PLAIN: ContextVar[bool] = ContextVar("plain", default=False)
 
-_unliteral: Any = types.unliteral
-
-Kernel = TypeVar("Kernel", bound=Callable[..., Any])
-
-_locked: set[Path] = set()
-"""The lock files that this process holds, guarded by numba's compiler lock."""
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def kernel(function: Kernel) -> Kernel:
-    """Compile a function on its first call and keep the machine code on disk for other processes.
+def kernel(function: Function) -> Function:
+    """Make a kernel of a function: compiled on its first call, or run by Python inside `plainly`.
 
-    The code is kept in `__pycache__`, or in the folder named by NUMBA_CACHE_DIR; where no folder can
-    be written, every process compiles for itself. Processes that start together wait for the one
-    that compiles. Floating point stays IEEE: no reassociation, no fused multiply-add; a division by
-    zero gives infinity. The GIL is released.
-
-    numba notices a change of the file that a kernel stands in, not of files that it calls into: a
-    kernel and those that it calls belong in one file, or in one of SHARED.
+    Both give the same. See `metaclip.kernels.compiler` for how it is compiled. numba notices a change of the file
+    that a kernel stands in, not of files that it calls into: a kernel and those that it calls belong in one file,
+    or in one of SHARED.
     """
-    try:
-        dispatcher: Any = njit(cache=True, nogil=True, error_model="numpy")(function)
-    except RuntimeError as error:
-        # numba's only way to say that no cache folder is writable (read-only image, no home).
-        logger.warning("%s is compiled anew in every process: %s", function.__qualname__, error)
-        return cast(Kernel, njit(nogil=True, error_model="numpy")(function))
-    # What numba takes for the version of the source.
-    cached = dispatcher._cache._cache_file
-    cached._source_stamp = (cached._source_stamp, *(_stamp(file) for file in SHARED))
-    compile_or_load = dispatcher.compile
-    lock = Path(dispatcher.stats.cache_path) / f"{function.__module__}.lock"
-
-    def compile_once(signature: Any) -> Any:
-        with _alone(lock):
-            return compile_or_load(signature)
-
-    dispatcher.compile = compile_once
-    resolve = dispatcher.get_call_template
-
-    def resolve_once(arguments: Any, named: Any) -> Any:
-        # A constant in a call would be a type of its own, and the function compiled once more for it.
-        return resolve(tuple(map(_unliteral, arguments)), {name: _unliteral(of) for name, of in named.items()})
-
-    dispatcher.get_call_template = resolve_once
-    return cast(Kernel, dispatcher)
+    return cast(Function, Kernel(function))
 
 
-def _stamp(file: Path) -> tuple[float, int]:
-    found = file.stat()
-    return found.st_mtime, found.st_size
+def native(function: Function) -> Function:
+    """Declare that in compiled kernels a function is the code of that name in `metaclip.kernels.llvm`.
+
+    Its Python is the definition; kernels that Python runs call it.
+    """
+    return cast(Function, Native(function))
+
+
+def plain() -> bool:
+    """Return whether work is to be done the plain way: without compiled kernels."""
+    return _PLAIN.get()
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Hold a file's lock, so that other processes find in the cache what is compiled meanwhile."""
-    # numba's own lock first, everywhere: threads of one process would wait for each other else.
-    with global_compiler_lock:
-        if fcntl is None or lock in _locked:  # a kernel that calls another of its file compiles both
+def plainly(way: bool = True) -> Iterator[None]:
+    """Do what runs inside, in this thread, the plain way; the results are the same.
+
+    Kernels are run by Python then. Where that would take long, whoever calls them asks `plain` and takes a library
+    or the definition in their place.
+    """
+    token = _PLAIN.set(way)
+    try:
+        with np.errstate(over="ignore") if way else np.errstate():  # integers wrap around, as compiled ones do
             yield
-            return
-        try:
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            logger.debug("%s: no lock, so processes may compile the same: %s", lock, error)
-            yield
-            return
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            _locked.add(lock)
-            yield
-        finally:
-            _locked.discard(lock)
-            os.close(descriptor)
+    finally:
+        _PLAIN.reset(token)
+
+
+class Kernel:
+    """A function, and its compiled form."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.py_func = function
+        update_wrapper(self, function)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run it, by Python inside `plainly`."""
+        return self.py_func(*arguments) if _PLAIN.get() else self.compiled(*arguments)
+
+    @cached_property
+    def compiled(self) -> Any:
+        """Numba's dispatcher: it compiles for the types of its arguments, or finds the code on disk."""
+        return compiler().dispatcher_of(self.py_func, SHARED)
+
+
+class Native:
+    """A function that is written in LLVM's language for compiled kernels."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.py_func = function
+        self.name = function.__name__
+        update_wrapper(self, function)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run the definition."""
+        return self.py_func(*arguments)
+
+
+@cache
+def compiler() -> ModuleType:
+    """Return `metaclip.kernels.compiler`, which knows the kernels from then on."""
+    from metaclip.kernels import compiler as module
+
+    module.introduce(Kernel, Native)
+    return module
 
 
 def frozen(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:

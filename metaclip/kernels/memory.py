@@ -1,334 +1,141 @@
 """Memory read and written as numba cannot: many bytes at a time, at any place, without a look at the bounds.
 
-All LLVM code that the project writes is here. A place is not checked, and what lies beyond an array is read
-all the same, except with NUMBA_BOUNDSCHECK: then every place is, in `_address`, and none may be negative.
-Words are little-endian, as on every platform that numba knows.
+What stands here in Python is the definition. In compiled kernels it is `metaclip.kernels.llvm`, where what lies
+beyond an array is read all the same. Words are little-endian.
 """
 
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import numba
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
+import numpy as np
 
-from metaclip.kernels.jit import kernel
-from metaclip.kernels.types import Address, Data, Int, Word
+from metaclip.kernels.jit import kernel, native
+from metaclip.kernels.types import LANES, WIDE_LANES, Address, Data, Int, Word
 
-CHECKED = bool(numba.config.BOUNDSCHECK)  # type: ignore[attr-defined]
-"""Whether kernels are compiled with a check of every index; what reads memory here is then checked too."""
-
-LANES = 32
-"""Bytes that `equal_at`, `low_or_at` and `copy_lanes` look at together."""
-
-WIDE_LANES = 64
-"""Bytes that `tag_at`, `wide_equal_at` and `wide_less_at` look at together."""
-
-_Numba: TypeAlias = Any
-"""An object of numba's compiler or of llvmlite; neither has types."""
-
-_Arrays: TypeAlias = Any
+Arrays: TypeAlias = Any
 """An array, or a tuple of arrays, named or not."""
 
-_Generator: TypeAlias = tuple[_Numba, Callable[[_Numba, _Numba, _Numba, _Numba], _Numba]]
-"""What an intrinsic is made of: its signature, and a function that emits its code."""
 
-# To numba, an intrinsic cannot be called; in a kernel it can.
-_intrinsic: Callable[[Callable[..., _Generator]], Any] = intrinsic
+def _bits(truths: Any) -> Word:
+    """Return a word whose bit i is truths[i], of at most 64."""
+    return np.uint64(int.from_bytes(np.packbits(truths, bitorder="little").tobytes(), "little"))
 
-_TUPLE: _Numba = types.BaseTuple
-_FIVE_WORDS: _Numba = types.UniTuple(types.uint64, 5)  # type: ignore[no-untyped-call]
-_BIT, _BYTE, _HALF_WORD, _WORD, _DOUBLE_WORD = (ir.IntType(bits) for bits in (1, 8, 32, 64, 128))
-_LANES, _WIDE_LANES = ir.VectorType(_BYTE, LANES), ir.VectorType(_BYTE, WIDE_LANES)
 
+@native
+def unowned(arrays: Arrays) -> Arrays:
+    """Return an argument of the kernel, an array or a tuple of arrays, without its owner.
 
-def _address(
-    context: _Numba, builder: _Numba, kind: _Numba, array: _Numba, place: _Numba, place_kind: _Numba, size: _Numba
-) -> _Numba:
-    """Return where `size` bytes from a place on are, of an array or of what `bare` gives of one."""
-    place = context.cast(builder, place, place_kind, types.int64)
-    if not isinstance(kind, types.Array):
-        return builder.gep(array, [place])
-    found = context.make_array(kind)(context, builder, array)
-    if CHECKED:
-        before = builder.icmp_signed("<", place, ir.Constant(_WORD, 0))
-        beyond = builder.icmp_signed(">", builder.add(place, size), found.nitems)
-        with builder.if_then(builder.or_(before, beyond), likely=False):
-            context.call_conv.return_user_exc(builder, IndexError, ("index is out of bounds",))
-    return builder.gep(found.data, [place])
+    numba counts the holders of arrays, by an atomic operation whenever one is passed on or taken out of a tuple;
+    without an owner it does not. The caller holds an argument as long as the kernel runs; an array that the
+    kernel made would be freed.
+    """
+    return arrays
 
 
-def _load(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba, kind: _Numba, size: int) -> _Numba:
-    """Load a value of so many bytes from the array and the place that the first two arguments are."""
-    (array_kind, place_kind), (array, place) = signature.args[:2], arguments[:2]
-    address = _address(context, builder, array_kind, array, place, place_kind, ir.Constant(_WORD, size))
-    return builder.load(builder.bitcast(address, kind.as_pointer()), align=1)
+@native
+def bare(array: Arrays) -> Address:
+    """Return where an argument of the kernel, an array, begins in memory; it is indexed as the array is.
 
+    A negative index does not count from the end, which is one thing less to do per access, and it takes one
+    register. With NUMBA_BOUNDSCHECK it is the array, so that every index is checked. See `unowned` for its owner.
+    """
+    return array
 
-def _all(vector: _Numba, value: int) -> _Numba:
-    return ir.Constant(vector, [value] * vector.count)
 
+@native
+def address_of(data: Data, place: Int, _size: Int) -> Int:
+    """Return where data[place : place + size] is in memory, for a function that is called by its address."""
+    return data.ctypes.data + place
 
-def _spread(builder: _Numba, vector: _Numba, byte: _Numba) -> _Numba:
-    one = builder.insert_element(_all(vector, 0), builder.trunc(byte, _BYTE), ir.Constant(_WORD, 0))
-    return builder.shuffle_vector(one, _all(vector, 0), _all(ir.VectorType(_HALF_WORD, vector.count), 0))
 
+@native
+def byte_at(data: Data, place: Int) -> Int:
+    """Read one byte as int64; numpy's own indexing would look for negative places."""
+    return int(data[place])
 
-def _compared(builder: _Numba, comparison: str, lanes: _Numba, byte: _Numba) -> _Numba:
-    return builder.icmp_unsigned(comparison, lanes, _spread(builder, lanes.type, byte))
 
+@native
+def half_word_at(data: Data, place: Int) -> Word:
+    """Read four bytes at any place as uint64."""
+    return np.uint64(int.from_bytes(data[place : place + 4].tobytes(), "little"))
 
-def _bits(builder: _Numba, truths: _Numba) -> _Numba:
-    bits = builder.bitcast(truths, ir.IntType(truths.type.count))
-    return bits if truths.type.count == WIDE_LANES else builder.zext(bits, _WORD)
 
+@native
+def word_at(data: Data, place: Int) -> Word:
+    """Read eight bytes at any place as uint64."""
+    return np.uint64(int.from_bytes(data[place : place + 8].tobytes(), "little"))
 
-def _emit_unowned(_typing: _Numba, arrays: _Numba) -> _Generator:
-    def without_owner(context: _Numba, builder: _Numba, kind: _Numba, value: _Numba) -> _Numba:
-        if isinstance(kind, _TUPLE):
-            parts = [
-                without_owner(context, builder, part, builder.extract_value(value, place))
-                for place, part in enumerate(kind.types)
-            ]
-            return context.make_tuple(builder, kind, parts)
-        if isinstance(kind, types.Array):
-            array = context.make_array(kind)(context, builder, value)
-            array.meminfo = ir.Constant(array.meminfo.type, None)
-            return array._getvalue()
-        return value
 
-    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
-        return without_owner(context, builder, signature.args[0], arguments[0])
+@native
+def put_word(data: Data, place: Int, word: Word) -> None:
+    """Write what `word_at` reads."""
+    data[place : place + 8] = np.frombuffer(int(word).to_bytes(8, "little"), np.uint8)
 
-    return arrays(arrays), generate
 
+@native
+def equal_at(data: Data, place: Int, byte: Int) -> Word:
+    """Compare LANES bytes with one; bit i of the result is for byte place + i."""
+    return _bits(data[place : place + LANES] == byte)
 
-def _emit_bare(typing: _Numba, array: _Numba) -> _Generator:
-    if CHECKED:
-        return _emit_unowned(typing, array)
 
-    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
-        return context.make_array(signature.args[0])(context, builder, arguments[0]).data
+@native
+def low_or_at(data: Data, place: Int, first: Int, second: Int, third: Int) -> Word:
+    """Find, of LANES bytes, those up to 0x20 and those equal to one of three; bits as `equal_at`'s."""
+    lanes = data[place : place + LANES]
+    return _bits((lanes <= 0x20) | (lanes == first) | (lanes == second) | (lanes == third))
 
-    return types.CPointer(array.dtype)(array), generate  # type: ignore[no-untyped-call]
 
+@native
+def copy_lanes(data: Data, place: Int, target: Data, write: Int, first: Int, second: Int, third: Int) -> Word:
+    """Copy LANES bytes from a place to target[write:], and find those equal to one of three; bits as `equal_at`'s."""
+    lanes = data[place : place + LANES].copy()
+    target[write : write + LANES] = lanes
+    return _bits((lanes == first) | (lanes == second) | (lanes == third))
 
-def _emit_address_of(_typing: _Numba, data: _Numba, place: _Numba, _size: _Numba) -> _Generator:
-    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
-        (kind, place_kind, _), (array, place, size) = signature.args, arguments
-        return builder.ptrtoint(_address(context, builder, kind, array, place, place_kind, size), _WORD)
 
-    return types.int64(data, place, types.int64), generate
+@native
+def tag_at(data: Data, place: Int) -> tuple[Word, Word, Word, Word, Word]:
+    """Find, of WIDE_LANES bytes, quotes, apostrophes, equals signs, `>`, and slashes with all up to 0x20."""
+    lanes = data[place : place + WIDE_LANES]
+    quote, apostrophe, equals, more = (_bits(lanes == ord(byte)) for byte in "\"'=>")
+    return quote, apostrophe, equals, more, _bits((lanes <= 0x20) | (lanes == ord("/")))
 
 
-def _emit_byte_at(_typing: _Numba, data: _Numba, place: _Numba) -> _Generator:
-    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
-        return builder.zext(_load(context, builder, signature, arguments, _BYTE, 1), _WORD)
+@native
+def wide_equal_at(data: Data, place: Int, byte: Int) -> Word:
+    """Compare WIDE_LANES bytes with one; bit i of the result is for byte place + i."""
+    return _bits(data[place : place + WIDE_LANES] == byte)
 
-    return types.int64(data, place), generate
 
+@native
+def wide_less_at(data: Data, place: Int, byte: Int) -> Word:
+    """Find, of WIDE_LANES bytes, those less than one; bits as `wide_equal_at`'s."""
+    return _bits(data[place : place + WIDE_LANES] < byte)
 
-def _emit_half_word_at(_typing: _Numba, data: _Numba, place: _Numba) -> _Generator:
-    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
-        return builder.zext(_load(context, builder, signature, arguments, _HALF_WORD, 4), _WORD)
 
-    return types.uint64(data, place), generate
+@native
+def first_bit(word: Word) -> Int:
+    """Count the zero bits below the lowest one; 64 if there is none."""
+    value = int(word)
+    return (value & -value).bit_length() - 1 if value else 64
 
 
-def _emit_word_at(_typing: _Numba, data: _Numba, place: _Numba) -> _Generator:
-    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
-        return _load(context, builder, signature, arguments, _WORD, 8)
+@native
+def count_bits(word: Word) -> Int:
+    """Count the ones."""
+    return int(word).bit_count()
 
-    return types.uint64(data, place), generate
 
+@native
+def folded_product(a: Word, b: Word) -> Word:
+    """Return the exclusive or of the two halves of the product of 128 bits."""
+    product = int(a) * int(b)
+    return np.uint64((product >> 64) ^ (product & (1 << 64) - 1))
 
-def _emit_put_word(_typing: _Numba, data: _Numba, place: _Numba, _word: _Numba) -> _Generator:
-    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
-        (kind, place_kind, _), (array, place, word) = signature.args, arguments
-        address = _address(context, builder, kind, array, place, place_kind, ir.Constant(_WORD, 8))
-        builder.store(word, builder.bitcast(address, _WORD.as_pointer()), align=1)
-        return context.get_dummy_value()
 
-    return types.none(data, place, types.uint64), generate
-
-
-def _emit_equal_at(_typing: _Numba, data: _Numba, place: _Numba, _byte: _Numba) -> _Generator:
-    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
-        lanes = _load(context, builder, signature, arguments, _LANES, LANES)
-        return _bits(builder, _compared(builder, "==", lanes, arguments[2]))
-
-    return types.uint64(data, place, types.int64), generate
-
-
-def _emit_low_or_at(
-    _typing: _Numba, data: _Numba, place: _Numba, _first: _Numba, _second: _Numba, _third: _Numba
-) -> _Generator:
-    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
-        lanes = _load(context, builder, signature, arguments, _LANES, LANES)
-        found = builder.icmp_unsigned("<=", lanes, _all(_LANES, 0x20))
-        for byte in arguments[2:]:
-            found = builder.or_(found, _compared(builder, "==", lanes, byte))
-        return _bits(builder, found)
-
-    return types.uint64(data, place, types.int64, types.int64, types.int64), generate
-
-
-def _emit_copy_lanes(
-    _typing: _Numba,
-    data: _Numba,
-    place: _Numba,
-    target: _Numba,
-    write: _Numba,
-    _first: _Numba,
-    _second: _Numba,
-    _third: _Numba,
-) -> _Generator:
-    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
-        lanes = _load(context, builder, signature, arguments, _LANES, LANES)
-        (kind, write_kind), (array, write) = signature.args[2:4], arguments[2:4]
-        address = _address(context, builder, kind, array, write, write_kind, ir.Constant(_WORD, LANES))
-        builder.store(lanes, builder.bitcast(address, _LANES.as_pointer()), align=1)
-        found = ir.Constant(ir.VectorType(_BIT, LANES), [0] * LANES)
-        for byte in arguments[4:]:
-            found = builder.or_(found, _compared(builder, "==", lanes, byte))
-        return _bits(builder, found)
-
-    return types.uint64(data, place, target, write, types.int64, types.int64, types.int64), generate
-
-
-def _emit_tag_at(_typing: _Numba, data: _Numba, place: _Numba) -> _Generator:
-    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
-        lanes = _load(context, builder, signature, arguments, _WIDE_LANES, WIDE_LANES)
-
-        def compared(comparison: str, byte: str) -> _Numba:
-            return builder.icmp_unsigned(comparison, lanes, _all(_WIDE_LANES, ord(byte)))
-
-        masks = [_bits(builder, compared("==", byte)) for byte in "\"'=>"]
-        masks.append(_bits(builder, builder.or_(compared("<=", " "), compared("==", "/"))))
-        return context.make_tuple(builder, signature.return_type, masks)
-
-    return _FIVE_WORDS(data, place), generate
-
-
-def _emit_wide_equal_at(_typing: _Numba, data: _Numba, place: _Numba, _byte: _Numba) -> _Generator:
-    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
-        lanes = _load(context, builder, signature, arguments, _WIDE_LANES, WIDE_LANES)
-        return _bits(builder, _compared(builder, "==", lanes, arguments[2]))
-
-    return types.uint64(data, place, types.int64), generate
-
-
-def _emit_wide_less_at(_typing: _Numba, data: _Numba, place: _Numba, _byte: _Numba) -> _Generator:
-    def generate(context: _Numba, builder: _Numba, signature: _Numba, arguments: _Numba) -> _Numba:
-        lanes = _load(context, builder, signature, arguments, _WIDE_LANES, WIDE_LANES)
-        return _bits(builder, _compared(builder, "<", lanes, arguments[2]))
-
-    return types.uint64(data, place, types.int64), generate
-
-
-def _emit_first_bit(_typing: _Numba, _word: _Numba) -> _Generator:
-    def generate(_context: _Numba, builder: _Numba, _signature: _Numba, arguments: _Numba) -> _Numba:
-        return builder.cttz(arguments[0], ir.Constant(_BIT, 0))
-
-    return types.int64(types.uint64), generate
-
-
-def _emit_count_bits(_typing: _Numba, _word: _Numba) -> _Generator:
-    def generate(_context: _Numba, builder: _Numba, _signature: _Numba, arguments: _Numba) -> _Numba:
-        return builder.ctpop(arguments[0])
-
-    return types.int64(types.uint64), generate
-
-
-def _emit_folded_product(_typing: _Numba, _a: _Numba, _b: _Numba) -> _Generator:
-    def generate(_context: _Numba, builder: _Numba, _signature: _Numba, arguments: _Numba) -> _Numba:
-        a, b = (builder.zext(argument, _DOUBLE_WORD) for argument in arguments)
-        product = builder.mul(a, b)
-        high = builder.lshr(product, ir.Constant(_DOUBLE_WORD, 64))
-        return builder.trunc(builder.xor(product, high), _WORD)
-
-    return types.uint64(types.uint64, types.uint64), generate
-
-
-def _emit_call_native(
-    _typing: _Numba,
-    _function: _Numba,
-    _a: _Numba,
-    _b: _Numba,
-    _c: _Numba,
-    _d: _Numba,
-    _e: _Numba,
-    _f: _Numba,
-    _g: _Numba,
-) -> _Generator:
-    def generate(_context: _Numba, builder: _Numba, _signature: _Numba, arguments: _Numba) -> _Numba:
-        prototype = ir.FunctionType(_HALF_WORD, [_WORD] * (len(arguments) - 1))
-        called = builder.call(builder.inttoptr(arguments[0], prototype.as_pointer()), arguments[1:])
-        return builder.zext(called, _WORD)
-
-    return types.int64(*[types.int64] * 8), generate
-
-
-unowned: Callable[[_Arrays], _Arrays] = _intrinsic(_emit_unowned)
-"""Return an argument of the kernel, an array or a tuple of arrays, without its owner.
-
-numba counts the holders of arrays, by an atomic operation whenever one is passed on or taken out of a tuple;
-without an owner it does not. The caller holds an argument as long as the kernel runs; an array that the
-kernel made would be freed.
-"""
-
-bare: Callable[[_Arrays], Address] = _intrinsic(_emit_bare)
-"""Return where an argument of the kernel, an array, begins in memory; it is indexed as the array is.
-
-A negative index does not count from the end, which is one thing less to do per access, and it takes one
-register. With NUMBA_BOUNDSCHECK it is the array, so that every index is checked. See `unowned` for its owner.
-"""
-
-address_of: Callable[[Data, Int, Int], Int] = _intrinsic(_emit_address_of)
-"""Return where data[place : place + size] is in memory, for a function that is called by its address."""
-
-byte_at: Callable[[Data, Int], Int] = _intrinsic(_emit_byte_at)
-"""Read one byte as int64; numpy's own indexing would look for negative places."""
-
-half_word_at: Callable[[Data, Int], Word] = _intrinsic(_emit_half_word_at)
-"""Read four bytes at any place as uint64."""
-
-word_at: Callable[[Data, Int], Word] = _intrinsic(_emit_word_at)
-"""Read eight bytes at any place as uint64."""
-
-put_word: Callable[[Data, Int, Word], None] = _intrinsic(_emit_put_word)
-"""Write what `word_at` reads."""
-
-equal_at: Callable[[Data, Int, Int], Word] = _intrinsic(_emit_equal_at)
-"""Compare LANES bytes with one; bit i of the result is for byte place + i."""
-
-low_or_at: Callable[[Data, Int, Int, Int, Int], Word] = _intrinsic(_emit_low_or_at)
-"""Find, of LANES bytes, those up to 0x20 and those equal to one of three; bits as `equal_at`'s."""
-
-copy_lanes: Callable[[Data, Int, Data, Int, Int, Int, Int], Word] = _intrinsic(_emit_copy_lanes)
-"""Copy LANES bytes from a place to target[write:], and find those equal to one of three; bits as `equal_at`'s."""
-
-tag_at: Callable[[Data, Int], tuple[Word, Word, Word, Word, Word]] = _intrinsic(_emit_tag_at)
-"""Find, of WIDE_LANES bytes, quotes, apostrophes, equals signs, `>`, and slashes with all up to 0x20."""
-
-wide_equal_at: Callable[[Data, Int, Int], Word] = _intrinsic(_emit_wide_equal_at)
-"""Compare WIDE_LANES bytes with one; bit i of the result is for byte place + i."""
-
-wide_less_at: Callable[[Data, Int, Int], Word] = _intrinsic(_emit_wide_less_at)
-"""Find, of WIDE_LANES bytes, those less than one; bits as `wide_equal_at`'s."""
-
-first_bit: Callable[[Word], Int] = _intrinsic(_emit_first_bit)
-"""Count the zero bits below the lowest one; 64 if there is none."""
-
-count_bits: Callable[[Word], Int] = _intrinsic(_emit_count_bits)
-"""Count the ones."""
-
-folded_product: Callable[[Word, Word], Word] = _intrinsic(_emit_folded_product)
-"""Return the exclusive or of the two halves of the product of 128 bits."""
-
-call_native: Callable[[Int, Int, Int, Int, Int, Int, Int, Int], Int] = _intrinsic(_emit_call_native)
-"""Call a C function by its address, with seven words; return its result, which is an `enum` (32 bits)."""
+@native
+def call_native(_function: Int, _a: Int, _b: Int, _c: Int, _d: Int, _e: Int, _f: Int, _g: Int) -> Int:
+    """Call a C function by its address, with seven words; return its result, which is an `enum` (32 bits)."""
+    raise NotImplementedError("only compiled kernels call a function by its address")
 
 
 @kernel

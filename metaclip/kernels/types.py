@@ -11,6 +11,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+LANES = 32
+"""Bytes that `equal_at`, `low_or_at` and `copy_lanes` look at together."""
+
+WIDE_LANES = 64
+"""Bytes that `tag_at`, `wide_equal_at` and `wide_less_at` look at together."""
+
 Int: TypeAlias = Any
 """int64: a place, a length, a count, a code, or the value of one byte."""
 

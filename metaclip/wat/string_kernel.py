@@ -9,8 +9,8 @@ Equals `metaclip.wat.definition`; held by tests/metaclip/wat/test_scanner.py.
 import numpy as np
 
 from metaclip.kernels.jit import kernel
-from metaclip.kernels.memory import WIDE_LANES, bare, count_bits, first_bit, wide_equal_at, wide_less_at
-from metaclip.kernels.types import Address, Bytes, Data, Int, Ints, Places, Spans, Truth
+from metaclip.kernels.memory import bare, count_bits, first_bit, wide_equal_at, wide_less_at
+from metaclip.kernels.types import WIDE_LANES, Address, Bytes, Data, Int, Ints, Places, Spans, Truth
 
 LANES = WIDE_LANES
 """So many bytes of any kind have to follow the data, and a zero byte each record."""

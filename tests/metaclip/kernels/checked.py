@@ -24,10 +24,10 @@ from unittest.mock import patch
 import numpy as np
 import xxhash
 from numba import njit
-from numba.core.dispatcher import Dispatcher
 
 import metaclip
-from metaclip.kernels import memory
+from metaclip.kernels import llvm, memory
+from metaclip.kernels.jit import Kernel, compiler
 
 
 def exact(data: bytes) -> Any:
@@ -83,6 +83,7 @@ def memory_is_checked() -> None:
         memory.wide_equal_at: (34,),
         memory.wide_less_at: (34,),
     }
+    compiler()  # it tells numba what these are
     data = np.full(100, 34, np.uint8)
     for reach, size in sizes.items():
         compiled = njit(_passing(reach, len(more.get(reach, ()))))
@@ -394,12 +395,12 @@ def compiled_kernels() -> Iterator[str]:
     for module in pkgutil.walk_packages(metaclip.__path__, "metaclip."):
         if module.name in sys.modules:
             for name, value in vars(import_module(module.name)).items():
-                if isinstance(value, Dispatcher) and value.signatures and value.__module__ == module.name:
+                if isinstance(value, Kernel) and value.__module__ == module.name and value.compiled.signatures:
                     yield f"{module.name}.{name}"
 
 
 if __name__ == "__main__":
-    assert memory.CHECKED, "NUMBA_BOUNDSCHECK is not set"
+    assert llvm.CHECKED, "NUMBA_BOUNDSCHECK is not set"
     errors: dict[str, str] = {}
     for part in PARTS:
         try:

@@ -28,8 +28,7 @@ class Module:
         return {
             node.name: node
             for node in ast.walk(self.tree)
-            if isinstance(node, ast.FunctionDef)
-            and any(isinstance(one, ast.Name) and one.id == "kernel" for one in node.decorator_list)
+            if isinstance(node, ast.FunctionDef) and decorated(node, "kernel")
         }
 
     @property
@@ -41,6 +40,11 @@ class Module:
             if isinstance(node, ast.ImportFrom)
             for alias in node.names
         }
+
+
+def decorated(function: ast.FunctionDef, name: str) -> bool:
+    """Tell whether a function has the decorator of that name."""
+    return any(isinstance(one, ast.Name) and one.id == name for one in function.decorator_list)
 
 
 @cache

@@ -52,7 +52,7 @@ from metaclip.kernels import jit
 jit.SHARED = (Path(sys.path[1], "shared.py"),)
 from doubling import twice
 twice(21)
-print(*map(len, (twice.stats.cache_hits, twice.stats.cache_misses)))
+print(*map(len, (twice.compiled.stats.cache_hits, twice.compiled.stats.cache_misses)))
 """
 
 
@@ -114,9 +114,9 @@ import json
 from doubling import twice
 print("ready", flush=True)
 twice(21)
-print(json.dumps([sum(twice.stats.cache_hits.values()), sum(twice.stats.cache_misses.values())]))
+print(json.dumps([sum(twice.compiled.stats.cache_hits.values()), sum(twice.compiled.stats.cache_misses.values())]))
 """
-    where = "from doubling import twice; print(twice.stats.cache_path)"
+    where = "from doubling import twice; print(twice.compiled.stats.cache_path)"
     folder = Path(run(where, tmp_path, NUMBA_CACHE_DIR=str(cache)).stdout.strip())
     folder.mkdir(parents=True, exist_ok=True)
     environment = {
@@ -148,7 +148,7 @@ import json
 from metaclip.matching import table_kernel as match_table
 from metaclip.matching.matcher import Matcher
 Matcher(["a b"]).match(["a b"])
-stats = match_table.match.stats
+stats = match_table.match.compiled.stats
 print(json.dumps([sum(stats.cache_hits.values()), sum(stats.cache_misses.values())]))
 """
     environment = {key: os.environ[key] for key in ("NUMBA_CACHE_DIR",) if key in os.environ}
@@ -163,7 +163,7 @@ from metaclip.language import kernel as language_kernel
 from metaclip.language.identifier import LanguageIdentifier
 from metaclip.language.model_file import find_model
 LanguageIdentifier(find_model()).identify(["a b"])
-stats = [language_kernel.identify.stats, language_kernel.fill_words.stats]
+stats = [one.compiled.stats for one in (language_kernel.identify, language_kernel.fill_words)]
 print(json.dumps([[sum(one.cache_hits.values()), sum(one.cache_misses.values())] for one in stats]))
 """
     environment = {key: os.environ[key] for key in ("NUMBA_CACHE_DIR",) if key in os.environ}

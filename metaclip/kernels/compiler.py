@@ -1,0 +1,102 @@
+"""Compiling kernels with numba. `metaclip.kernels.jit` imports this where a kernel is first to be compiled."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from numba import njit, types
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
+from numba.extending import typeof_impl
+
+from metaclip.kernels.llvm import INTRINSICS
+
+try:
+    import fcntl
+except ImportError:  # not on Windows, where each process compiles for itself
+    fcntl = None  # type: ignore[assignment]
+
+logger = logging.getLogger(__name__)
+
+_unliteral: Any = types.unliteral
+
+_locked: set[Path] = set()
+"""The lock files that this process holds, guarded by numba's compiler lock."""
+
+
+def dispatcher_of(function: Callable[..., Any], shared: Sequence[Path]) -> Any:
+    """Return what compiles a function on its first call, and keeps the machine code on disk for other processes.
+
+    The code is kept in `__pycache__`, or in the folder named by NUMBA_CACHE_DIR; where no folder can
+    be written, every process compiles for itself. Processes that start together wait for the one
+    that compiles. Floating point stays IEEE: no reassociation, no fused multiply-add; a division by
+    zero gives infinity. The GIL is released. Where one of the `shared` files changes, it is compiled anew.
+    """
+    try:
+        dispatcher: Any = njit(cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError as error:
+        # numba's only way to say that no cache folder is writable (read-only image, no home).
+        logger.warning("%s is compiled anew in every process: %s", function.__qualname__, error)
+        return njit(nogil=True, error_model="numpy")(function)
+    # What numba takes for the version of the source.
+    cached = dispatcher._cache._cache_file
+    cached._source_stamp = (cached._source_stamp, *(_stamp(file) for file in shared))
+    compile_or_load = dispatcher.compile
+    lock = Path(dispatcher.stats.cache_path) / f"{function.__module__}.lock"
+
+    def compile_once(signature: Any) -> Any:
+        with _alone(lock):
+            return compile_or_load(signature)
+
+    dispatcher.compile = compile_once
+    resolve = dispatcher.get_call_template
+
+    def resolve_once(arguments: Any, named: Any) -> Any:
+        # A constant in a call would be a type of its own, and the function compiled once more for it.
+        return resolve(tuple(map(_unliteral, arguments)), {name: _unliteral(of) for name, of in named.items()})
+
+    dispatcher.get_call_template = resolve_once
+    return dispatcher
+
+
+def _stamp(file: Path) -> tuple[float, int]:
+    found = file.stat()
+    return found.st_mtime, found.st_size
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Hold a file's lock, so that other processes find in the cache what is compiled meanwhile."""
+    # numba's own lock first, everywhere: threads of one process would wait for each other else.
+    with global_compiler_lock:
+        if fcntl is None or lock in _locked:  # a kernel that calls another of its file compiles both
+            yield
+            return
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            logger.debug("%s: no lock, so processes may compile the same: %s", lock, error)
+            yield
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _locked.add(lock)
+            yield
+        finally:
+            _locked.discard(lock)
+            os.close(descriptor)
+
+
+def introduce(kernel: type[Any], native: type[Any]) -> None:
+    """Tell numba what the objects of `metaclip.kernels.jit` are: a kernel that calls another sees these.
+
+    A `kernel` is its dispatcher, and a `native` the code of its name in `metaclip.kernels.llvm`.
+    """
+    resolve: Any = cpu_target.typing_context.resolve_value_type
+    typeof: Any = typeof_impl
+    typeof.register(kernel)(lambda value, _context: resolve(value.compiled))
+    typeof.register(native)(lambda value, _context: resolve(INTRINSICS[value.name]))
