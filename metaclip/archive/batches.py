@@ -28,6 +28,7 @@ from metaclip.archive.decompress import DAMAGE, Inflater
 from metaclip.archive.records import TYPES, clean_address, count_continuations, read_records
 from metaclip.archive.wacz import open_stream
 from metaclip.errors import TransportError
+from metaclip.kernels.jit import plain
 from metaclip.kernels.utf8 import encode
 
 BATCH_BYTES = 4 << 20
@@ -97,14 +98,15 @@ def read_batches(
 
     Counts, bounds of memory and errors are those of `records.read_records`.
     """
-    plain = _PlainFile(path, types, max_record_bytes)
     given = 0
-    for batch in plain.batches():
-        given += len(batch)
-        yield batch
-    if plain.ended:
-        statistics.update(plain.counts)
-        return
+    if not plain():
+        regular = _RegularFile(path, types, max_record_bytes)
+        for batch in regular.batches():
+            given += len(batch)
+            yield batch
+        if regular.ended:
+            statistics.update(regular.counts)
+            return
     held: list[tuple[str, bytes]] = []
     size = 0
     for record in read_records(path, types, statistics, max_record_bytes):
@@ -131,7 +133,7 @@ def _address(written: bytes) -> str:
     return clean_address(written.decode("latin-1") if "\ufffd" in url else url)
 
 
-class _PlainFile:
+class _RegularFile:
     """A gzip file as far as its records are in order."""
 
     def __init__(self, path: str, types: frozenset[str], max_record_bytes: int) -> None:

@@ -17,7 +17,7 @@ from metaclip.html.complexity import check_complexity, find_suspects
 from metaclip.html.head_kernel import ASCII, BEYOND_ASCII, BODY, find_heads, look_inside
 from metaclip.html.message import PageError, html_page, parse_message
 from metaclip.html.pages import HtmlPage, PageList, Pages
-from metaclip.kernels.jit import frozen
+from metaclip.kernels.jit import frozen, plain
 from metaclip.pairs.page_rules import is_html, one_page
 
 
@@ -41,8 +41,9 @@ def read_response(
 def find_pages(records: RecordBatch, settings: Extract, statistics: Counter[str]) -> Pages:
     """Return the pages in responses as `read_response` does for each, and count why others have none."""
     data = frozen(np.frombuffer(records.data, np.uint8), np.uint8)
-    heads = np.empty((len(records), 6), np.int64)
-    find_heads(data, np.ascontiguousarray(records.blocks), heads)
+    heads = np.full((len(records), 6), -1, np.int64)
+    if not plain():
+        find_heads(data, np.ascontiguousarray(records.blocks), heads)
     found = PageList(data)
     numbers: list[int] = []
     others = 0

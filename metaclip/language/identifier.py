@@ -11,6 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from metaclip.errors import ConfigError, OtherModelError
+from metaclip.kernels.jit import plain
+from metaclip.kernels.utf8 import chunks, encode
 
 if TYPE_CHECKING:
     from metaclip.language.fasttext_model import LidModel
@@ -33,15 +35,26 @@ class LanguageIdentifier:
     """
 
     def __init__(self, path: Path) -> None:
-        # Imported here and below, so that reading a configuration loads neither numba nor fastText.
+        self._path = path
+        self._engines: dict[bool, _Kernel | _Binding] = {}
+        """By whether it is for the plain way; loaded when first needed."""
+        self._engine()
+
+    def _engine(self) -> "_Kernel | _Binding":
+        way = plain()
+        if way not in self._engines:
+            self._engines[way] = _Binding(self._path) if way else self._fastest()
+        return self._engines[way]
+
+    def _fastest(self) -> "_Kernel | _Binding":
+        # Imported here and below, so that reading a configuration does not load fastText.
         from metaclip.language.fasttext_model import read_model
 
-        self._engine: _Kernel | _Binding
         try:
-            self._engine = _Kernel(read_model(path))
+            return _Kernel(read_model(self._path))
         except (OtherModelError, OSError) as error:
-            self._engine = _Binding(path)
             logger.warning("languages are identified by fastText itself, which is slower: %s", error)
+            return self._engines.get(True) or _Binding(self._path)
 
     def identify(self, texts: Sequence[str]) -> tuple[list[str], NDArray[np.float32]]:
         """Label texts; each distinct text is looked at once.
@@ -56,8 +69,6 @@ class LanguageIdentifier:
         Raises:
             TypeError: for anything but a sequence of `str`.
         """
-        from metaclip.kernels.utf8 import encode
-
         data, offsets = encode(texts, "texts")
         array = pa.LargeStringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(data))
         labels, scores = self.identify_array(array)
@@ -77,8 +88,7 @@ class LanguageIdentifier:
             TypeError: for other types.
             ValueError: where a text is null.
         """
-        from metaclip.kernels.utf8 import chunks
-
+        engine = self._engine()
         all_ids, all_scores = [np.zeros(0, np.int16)], [np.zeros(0, np.float32)]
         for chunk in texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]:
             # Bytes are taken for strings as they are; Arrow does not look into them here.
@@ -90,10 +100,10 @@ class LanguageIdentifier:
             distinct = chunk.dictionary_encode()
             places = distinct.indices.to_numpy()
             for data, offsets in chunks(distinct.dictionary):
-                ids, scores = self._engine.identify(data, offsets)
+                ids, scores = engine.identify(data, offsets)
                 all_ids.append(ids[places])
                 all_scores.append(scores[places])
-        names = pa.array(self._engine.labels, pa.string())
+        names = pa.array(engine.labels, pa.string())
         labels = pa.DictionaryArray.from_arrays(pa.array(np.concatenate(all_ids)), names)
         # The softmax of the model adds up to a little more than 1.
         return labels, np.minimum(np.concatenate(all_scores), np.float32(1.0))

@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from metaclip.kernels.jit import kernel
+from metaclip.kernels.jit import kernel, plain
 from metaclip.kernels.memory import bare, copy_bytes
 from metaclip.kernels.types import Bytes, Offsets, Words
 from metaclip.kernels.utf8 import chunks
 from metaclip.kernels.xxh3 import hash_bytes
+from metaclip.pairs.uids import uids
 
 
 @kernel
@@ -53,6 +54,8 @@ def uid_columns(
     """
     if len(urls) != len(texts):
         raise ValueError(f"{len(urls)} addresses and {len(texts)} texts: there must be as many")
+    if plain():
+        return uids(urls.to_pylist(), texts.to_pylist())
     high, low = np.empty(len(urls), np.uint64), np.empty(len(urls), np.uint64)
     row = 0
     # Batches of a table: both columns are cut at the same rows.

@@ -14,6 +14,7 @@ from metaclip.html.pages import Pages
 from metaclip.html.responses import find_pages
 from metaclip.html.scanner import Scan, scan_places
 from metaclip.html.tree import parse_page
+from metaclip.kernels.jit import plain
 from metaclip.pairs.batch import PairBatch
 from metaclip.pairs.collector import PairCollector
 from metaclip.pairs.page_rules import one_page, opts_out
@@ -62,7 +63,7 @@ def _read_wacz(path: str, settings: Extract, statistics: Counter[str]) -> Iterat
 
 def add_pages(pages: Pages, settings: Extract, collector: PairCollector) -> None:
     """Add the pairs of pages, in their order, or count why they give none."""
-    scan = _scan(pages) if settings.html_parser == "scanner" else None
+    scan = _scan(pages) if settings.html_parser == "scanner" and not plain() else None
     ready: list[int] = []
     for page, directives in enumerate(pages.directives):
         if scan is None or scan.flags[page]:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from metaclip.archive.batches import RecordBatch, read_batches
 from metaclip.config.settings import Extract
+from metaclip.kernels.jit import plain
 from metaclip.pairs.batch import PairBatch
 from metaclip.pairs.collector import PairCollector
 from metaclip.pairs.page_rules import may_opt_out, one_page, opts_out
@@ -39,6 +40,10 @@ def read_wat(path: str, settings: Extract, statistics: Counter[str]) -> Iterator
 
 def add_records(records: RecordBatch, settings: Extract, collector: PairCollector) -> None:
     """Add the pairs of WAT records as `add_metadata` does for each."""
+    if plain():
+        for number in range(len(records)):
+            add_metadata(records.url(number), bytes(records.block(number)), settings, collector)
+        return
     scanned = scan(records)
     pages = _wanted_pages(records, scanned, settings, collector.statistics)
     done = 0
