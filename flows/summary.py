@@ -13,6 +13,9 @@ from metaclip.report.job import PAGE, REPORT
 from metaclip.store.store import Store
 from tasks.checkpoint import Done
 
+_SHORT_SECONDS = 0.5
+"""Kernels that come from disk take less to load."""
+
 NOTHING_NEW = "Nothing new"
 """The name of the final state of a run that has nothing to do."""
 
@@ -31,6 +34,9 @@ def summarize(run: Run) -> dict[str, Any]:
         "seconds": round(time.monotonic() - run.started, 3),
         "stages": [summarize_stage(run.store, name, done) for name, done in run.done.items()],
     }
+    compiling = sum(one.compiling for done in run.done.values() for one in done)
+    if compiling >= _SHORT_SECONDS:
+        summary["compiling_seconds"] = round(compiling, 3)
     if run.config.source.crawl:
         summary["crawls"] = run.config.source.crawl
     if run.curated is not None:

@@ -17,7 +17,7 @@ from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from tasks.progress import current_progress
-from tasks.workers import run_in_worker
+from tasks.workers import compiling_is_told, run_in_worker
 
 CACHED = "Cached"
 RETRY_DELAYS_SECONDS = [2, 10, 60]
@@ -31,6 +31,8 @@ class Done:
     reference: Reference
     cached: bool
     seconds: float
+    compiling: float = 0.0
+    """Seconds beside these in which its worker compiled kernels, or loaded them from disk."""
 
 
 def checkpointed(stage: str) -> Callable[[Callable[..., Job]], Task[..., Any]]:
@@ -48,9 +50,9 @@ def checkpointed(stage: str) -> Callable[[Callable[..., Job]], Task[..., Any]]:
             reference = job.find(Store(config.storage), config.execution.verify)
             if reference is not None:
                 return Completed(name=CACHED, message=job.label, data=Done(stage, reference, True, 0.0))
-            reference, seconds = run_in_worker(config, job)
+            reference, seconds, compiling = run_in_worker(config, job)
             get_run_logger().info("%s %s: %s rows in %.1f s", stage, job.label, f"{reference.rows:,}", seconds)
-            return Done(stage, reference, False, seconds)
+            return Done(stage, reference, False, seconds, compiling)
 
         return task(
             body,
@@ -74,6 +76,7 @@ def run_all(one: Task[..., Any], config: Config, arguments: Sequence[tuple[Any, 
     retried = one.with_options(retries=config.execution.retries)
     progress = current_progress()
     progress.begin(one.name, len(arguments))
+    compiling_is_told(config, progress.compiling())
     futures: list[PrefectFuture[Any]] = [retried.submit(config, *values) for values in arguments]
     for future in as_completed(futures):
         future.wait()  # otherwise the state is that of the server, which is late

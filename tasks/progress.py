@@ -22,6 +22,9 @@ watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 LONG_STAGES = ("ngrams", "titles", "extract", "match")
 """Stages with a progress artifact, if they have more than one task."""
 
+COMPILING = "compiling once for this machine"
+"""What the process beside the workers does, as people see it."""
+
 UPDATE_SECONDS = 2.0
 
 _current: ContextVar["Progress | None"] = ContextVar("progress", default=None)
@@ -61,6 +64,17 @@ class Progress:
         self.logger.fail(f"{stage}: {message}")
         self._show(stage)
 
+    def compiling(self) -> Callable[[int, int], None]:
+        """Return what takes note, in any thread, of how many kernels are compiled, and of how many."""
+        watch = watcher.get()
+
+        def note(compiled: int, of: int) -> None:
+            self.logger.note(f"{COMPILING}: {compiled:,} of {of:,} kernels" if compiled < of else "")
+            if watch is not None:
+                watch(COMPILING, compiled, of)
+
+        return note
+
     def replace(self, stages: dict[str, StageState]) -> None:
         """Replace the numbers by those that runs on other workers report."""
         self.logger.replace(stages)
@@ -87,6 +101,7 @@ class Progress:
             return
         text = f"{stage}: {known.done:,} of {known.total:,} done ({known.cached:,} found in the store)"
         text += f", {known.failed:,} failed" if known.failed else ""
+        text += f"; {self.logger.noted()}" if self.logger.noted() else ""
         share = 100 * finished / known.total
         if shown is None:
             key = artifact_key(self._pool, f"{stage}-progress")

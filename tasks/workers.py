@@ -11,12 +11,13 @@ import threading
 import time
 import types
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 from metaclip.config.settings import Config, Source
@@ -24,11 +25,14 @@ from metaclip.errors import TaskLimitError, WorkerLostError
 from metaclip.io.addresses.credentials import known_in, learn
 from metaclip.io.client import DOWNLOADS, Client, downloading
 from metaclip.io.temporary import own_folder
+from metaclip.kernels.clock import COMPILING
+from metaclip.kernels.ways import POOL_GROUPS, Kernels
 from metaclip.processes.starting import spawning
 from metaclip.store.job import Job, run_job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from tasks.bounds import Bounds, bounded
+from tasks.compiling import Compiling
 from tasks.worker_process import begin
 
 logger = logging.getLogger(__name__)
@@ -55,6 +59,15 @@ class Downloads:
             return Client(_SPAWN.BoundedSemaphore(self.at_once), self.contact, allow_private=self.allow_private)
 
 
+class Computed(NamedTuple):
+    """An output that was computed, and what it took."""
+
+    reference: Reference
+    seconds: float
+    compiling: float
+    """Seconds beside these in which kernels were compiled, or loaded from disk."""
+
+
 class Workers:
     """A pool of processes that is replaced when one of them is lost."""
 
@@ -62,11 +75,14 @@ class Workers:
         self.processes = processes
         self.downloads = downloads
         self.client = downloads.client()
+        self.say: Callable[[int, int], object] = lambda _compiled, _of: None
+        """Called while kernels are compiled beside the work: see `Compiling`."""
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
+        self._compiling: Compiling | None = None
 
-    def run(self, root: str, job: Job, bounds: Bounds) -> tuple[Reference, float]:
-        """Compute a job in a process; return its output and the seconds that it took.
+    def run(self, root: str, job: Job, bounds: Bounds, kernels: Kernels = "auto") -> Computed:
+        """Compute a job in a process.
 
         Raises:
             TaskLimitError: if the job exceeded its bounds.
@@ -74,11 +90,13 @@ class Workers:
             MetaclipError: the error that the job raised.
         """
         if not Store(root).is_shared_between_processes:
-            return _timed(root, job)
+            return _computed(root, job, kernels)
         pool = self._started()
+        if kernels == "auto":
+            self._compile_beside(job.work().groups)
         note = own_folder("limits") / uuid4().hex
         try:
-            return pool.submit(_bounded, root, job, bounds, note, known_in(job)).result()
+            return pool.submit(_bounded, root, job, kernels, bounds, note, known_in(job)).result()
         except BrokenProcessPool as error:
             with self._lock:
                 if self._pool is pool:
@@ -105,8 +123,16 @@ class Workers:
                         future.result()
             return self._pool
 
+    def _compile_beside(self, groups: Sequence[str]) -> None:
+        """Start to compile what this run may need, at the first job that needs kernels; theirs come first."""
+        with self._lock:
+            if groups and self._compiling is None:
+                self._compiling = Compiling(list(dict.fromkeys([*groups, *POOL_GROUPS])), self.say)
+
     def close(self) -> None:
         """End the processes."""
+        if self._compiling is not None:
+            self._compiling.end()
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
@@ -124,16 +150,19 @@ def _hidden_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-def _timed(root: str, job: Job) -> tuple[Reference, float]:
-    started = time.monotonic()
-    reference = run_job(root, job)
-    return reference, time.monotonic() - started
+def _computed(root: str, job: Job, kernels: Kernels) -> Computed:
+    started, compiled = time.monotonic(), COMPILING.seconds
+    reference = run_job(root, job, kernels)
+    compiling = COMPILING.seconds - compiled
+    return Computed(reference, time.monotonic() - started - compiling, compiling)
 
 
-def _bounded(root: str, job: Job, bounds: Bounds, note: Path, credentials: dict[str, str]) -> tuple[Reference, float]:
+def _bounded(
+    root: str, job: Job, kernels: Kernels, bounds: Bounds, note: Path, credentials: dict[str, str]
+) -> Computed:
     learn(credentials)
     with bounded(bounds, f"{job.STAGE} {job.label}", note):
-        return _timed(root, job)
+        return _computed(root, job, kernels)
 
 
 _Shape = tuple[int, Downloads]
@@ -171,9 +200,16 @@ def workers_for(config: Config) -> AbstractContextManager[None]:
     return workers(config.execution.processes, Downloads.of(config.source))
 
 
-def run_in_worker(config: Config, job: Job) -> tuple[Reference, float]:
+def compiling_is_told(config: Config, say: Callable[[int, int], object]) -> None:
+    """Have the running flow's workers tell how far the compiling of kernels is."""
+    pool = _pools.get((config.execution.processes, Downloads.of(config.source)))
+    if pool is not None:
+        pool.say = say
+
+
+def run_in_worker(config: Config, job: Job) -> Computed:
     """Compute a job in one of the running flow's worker processes."""
     pool = _pools.get((config.execution.processes, Downloads.of(config.source)))
     if pool is None:
         raise RuntimeError("no workers: run tasks inside `with workers_for(config)`")
-    return pool.run(config.storage, job, Bounds.of(config.execution))
+    return pool.run(config.storage, job, Bounds.of(config.execution), config.execution.kernels)

@@ -8,20 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaclip.errors import ConfigError
-from metaclip.kernels.jit import frozen, kernel
-from metaclip.kernels.types import EntryIds, Int, Words
-
-
-@kernel
-def _add_ids(entry_ids: EntryIds, counts: Words) -> Int:
-    """Count ids; return the position of the first that is out of range, or -1."""
-    n = counts.size
-    for i in range(entry_ids.size):
-        entry = entry_ids[i]
-        if entry >= n:
-            return i
-        counts[entry] += np.uint64(1)
-    return -1
+from metaclip.kernels.jit import frozen
 
 
 def entry_counts(entry_ids: npt.NDArray[np.uint32], n_entries: int) -> npt.NDArray[np.uint64]:
@@ -38,11 +25,10 @@ def entry_counts(entry_ids: npt.NDArray[np.uint32], n_entries: int) -> npt.NDArr
         ValueError: if an id is not below `n_entries`.
     """
     ids = frozen(entry_ids, np.uint32)
-    counts = np.zeros(n_entries, np.uint64)
-    wrong = _add_ids(ids, counts)
-    if wrong >= 0:
+    if len(ids) and int(ids.max()) >= n_entries:
+        wrong = int(np.argmax(ids >= n_entries))
         raise ValueError(f"entry id {ids[wrong]} at {wrong}: the metadata has {n_entries} entries only")
-    return counts
+    return np.bincount(ids, minlength=n_entries).astype(np.uint64)
 
 
 def keep_share(count: int, t: float) -> float:

@@ -209,6 +209,9 @@ class Execution(Model):
     max_task_mb: int | None = Field(default=None, ge=1)
     """The same for memory in MB, beyond what its process has at the start. Default: three quarters of the memory of
     the machine or container."""
+    kernels: Literal["auto", "compiled", "plain"] = "auto"
+    """How numeric work is done: by `compiled` kernels, the `plain` way without them, or `auto`: the plain way while
+    they are not compiled on this machine yet and compiling would take longer than the work."""
     verify: Literal["size", "full"] = "size"
     """How outputs of earlier runs are checked before they are used: `size`, or `full` for SHA-256 too."""
     deployment: str | None = None

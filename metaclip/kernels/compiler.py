@@ -12,6 +12,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 from numba.extending import typeof_impl
 
+from metaclip.kernels.clock import COMPILING
 from metaclip.kernels.llvm import INTRINSICS
 
 try:
@@ -48,7 +49,7 @@ def dispatcher_of(function: Callable[..., Any], shared: Sequence[Path]) -> Any:
     lock = Path(dispatcher.stats.cache_path) / f"{function.__module__}.lock"
 
     def compile_once(signature: Any) -> Any:
-        with _alone(lock):
+        with _alone(lock), COMPILING:
             return compile_or_load(signature)
 
     dispatcher.compile = compile_once

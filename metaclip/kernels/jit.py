@@ -19,6 +19,9 @@ SHARED = tuple(
 )
 """Files whose code is compiled into kernels of other files: where one changes, all are compiled anew."""
 
+KERNELS: list["Kernel"] = []
+"""All kernels of the modules that this process has imported."""
+
 _PLAIN: ContextVar[bool] = ContextVar("plain", default=False)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -68,10 +71,16 @@ class Kernel:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.py_func = function
         update_wrapper(self, function)
+        KERNELS.append(self)
 
     def __call__(self, *arguments: Any) -> Any:
         """Run it, by Python inside `plainly`."""
         return self.py_func(*arguments) if _PLAIN.get() else self.compiled(*arguments)
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether this process has compiled it for some types, or has found that on disk."""
+        return "compiled" in self.__dict__ and bool(self.compiled.signatures)
 
     @cached_property
     def compiled(self) -> Any:

@@ -219,16 +219,19 @@ def _passes(filter_words: Words, key_hash: Word) -> Truth:
 @kernel
 def _sort_distinct(ids: EntryIds, begin: Int, end: Int) -> Int:
     """Sort ids[begin:end], move its distinct values to the front and return where they end."""
-    if end - begin > 64:
-        ids[begin:end].sort()
-    else:
-        for i in range(begin + 1, end):
+    # Shell's method (with Knuth's gaps), as most texts have few: numpy's would take a second to compile.
+    gap = 1
+    while gap < (end - begin) // 9:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for i in range(begin + gap, end):
             value = ids[i]
             k = i
-            while k > begin and ids[k - 1] > value:
-                ids[k] = ids[k - 1]
-                k -= 1
+            while k >= begin + gap and ids[k - gap] > value:
+                ids[k] = ids[k - gap]
+                k -= gap
             ids[k] = value
+        gap //= 3
     kept = begin
     for i in range(begin, end):
         if i == begin or ids[i] != ids[i - 1]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from metaclip.config.metadata import Metadata
 from metaclip.errors import StageError
+from metaclip.kernels.ways import NEVER, Work
 from metaclip.metadata import ngrams_job as ngrams
 from metaclip.metadata import titles_job as titles
 from metaclip.metadata.entry_list import EntryList
@@ -63,6 +64,10 @@ class BuildJob(Job):
         parts = {"words": self.words, "pairs": self.pairs, "titles": self.titles}
         keys = sorted(f"{source}:{part.key}" for source, found in parts.items() for part in found)
         return [f"wordnet:{self.wordnet_fingerprint}", *keys] if self.wordnet_fingerprint else keys
+
+    def work(self) -> Work:
+        """Return the kernels that build the table."""
+        return Work(("table",), NEVER)
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
         """Write the entries, the list in MetaCLIP's form, the matcher's table and the report."""

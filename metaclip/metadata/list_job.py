@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from metaclip.kernels.ways import NEVER, Work
 from metaclip.matching.matcher import Matcher
 from metaclip.matching.spacing import space_entry
 from metaclip.metadata.given_list import load_entries
@@ -42,6 +43,11 @@ class MetadataJob(Job):
     def inputs(self) -> list[str]:
         """Return the list's fingerprint."""
         return [self.fingerprint]
+
+    def work(self) -> Work:
+        """Return the kernels that build the table, and a guess by the size of the list, which nobody has read yet."""
+        path = Path(self.address)
+        return Work(("table",), 5e-6 * path.stat().st_size if path.is_file() else NEVER)
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
         """Write the entries, whose ids are their positions, and the table that all processes map."""

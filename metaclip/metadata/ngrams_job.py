@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from metaclip.kernels.ways import NEVER, Work
 from metaclip.metadata.wikipedia.count_files import read_counts
 from metaclip.metadata.wikipedia.dump import read_articles
 from metaclip.metadata.wikipedia.ngrams import NgramCounter
@@ -50,6 +51,10 @@ class NgramsJob(Job):
     def inputs(self) -> list[str]:
         """Return the file's fingerprint."""
         return [self.fingerprint]
+
+    def work(self) -> Work:
+        """Return the kernels that count words."""
+        return Work(("words",), NEVER)
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
         """Count; write words sorted by code point, and pairs sorted by the positions of their words."""

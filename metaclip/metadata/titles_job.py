@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from metaclip.kernels.ways import NEVER, Work
 from metaclip.metadata.wikipedia.page_views import read_views
 from metaclip.metadata.wikipedia.sorted_counts import Run, WordCounts
 from metaclip.schemas import TEXT_COUNT
@@ -45,6 +46,10 @@ class TitlesJob(Job):
     def inputs(self) -> list[str]:
         """Return the file's fingerprint."""
         return [self.fingerprint]
+
+    def work(self) -> Work:
+        """Return the kernels that read page views."""
+        return Work(("titles",), NEVER)
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
         """Write the titles sorted by code point."""

@@ -74,6 +74,8 @@ class RunState(BaseModel):
     host: str
     state: State = "running"
     message: str = ""
+    note: str = ""
+    """What goes on beside the stages."""
     started: AwareDatetime
     updated: AwareDatetime
     stages: dict[str, StageState] = {}
@@ -136,6 +138,16 @@ class RunLog:
             if len(self._state.failures) < FAILURES:
                 self._state.failures.append(what[:500])
 
+    def note(self, what: str) -> None:
+        """Tell what goes on beside the stages, in the file's next version; nothing if it is empty."""
+        with self._lock:
+            self._state.note = what
+
+    def noted(self) -> str:
+        """Return what `note` was told last."""
+        with self._lock:
+            return self._state.note
+
     def stages(self) -> dict[str, StageState]:
         """Return a copy of the state of all stages."""
         with self._lock:
@@ -145,6 +157,7 @@ class RunLog:
         """Write the final state."""
         with self._lock:
             self._state.state = state
+            self._state.note = ""
             self._state.message = message[:500]
         self.write()
 

@@ -87,6 +87,7 @@ def _runs(runs: Sequence[RunState]) -> list[dict[str, Any]]:
             "stages": [_stage(name, run) for name in run.stages],
             "failures": run.failures,
             "message": run.message,
+            "note": run.note,
         }
         for run in sorted([*unfinished, *ended], key=lambda run: (run.started, run.run))
     ]

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from metaclip.balance.algorithm import draws, min_t
 from metaclip.balance.size_ladder import SizeStatistics, t_ladder
+from metaclip.kernels.ways import Work
 from metaclip.schemas import BALANCED, PAIRS
 from metaclip.stages.count import read_counts
 from metaclip.store.job import Job
@@ -40,6 +41,10 @@ class BalanceJob(Job):
     def inputs(self) -> list[str]:
         """Return the keys of the partition and of the counts."""
         return [self.partition.key, self.counts.key]
+
+    def work(self) -> Work:
+        """Return the kernels of `min_t` and of the ladder."""
+        return Work(("balance",), 3e-5 * self.partition.rows)
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
         """Write the pairs sorted by (min_t, uid), so that the set for any t is a prefix."""

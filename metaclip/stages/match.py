@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip.config.settings import Match
+from metaclip.kernels.ways import Work
 from metaclip.matching.matcher import Matcher
 from metaclip.metadata.list_job import open_matcher
 from metaclip.schemas import ENTRY_IDS, MATCHED, PAIR, PAIRS
@@ -40,6 +41,10 @@ class MatchJob(Job):
     def inputs(self) -> list[str]:
         """Return the keys of the shard and of the metadata."""
         return [self.extracted.key, self.metadata.key]
+
+    def work(self) -> Work:
+        """Return the matcher's kernels."""
+        return Work(("match",), 3e-5 * self.extracted.rows)
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
         """Read the shard as a stream; it is sorted by uid already, and so is the result."""

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from metaclip.io.failures import explaining_disks
+from metaclip.kernels.ways import WAYS, Kernels, Work
 from metaclip.store.distrust import distrust
 from metaclip.store.manifest import MANIFEST, Manifest, Reference, stage_key
 from metaclip.store.store import Store, Verify
@@ -38,6 +39,10 @@ class Job(ABC):
     @abstractmethod
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
         """Write the data files and return the statistics."""
+
+    def work(self) -> Work:
+        """Return which kernels the job needs, and what it takes without them."""
+        return Work()
 
     @property
     def label(self) -> str:
@@ -80,7 +85,7 @@ class Job(ABC):
             return output.commit(self.compute(store.for_work(), output))
 
 
-def run_job(root: str, job: Job) -> Reference:
+def run_job(root: str, job: Job, kernels: Kernels = "auto") -> Reference:
     """Compute a job with the store at `root`; this is what worker processes run."""
-    with explaining_disks():
+    with explaining_disks(), WAYS.chosen(job.work(), kernels):
         return job.run(Store(root))

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from metaclip.kernels.jit import frozen, kernel
-from metaclip.kernels.types import Flags, Words
+from metaclip.kernels.jit import frozen
 
 
 class Members:
@@ -22,7 +21,14 @@ class Members:
     def contain(self, high: npt.NDArray[np.uint64], low: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
         """Return for each pair whether its uid or its image is a survivor, bool[n]."""
         found = np.zeros(len(high), np.bool_)
-        _find_sorted(self._high, self._low, frozen(high, np.uint64), frozen(low, np.uint64), self._met_uids, found)
+        first, end = (np.searchsorted(self._high, high, side) for side in ("left", "right"))
+        # Texts of one image lie together; each turn compares one of them with every row that may have it.
+        for turn in range(int((end - first).max(initial=0))):
+            rows = np.flatnonzero(first + turn < end)
+            at = first[rows] + turn
+            same = self._low[at] == low[rows]
+            found[rows[same]] = True
+            self._met_uids[at[same]] = True
         if len(self._images):
             at = np.minimum(np.searchsorted(self._images, high), len(self._images) - 1)
             named = self._images[at] == high
@@ -39,19 +45,3 @@ class Members:
     def unknown_images(self) -> int:
         """Survivors that no pair has the image of."""
         return int(np.count_nonzero(~self._met_images))
-
-
-@kernel
-def _find_sorted(sorted_high: Words, sorted_low: Words, high: Words, low: Words, met: Flags, found: Flags) -> None:
-    """Set `found` for each (high, low) that is among the sorted ones, and `met` for those."""
-    for row in range(high.size):
-        first, end = 0, sorted_high.size
-        while first < end:
-            middle = (first + end) // 2
-            if sorted_high[middle] < high[row] or (sorted_high[middle] == high[row] and sorted_low[middle] < low[row]):
-                first = middle + 1
-            else:
-                end = middle
-        if first < sorted_high.size and sorted_high[first] == high[row] and sorted_low[first] == low[row]:
-            found[row] = True
-            met[first] = True

@@ -64,6 +64,8 @@ def _show_run(console: Console, run: dict[str, Any]) -> None:
         *figures("projected end"),
     ]
     show_table(console, columns, rows, title + workers)
+    if run["note"]:
+        console.print(plain(f"  {run['note']}"), highlight=False)
     for failure in [*run["failures"], *([run["message"]] if run["message"] else [])]:
         console.print(plain(f"  {failure}"), style="red")
     if run["state"] == "lost":

@@ -51,6 +51,9 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
         console.print(plain(summary["message"]))
         return
     show_stages(console, summary["stages"], f"pool {summary['pool']}, t = {summary['t']}: {summary['seconds']:.1f} s")
+    if "compiling_seconds" in summary:
+        seconds = summary["compiling_seconds"]
+        console.print(f"compiling kernels took {seconds:,.1f} s beside that, once for this machine", highlight=False)
     if "funnel" not in summary:
         return
     funnel = summary["funnel"]
