@@ -4,7 +4,6 @@ Prefect would start a server by itself, but that one continues after a command t
 if it starts slowly. This one ends when the command ends, for whatever reason.
 """
 
-import socket
 import subprocess
 import threading
 import time
@@ -16,20 +15,10 @@ from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, temporary_settings
 
+from flows.cli.server_ahead import begin, take
 from metaclip.errors import ServerLostError
-from metaclip.processes.starting import Child, start
 
 START_SECONDS = 180
-
-QUIET = {
-    "DO_NOT_TRACK": "1",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
-    "PREFECT_LOGGING_LEVEL": "ERROR",
-    "PREFECT_UI_ENABLED": "0",
-    "PREFECT_SERVER_UI_ENABLED": "false",
-}
-"""Settings of the server. Analytics wrote to SQLite at the same time as runs, which logged `database is locked`."""
 
 Lost = Callable[[ServerLostError], object]
 
@@ -47,11 +36,14 @@ def prefect_api(lost: Lost | None = None) -> Iterator[str]:
     Raises:
         ServerLostError: if the local server does not come up.
     """
+    begun = take()
     configured = PREFECT_API_URL.value()
     if configured:
+        if begun is not None:
+            begun.server.end()
         yield configured
         return
-    server, url = _start()
+    server, url = begun or begin()
     ending = threading.Event()
     try:
         _wait(server.process, url)
@@ -66,23 +58,6 @@ def prefect_api(lost: Lost | None = None) -> Iterator[str]:
     finally:
         ending.set()
         server.end()
-
-
-def _start() -> tuple[Child, str]:
-    # The socket is bound here and handed on, so that nobody takes the port in between.
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-        server = start(
-            "flows.cli.server_process",
-            str(listener.fileno()),
-            environment=QUIET,
-            pass_fds=(listener.fileno(),),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-    return server, f"http://127.0.0.1:{port}/api"
 
 
 def _wait(process: subprocess.Popen[bytes], url: str) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.common import ConfigPath, Json, Override, Storage, emit, errors, prefect, threshold
+from flows.cli.server_ahead import server_ahead
 from flows.cli.show.summary import show_summary
 from metaclip.errors import ConfigError
 
@@ -33,7 +34,7 @@ def run(
     from metaclip.config.loading import load_config
     from metaclip.prepare.jobs import check
 
-    with errors(as_json):
+    with errors(as_json), server_ahead():
         checked = load_config(config, override or [])
         check(checked)  # checked first, because Prefect takes seconds to start
         with prefect(as_json):
@@ -71,7 +72,7 @@ def rebalance(
     from metaclip.store.store import Store
     from metaclip.survivors.lists import survivor_files
 
-    with errors(as_json):
+    with errors(as_json), server_ahead():
         given = [option for option in (t, target_pairs, tail_share) if option is not None]
         if len(given) != 1:
             raise ConfigError("give exactly one of --t, --target-pairs and --tail-share")

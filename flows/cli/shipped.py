@@ -7,6 +7,7 @@ import typer
 import yaml
 
 from flows.cli.common import Json, emit, errors, prefect
+from flows.cli.server_ahead import server_ahead
 from flows.cli.show.summary import show_summary
 from metaclip.config.shipped import shipped_config, shipped_names
 from metaclip.errors import ConfigError, StoreError
@@ -22,7 +23,7 @@ def demo(
     from metaclip.config.loading import parse_config
     from metaclip.demo import write_demo_crawl
 
-    with errors(as_json):
+    with errors(as_json), server_ahead():
         tree = yaml.safe_load(shipped_config("demo"))
         tree |= {"storage": str(folder / "pool"), "source": {"paths": [str(folder / "crawl/demo.paths")]}}
         config = parse_config(tree)

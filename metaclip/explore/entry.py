@@ -15,6 +15,7 @@ from metaclip.config.settings import format_t
 from metaclip.errors import ConfigError, InputError
 from metaclip.explore.near import loose
 from metaclip.explore.pool import FinishedPool, RowGroup, entry_rows, row_groups
+from metaclip.kernels.jit import plainly
 from metaclip.matching.spacing import can_match
 from metaclip.pairs.uids import format_uids
 from metaclip.stages.curate import add_set_tallies
@@ -163,7 +164,8 @@ class _EntryReader:
         shown = group.read(SHOWN).take(pa.array(rows)).to_pylist()
         high, low = (table.column(name).to_numpy() for name in ("uid_hi", "uid_lo"))
         uniform = draws(high, low, self._pool.config.balance.seed)
-        thresholds = min_t(self._pool.counts, *csr(table.column("entry_ids")), uniform)
+        with plainly():
+            thresholds = min_t(self._pool.counts, *csr(table.column("entry_ids")), uniform)
         uids = format_uids(high, low).to_pylist()
         return [
             {"uid": uid, **values, "min_t": float(threshold), "kept": bool(threshold <= t)}

@@ -8,6 +8,7 @@ from metaclip.config.settings import format_t
 from metaclip.errors import ConfigError
 from metaclip.explore.near import near_misses
 from metaclip.explore.pool import FinishedPool, entry_rows, pair_probability
+from metaclip.kernels.jit import plainly
 from metaclip.language.identifier import LanguageIdentifier
 from metaclip.language.model_file import find_model, model_fingerprint
 from metaclip.matching.definition import space_text
@@ -39,7 +40,8 @@ def explain_text(storage: str, name: str, text: str, t: float | None = None) -> 
     cleaned = clean_text(text)
     if not cleaned:
         raise ConfigError("the text is empty, or white space alone; such texts are dropped when pages are read")
-    _, ids = open_matcher(pool.store, pool.one("metadata")).match([cleaned])
+    with plainly():  # for one text, loading compiled kernels takes longer
+        _, ids = open_matcher(pool.store, pool.one("metadata")).match([cleaned])
     entries = entry_rows(pool, ids.tolist(), t)
     spaced = pool.config.match.space_entries
     near = near_misses(cleaned, pool.entries.column("entry"), ids.tolist(), spaced)
@@ -65,7 +67,8 @@ def _language(pool: FinishedPool, text: str) -> dict[str, Any]:
     filtered = {"languages": wanted, "min_lang_score": least}
     try:
         model = find_model(pool.config.extract.language_model)
-        labels, scores = LanguageIdentifier(model).identify([text])
+        with plainly():
+            labels, scores = LanguageIdentifier(model).identify([text])
     except ConfigError as error:
         return {**filtered, "label": None, "score": None, "kept": None, "problem": str(error)}
     used = {pool.store.manifest(part.manifest).config["language_model"] for part in pool.all("extract")[:1]}

@@ -15,6 +15,7 @@ from metaclip.balance.size_ladder import SizeStatistics, merged, t_ladder
 from metaclip.config.settings import format_t
 from metaclip.explore.pool import FinishedPool, row_groups
 from metaclip.explore.size_curve import StoredSizeCurve
+from metaclip.kernels.jit import plainly
 from metaclip.store.manifest import Reference
 from metaclip.tables.csr import csr
 
@@ -22,6 +23,9 @@ READERS = 4
 """Number of partitions whose entry ids are read in parallel."""
 READ_UNASKED = 64 << 20
 """Balanced files up to this size are read for expected sizes by default: about half a million pairs."""
+
+_FEW_PAIRS = 20_000
+"""So few are counted without compiled kernels, which take longer to load."""
 
 
 def plan_sizes(
@@ -146,9 +150,10 @@ class _Sizes:
     def _count(self, partition: Reference, ladder: Sequence[float]) -> dict[str, Any]:
         """Count one partition's pairs for a ladder of t, from the column of their entry ids."""
         statistics, read = SizeStatistics(self.pool.counts, ladder), 0
-        for group in row_groups(self.pool.store, partition, "entry_ids"):
-            statistics.add(*csr(group.read().column("entry_ids")))
-            read += group.bytes
+        with plainly(partition.rows < _FEW_PAIRS):
+            for group in row_groups(self.pool.store, partition, "entry_ids"):
+                statistics.add(*csr(group.read().column("entry_ids")))
+                read += group.bytes
         return {**statistics.to_json(), "bytes": read}
 
     def address(self, t: float) -> str | None:

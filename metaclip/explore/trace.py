@@ -12,6 +12,7 @@ from metaclip.config.settings import format_t
 from metaclip.errors import ConfigError, InputError, StoreError
 from metaclip.explore.pool import FinishedPool, entry_rows, pair_probability, row_groups
 from metaclip.io.storage.files import side_by_side
+from metaclip.kernels.jit import plainly
 from metaclip.metadata.list_job import open_matcher
 from metaclip.pairs.uids import parse_uid
 from metaclip.schemas import MATCHED, PAIR
@@ -117,7 +118,8 @@ def _unmatched(pool: FinishedPool, row: dict[str, Any]) -> dict[str, Any]:
     if row["lang_score"] < np.float32(settings.min_lang_score):
         why = f"{language}; the pool keeps scores from {settings.min_lang_score:g}"
         return {"ended": "extract", "reason": "language", "why": why}
-    _, ids = open_matcher(pool.store, pool.one("metadata")).match([row["text"]])
+    with plainly():
+        _, ids = open_matcher(pool.store, pool.one("metadata")).match([row["text"]])
     if len(ids):
         raise StoreError(
             f"{pool.store.root}: the pair matches entries and is in no partition: outputs of the dedup stage were"
@@ -132,7 +134,8 @@ def _balanced(pool: FinishedPool, partition: int, row: dict[str, Any], high: int
     config, ids = pool.config, row["entry_ids"]
     uniform = draws(np.array([high], np.uint64), np.array([low], np.uint64), config.balance.seed)
     offsets, entry_ids = csr(pa.chunked_array([[ids]], MATCHED.field("entry_ids").type))
-    threshold = float(min_t(pool.counts, offsets, entry_ids, uniform)[0])
+    with plainly():
+        threshold = float(min_t(pool.counts, offsets, entry_ids, uniform)[0])
     balanced = pool.all("balance")[partition]
     stored = None
     for group in row_groups(pool.store, balanced, "uid_hi", "uid_lo", "min_t"):

@@ -8,27 +8,23 @@ retried.
 import errno
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-import aiohttp
 import botocore.exceptions  # type: ignore[import-untyped]
 
 from metaclip.errors import InputError, StoreError, StoreOutOfReachError, TransportError, UnreadableFileError
 from metaclip.io.addresses.credentials import redact_text
 from metaclip.io.object_store import is_s3
 
-FAULTS = (OSError, aiohttp.ClientError, botocore.exceptions.BotoCoreError)
-"""What file systems raise when a call fails."""
-
 _NO_ANSWER = (
     botocore.exceptions.HTTPClientError,
     botocore.exceptions.ConnectionError,
     botocore.exceptions.IncompleteReadError,
-    aiohttp.ClientError,
     ConnectionError,
     TimeoutError,
 )
@@ -61,6 +57,21 @@ _MEANINGS = {
 """What those error codes of S3 mean that a user can do something about."""
 
 Kind = Literal["missing", "refused", "mistake", "insecure", "out of reach", "disk", "unknown"]
+
+
+def faults(*more: type[Exception]) -> tuple[type[Exception], ...]:
+    """Return what file systems raise when a call fails, and more."""
+    return (OSError, botocore.exceptions.BotoCoreError, *_of_aiohttp(), *more)
+
+
+def _no_answer() -> tuple[type[Exception], ...]:
+    return (*_NO_ANSWER, *_of_aiohttp())
+
+
+def _of_aiohttp() -> tuple[type[Exception], ...]:
+    # Importing it takes a fifth of a second, and what nobody has imported raises nothing.
+    module = sys.modules.get("aiohttp")
+    return () if module is None else (module.ClientError,)
 
 
 @dataclass(frozen=True)
@@ -165,7 +176,7 @@ def explained(address: str) -> Iterator[None]:
     """
     try:
         yield
-    except FAULTS as error:
+    except faults() as error:
         if isinstance(error, _MISSING) and answer_of(error)[0] != "NoSuchBucket":
             raise
         raise diagnose(address, error).as_store_error() from error
@@ -195,7 +206,11 @@ def _meaning(address: str, error: Exception, code: str, status: int) -> tuple[Ki
         return "disk", told
     if isinstance(error, PermissionError) or status in (401, 403):
         return "refused", _denial(address, code)
-    if status >= 500 or status in _PASSING_STATUSES or (not status and isinstance(error, _NO_ANSWER)):
+    if (
+        status >= 500
+        or status in _PASSING_STATUSES
+        or (not status and isinstance(error, (*_NO_ANSWER, *_of_aiohttp())))
+    ):
         reason = f"{_line(error)} (status {status})" if status else f"no answer: {_line(error)}"
         look_at = f"{_ENDPOINT} and the network" if is_s3(address) else "the network"
         return "out of reach", f"{reason}; check {look_at}, then run again"

@@ -7,7 +7,7 @@ transfers.
 from fsspec.asyn import sync
 
 from metaclip.errors import ChangedFileError
-from metaclip.io.failures import FAULTS, diagnose
+from metaclip.io.failures import diagnose, faults
 from metaclip.io.object_store import connect, once
 from metaclip.io.resume import Answer, Fault, ResumingStream
 
@@ -24,7 +24,7 @@ class S3Stream(ResumingStream):
             wanted["Range"] = f"bytes={start}-"
         try:
             response = store.call_s3("get_object", Bucket=bucket, Key=key, **store.req_kw, **wanted)
-        except (*FAULTS, ValueError) as error:
+        except faults(ValueError) as error:
             failure = diagnose(self.address, error)
             if failure.status == 416 or failure.code == "InvalidRange":
                 return None
@@ -42,7 +42,7 @@ class S3Stream(ResumingStream):
         def read(count: int) -> bytes:
             try:
                 return bytes(sync(store.loop, body.read, count))
-            except FAULTS as error:
+            except faults() as error:
                 raise Fault(f"{type(error).__name__}: {error}") from error
 
         def close() -> None:

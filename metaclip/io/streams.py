@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TypeVar
 from metaclip.errors import ChangedFileError, InputError, TransportError, UnreadableFileError
 from metaclip.io.addresses.credentials import reveal
 from metaclip.io.client import Client
-from metaclip.io.failures import FAULTS, diagnose
+from metaclip.io.failures import diagnose, faults
 from metaclip.io.fingerprints import local_fault
 from metaclip.io.http import head, open_url
 from metaclip.io.object_store import connect, is_s3
@@ -106,7 +106,7 @@ def call_store(path: str, call: Callable[[], _T]) -> _T:
     """
     try:
         return call()
-    except (*FAULTS, ValueError) as error:
+    except faults(ValueError) as error:
         raise diagnose(path, error).as_input_error() from error
 
 

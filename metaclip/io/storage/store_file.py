@@ -4,7 +4,7 @@ import io
 import os
 from typing import Any, cast
 
-from metaclip.io.failures import FAULTS, diagnose
+from metaclip.io.failures import diagnose, faults
 
 
 class StoreFile(io.RawIOBase):
@@ -39,7 +39,7 @@ class StoreFile(io.RawIOBase):
         """
         try:
             return cast(bytes, self._file.read(size))
-        except FAULTS as error:
+        except faults() as error:
             raise diagnose(self._address, error).as_store_error() from error
 
     def readinto(self, buffer: Any) -> int:
