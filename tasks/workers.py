@@ -75,16 +75,11 @@ class Workers:
         """
         if not Store(root).is_shared_between_processes:
             return _timed(root, job)
-        pool = self._started()
         note = own_folder("limits") / uuid4().hex
         try:
-            return pool.submit(_bounded, root, job, bounds, note, known_in(job)).result()
+            return self._started().submit(_bounded, root, job, bounds, note, known_in(job)).result()
         except BrokenProcessPool as error:
-            with self._lock:
-                if self._pool is pool:
-                    self._pool = None
-                    self.client = self.downloads.client()  # a lost process may have kept slots
-            pool.shutdown(wait=False)
+            self._replace_if_broken()
             if note.exists():
                 raise TaskLimitError(note.read_text()) from error
             raise WorkerLostError(
@@ -105,12 +100,31 @@ class Workers:
                         future.result()
             return self._pool
 
+    def _replace_if_broken(self) -> None:
+        """Forget the pool, unless another task has done so and a new one works by now."""
+        with self._lock:
+            pool = self._pool
+            if pool is None or not _is_broken(pool):
+                return
+            self._pool = None
+            self.client = self.downloads.client()  # a lost process may have kept slots
+        pool.shutdown(wait=False)
+
     def close(self) -> None:
         """End the processes."""
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _is_broken(pool: ProcessPoolExecutor) -> bool:
+    """Return whether a pool of processes takes no more jobs because one of its processes died."""
+    try:
+        pool.submit(int)
+    except BrokenProcessPool:
+        return True
+    return False
 
 
 @contextmanager
