@@ -1,5 +1,6 @@
 """Register the automations of deploy/automations.yaml with the Prefect server; those of the same name are replaced."""
 
+import sys
 from pathlib import Path
 
 import yaml
@@ -24,7 +25,7 @@ async def _register() -> None:
                 await client.update_automation(known[0].id, one)
             else:
                 await client.create_automation(one)
-            print(f"{'replaced' if known else 'registered'}: {one.name}")
+            sys.stdout.write(f"{'replaced' if known else 'registered'}: {one.name}\n")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ A run whose worker is killed with it stays Running in Prefect for ever. The next
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Crashed
 
 from metaclip.config.settings import Config
+from metaclip.errors import WorkerLostError
 from metaclip.pool.run_log import ALIVE_SECONDS, Neighbours, RunState, end_silent, neighbours
 from metaclip.store.store import Store
 from tasks.progress import Progress, reporting
@@ -39,8 +40,32 @@ def in_turn(config: Config) -> Iterator[None]:
         yield
         return
     with reporting(config) as progress:
+        give_up_after_crashes(config.execution.retries)
         _wait(config, progress)
         yield
+
+
+def give_up_after_crashes(retries: int) -> None:
+    """End a run of a deployment that was started again after crashes too often.
+
+    Raises:
+        WorkerLostError: if it crashed more than `retries` times within a day.
+    """
+    if not deployment.id:
+        return
+    try:
+        with get_client(sync_client=True) as client:
+            states = client.read_flow_run_states(UUID(str(flow_run.id)))
+    except (httpx.HTTPError, PrefectException) as error:
+        get_run_logger().warning("the Prefect server does not tell whether this run has crashed before (%s)", error)
+        return
+    day = datetime.now(UTC) - timedelta(days=1)
+    crashes = sum(state.type == StateType.CRASHED and state.timestamp > day for state in states)
+    if crashes > retries:
+        raise WorkerLostError(
+            f"this run crashed {crashes} times within a day, so it is not tried again; look at the logs of its worker"
+            " (perhaps it is out of memory), then start a new run, which goes on from what stands"
+        )
 
 
 def _wait(config: Config, progress: Progress) -> None:
