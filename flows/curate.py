@@ -12,6 +12,7 @@ from flows.metadata import metadata_stage
 from flows.run import Run
 from flows.runner import task_runner
 from flows.summary import nothing_new, summarize
+from flows.turns import in_turn
 from metaclip.config.settings import LATEST, Config
 from metaclip.pool.record import begin_crawls
 from metaclip.prepare.jobs import check, resolve
@@ -38,17 +39,18 @@ def curate(config: Config, until: Stage = "report") -> dict[str, Any] | State[di
         The summary of the run, see `flows.summary.summarize`. A run of `source.crawl: latest` that
         finds no newer crawl than the pool has, and nothing else to do, ends in a state `Nothing new`.
     """
-    asked, config = config, resolve(config)
-    listing = check(config)
-    run = Run(config)
-    if has_nothing_new(asked, config, listing):
-        return nothing_new(run)
-    begin_crawls(run.store, config.pool, config.source.crawl, joining=LATEST in asked.source.crawl)
-    with reporting(config), workers_for(config):
-        for stage in _stages(run, config, listing, until):
-            if stage == until:
-                break
-    return summarize(run)
+    with in_turn(config):
+        asked, config = config, resolve(config)
+        listing = check(config)
+        run = Run(config)
+        if has_nothing_new(asked, config, listing):
+            return nothing_new(run)
+        begin_crawls(run.store, config.pool, config.source.crawl, joining=LATEST in asked.source.crawl)
+        with reporting(config), workers_for(config):
+            for stage in _stages(run, config, listing, until):
+                if stage == until:
+                    break
+        return summarize(run)
 
 
 def _stages(run: Run, config: Config, listing: ListingJob, until: Stage) -> Iterator[Stage]:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from flows.runner import task_runner
 from metaclip.export.images import Effort, ImageSettings, claim, exported_files, require_img2dataset
+from tasks.artifacts import PATIENCE_SECONDS, show
 from tasks.images import images
 from tasks.progress import watcher
 
@@ -66,5 +67,6 @@ def download_images(
         if watch is not None:
             watch("images", number, len(files))
     summary = {"export": export, "to": to, "files": len(files), **total, "reasons": dict(reasons.most_common(20))}
-    create_table_artifact([{"count": name, "images": total[name]} for name in total if name != "cached"], key="images")
+    table = [{"count": name, "images": total[name]} for name in total if name != "cached"]
+    show("the table of images", lambda: create_table_artifact(table, key="images"), PATIENCE_SECONDS)
     return summary

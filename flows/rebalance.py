@@ -10,6 +10,7 @@ from flows.finish import cut_set, report_and_record
 from flows.run import Run
 from flows.runner import task_runner
 from flows.summary import summarize
+from flows.turns import give_up_after_crashes
 from metaclip.balance.counts import tail_t
 from metaclip.config.loading import parse_config
 from metaclip.config.settings import Config, Threshold, format_t
@@ -94,6 +95,7 @@ def rebalance(
     run = Run(_changed(record["config"], storage, t, seed), origin, own_t)
     gathered = ("gather",) if "gather" in stages else ()
     run.recall(stages, "metadata", "source", "extract", "match", *gathered, "partition", "dedup")
+    give_up_after_crashes(run.config.execution.retries)
     with reporting(run.config), workers_for(run.config):
         partitions = run.recorded(stages, "survive" if "survive" in stages else "dedup")
         if survivors:

@@ -1,26 +1,43 @@
 """Ranges of shards on other workers: start a run of `match-shards` for each, and supervise them.
 
 A run may crash, or it may disappear: if a worker is killed together with its run, the run stays Running
-or Pending for ever. So this module does not rely on the state of a run. A run must give signs of life: a
-change of its state, or of its file in the store (`metaclip.pool.run_log`). A run that gives none for
+for ever. So this module does not rely on the state of a run. A run must give signs of life: a change of
+its state, or of its file in the store (`metaclip.pool.run_log`). A run that gives none for
 `execution.lost_after_seconds` is set Crashed and started again. If a lost run still continues, both runs
 of the range write the same bytes.
+
+A run that is Scheduled waits for a worker, and one that is Pending for its machine, such as a pod for a
+node or an image. Both are waited for. A run that is Pending for `execution.pending_seconds` may have lost
+its worker, so it is started again; that does not count as a loss.
+
+The run that supervises may crash as well. Its next attempt, or the next run of the same work, takes over
+what is still on its way: a run is found by a tag that is made of all of its parameters.
 """
 
+import hashlib
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.logging import get_run_logger
+from prefect.logging.loggers import LoggingAdapter
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.states import Crashed
 
 from metaclip.config.settings import Config
@@ -37,7 +54,9 @@ RUNS_AN_ANSWER = 200
 """The maximum number of runs in one answer of Prefect's server."""
 
 WAITING_SECONDS = 120.0
-"""If no worker takes a run for this time, the log says how to start a worker."""
+"""If no worker takes any run for this time, the log says how to start a worker."""
+
+_ON_ITS_WAY = (StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING)
 
 
 @dataclass
@@ -50,7 +69,7 @@ class _Range:
     sign: tuple[object, ...] = ()
     seen: float = 0.0
     told: RunState | None = None
-    warned: bool = False
+    kind: StateType | None = None
     failure: str | None = None
     history: list[str] = field(default_factory=list)
 
@@ -128,17 +147,22 @@ class _Supervisor:
         self._store = Store(config.storage)
         self.logger = get_run_logger()
         self._progress: Progress = current_progress()
+        self._outage = _Outage(self.logger)
+        self._waited: float | None = None
+        """Since when no run has been worked on; 0 after that was said."""
         self._begun = self._progress.stages()
 
     def run(self) -> None:
         standing = len(self._found) - len(self._all)
         self.logger.info("%d of %d ranges of shards stand; %d to run", standing, len(self._found), len(self._all))
         self._tell()
-        with get_client(sync_client=True) as client:
+        # This loop is patient by itself, so requests need not be, and it sees at once that the server is back.
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), get_client(sync_client=True) as client:
             while self._waiting or self._running:
-                self._start_some()
+                self._start_some(client)
                 time.sleep(POLL_SECONDS)
                 self._look(client)
+                self._say_what_it_waits_for()
                 self._tell()
         failures = [one for one in self._all if one.failure is not None]
         if failures:
@@ -149,12 +173,13 @@ class _Supervisor:
                 f" run again when the reason is gone.\n{message}"
             )
 
-    def _start_some(self) -> None:
+    def _start_some(self, client: SyncPrefectClient) -> None:
         """Start waiting ranges up to the number of runs at once."""
         while self._waiting and len(self._running) < self._config.execution.runs_at_once:
             one = self._waiting[0]
             try:
-                self._start(one)
+                if not (one.attempt == 0 and self._take_over(one, client)):
+                    self._start(one)
             except ObjectNotFound as error:
                 raise ConfigError(
                     f"execution.deployment: no deployment {self._config.execution.deployment!r} is registered;"
@@ -162,30 +187,56 @@ class _Supervisor:
                 ) from error
             except (httpx.HTTPError, PrefectHTTPStatusError) as error:
                 # If the request is repeated with the same key, the server starts no second run.
-                self.logger.warning("no run could be started (%s); trying again", error)
+                self._outage.begin(error)
                 return
             self._running.append(self._waiting.pop(0))
 
+    def _parameters(self, one: _Range) -> dict[str, Any]:
+        return {
+            "config": part_of(self._config),
+            "shards": self._shards,
+            "first": one.found.first,
+            "last": one.found.last,
+            "until": self._until,
+        }
+
+    def _take_over(self, one: _Range, client: SyncPrefectClient) -> bool:
+        """Take over a run of the same range and parameters that an earlier supervisor started, if there is one."""
+        tagged = FlowRunFilterTags(all_=[tag_of(self._parameters(one))])
+        ways = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(_ON_ITS_WAY)))
+        found = client.read_flow_runs(flow_run_filter=FlowRunFilter(tags=tagged, state=ways), limit=1)
+        if not found:
+            return False
+        self._begin(one, found[0])
+        self.logger.info(
+            "shards %d to %d: run %s is on its way already (%s)",
+            one.found.first,
+            one.found.last,
+            found[0].name,
+            found[0].id,
+        )
+        return True
+
     def _start(self, one: _Range) -> None:
-        first, last = one.found.first, one.found.last
         assert self._config.execution.deployment is not None
+        parameters = self._parameters(one)
+        first, last = one.found.first, one.found.last
         started = run_deployment(
             self._config.execution.deployment,
-            parameters={
-                "config": part_of(self._config),
-                "shards": self._shards,
-                "first": first,
-                "last": last,
-                "until": self._until,
-            },
+            parameters=parameters,
             timeout=0,
-            # A key that was used before returns that run, so each attempt has its own.
-            idempotency_key=f"{flow_run.id}-{first}-{last}-{one.attempt}",
+            tags=[tag_of(parameters)],
+            # A key that was used before returns that run, so each attempt has its own, and each start of this run.
+            idempotency_key=f"{flow_run.id}-{flow_run.run_count}-{first}-{last}-{one.attempt}",
             as_subflow=True,
         )
         assert isinstance(started, FlowRun)
-        one.run, one.seen, one.sign, one.warned = started.id, time.monotonic(), (), False
+        self._begin(one, started)
         self.logger.info("shards %d to %d: started run %s (%s)", first, last, started.name, started.id)
+
+    @staticmethod
+    def _begin(one: _Range, run: FlowRun) -> None:
+        one.run, one.seen, one.sign, one.kind = run.id, time.monotonic(), (), StateType.SCHEDULED
 
     def _look(self, client: SyncPrefectClient) -> None:
         """Check all runs, and remove those that are done or given up."""
@@ -195,15 +246,16 @@ class _Supervisor:
             for start in range(0, len(wanted), RUNS_AN_ANSWER):
                 some = FlowRunFilterId(any_=wanted[start : start + RUNS_AN_ANSWER])
                 answers += client.read_flow_runs(flow_run_filter=FlowRunFilter(id=some), limit=RUNS_AN_ANSWER)
+            known = {answer.id: answer for answer in answers}
+            for one in list(self._running):
+                assert one.run is not None
+                if self._ended(one, known.get(one.run), client):
+                    self._running.remove(one)
         except (httpx.HTTPError, PrefectHTTPStatusError) as error:
             # The runs continue without the server, and this one waits until the server is back.
-            self.logger.warning("the Prefect server does not answer (%s); asking again", error)
-            return
-        known = {answer.id: answer for answer in answers}
-        for one in list(self._running):
-            assert one.run is not None
-            if self._ended(one, known.get(one.run), client):
-                self._running.remove(one)
+            self._outage.begin(error)
+        else:
+            self._outage.end()
 
     def _ended(self, one: _Range, answer: FlowRun | None, client: SyncPrefectClient) -> bool:
         told = read_run(self._store, self._config.pool, str(one.run))
@@ -211,6 +263,7 @@ class _Supervisor:
         state = answer.state if answer is not None else None
         kind = state.type if state is not None else None
         sign = (kind, state.id if state is not None else None, told.updated if told is not None else None)
+        one.kind = kind
         now = time.monotonic()
         if sign != one.sign:
             one.sign, one.seen = sign, now
@@ -226,17 +279,35 @@ class _Supervisor:
             return self._lost(one, f"{where}: crashed: {message}")
         silent = now - one.seen
         if kind == StateType.SCHEDULED:
-            if silent > WAITING_SECONDS and not one.warned:
-                one.warned = True
-                deployment = self._config.execution.deployment
-                self.logger.warning("%s: no worker takes it; start one for the work queue of %s", where, deployment)
             return False
-        if silent < self._config.execution.lost_after_seconds:
+        is_pending = kind == StateType.PENDING
+        execution = self._config.execution
+        if silent < (
+            max(execution.pending_seconds, execution.lost_after_seconds) if is_pending else execution.lost_after_seconds
+        ):
             return False
         reason = f"{where}: no sign of life for {silent:.0f} s"
         if answer is not None:
             client.set_flow_run_state(answer.id, Crashed(message=reason), force=True)
-        return self._lost(one, reason)
+        return self._again(one, f"{where}: Pending for {silent:.0f} s") if is_pending else self._lost(one, reason)
+
+    def _say_what_it_waits_for(self) -> None:
+        """Say once that nobody takes the runs, where none of them is being worked on."""
+        if any(one.kind not in (StateType.SCHEDULED, StateType.PENDING) for one in self._running) or not self._running:
+            self._waited = None
+            return
+        now = time.monotonic()
+        if self._waited is None:
+            self._waited = now
+        elif self._waited > 0 and now - self._waited > WAITING_SECONDS:
+            self._waited = 0.0
+            deployment, count = self._config.execution.deployment, len(self._running)
+            if all(one.kind == StateType.PENDING for one in self._running):
+                self.logger.warning("waits for the machines of %d runs of %s (all are Pending)", count, deployment)
+            else:
+                self.logger.warning(
+                    "no worker takes any of %d runs; start one for the work queue of %s", count, deployment
+                )
 
     def _lost(self, one: _Range, reason: str) -> Literal[True]:
         """Handle a run that is lost: start its range again, or give it up."""
@@ -245,6 +316,9 @@ class _Supervisor:
             one.failure = f"{reason} (given up after {len(one.history)} runs)"
             self.logger.error(one.failure)
             return True
+        return self._again(one, reason)
+
+    def _again(self, one: _Range, reason: str) -> Literal[True]:
         self.logger.warning("%s; starting it again", reason)
         one.attempt += 1
         self._waiting.insert(0, one)
@@ -269,6 +343,31 @@ class _Supervisor:
                     total.cached += standing
             stages[stage] = total
         self._progress.replace(stages)
+
+
+class _Outage:
+    """Says once that the Prefect server does not answer, and once that it does again."""
+
+    def __init__(self, logger: LoggingAdapter) -> None:
+        self._logger = logger
+        self._begun: float | None = None
+
+    def begin(self, error: Exception) -> None:
+        if self._begun is None:
+            self._begun = time.monotonic()
+            reason = " ".join(str(error).split())[:120] or type(error).__name__
+            self._logger.warning("the Prefect server does not answer (%s); this run waits for it", reason)
+
+    def end(self) -> None:
+        if self._begun is not None:
+            self._logger.info("the Prefect server answers again, after %.0f s", time.monotonic() - self._begun)
+            self._begun = None
+
+
+def tag_of(parameters: Mapping[str, Any]) -> str:
+    """Return the tag of a run with these parameters, by which another supervisor finds it."""
+    digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()
+    return f"shards {parameters['first']}-{parameters['last']} {digest[:16]}"
 
 
 def part_of(config: Config) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from metaclip.metadata.build_job import BuildJob
 from metaclip.metadata.list_job import MetadataJob
 from metaclip.metadata.ngrams_job import NgramsJob
 from metaclip.metadata.titles_job import TitlesJob
-from tasks.artifacts import artifact_key
+from tasks.artifacts import PATIENCE_SECONDS, artifact_key, show
 from tasks.checkpoint import checkpointed
 
 
@@ -38,8 +38,12 @@ def publish_metadata(pool: str, statistics: Mapping[str, Any]) -> None:
         {**row, "dropped": ", ".join(f"{reason} {count:,}" for reason, count in row["dropped"].items())}
         for row in statistics.get("table", [])
     ]
-    create_table_artifact(
-        rows or [{"source": "list", "entries": statistics["entries"]}],
-        key=artifact_key(pool, "metadata"),
-        description=f"Entries of pool {pool} by source, beside the paper's Table 1",
-    )
+
+    def publish() -> None:
+        create_table_artifact(
+            rows or [{"source": "list", "entries": statistics["entries"]}],
+            key=artifact_key(pool, "metadata"),
+            description=f"Entries of pool {pool} by source, beside the paper's Table 1",
+        )
+
+    show("the table of entries", publish, PATIENCE_SECONDS)

@@ -4,15 +4,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from uuid import UUID
 
+import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.runtime import flow_run
 
 from metaclip.config.settings import Config
-from metaclip.pool.run_log import SIGN_SECONDS, RunLog, StageState, run_log
+from metaclip.pool.run_log import SIGN_SECONDS, RunLog, RunState, StageState, run_log
 from metaclip.store.store import Store
-from tasks.artifacts import artifact_key
+from tasks.artifacts import artifact_key, show
 
 Watcher = Callable[[str, int, int], None]
 
@@ -25,7 +28,8 @@ LONG_STAGES = ("ngrams", "titles", "extract", "match")
 COMPILING = "compiling once for this machine"
 """What the process beside the workers does, as people see it."""
 
-UPDATE_SECONDS = 2.0
+UPDATE_SECONDS = 5.0
+"""Each update of an artifact is a request and an event in Prefect's database."""
 
 _current: ContextVar["Progress | None"] = ContextVar("progress", default=None)
 
@@ -37,7 +41,7 @@ class Progress:
         self._pool = pool
         self.logger = log
         self._whole: set[str] = set()
-        self._artifacts: dict[str, tuple[UUID, float]] = {}
+        self._artifacts: dict[str, tuple[UUID | None, float]] = {}
 
     def expect(self, stage: str, total: int) -> None:
         """Set the number of outputs of a stage over all flows of this run."""
@@ -81,6 +85,11 @@ class Progress:
         for stage in stages:
             self._show(stage)
 
+    @property
+    def state(self) -> RunState:
+        """What the run's file states now."""
+        return self.logger.state
+
     def stages(self) -> dict[str, StageState]:
         """Return the progress of all stages."""
         return self.logger.stages()
@@ -99,18 +108,40 @@ class Progress:
         now = time.monotonic()
         if shown is not None and finished < known.total and now - shown[1] < UPDATE_SECONDS:
             return
-        text = f"{stage}: {known.done:,} of {known.total:,} done ({known.cached:,} found in the store)"
-        text += f", {known.failed:,} failed" if known.failed else ""
+        share, text = 100 * finished / known.total, told(stage, known)
         text += f"; {self.logger.noted()}" if self.logger.noted() else ""
-        share = 100 * finished / known.total
-        if shown is None:
+
+        def create() -> UUID:
             key = artifact_key(self._pool, f"{stage}-progress")
-            identity = create_progress_artifact(progress=share, key=key, description=text)
-            assert isinstance(identity, UUID)
-        else:
-            identity = shown[0]
-            update_progress_artifact(identity, progress=share, description=text)
-        self._artifacts[stage] = (identity, now)
+            made = create_progress_artifact(progress=share, key=key, description=text)
+            assert isinstance(made, UUID)
+            return made
+
+        def update(identity: UUID) -> UUID:
+            try:
+                update_progress_artifact(identity, progress=share, description=text)
+            except PrefectHTTPStatusError as error:
+                if error.response.status_code != httpx.codes.NOT_FOUND:
+                    raise
+                return create()  # Prefect's database was lost, or somebody deleted the artifact
+            return identity
+
+        known_before = shown[0] if shown is not None else None
+        call = create if known_before is None else partial(update, known_before)
+        self._artifacts[stage] = (show(f"the progress of {stage}", call) or known_before, now)
+
+
+def told(stage: str, known: StageState) -> str:
+    """Return the progress of a stage in words: outputs, rate, time left, and when the last one is expected."""
+    text = f"{stage}: {known.done:,} of {known.total:,} done ({known.cached:,} found in the store)"
+    text += f", {known.failed:,} failed" if known.failed else ""
+    end, rate = known.projected_end(), known.per_minute
+    if end is None or rate is None:
+        return text
+    left = end - known.updated
+    minutes = -(-left.total_seconds() // 60)
+    hours = f"{minutes // 60:.0f} h {minutes % 60:.0f} min" if minutes >= 60 else f"{minutes:.0f} min"
+    return f"{text}; {rate:,.1f} a minute, {hours} left, until about {end:%Y-%m-%d %H:%M} UTC"
 
 
 @contextmanager

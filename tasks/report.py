@@ -10,7 +10,7 @@ from metaclip.config.settings import Config
 from metaclip.processes.shell import command
 from metaclip.report.job import ReportJob
 from metaclip.report.words import STEPS, markdown, reason
-from tasks.artifacts import artifact_key
+from tasks.artifacts import PATIENCE_SECONDS, artifact_key, show
 from tasks.checkpoint import checkpointed
 
 
@@ -22,6 +22,10 @@ def report(config: Config, job: ReportJob) -> ReportJob:
 
 def publish(config: Config, address: str, content: Mapping[str, Any]) -> None:
     """Show a report in the run: the funnel as text, the top entries as a table, and the address of the page."""
+    show("the report", lambda: _publish(config, address, content), PATIENCE_SECONDS)
+
+
+def _publish(config: Config, address: str, content: Mapping[str, Any]) -> None:
     pool = config.pool
     steps = "\n".join(
         f"| {name} | {content['funnel'][step]:,} |" for step, name in STEPS.items() if step in content["funnel"]

@@ -91,18 +91,13 @@ class Workers:
         """
         if not Store(root).is_shared_between_processes:
             return _computed(root, job, kernels)
-        pool = self._started()
         if kernels == "auto":
             self._compile_beside(job.work().groups)
         note = own_folder("limits") / uuid4().hex
         try:
-            return pool.submit(_bounded, root, job, kernels, bounds, note, known_in(job)).result()
+            return self._started().submit(_bounded, root, job, kernels, bounds, note, known_in(job)).result()
         except BrokenProcessPool as error:
-            with self._lock:
-                if self._pool is pool:
-                    self._pool = None
-                    self.client = self.downloads.client()  # a lost process may have kept slots
-            pool.shutdown(wait=False)
+            self._replace_if_broken()
             if note.exists():
                 raise TaskLimitError(note.read_text()) from error
             raise WorkerLostError(
@@ -119,8 +114,8 @@ class Workers:
                 self._pool = ProcessPoolExecutor(self.processes, _SPAWN, initializer=begin, initargs=given)
                 with _hidden_main(), spawning():
                     # Processes start as jobs come in; start them all while the main module is hidden.
-                    for future in [self._pool.submit(time.sleep, 0.05) for _ in range(self.processes)]:
-                        future.result()
+                    for _ in range(self.processes):
+                        self._pool.submit(time.sleep, 0.05)
             return self._pool
 
     def _compile_beside(self, groups: Sequence[str]) -> None:
@@ -128,6 +123,16 @@ class Workers:
         with self._lock:
             if groups and self._compiling is None:
                 self._compiling = Compiling(list(dict.fromkeys([*groups, *POOL_GROUPS])), self.say)
+
+    def _replace_if_broken(self) -> None:
+        """Forget the pool, unless another task has done so and a new one works by now."""
+        with self._lock:
+            pool = self._pool
+            if pool is None or not _is_broken(pool):
+                return
+            self._pool = None
+            self.client = self.downloads.client()  # a lost process may have kept slots
+        pool.shutdown(wait=False)
 
     def close(self) -> None:
         """End the processes."""
@@ -137,6 +142,15 @@ class Workers:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _is_broken(pool: ProcessPoolExecutor) -> bool:
+    """Return whether a pool of processes takes no more jobs because one of its processes died."""
+    try:
+        pool.submit(int)
+    except BrokenProcessPool:
+        return True
+    return False
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -89,6 +89,8 @@ class Stack:
     postgres_port: int = field(default_factory=lambda: free_ports(1)[0])
     prefect_port: int = field(default_factory=lambda: free_ports(1)[0])
     services: list[Service] = field(default_factory=list)
+    postgres: dict[str, Callable[[], None]] = field(default_factory=dict)
+    """What starts and stops PostgreSQL."""
 
     def __post_init__(self) -> None:
         given = re.findall(r"^(\w+)=", (ROOT / ".env.example").read_text(), re.M)
@@ -227,13 +229,17 @@ def _postgres(services: Stack) -> Iterator[None]:
     try:
         call("initdb", "--auth=scram-sha-256", "--no-sync", "-U", variables["POSTGRES_USER"], f"--pwfile={secret}")
         options = f"-h 127.0.0.1 -p {services.postgres_port} -k '' -c fsync=off"
-        call("pg_ctl", "-w", "-o", options, "-l", str(data / "log"), "start")
+        services.postgres = {
+            "start": lambda: call("pg_ctl", "-w", "-o", options, "-l", str(data / "log"), "start"),
+            "stop": lambda: call("pg_ctl", "-w", "-m", "immediate", "stop"),
+        }
+        services.postgres["start"]()
         try:
             call_postgres(services, "createdb", "-U", variables["POSTGRES_USER"], variables["POSTGRES_DB"])
             call_postgres(services, *shlex.split(SERVICES["postgres"]["healthcheck"]["test"][1]))
             yield
         finally:
-            call("pg_ctl", "-w", "-m", "immediate", "stop")
+            services.postgres["stop"]()
     finally:
         shutil.rmtree(home)
 

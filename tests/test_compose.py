@@ -46,8 +46,43 @@ def test_services_are_bounded_and_may_do_no_more_than_they_must(name: str) -> No
     assert service.get("read_only", False) or name in ("worker", "shards")
     added = {"postgres": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}, "s3": {"DAC_OVERRIDE"}}
     assert set(service.get("cap_add", [])) == added.get(name, set())
+    assert service["pids_limit"] <= 2000
+    assert int(service["logging"]["options"]["max-file"]) <= 5
     assert not set(service) & {"privileged", "pid", "ipc", "devices", "env_file"}
     assert not any("/var/run/docker.sock" in volume for volume in service.get("volumes", []))
+
+
+@every_service
+def test_services_come_back_by_themselves_except_the_one_that_is_to_end(name: str) -> None:
+    service = COMPOSE["services"][name]
+    assert service["restart"] == ("no" if name == "prepare" else "unless-stopped")
+    check = service.get("healthcheck", {"interval": "5s", "timeout": "5s", "retries": 1})
+    assert check["retries"] >= 1
+    assert re.fullmatch(r"\d+s", check["interval"])
+    assert re.fullmatch(r"\d+s", check["timeout"])
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment["name"])
+def test_runs_survive_the_server(deployment: dict[str, Any]) -> None:
+    variables = deployment["work_pool"]["job_variables"]["env"]
+    # Waits of 2, 4, 8, ... seconds: at least five minutes in all.
+    assert sum(2**attempt for attempt in range(1, int(variables["PREFECT_CLIENT_MAX_RETRIES"]) + 1)) >= 300
+    assert "500" in variables["PREFECT_CLIENT_RETRY_EXTRA_CODES"].split(",")
+    assert int(variables["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]) >= 30
+    assert "concurrency_limit" not in deployment
+    for name in ("worker", "shards"):
+        own = COMPOSE["services"][name]["environment"]
+        assert {key: own[key] for key in variables if key in own} == {
+            key: value for key, value in variables.items() if "CLIENT" in key
+        }
+
+
+def test_automations_are_those_of_prefect_and_every_run_is_covered() -> None:
+    gone, again = runpy.run_path(str(ROOT / "deploy/automations.py"))["wanted"]()
+    frequency = DEPLOYMENTS[0]["work_pool"]["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]
+    assert gone.trigger.within.total_seconds() >= 3 * int(frequency)
+    supervisors = {one["name"] for one in DEPLOYMENTS if one["work_pool"]["work_queue_name"] == "parents"}
+    assert set(again.trigger.match_related.root["prefect.resource.name"]) == supervisors - {"build-metadata"}
 
 
 def test_services_meet_only_those_that_they_talk_to() -> None:

@@ -58,6 +58,9 @@ def prefect(as_json: bool) -> Iterator[None]:
     """Provide a Prefect API, quiet logs, and progress on the terminal."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    # As prefect.yaml sets it for runs on workers: a server that is away for some minutes ends no run.
+    os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "8")
+    os.environ.setdefault("PREFECT_CLIENT_RETRY_EXTRA_CODES", "500")
     with ExitStack() as opened:
         with uninterruptible():  # nothing is begun yet
             from flows.cli.local_server import prefect_api

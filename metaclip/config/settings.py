@@ -224,6 +224,9 @@ class Execution(Model):
     lost_after_seconds: float = Field(default=300.0, gt=0)
     """A run of `deployment` that gives no sign of life for this time is started again, up to `retries`
     times. A run gives a sign every ten seconds, but a worker may need minutes to start a run."""
+    pending_seconds: float = Field(default=3600.0, gt=0)
+    """A run of `deployment` that is Pending waits for its machine, such as a pod for a node or an image. It is waited
+    for so long, then started again, which does not count as a loss: its worker may be gone."""
     ngram_memory_mb: int = Field(default=512, ge=1)
     """Memory in MB for one task that counts words and pairs; with less there are more files to merge."""
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from pathlib import PurePosixPath
+from typing import Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
@@ -76,6 +77,8 @@ class RunState(BaseModel):
     message: str = ""
     note: str = ""
     """What goes on beside the stages."""
+    waits_for: str = ""
+    """The run of the same pool that this one waits for."""
     started: AwareDatetime
     updated: AwareDatetime
     stages: dict[str, StageState] = {}
@@ -147,6 +150,18 @@ class RunLog:
         """Return what `note` was told last."""
         with self._lock:
             return self._state.note
+
+    @property
+    def state(self) -> RunState:
+        """A copy of what the file states."""
+        with self._lock:
+            return self._state.model_copy(deep=True)
+
+    def wait_for(self, run: str) -> None:
+        """Say that this run waits for another one; an empty name says that it waits no more."""
+        with self._lock:
+            self._state.waits_for = run
+        self.write()
 
     def stages(self) -> dict[str, StageState]:
         """Return a copy of the state of all stages."""
@@ -253,6 +268,38 @@ def runs_of(store: Store, pool: str) -> list[RunState]:
     """Return the runs of a pool, sorted by their start."""
     found = (read_run(store, pool, name) for name in store.names(pool_runs(pool)))
     return sorted((run for run in found if run is not None), key=lambda run: (run.started, run.run))
+
+
+class Neighbours(NamedTuple):
+    """Runs of a pool that have not said that they ended."""
+
+    alive: list[RunState]
+    """Those that gave a sign of life lately, by the store's own clock."""
+    silent: list[RunState]
+    """The others: their machine or their process is gone, or does not reach the store."""
+
+
+def neighbours(store: Store, pool: str, mine: str) -> Neighbours:
+    """Return the other runs of a pool that have not ended, for a run that has just written its own sign of life.
+
+    Ages are told by the times at which the store itself says that the files were written, so that the clocks of
+    machines do not matter.
+    """
+    written = {PurePosixPath(file.path).stem: file.modified for file in store.files(pool_runs(pool))}
+    now = max(written.values(), default=_now())
+    alive: list[RunState] = []
+    silent: list[RunState] = []
+    for name, modified in sorted(written.items()):
+        run = None if name == mine else read_run(store, pool, name)
+        if run is not None and run.state == "running":
+            (alive if (now - modified).total_seconds() < ALIVE_SECONDS else silent).append(run)
+    return Neighbours(alive, silent)
+
+
+def end_silent(store: Store, run: RunState, message: str) -> None:
+    """Write into the file of a run that gives no sign of life that it failed."""
+    ended = run.model_copy(update={"state": "failed", "message": message[:500]})
+    store.write_whole(run_address(run.pool, run.run), json_bytes(ended.model_dump(mode="json")))
 
 
 def active(store: Store) -> list[RunState]:

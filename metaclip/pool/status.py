@@ -83,6 +83,7 @@ def _runs(runs: Sequence[RunState]) -> list[dict[str, Any]]:
             "host": run.host,
             "started": run.started.isoformat(timespec="seconds"),
             "updated": run.updated.isoformat(timespec="seconds"),
+            "waits_for": run.waits_for if run.is_active else "",
             "runs_on_workers": children.count(run.run),
             "stages": [_stage(name, run) for name in run.stages],
             "failures": run.failures,

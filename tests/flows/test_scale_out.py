@@ -24,6 +24,7 @@ from metaclip.errors import ConfigError, StageError, WorkerLostError
 from tests.conftest import MakeConfig
 
 LOST_AFTER = 2.0
+PENDING = 6.0
 
 
 class Deployment:
@@ -69,7 +70,13 @@ def deployment(prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator
 @pytest.fixture
 def waiting(finished: MakeConfig, deployment: Deployment, tmp_path: Path) -> tuple[Config, Callable[[], object]]:
     """A pool with one matched shard gone, and what brings that back as a worker's run would."""
-    execution = {"processes": 2, "deployment": deployment.name, "lost_after_seconds": LOST_AFTER, "retries": 1}
+    execution = {
+        "processes": 2,
+        "deployment": deployment.name,
+        "lost_after_seconds": LOST_AFTER,
+        "pending_seconds": PENDING,
+        "retries": 1,
+    }
     config = finished(execution=execution)
     gone = next(Path(config.storage).glob("match-v*/*"))
     shutil.move(gone, tmp_path / "gone")
@@ -81,7 +88,7 @@ def _curate(thread: ThreadPoolExecutor, config: Config) -> Future[Any]:
     return thread.submit(copy_context().run, curate, config, "match")
 
 
-def test_a_run_that_vanishes_before_it_begins_is_started_again(
+def test_a_run_that_waits_for_its_machine_is_not_lost(
     deployment: Deployment, waiting: tuple[Config, Callable[[], object]]
 ) -> None:
     config, compute = waiting
@@ -91,16 +98,43 @@ def test_a_run_that_vanishes_before_it_begins_is_started_again(
         # A run that only waits for a worker is not lost, however long that takes.
         time.sleep(LOST_AFTER + 1)
         assert deployment.states == ["SCHEDULED"]
-        # The worker took it, and died before the run's process gave any sign.
+        # Nor is one whose pod waits for a node. If that takes very long, its worker may have died.
         deployment.become(first, Pending())
-        second = deployment.await_run(1)
-        assert deployment.states[0] == "CRASHED"
+        time.sleep(LOST_AFTER + 1)
+        assert deployment.states == ["PENDING"]
+        for number in (1, 2, 3):  # more often than `retries` allows for losses
+            deployment.become(deployment.await_run(number), Pending())
+        assert deployment.states[:3] == ["CRASHED"] * 3
         compute()
-        deployment.become(second, Completed())
+        deployment.become(deployment.runs()[3].id, Completed())
         summary: Any = curating.result(120)
     (match,) = [stage for stage in summary["stages"] if stage["stage"] == "match"]
     assert (match["tasks"], match["cached"]) == (6, 5)
-    assert deployment.states == ["CRASHED", "COMPLETED"]
+    assert deployment.states == ["CRASHED", "CRASHED", "CRASHED", "COMPLETED"]
+
+
+def test_a_run_that_is_on_its_way_is_taken_over(
+    deployment: Deployment, waiting: tuple[Config, Callable[[], object]]
+) -> None:
+    config, compute = waiting
+    with ThreadPoolExecutor(2) as threads:
+        first = _curate(threads, config)
+        started = deployment.await_run(0)
+        deployment.become(started, Running())
+        # The next run of the same work, which knows nothing of the first, such as after the first one's crash.
+        second = _curate(threads, config)
+        time.sleep(LOST_AFTER / 2)
+        compute()
+        deployment.become(started, Completed())
+        assert first.result(120)["pool"] == second.result(120)["pool"]
+    assert deployment.states == ["COMPLETED"]
+
+
+def test_another_setting_is_no_run_to_take_over() -> None:
+    parameters = {"config": {"match": {"languages": ["en"]}}, "first": 0, "last": 6}
+    other = {"config": {"match": {"languages": []}}, "first": 0, "last": 6}
+    assert scale_out.tag_of(parameters) == scale_out.tag_of(dict(reversed(parameters.items())))
+    assert scale_out.tag_of(parameters) != scale_out.tag_of(other)
 
 
 def test_more_runs_than_the_server_tells_of_at_once(

@@ -1,0 +1,162 @@
+"""The platform fails under runs: PostgreSQL stops, Prefect's server is killed, a worker dies with its run."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from metaclip.pool.status import pool_status
+from tests.conftest import config_tree, data_files
+from tests.flows.test_stack import _await, _listing, _registered, _runs, _start, _until
+from tests.servers import Site, serve
+from tests.services import Service, Stack, stack
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
+
+OUTAGE_SECONDS = 15
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """All services of the compose file, with one worker for each queue."""
+    with stack(tmp_path_factory.mktemp("outages")) as services:
+        services.finish("prepare")
+        started = [services.start("s3"), services.start("prefect")]
+        for service in started:
+            service.await_health()
+        worker = services.start("worker")
+        _until(lambda: _registered(services), f"deployments are not registered, see {worker.log}")
+        for service in [worker, services.start("shards")]:
+            service.await_health()
+        services.s3.client().mkdir("stack")
+        yield services
+
+
+@pytest.fixture(scope="module")
+def site(crawl: Path) -> Iterator[Site]:
+    with serve() as site:
+        for path in crawl.rglob("*"):
+            if path.is_file():
+                site.files[f"/{path.relative_to(crawl)}"] = path.read_bytes()
+        yield site
+
+
+def _tree(crawl: Path, site: Site, pool: str, **execution: Any) -> dict[str, Any]:
+    return config_tree(crawl, Path("unused")) | {
+        "pool": pool,
+        "storage": f"s3://stack/{pool}",
+        "source": {"paths": [f"{site.address}/demo.paths"]},
+        "execution": {"processes": 1, **execution},
+    }
+
+
+def _held(crawl: Path, site: Site) -> tuple[str, Callable[[], None]]:
+    """Keep whoever reads the fourth file waiting."""
+    held = f"/{_listing(crawl)[3]}"
+    site.requests.clear()
+    return held, site.hold(held)
+
+
+def _is_asked(site: Site, path: str) -> Callable[[], bool]:
+    return lambda: path in [asked for asked, _ in site.requests]
+
+
+def _state(services: Stack, run: str) -> dict[str, Any]:
+    with services.api as api:
+        return dict(api.get(f"/flow_runs/{run}").raise_for_status().json())
+
+
+def _log(services: Stack, name: str) -> str:
+    return "\n".join(one.log.read_text() for one in services.services if one.name == name)
+
+
+def _files_of_set(services: Stack, pool: str) -> dict[str, bytes]:
+    (folder,) = services.s3.client().glob(f"stack/{pool}/curate-v*/*")
+    client = services.s3.client()
+    return {
+        name.rpartition("/")[2]: client.cat_file(name)
+        for name in client.ls(folder, detail=False)
+        if name.endswith(".parquet")
+    }
+
+
+def _service(services: Stack, name: str) -> Service:
+    return next(one for one in reversed(services.services) if one.name == name)
+
+
+def test_a_run_goes_on_when_postgresql_and_the_server_were_away(
+    services: Stack, site: Site, crawl: Path, finished_pool: Path
+) -> None:
+    held, release = _held(crawl, site)
+    execution = {"deployment": "match-shards/match-shards", "shards_per_run": 3, "runs_at_once": 2}
+    run = _start(services, "curate", {"config": _tree(crawl, site, "outage", **execution)})
+    _until(_is_asked(site, held), "no worker reads the file that is held")
+    services.postgres["stop"]()
+    time.sleep(OUTAGE_SECONDS)
+    services.postgres["start"]()
+    time.sleep(5)
+    _service(services, "prefect").kill()
+    time.sleep(OUTAGE_SECONDS)
+    services.start("prefect").await_health()
+    release()
+    _await(services, run)
+    assert [one["state"]["type"] for one in _runs(services, "match-shards")] == ["COMPLETED"] * 2
+    (whole,) = finished_pool.glob("curate-v*/*")
+    assert _files_of_set(services, "outage") == data_files(whole)
+    log = _log(services, "worker")
+    assert "the Prefect server does not answer" in log
+    assert "the Prefect server answers again" in log
+
+
+def test_two_pools_go_on_side_by_side_and_two_runs_of_one_take_turns(
+    services: Stack, site: Site, crawl: Path, finished_pool: Path
+) -> None:
+    """Then the worker dies with all three: they are started again and end well."""
+    held, release = _held(crawl, site)
+    first = _start(services, "curate", {"config": _tree(crawl, site, "one")})
+    other = _start(services, "curate", {"config": _tree(crawl, site, "two")})
+    _until(lambda: [asked for asked, _ in site.requests].count(held) == 2, "the two pools do not go on side by side")
+    second = _start(services, "curate", {"config": _tree(crawl, site, "one")})
+
+    def waits() -> bool:
+        with services.store_opened():
+            return any(run["waits_for"] == first for run in pool_status("s3://stack/one", "one")["runs"])
+
+    _until(waits, "the second run of the pool does not wait for the first")
+    _service(services, "worker").kill()  # with its runs, as a machine that loses its power
+    for run in (first, other, second):
+        assert _state(services, run)["state"]["type"] == "RUNNING"
+    release()
+    services.start("worker").await_health()
+    runs = (first, other, second)
+    _until(lambda: all(_state(services, run)["state"]["type"] == "COMPLETED" for run in runs), "a run stays behind")
+    assert all(_state(services, run)["run_count"] == 2 for run in runs)
+    (whole,) = finished_pool.glob("curate-v*/*")
+    assert _files_of_set(services, "one") == _files_of_set(services, "two") == data_files(whole)
+
+
+def test_a_process_of_a_run_that_dies_alone_is_started_again(services: Stack, site: Site, crawl: Path) -> None:
+    held, release = _held(crawl, site)
+    run = _start(services, "curate", {"config": _tree(crawl, site, "three")})
+    _until(_is_asked(site, held), "no worker reads the file that is held")
+    process = psutil.Process(int(_state(services, run)["infrastructure_pid"].rpartition(":")[2]))
+    process.kill()
+    _until(lambda: _state(services, run)["run_count"] == 2, "the run is not started again")
+    release()
+    _await(services, run)
+
+
+def test_a_run_that_crashes_again_and_again_is_given_up(services: Stack, site: Site, crawl: Path) -> None:
+    held, release = _held(crawl, site)
+    run = _start(services, "curate", {"config": _tree(crawl, site, "four", retries=1)})
+    for count in (1, 2):
+        _until(lambda: _is_asked(site, held)(), "the run does not begin")
+        site.requests.clear()
+        psutil.Process(int(_state(services, run)["infrastructure_pid"].rpartition(":")[2])).kill()
+        _until(lambda count=count: _state(services, run)["run_count"] == count + 1, "the run is not started again")
+    _until(lambda: _state(services, run)["state"]["type"] == "FAILED", "the run is not given up")
+    release()
+    assert "crashed 2 times within a day" in _state(services, run)["state"]["message"]
