@@ -15,6 +15,11 @@ RUN pip install --no-cache-dir --no-deps --no-build-isolation --editable . \
     && install --directory --owner metaclip --mode 700 /run/seaweedfs \
     && chown -R metaclip /app
 USER metaclip
-# What the deployments' default parameters name; a run of it compiles the numeric kernels into the image.
-RUN python -m metaclip demo demo-data --json > /dev/null && rm -r demo-data/pool
+# Kernels are compiled into the image, for a processor that every machine since 2013 can stand in for: compiled for
+# the machine that builds it, they would be compiled anew on another. On ARM: --build-arg PROCESSOR=generic
+ARG PROCESSOR=x86-64-v3
+ENV NUMBA_CPU_NAME=$PROCESSOR NUMBA_CPU_FEATURES=""
+RUN metaclip warm --json
+# What the deployments' default parameters name.
+RUN metaclip demo demo-data --json > /dev/null && rm -r demo-data/pool
 CMD ["metaclip", "--help"]

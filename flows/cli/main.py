@@ -31,6 +31,7 @@ for command in (
     report.report,
     export.export,
     export.images,
+    upkeep.warm,
     upkeep.gc,
     upkeep.doctor,
 ):

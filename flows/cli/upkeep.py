@@ -1,5 +1,6 @@
 """`metaclip status`, `gc` and `doctor`: check and clean up a pool, a store and a machine."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,6 +40,34 @@ def status(
         emit(found, as_json, show_status)
         if found["missing"] or found["doubtful"]:
             raise typer.Exit(4)
+
+
+def warm(as_json: Json = False) -> None:
+    """Compile all kernels now, for this machine or into an image; runs else do that beside their work."""
+    from metaclip.kernels.ways import WAYS
+    from metaclip.prepare.warm import GROUPS
+    from metaclip.prepare.warm import warm as compile_all
+
+    with errors(as_json):
+        started, missing = time.monotonic(), WAYS.missing(GROUPS)
+        kernels = 0
+        with Console(stderr=True, quiet=as_json).status("compiling") as shown:
+
+            def report(compiled: int, of: int) -> None:
+                nonlocal kernels
+                kernels = compiled
+                shown.update(f"compiling: {compiled} of {of} kernels")
+
+            compile_all(missing, report)
+        found = {"groups": missing, "kernels": kernels, "seconds": round(time.monotonic() - started, 3)}
+        emit(found, as_json, _show_warm)
+
+
+def _show_warm(found: dict[str, Any]) -> None:
+    if found["groups"]:
+        typer.echo(f"compiled {found['kernels']} kernels in {found['seconds']:.0f} s")
+    else:
+        typer.echo("all kernels are compiled for this machine")
 
 
 def gc(
