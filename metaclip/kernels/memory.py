@@ -1,7 +1,8 @@
 """Memory read and written as numba cannot: many bytes at a time, at any place, without a look at the bounds.
 
-What stands here in Python is the definition. In compiled kernels it is `metaclip.kernels.llvm`, where what lies
-beyond an array is read all the same. Words are little-endian.
+In compiled kernels what lies beyond an array is read all the same. Words are little-endian.
+
+This is the definition; its fast way is `metaclip.kernels.llvm`.
 """
 
 from typing import Any, TypeAlias

@@ -261,7 +261,7 @@ def test_unusable_input_is_refused():
 
 def test_no_multiplication_is_fused_with_an_addition():
     """Fused operations round once instead of twice, and not every processor has them."""
-    given = balance._min_t.targetoptions
+    given = balance._min_t.compiled.targetoptions
     options = {name: given[name] for name in ("error_model", "fastmath") if name in given}
     fresh = njit(**options)(balance._solve.py_func)
     fresh(np.array([3.0, 5.0]), 2, 0.5)

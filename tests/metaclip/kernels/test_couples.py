@@ -25,18 +25,17 @@ COUPLES = {
     "metaclip.pairs.urls": "metaclip.pairs.page_bases",
     "metaclip.pairs.uids": "metaclip.pairs.uid_columns",
     "metaclip.matching.definition": "metaclip.matching.matcher",
+    "metaclip.kernels.memory": "metaclip.kernels.llvm",
 }
 # Kernels that are the only way: what holds them is said in their tests.
 ALONE = {
     "metaclip.balance.algorithm",
-    "metaclip.balance.counts",
     "metaclip.balance.size_ladder",
     "metaclip.html.complexity",
     "metaclip.kernels.memory",
     "metaclip.metadata.wikipedia.bzip2",
     "metaclip.metadata.wikipedia.page_views",
     "metaclip.metadata.wikipedia.words",
-    "metaclip.survivors.members",
 }
 
 

@@ -156,8 +156,9 @@ def test_other_models_are_left_to_fasttext_and_logged_once(other_model, caplog):
 def test_each_distinct_text_is_looked_at_once(kind, other_model):
     identifier = LanguageIdentifier(find_model() if kind == "kernel" else other_model)
     seen = []
-    identify = identifier._engine.identify
-    identifier._engine.identify = lambda data, offsets: (
+    engine = identifier._engine()
+    identify = engine.identify
+    engine.identify = lambda data, offsets: (
         seen.extend(data[start:end].tobytes().decode() for start, end in pairwise(offsets)),
         identify(data, offsets),
     )[1]
