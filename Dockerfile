@@ -15,7 +15,7 @@ RUN pip install --no-cache-dir --no-deps --no-build-isolation --editable . \
     && install --directory --owner metaclip --mode 700 /run/seaweedfs \
     && chown -R metaclip /app
 USER metaclip
-# Kernels are compiled into the image, for a processor that every machine since 2013 can stand in for: compiled for
+# Kernels are compiled into the image, for a processor that every x86 server since 2015 can stand in for: compiled for
 # the machine that builds it, they would be compiled anew on another. On ARM: --build-arg PROCESSOR=generic
 ARG PROCESSOR=x86-64-v3
 ENV NUMBA_CPU_NAME=$PROCESSOR NUMBA_CPU_FEATURES=""

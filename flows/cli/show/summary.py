@@ -78,9 +78,19 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
         console.print("The set is empty: see which step of the funnel loses the pairs.", style="yellow")
     console.print(plain(f"set:    {short(summary['curated'])}"))
     console.print(plain(f"report: {short(summary['report_page'])}"))
-    another = ("--storage", summary["storage"], "--t", _another(summary["t"]))
-    told = command("metaclip", "rebalance", summary["pool"], *another)
-    console.print(plain(f"next:   {told}    (another t; reads no page again)"))
+    for told, what in _next(summary):
+        console.print(plain(f"next:   {told}    ({what})"))
+
+
+def _next(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give commands that go on from here, each with what it does."""
+    pool, storage = summary["pool"], ("--storage", summary["storage"])
+    another = command("metaclip", "rebalance", pool, *storage, "--t", _another(summary["t"]))
+    yield another, "another t; reads no page again"
+    yield command("metaclip", "plan", pool, *storage), "the size of the set for any t"
+    if summary["top_entries"]:
+        entry = summary["top_entries"][0]["entry"]
+        yield command("metaclip", "entry", pool, entry, *storage), "what matches an entry, and what is kept of it"
 
 
 def show_stages(console: Console, stages: Sequence[dict[str, Any]], title: str) -> None:
