@@ -94,6 +94,9 @@ def rebalance(
     run = Run(_changed(record["config"], storage, t, seed), origin, own_t)
     gathered = ("gather",) if "gather" in stages else ()
     run.recall(stages, "metadata", "source", "extract", "match", *gathered, "partition", "dedup")
+    if "near" in stages and not survivors:
+        run.recall(stages, "near")
+        (run.near,) = run.outputs("near")
     with reporting(run.config), workers_for(run.config):
         partitions = run.recorded(stages, "survive" if "survive" in stages else "dedup")
         if survivors:

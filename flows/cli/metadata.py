@@ -46,3 +46,19 @@ def show_list(
         found = require(metadata_plan(checked).job.find(store))
         described = describe(store, found, samples) if entry is None else find_entry(store, found, entry)
         emit(described, as_json, show.show_list if entry is None else show.show_entry)
+
+
+@app.command("variants")
+def add_variants(
+    entries: Annotated[str, typer.Argument(metavar="LIST", help="A list of entries, in any form that a run reads.")],
+    to: Annotated[str, typer.Option(help="The new list: a .txt, .json or .parquet file.")],
+    case: Annotated[bool, typer.Option(help="Add lower case, capitals, and first letters as capitals.")] = True,
+    plural: Annotated[bool, typer.Option(help="Add English plurals, or singulars.")] = False,
+    spacing: Annotated[bool, typer.Option(help="Add spellings with a space more or fewer.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a list with other spellings of its entries added; entries that are there keep their ids."""
+    from metaclip.lists.add_variants import write_variants
+
+    with errors(as_json):
+        emit(write_variants(entries, to, case=case, plural=plural, spacing=spacing), as_json, show.show_variants)

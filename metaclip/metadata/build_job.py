@@ -14,7 +14,7 @@ from metaclip.errors import StageError
 from metaclip.metadata import ngrams_job as ngrams
 from metaclip.metadata import titles_job as titles
 from metaclip.metadata.entry_list import EntryList
-from metaclip.metadata.list_job import ENTRIES, write_table
+from metaclip.metadata.list_job import ENTRIES, Case, spelling, write_table
 from metaclip.metadata.select import Corpus, Ranked
 from metaclip.metadata.wordnet import NUMERALS, load_wordnet
 from metaclip.schemas import BUILT_ENTRY
@@ -41,6 +41,7 @@ class BuildJob(Job):
     pairs: tuple[Reference, ...]
     titles: tuple[Reference, ...]
     space_entries: bool = False
+    case: Case = "exact"
 
     def config(self) -> Mapping[str, Any]:
         """Return thresholds, budgets and rules. The files are inputs, and their order does not matter."""
@@ -54,9 +55,7 @@ class BuildJob(Job):
             config["pairs"] = settings.pairs.model_dump(mode="json", exclude={"paths"})
         if self.titles:
             config["titles"] = {"min_views": settings.titles.min_views, "budget": settings.titles.budget}
-        if self.space_entries:
-            config["space_entries"] = True
-        return config
+        return config | spelling(self.space_entries, self.case)
 
     def inputs(self) -> list[str]:
         """Return WordNet's fingerprint and the keys of the counts, each with its use."""
@@ -115,7 +114,7 @@ class BuildJob(Job):
         output.parquet(ENTRIES, BUILT_ENTRY, iter([pa.table(columns, schema=BUILT_ENTRY)]))
         with output.file(LIST) as sink:
             sink.write(msgspec.json.format(msgspec.json.encode(found.entries), indent=1))
-        duplicates = write_table(found.entries, self.space_entries, output)
+        duplicates = write_table(found.entries, self.space_entries, output, self.case)
         unmatchable = found.unmatchable()
         with output.file(UNMATCHABLE) as sink:
             listed = [[entry_id, found.entries[entry_id]] for entry_id in unmatchable]

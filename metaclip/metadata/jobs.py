@@ -38,17 +38,17 @@ def metadata_plan(config: Config) -> MetadataPlan:
         InputError: WordNet's database is missing or not a database.
         TransportError: a server cannot be reached now.
     """
-    settings, spaced = config.metadata, config.match.space_entries
+    settings, spaced, case = config.metadata, config.match.space_entries, config.match.case
     if settings.entries is not None:
         address = settings.entries
         if not scheme(address):
             address = local_path(address)  # workers may run in another folder
-        return MetadataPlan((), (), MetadataJob(address, fingerprint(address), spaced))
+        return MetadataPlan((), (), MetadataJob(address, fingerprint(address), spaced, case))
     words = ngrams_jobs(settings.words.paths, "metadata.words.paths", config)
     pairs = ngrams_jobs(settings.pairs.paths, "metadata.pairs.paths", config)
     views = titles_jobs(config)
     wordnet = wordnet_fingerprint(settings.wordnet.path) if settings.wordnet.use != "none" else None
-    build = BuildJob(settings, wordnet, _outputs(words), _outputs(pairs), _outputs(views), spaced)
+    build = BuildJob(settings, wordnet, _outputs(words), _outputs(pairs), _outputs(views), spaced, case)
     return MetadataPlan(tuple(_distinct([*words, *pairs])), tuple(views), build)
 
 

@@ -79,3 +79,16 @@ def _describe(row: dict[str, Any]) -> str:
     score = row.get("score")
     shown = "" if score is None else f"  ({score:,.4f}".rstrip("0").rstrip(".") + ")"
     return f"{row['entry_id']}  {row['entry']}{shown}"
+
+
+def show_variants(told: dict[str, Any], console: Console | None = None) -> None:
+    """Print what a list with variants consists of."""
+    console = console or Console(soft_wrap=True)
+    added = ", ".join(f"{count:,} of {kind}" for kind, count in told["added"].items()) or "none"
+    console.print(plain(f"{told['given']:,} entries, with their ids; added: {added}; in all {told['entries']:,}"))
+    if told["never_match"]:
+        console.print(
+            plain(f"{told['never_match']:,} entries can never match as they are spelled: see match.space_entries"),
+            style="yellow",
+        )
+    console.print(plain(f"list: {told['to']}"))

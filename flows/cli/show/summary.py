@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from flows.cli.show.near import near_lines
 from flows.cli.show.tables import Column, figures, show_table
 from flows.cli.show.terminal import plain
 from metaclip.processes.shell import command
@@ -71,6 +72,9 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
         f" than t = {summary['t']}.",
         highlight=False,
     )
+    if "near" in summary:
+        for line in near_lines(summary["near"], summary["pool"], summary["storage"]):
+            console.print(plain(line), style="yellow")
     if not summary["funnel"]["curated"]:
         console.print("The set is empty: see which step of the funnel loses the pairs.", style="yellow")
     console.print(plain(f"set:    {short(summary['curated'])}"))
