@@ -25,7 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("metaclip.html", "metaclip.wat", "metaclip.rows", "metaclip.store"),
     ("metaclip.sources", "metaclip.metadata", "metaclip.metadata.wikipedia", "metaclip.balance", "metaclip.pool"),
     ("metaclip.stages", "metaclip.lists"),
-    ("metaclip.explore", "metaclip.survivors", "metaclip.export"),
+    ("metaclip.explore", "metaclip.samples", "metaclip.survivors", "metaclip.export"),
     ("metaclip.report",),
     ("metaclip.prepare", "metaclip.demo"),
     ("tasks",),
@@ -38,6 +38,7 @@ SAME_FLOOR = {
     "metaclip.io.storage": {"metaclip.io"},
     "metaclip.language": {"metaclip.io"},  # the fingerprint of a model file
     "metaclip.metadata": {"metaclip.metadata.wikipedia"},
+    "metaclip.samples": {"metaclip.explore"},  # the finished pool
 }
 
 MOST_FILES = 12
@@ -214,6 +215,8 @@ TESTED_IN = {
     "report.plots": "metaclip/report/test_job.py",
     "report.pool_outputs": "metaclip/report/test_job.py",
     "report.publish": "metaclip/report/test_job.py",
+    "samples.again": "metaclip/samples/test_sample.py",
+    "samples.walk": "metaclip/samples/test_sample.py",
     "schemas": "metaclip/report/test_job.py",
     "sources.common_crawl": "flows/test_latest.py",
     "sources.samples": "metaclip/sources/test_pair_files.py",

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from flows.cli import export, inspect, metadata, report, run, shipped, upkeep
-from flows.cli.look import near
+from flows.cli.look import near, sample
 from metaclip import __version__
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ for command in (
     inspect.explain,
     inspect.entry,
     near.near,
+    sample.sample,
     inspect.trace,
     inspect.files,
     report.report,
