@@ -26,11 +26,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("metaclip.sources", "metaclip.metadata", "metaclip.metadata.wikipedia", "metaclip.balance", "metaclip.pool"),
     ("metaclip.stages", "metaclip.lists"),
     ("metaclip.explore", "metaclip.samples", "metaclip.survivors", "metaclip.export"),
-    ("metaclip.report",),
+    ("metaclip.report", "metaclip.opened"),
     ("metaclip.prepare", "metaclip.demo"),
     ("tasks",),
     ("flows",),
-    ("flows.cli",),
+    ("flows.cli", "flows.python"),
 )
 """From the ground up: a package may import those of lower floors, and what SAME_FLOOR allows."""
 
@@ -39,6 +39,8 @@ SAME_FLOOR = {
     "metaclip.language": {"metaclip.io"},  # the fingerprint of a model file
     "metaclip.metadata": {"metaclip.metadata.wikipedia"},
     "metaclip.samples": {"metaclip.explore"},  # the finished pool
+    "metaclip.opened": {"metaclip.report"},  # hosts, and words
+    "flows.python": {"flows.cli"},  # the local server, and the bars of progress
 }
 
 MOST_FILES = 12
@@ -161,6 +163,10 @@ TESTED_IN = {
     "demo.texts": "metaclip/demo/test_demo.py",
     "errors": "flows/cli/test_run.py",
     "explore.entry": "flows/cli/test_inspect.py",
+    "opened.run": "flows/python/test_run.py",
+    "opened.pool": "flows/python/test_run.py",
+    "opened.shown": "flows/python/test_run.py",
+    "opened.difference_page": "metaclip/opened/test_difference.py",
     "explore.misses": "metaclip/stages/test_near.py",
     "explore.explain": "flows/cli/test_inspect.py",
     "explore.pool": "flows/cli/test_inspect.py",
