@@ -45,7 +45,8 @@ def summarize(run: Run) -> dict[str, Any]:
         if "survivors" in run.report:
             summary["survivors"] = run.report["survivors"]
         summary["top_entries"] = run.report["top_entries"][:10]
-        summary["near"] = summarize_misses(run.store, run.outputs("metadata")[-1], run.near)
+        if listed := run.outputs("metadata"):  # a run that only reports does not look at the list
+            summary["near"] = summarize_misses(run.store, listed[-1], run.near)
     return summary
 
 

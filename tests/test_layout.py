@@ -222,6 +222,7 @@ TESTED_IN = {
     "report.pool_outputs": "metaclip/report/test_job.py",
     "report.publish": "metaclip/report/test_job.py",
     "samples.again": "metaclip/samples/test_sample.py",
+    "samples.of_set": "metaclip/report/test_job.py",
     "samples.walk": "metaclip/samples/test_sample.py",
     "schemas": "metaclip/report/test_job.py",
     "sources.common_crawl": "flows/test_latest.py",

@@ -113,14 +113,14 @@ class Sampler:
             "why": reason,
             "t": format_t(self._t),
             "seed": self._seed,
-            "total": self._total(reason),
+            "total": self.total(reason),
             **found,
         }
 
     def reasons(self) -> dict[str, int | None]:
         """Return the reasons that a sample can be had of, with the number of pairs of each where it is known."""
         named = [*STORED[:-1], *(["no_survivor"] if self._pool.survivors else [])]
-        found = {reason: self._total(reason) for reason in named}
+        found = {reason: self.total(reason) for reason in named}
         seen = {reason: count for reason, count in self._dropped.items() if reason.startswith(SEEN_PARTS)}
         return {**found, **seen}
 
@@ -155,7 +155,7 @@ class Sampler:
         start = "dropped."
         return Counter({name.removeprefix(start): n for name, n in counts.items() if n and name.startswith(start)})
 
-    def _total(self, reason: str) -> int | None:
+    def total(self, reason: str) -> int | None:
         """Return how many pairs a reason has, if manifests tell."""
         pool = self._pool
         if reason in ("kept", "balanced"):
@@ -251,7 +251,7 @@ class Sampler:
         pool, rows = self._pool, list[dict[str, Any]]()
         matched = pool.manifests("match")
         windows = max(1, sum(manifest.rows for manifest in matched) // _WINDOW_ROWS)
-        if self._total("repeat_in_pool"):
+        if self.total("repeat_in_pool"):
             first = self._start * windows >> 64
             for turn in range(windows):
                 number = (first + turn) % windows

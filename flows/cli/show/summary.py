@@ -13,7 +13,7 @@ from flows.cli.show.near import near_lines
 from flows.cli.show.tables import Column, figures, show_table
 from flows.cli.show.terminal import plain
 from metaclip.processes.shell import command
-from metaclip.report.words import STEPS
+from metaclip.report.words import COMPARED, STEPS, step_shares
 
 if TYPE_CHECKING:  # importing it brings Prefect, which takes two seconds
     from tasks.progress import Watcher
@@ -56,8 +56,19 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
         return
     funnel = summary["funnel"]
     # Only survivors of another pool have all steps.
-    steps = [(title, f"{funnel[step]:,}") for step, title in STEPS.items() if step in funnel and step != "bytes_read"]
-    show_table(console, [Column("step"), *figures("count")], steps, "funnel")
+    shares, largest = step_shares(funnel), max((funnel.get(step, 0) for step in COMPARED), default=0) or 1
+    steps = [
+        (
+            title,
+            f"{funnel[step]:,}",
+            f"{shares[step]:.1%}" if step in shares else "",
+            "█" * round(20 * funnel[step] / largest) if step in COMPARED else "",
+        )
+        for step, title in STEPS.items()
+        if step in funnel and step != "bytes_read"
+    ]
+    columns = [Column("step"), *figures("count", "of the\nstep before"), Column("", spare=1)]
+    show_table(console, columns, steps, "funnel")
     if unknown := sum(count for name, count in summary.get("survivors", {}).items() if name.startswith("unknown_")):
         console.print(f"{unknown:,} survivors are unknown to the pool.", style="yellow")
     top = [
