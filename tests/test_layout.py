@@ -11,6 +11,8 @@ import pytest
 
 from tests.examples import ROOT
 
+METADATA = ("metaclip.metadata.wikipedia", "metaclip.metadata.taxonomy")
+
 FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "metaclip",
@@ -23,7 +25,14 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("metaclip.config", "metaclip.io", "metaclip.io.storage", "metaclip.matching", "metaclip.language"),
     ("metaclip.archive", "metaclip.pairs", "metaclip.tables"),
     ("metaclip.html", "metaclip.wat", "metaclip.rows", "metaclip.store"),
-    ("metaclip.sources", "metaclip.metadata", "metaclip.metadata.wikipedia", "metaclip.balance", "metaclip.pool"),
+    (
+        "metaclip.sources",
+        "metaclip.metadata",
+        "metaclip.metadata.wikipedia",
+        "metaclip.metadata.taxonomy",
+        "metaclip.balance",
+        "metaclip.pool",
+    ),
     ("metaclip.stages", "metaclip.lists"),
     ("metaclip.explore", "metaclip.samples", "metaclip.survivors", "metaclip.export"),
     ("metaclip.report", "metaclip.opened"),
@@ -37,7 +46,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 SAME_FLOOR = {
     "metaclip.io.storage": {"metaclip.io"},
     "metaclip.language": {"metaclip.io"},  # the fingerprint of a model file
-    "metaclip.metadata": {"metaclip.metadata.wikipedia"},
+    "metaclip.metadata": {"metaclip.metadata.wikipedia", "metaclip.metadata.taxonomy"},
     "metaclip.samples": {"metaclip.explore"},  # the finished pool
     "metaclip.opened": {"metaclip.report"},  # hosts, and words
     "flows.python": {"flows.cli"},  # the local server, and the bars of progress
@@ -167,6 +176,7 @@ TESTED_IN = {
     "opened.pool": "flows/python/test_run.py",
     "opened.shown": "flows/python/test_run.py",
     "opened.difference_page": "metaclip/opened/test_difference.py",
+    "lists.show": "metaclip/lists/test_add_variants.py",
     "explore.misses": "metaclip/stages/test_near.py",
     "explore.explain": "flows/cli/test_inspect.py",
     "explore.pool": "flows/cli/test_inspect.py",

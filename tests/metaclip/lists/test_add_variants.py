@@ -53,3 +53,17 @@ def test_the_command(given: str, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "4 entries, with their ids; added: 6 of case; in all 10" in done.stdout
     assert "can never match as they are spelled" in done.stdout
+
+
+def test_a_list_is_shown_without_a_configuration(given: str) -> None:
+    done = CliRunner().invoke(app, ["metadata", "show", given])
+    assert done.exit_code == 0, done.output
+    assert "4 entries" in done.stdout
+    assert "words an entry: 1: 1, 2: 2, 3: 1" in done.stdout
+    assert "1 can never match as spelled (St. Lucia parrot)" in done.stdout
+    done = CliRunner().invoke(app, ["metadata", "show", given, "--entry", "Bald Eagle"])
+    assert "1  Bald Eagle, from the given list" in done.stdout
+    done = CliRunner().invoke(app, ["metadata", "show", given, "--entry", "BALD EAGLE"])
+    assert done.exit_code == 3
+    assert "'Bald Eagle'" in done.output
+    assert CliRunner().invoke(app, ["metadata", "show", given, "--set", "pool=x"]).exit_code == 2
