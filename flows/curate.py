@@ -6,7 +6,7 @@ from typing import Any, Literal
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.finish import cut_set, report_and_record
+from flows.finish import count_near_misses, cut_set, report_and_record
 from flows.match import match_all_shards
 from flows.metadata import metadata_stage
 from flows.run import Run
@@ -81,6 +81,8 @@ def _stages(run: Run, config: Config, listing: ListingJob, until: Stage) -> Iter
 
     cut_set(run, balanced)
     yield "curate"
+
+    count_near_misses(run)
 
     report_and_record(run)
     yield "report"

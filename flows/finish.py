@@ -7,9 +7,10 @@ from metaclip.report.job import PAGE, REPORT
 from metaclip.report.planned import PlannedReport
 from metaclip.report.pool_outputs import PoolOutputs
 from metaclip.stages.curate import CuratedSetJob
+from metaclip.stages.near import NearJob, halvings_of, is_wanted
 from metaclip.store.manifest import Reference
 from tasks.report import publish, report
-from tasks.stages import curate_part, curate_set, curve, survey
+from tasks.stages import curate_part, curate_set, curve, near, near_shard, survey
 
 COUNTED = ("ngrams", "titles")
 """Stages that the metadata is built from; the finished pool does not need them any more."""
@@ -22,6 +23,17 @@ def cut_set(run: Run, balanced: tuple[Reference, ...]) -> None:
     )
     run.do(curate_part, *((part,) for part in whole.parts()))
     (run.curated,) = run.do(curate_set, (whole,))
+
+
+def count_near_misses(run: Run) -> None:
+    """Count the near misses of the whole pool, if the configuration wants them for a list of this size."""
+    (metadata,), shards = run.outputs("metadata"), run.outputs("extract")
+    settings = run.config.near
+    if not is_wanted(settings, run.store.manifest(metadata.manifest).statistics["entries"]):
+        return
+    halvings = halvings_of(sum(shard.rows for shard in shards), settings.most_pairs)
+    counted = run.do(near_shard, *((shard, metadata, halvings) for shard in shards))
+    (run.near,) = run.do(near, (NearJob(counted, metadata, halvings),))
 
 
 def report_and_record(run: Run) -> None:
@@ -42,8 +54,10 @@ def report_and_record(run: Run) -> None:
     stages = {
         name: done[0].reference.manifest if name in SINGLE else [one.reference.manifest for one in done]
         for name, done in run.done.items()
-        if name not in ("curate", *COUNTED)
+        if name not in ("curate", "near", *COUNTED)
     }
+    if run.near is not None:
+        stages["near"] = run.near.manifest
     config = run.config
     if run.own_t is not None:
         config = config.model_copy(update={"balance": config.balance.model_copy(update={"t": run.own_t})})

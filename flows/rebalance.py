@@ -96,6 +96,9 @@ def rebalance(
     gathered = ("gather",) if "gather" in stages else ()
     run.recall(stages, "metadata", "source", "extract", "match", *gathered, "partition", "dedup")
     give_up_after_crashes(run.config.execution.retries)
+    if "near" in stages and not survivors:
+        run.recall(stages, "near")
+        (run.near,) = run.outputs("near")
     with reporting(run.config), workers_for(run.config):
         partitions = run.recorded(stages, "survive" if "survive" in stages else "dedup")
         if survivors:

@@ -28,6 +28,8 @@ class Run:
         """The results of each stage's tasks; stages are in the order of their first task."""
         self.curated: Reference | None = None
         """The set that was made, or that is reported on."""
+        self.near: Reference | None = None
+        """The near misses of the pool, where they were counted."""
         self.report: dict[str, Any] | None = None
         """The report of the set, `report.json`."""
 

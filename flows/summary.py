@@ -9,6 +9,7 @@ from prefect.states import Completed
 
 from flows.run import Run
 from metaclip.config.settings import format_t
+from metaclip.explore.misses import summarize_misses
 from metaclip.report.job import PAGE, REPORT
 from metaclip.store.store import Store
 from tasks.checkpoint import Done
@@ -25,7 +26,7 @@ def summarize(run: Run) -> dict[str, Any]:
 
     `stages` has for each stage its tasks, how many were found in the store (`cached`), and for
     the others the seconds of worker time, MB read and MB read a second. `crawls` has the names
-    of the crawls if the source has any.
+    of the crawls if the source has any, `near` what `metaclip.explore.misses.summarize_misses` says.
     """
     summary: dict[str, Any] = {
         "pool": run.config.pool,
@@ -50,6 +51,8 @@ def summarize(run: Run) -> dict[str, Any]:
         if "survivors" in run.report:
             summary["survivors"] = run.report["survivors"]
         summary["top_entries"] = run.report["top_entries"][:10]
+        if listed := run.outputs("metadata"):  # a run that only reports does not look at the list
+            summary["near"] = summarize_misses(run.store, listed[-1], run.near)
     return summary
 
 

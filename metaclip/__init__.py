@@ -4,7 +4,8 @@ What `__all__` lists is the public face: `from metaclip import Matcher, min_t`. 
 from its module when it is first used, so that `import metaclip` itself takes no time
 and imports nothing.
 
-Nothing in this package imports Prefect: `tasks` wraps these functions and `flows` orders them.
+Nothing in this package imports Prefect: `tasks` wraps these functions and `flows` orders them. `run` alone calls
+`flows`, by name and when it is called.
 """
 
 from importlib import import_module
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from metaclip.language.identifier import LanguageIdentifier
     from metaclip.language.model_file import find_model
     from metaclip.matching.matcher import Matcher
+    from metaclip.opened.pool import Pool, open  # noqa: A004 (called as metaclip.open)
+    from metaclip.opened.run import run
     from metaclip.pairs.uids import uids
     from metaclip.sources.pair_files import read_pairs
     from metaclip.sources.warc import read_warc
@@ -42,6 +45,7 @@ _HOMES = {
     "Matcher": "metaclip.matching.matcher",
     "MetaclipError": "metaclip.errors",
     "OnlineBalancer": "metaclip.explore.online",
+    "Pool": "metaclip.opened.pool",
     "draws": "metaclip.balance.algorithm",
     "entry_counts": "metaclip.balance.counts",
     "find_model": "metaclip.language.model_file",
@@ -49,11 +53,13 @@ _HOMES = {
     "list_files": "metaclip.explore.files",
     "load_config": "metaclip.config.loading",
     "min_t": "metaclip.balance.algorithm",
+    "open": "metaclip.opened.pool",
     "parse_config": "metaclip.config.loading",
     "read_pairs": "metaclip.sources.pair_files",
     "read_warc": "metaclip.sources.warc",
     "read_wat": "metaclip.sources.wat",
     "read_webdataset": "metaclip.sources.webdataset",
+    "run": "metaclip.opened.run",
     "tail_t": "metaclip.balance.counts",
     "uids": "metaclip.pairs.uids",
 }
@@ -68,6 +74,7 @@ __all__ = [
     "Matcher",
     "MetaclipError",
     "OnlineBalancer",
+    "Pool",
     "__version__",
     "draws",
     "entry_counts",
@@ -76,11 +83,13 @@ __all__ = [
     "list_files",
     "load_config",
     "min_t",
+    "open",
     "parse_config",
     "read_pairs",
     "read_warc",
     "read_wat",
     "read_webdataset",
+    "run",
     "tail_t",
     "uids",
 ]

@@ -72,6 +72,18 @@ SET_COUNT = ENTRY.append(pa.field("count", pa.uint64(), nullable=False)).append(
 )
 """`report`: each entry with its number of matches in the pool and in the set."""
 
+NEAR_MISS = pa.schema(
+    [
+        pa.field("entry_id", pa.uint32(), nullable=False),
+        pa.field("cause", pa.string(), nullable=False),
+        pa.field("texts", pa.uint64(), nullable=False),
+        *UID,
+        pa.field("example", pa.string(), nullable=False),
+    ]
+)
+"""`near`: how many texts miss an entry for a cause (`matching.variants.CAUSES`), sorted by both, only those above 0;
+the uid and the text, cut after 300 characters, of the pair with the smallest uid."""
+
 TEXT_COUNT = pa.schema([pa.field("text", pa.string(), nullable=False), pa.field("count", pa.uint64(), nullable=False)])
 """`ngrams` and `titles`: words, or titles, sorted by code point, with their counts."""
 
@@ -87,7 +99,7 @@ PAIR_COUNT = pa.schema(
 BUILT_ENTRY = ENTRY.append(pa.field("score", pa.float64()))
 """`metadata`, if the list was built from sources: with the score within the source, null for WordNet."""
 
-REPEATED = frozenset({"text_key", "page_url", "lang", "source", "count", "curated_count", "group", "first"})
+REPEATED = frozenset({"cause", "text_key", "page_url", "lang", "source", "count", "curated_count", "group", "first"})
 """Columns whose values often repeat, so that a dictionary is worth its time."""
 
 CLIMBING = frozenset({"entry_id"})

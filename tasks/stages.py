@@ -12,6 +12,7 @@ from metaclip.stages.dedup import DedupJob
 from metaclip.stages.extract import ExtractJob
 from metaclip.stages.gather import GatherJob
 from metaclip.stages.match import MatchJob
+from metaclip.stages.near import NearJob, NearShardJob
 from metaclip.stages.partition import PartitionJob
 from metaclip.stages.source import ListingJob
 from metaclip.store.manifest import Reference
@@ -72,6 +73,18 @@ def gather(config: Config, matched: tuple[Reference, ...]) -> GatherJob:
 def match(config: Config, extracted: Reference, metadata: Reference) -> MatchJob:
     """Filter one shard by language and find all entries in its texts."""
     return MatchJob(extracted, metadata, config.match)
+
+
+@checkpointed("near")
+def near_shard(config: Config, extracted: Reference, metadata: Reference, halvings: int) -> NearShardJob:
+    """Count how many texts of one shard miss an entry by case, punctuation, spacing or a plural."""
+    return NearShardJob(extracted, metadata, config.match, halvings)
+
+
+@checkpointed("near")
+def near(config: Config, job: NearJob) -> NearJob:
+    """Add up the near misses of all shards."""
+    return job
 
 
 @checkpointed("partition")

@@ -11,6 +11,8 @@ import pytest
 
 from tests.examples import ROOT
 
+METADATA = ("metaclip.metadata.wikipedia", "metaclip.metadata.taxonomy")
+
 FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "metaclip",
@@ -23,21 +25,31 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("metaclip.config", "metaclip.io", "metaclip.io.storage", "metaclip.matching", "metaclip.language"),
     ("metaclip.archive", "metaclip.pairs", "metaclip.tables"),
     ("metaclip.html", "metaclip.wat", "metaclip.rows", "metaclip.store"),
-    ("metaclip.sources", "metaclip.metadata", "metaclip.metadata.wikipedia", "metaclip.balance", "metaclip.pool"),
-    ("metaclip.stages",),
-    ("metaclip.explore", "metaclip.survivors", "metaclip.export"),
-    ("metaclip.report", "metaclip.demo"),
+    (
+        "metaclip.sources",
+        "metaclip.metadata",
+        "metaclip.metadata.wikipedia",
+        "metaclip.metadata.taxonomy",
+        "metaclip.balance",
+        "metaclip.pool",
+    ),
+    ("metaclip.stages", "metaclip.lists"),
+    ("metaclip.explore", "metaclip.samples", "metaclip.survivors", "metaclip.export"),
+    ("metaclip.report", "metaclip.opened", "metaclip.demo"),
     ("metaclip.prepare",),
     ("tasks",),
     ("flows",),
-    ("flows.cli",),
+    ("flows.cli", "flows.python"),
 )
 """From the ground up: a package may import those of lower floors, and what SAME_FLOOR allows."""
 
 SAME_FLOOR = {
     "metaclip.io.storage": {"metaclip.io"},
     "metaclip.language": {"metaclip.io"},  # the fingerprint of a model file
-    "metaclip.metadata": {"metaclip.metadata.wikipedia"},
+    "metaclip.metadata": {"metaclip.metadata.wikipedia", "metaclip.metadata.taxonomy"},
+    "metaclip.samples": {"metaclip.explore"},  # the finished pool
+    "metaclip.opened": {"metaclip.report"},  # hosts, and words
+    "flows.python": {"flows.cli"},  # the local server, and the bars of progress
 }
 
 MOST_FILES = 12
@@ -160,6 +172,12 @@ TESTED_IN = {
     "demo.texts": "metaclip/demo/test_demo.py",
     "errors": "flows/cli/test_run.py",
     "explore.entry": "flows/cli/test_inspect.py",
+    "opened.run": "flows/python/test_run.py",
+    "opened.pool": "flows/python/test_run.py",
+    "opened.shown": "flows/python/test_run.py",
+    "opened.difference_page": "metaclip/opened/test_difference.py",
+    "lists.show": "metaclip/lists/test_add_variants.py",
+    "explore.misses": "metaclip/stages/test_near.py",
     "explore.explain": "flows/cli/test_inspect.py",
     "explore.pool": "flows/cli/test_inspect.py",
     "explore.sizes": "flows/cli/test_inspect.py",
@@ -215,6 +233,9 @@ TESTED_IN = {
     "report.plots": "metaclip/report/test_job.py",
     "report.pool_outputs": "metaclip/report/test_job.py",
     "report.publish": "metaclip/report/test_job.py",
+    "samples.again": "metaclip/samples/test_sample.py",
+    "samples.of_set": "metaclip/report/test_job.py",
+    "samples.walk": "metaclip/samples/test_sample.py",
     "schemas": "metaclip/report/test_job.py",
     "sources.common_crawl": "flows/test_latest.py",
     "sources.samples": "metaclip/sources/test_pair_files.py",

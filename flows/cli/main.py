@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from flows.cli import export, inspect, metadata, report, run, shipped, upkeep
+from flows.cli.look import diff, near, sample
 from metaclip import __version__
 
 app = typer.Typer(
@@ -26,6 +27,9 @@ for command in (
     inspect.plan,
     inspect.explain,
     inspect.entry,
+    near.near,
+    sample.sample,
+    diff.diff,
     inspect.trace,
     inspect.files,
     report.report,

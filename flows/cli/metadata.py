@@ -1,11 +1,13 @@
 """`metaclip metadata build` and `show`: the list of entries."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from flows.cli.common import ConfigPath, Json, Override, emit, errors, prefect
 from flows.cli.show import metadata as show
+from metaclip.errors import ConfigError
 
 app = typer.Typer(help="The list of entries: build it from its sources, or show it.", no_args_is_help=True)
 
@@ -28,21 +30,48 @@ def build_list(config: ConfigPath, override: Override = None, as_json: Json = Fa
 
 @app.command("show")
 def show_list(
-    config: ConfigPath,
+    config: Annotated[
+        str, typer.Argument(metavar="CONFIG|LIST", help="A YAML configuration, or a list: .txt, .json or .parquet.")
+    ],
     entry: Annotated[str | None, typer.Option(help="Show id, source and score of this entry only.")] = None,
     samples: Annotated[int, typer.Option(min=1, help="Number of entries of each source to show.")] = 5,
     override: Override = None,
     as_json: Json = False,
 ) -> None:
-    """Show sizes by source and samples of the list of entries, or one entry."""
+    """Show sizes by source and samples of a list of entries, or one entry; of a configuration, or of any list.
+
+    Example: metaclip metadata show entries.txt
+    """
     from metaclip.config.loading import load_config
+    from metaclip.lists.show import describe_list, find_in_list
     from metaclip.metadata.jobs import metadata_plan
     from metaclip.metadata.show import describe, find_entry, require
     from metaclip.store.store import Store
 
     with errors(as_json):
-        checked = load_config(config, override or [])
-        store = Store(checked.storage)
-        found = require(metadata_plan(checked).job.find(store))
-        described = describe(store, found, samples) if entry is None else find_entry(store, found, entry)
-        emit(described, as_json, show.show_list if entry is None else show.show_entry)
+        if Path(config).suffix.lower() not in (".yaml", ".yml"):
+            if override:
+                raise ConfigError("--set changes a configuration, and this is a list")
+            found = describe_list(config, samples) if entry is None else find_in_list(config, entry)
+        else:
+            checked = load_config(Path(config), override or [])
+            store = Store(checked.storage)
+            listed = require(metadata_plan(checked).job.find(store))
+            found = describe(store, listed, samples) if entry is None else find_entry(store, listed, entry)
+        emit(found, as_json, show.show_list if entry is None else show.show_entry)
+
+
+@app.command("variants")
+def add_variants(
+    entries: Annotated[str, typer.Argument(metavar="LIST", help="A list of entries, in any form that a run reads.")],
+    to: Annotated[str, typer.Option(help="The new list: a .txt, .json or .parquet file.")],
+    case: Annotated[bool, typer.Option(help="Add lower case, capitals, and first letters as capitals.")] = True,
+    plural: Annotated[bool, typer.Option(help="Add English plurals, or singulars.")] = False,
+    spacing: Annotated[bool, typer.Option(help="Add spellings with a space more or fewer.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a list with other spellings of its entries added; entries that are there keep their ids."""
+    from metaclip.lists.add_variants import write_variants
+
+    with errors(as_json):
+        emit(write_variants(entries, to, case=case, plural=plural, spacing=spacing), as_json, show.show_variants)

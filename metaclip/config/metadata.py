@@ -1,7 +1,8 @@
 """The part of the configuration for the metadata: which entries to match and balance by."""
 
 import datetime
-from typing import Annotated, Literal, Self
+import re
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -26,6 +27,38 @@ class WordNet(Model):
     budget: Budget = None
     """Maximum number of entries that this source adds (entries that are in the list already do not count); empty for
     no limit."""
+    under: list[str] = Field(default=[])
+    """Only what is a kind or an instance of these synsets of nouns or verbs, themselves included, such as `bird.n.01`
+    (word, part of speech, number of the sense), without the numerals. Then `use` is `lemmas`, or `synsets` if it says so."""
+
+    @field_validator("under")
+    @classmethod
+    def _named(cls, under: list[str]) -> list[str]:
+        for name in under:
+            if not re.fullmatch(r"\S[^.]*(\.[^.]*)*\.[nv]\.\d\d?", name):
+                raise ValueError(
+                    f"{name!r} is not the name of a synset of nouns or verbs, such as bird.n.01 or run.v.01"
+                )
+        return list(dict.fromkeys(under))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all_words_under(cls, section: Any) -> Any:
+        if isinstance(section, dict) and section.get("under") and section.get("use", "none") == "none":
+            return {**section, "use": "lemmas"}
+        return section
+
+
+class NamedList(Model):
+    """One of several lists of entries that are merged."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,49}$")
+    """The source that its entries are counted under."""
+    path: Address
+    """The list, in any form that `metadata.entries` takes."""
+    budget: Budget = None
+    """Maximum number of entries that this list adds (entries that are in the list already do not count); empty for no
+    limit."""
 
 
 class Words(Model):
@@ -96,6 +129,8 @@ class Metadata(Model):
     """Maximum size of a list that is built. Sources fill it in the order WordNet, words, pairs, titles."""
     bytes_per_task: int = Field(default=384 << 20, ge=1 << 20)
     """A dump is counted in parts of this size in bytes; each part is a task. It does not change the result."""
+    lists: list[NamedList] = Field(default=[])
+    """Lists that are merged, in this order and before all other sources; of equal entries the first stays."""
     wordnet: WordNet = WordNet()
     words: Words = Words()
     pairs: Pairs = Pairs()
@@ -114,7 +149,7 @@ class Metadata(Model):
     @property
     def has_sources(self) -> bool:
         """Return whether the list is built from sources."""
-        return any(self.sources.values())
+        return bool(self.lists) or any(self.sources.values())
 
     @model_validator(mode="after")
     def _no_idle_section(self) -> Self:
@@ -128,6 +163,16 @@ class Metadata(Model):
                 raise ValueError(
                     f"metadata.{name} names nothing to build from; add metadata.{name}.{switch}, or remove the section"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _names_once(self) -> Self:
+        names = [*(each.name for each in self.lists), *(name for name, used in self.sources.items() if used)]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(
+                f"metadata.lists: two sources are named {', '.join(repeated)}; give each a name of its own"
+            )
         return self
 
     @model_validator(mode="after")

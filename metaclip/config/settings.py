@@ -152,6 +152,9 @@ class Match(Model):
     """Drop texts with a lower language score."""
     space_entries: bool = False
     """Space entries like texts, so that `st. louis` or `U.S.` can match; the paper does not do this."""
+    case: Literal["exact", "variants"] = "exact"
+    """`variants`: an entry also matches in lower case, in capitals, and with its first letter or all first letters
+    as capitals, unless the list has that spelling as an entry of its own. `exact` is the paper's way."""
 
     @field_validator("languages")
     @classmethod
@@ -163,6 +166,16 @@ class Match(Model):
                     " write an empty list to keep every language"
                 )
         return sorted(set(languages))
+
+
+class Near(Model):
+    """Near misses: how many texts would contain an entry but for letter case, punctuation, spacing or a plural."""
+
+    use: Literal["auto", "always", "never"] = "auto"
+    """`auto` counts them for lists of fewer than 50,000 entries."""
+    most_pairs: int = Field(default=20_000_000, ge=1)
+    """Of a larger pool a half, a quarter and so on of all images is looked at, chosen by the hash of the address,
+    so that not more pairs than this are."""
 
 
 class Dedup(Model):
@@ -246,6 +259,7 @@ class Config(Model):
     balance: Balance = Balance()
     curate: Curate = Curate()
     card: Card = Card()
+    near: Near = Near()
     execution: Execution = Field(default_factory=Execution)
 
     @model_validator(mode="after")

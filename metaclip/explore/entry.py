@@ -13,10 +13,10 @@ from metaclip.balance.algorithm import draws, min_t
 from metaclip.balance.tally import add_tally
 from metaclip.config.settings import format_t
 from metaclip.errors import ConfigError, InputError
-from metaclip.explore.near import loose
 from metaclip.explore.pool import FinishedPool, RowGroup, entry_rows, row_groups
 from metaclip.kernels.jit import plainly
 from metaclip.matching.spacing import can_match
+from metaclip.matching.variants import loose
 from metaclip.pairs.uids import format_uids
 from metaclip.stages.curate import add_set_tallies
 from metaclip.stages.dedup import TALLY

@@ -16,8 +16,7 @@ import pyarrow.compute as pc
 
 from metaclip.matching.definition import contains
 from metaclip.matching.spacing import can_match, space_entry
-
-_NEITHER = r"[^\p{L}\p{M}\p{N}]+"
+from metaclip.matching.variants import loose
 
 CHUNK = 1 << 20
 """Number of entries whose loose forms are in memory at a time."""
@@ -32,11 +31,6 @@ class NearMiss:
     """Why it does not match: `case`, `punctuation` (spacing included), or both."""
     can_match: bool
     """Whether any text can contain it as it is spelled."""
-
-
-def loose(texts: pa.Array, lower: bool = True) -> pa.Array:
-    """Return the loose forms of strings, without the change of case if `lower` is false."""
-    return pc.utf8_trim(pc.replace_substring_regex(pc.utf8_lower(texts) if lower else texts, _NEITHER, " "), " ")
 
 
 def near_misses(text: str, entries: pa.ChunkedArray, matched: Sequence[int], spaced: bool) -> list[NearMiss]:

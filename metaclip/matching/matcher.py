@@ -39,13 +39,14 @@ class Matcher:
 
     Args:
         entries: distinct strings, in the order of their ids; the empty one is allowed.
+        ids: the ids instead of the positions, uint32[n], for strings that are other spellings of one entry.
 
     Raises:
         TypeError: if an entry is not a `str`.
         ValueError: if the entries have more than about 2.5 billion distinct beginnings.
     """
 
-    def __init__(self, entries: Sequence[str]) -> None:
+    def __init__(self, entries: Sequence[str], ids: npt.NDArray[np.uint32] | None = None) -> None:
         data, offsets = encode(entries, "entries")
         capacity = max(64, 2 * len(entries))
         while True:
@@ -60,12 +61,18 @@ class Matcher:
         if capacity >= 1 << 32:
             raise ValueError(f"the entries have {keys} distinct beginnings; split the list")
         filter_words = 1 << max(3, (keys // 6).bit_length())
-        header = (len(entries), int(built[3]), int(built[4]), int(built[5]), capacity, filter_words, long_bytes)
+        n_entries = len(entries) if ids is None else int(ids.max(initial=0)) + 1
+        header = (n_entries, int(built[3]), int(built[4]), int(built[5]), capacity, filter_words, long_bytes)
         buffer = _zeroed(_size(*header[-3:]))
         buffer[: _HEADER.size] = np.frombuffer(_HEADER.pack(_MAGIC, _FORMAT, *header, 0), np.uint8)
         slots, words, kept = _parts(buffer, *header[-3:])
         long_tokens[:] = 0
         match_table.build(data, offsets, slots, long_tokens)
+        if ids is not None:
+            ends = np.flatnonzero(slots[:, 0] >> np.uint64(32))
+            place = slots[ends, 0] >> np.uint64(32)
+            named = (ids[place - np.uint64(1)].astype(np.uint64) + np.uint64(1)) << np.uint64(32)
+            slots[ends, 0] = (slots[ends, 0] & np.uint64(0xFFFFFFFF)) | named
         match_table.fill_filter(slots, words)
         kept[:] = long_tokens[:long_bytes]
         buffer[_DIGEST_AT : _DIGEST_AT + 8] = np.frombuffer(struct.pack("<Q", _digest(buffer)), np.uint8)

@@ -15,8 +15,10 @@ from metaclip.kernels.ways import NEVER, Work
 from metaclip.metadata import ngrams_job as ngrams
 from metaclip.metadata import titles_job as titles
 from metaclip.metadata.entry_list import EntryList
-from metaclip.metadata.list_job import ENTRIES, write_table
+from metaclip.metadata.given_list import load_entries
+from metaclip.metadata.list_job import ENTRIES, Case, spelling, write_table
 from metaclip.metadata.select import Corpus, Ranked
+from metaclip.metadata.taxonomy.wordnet_tree import entries_under
 from metaclip.metadata.wordnet import NUMERALS, load_wordnet
 from metaclip.schemas import BUILT_ENTRY
 from metaclip.store.job import Job
@@ -42,28 +44,34 @@ class BuildJob(Job):
     pairs: tuple[Reference, ...]
     titles: tuple[Reference, ...]
     space_entries: bool = False
+    case: Case = "exact"
+    lists: tuple[str, ...] = ()
+    """The fingerprints of `metadata.lists`."""
 
     def config(self) -> Mapping[str, Any]:
         """Return thresholds, budgets and rules. The files are inputs, and their order does not matter."""
         settings = self.settings
         config: dict[str, Any] = {"kind": "build", "max_entries": settings.max_entries}
         if self.wordnet_fingerprint:
-            config["wordnet"] = settings.wordnet.model_dump(mode="json", exclude={"path"})
+            # What is left out where it is not used changes no key.
+            idle = set() if settings.wordnet.under else {"under"}
+            config["wordnet"] = settings.wordnet.model_dump(mode="json", exclude={"path", *idle})
+        if self.lists:
+            config["lists"] = [{"name": one.name, "budget": one.budget} for one in settings.lists]
         if self.words:
             config["words"] = settings.words.model_dump(mode="json", exclude={"paths"})
         if self.pairs:
             config["pairs"] = settings.pairs.model_dump(mode="json", exclude={"paths"})
         if self.titles:
             config["titles"] = {"min_views": settings.titles.min_views, "budget": settings.titles.budget}
-        if self.space_entries:
-            config["space_entries"] = True
-        return config
+        return config | spelling(self.space_entries, self.case)
 
     def inputs(self) -> list[str]:
         """Return WordNet's fingerprint and the keys of the counts, each with its use."""
         parts = {"words": self.words, "pairs": self.pairs, "titles": self.titles}
         keys = sorted(f"{source}:{part.key}" for source, found in parts.items() for part in found)
-        return [f"wordnet:{self.wordnet_fingerprint}", *keys] if self.wordnet_fingerprint else keys
+        given = [f"list:{fingerprint}" for fingerprint in self.lists]
+        return [*given, *([f"wordnet:{self.wordnet_fingerprint}"] if self.wordnet_fingerprint else []), *keys]
 
     def work(self) -> Work:
         """Return the kernels that build the table."""
@@ -72,6 +80,9 @@ class BuildJob(Job):
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
         """Write the entries, the list in MetaCLIP's form, the matcher's table and the report."""
         found = EntryList(self.settings.max_entries)
+        for one in self.settings.lists:
+            given = load_entries(one.path).entries
+            found.add(one.name, Ranked(given, [0.0] * len(given), len(given), {}), one.budget, scored=False)
         if self.wordnet_fingerprint:
             self._add_wordnet(found)
         self._add_ngrams(found, store)
@@ -86,8 +97,12 @@ class BuildJob(Job):
 
     def _add_wordnet(self, found: EntryList) -> None:
         settings = self.settings.wordnet
-        names = load_wordnet(settings.path).entries(lemmas=settings.use == "lemmas", cut_at_dot=settings.cut_at_dot)
-        entries = sorted({*names, *NUMERALS})
+        lemmas = settings.use == "lemmas"
+        if settings.under:
+            entries = entries_under(settings.under, settings.path, lemmas=lemmas, cut_at_dot=settings.cut_at_dot)
+        else:
+            names = load_wordnet(settings.path).entries(lemmas=lemmas, cut_at_dot=settings.cut_at_dot)
+            entries = sorted({*names, *NUMERALS})
         ranked = Ranked(entries, [0.0] * len(entries), len(entries), {})
         found.add("wordnet", ranked, settings.budget, scored=False)
 
@@ -120,7 +135,7 @@ class BuildJob(Job):
         output.parquet(ENTRIES, BUILT_ENTRY, iter([pa.table(columns, schema=BUILT_ENTRY)]))
         with output.file(LIST) as sink:
             sink.write(msgspec.json.format(msgspec.json.encode(found.entries), indent=1))
-        duplicates = write_table(found.entries, self.space_entries, output)
+        duplicates = write_table(found.entries, self.space_entries, output, self.case)
         unmatchable = found.unmatchable()
         with output.file(UNMATCHABLE) as sink:
             listed = [[entry_id, found.entries[entry_id]] for entry_id in unmatchable]

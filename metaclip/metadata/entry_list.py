@@ -61,7 +61,7 @@ class EntryList:
                 "source": source,
                 "candidates": ranked.passed + sum(ranked.failed.values()),
                 "entries": taken,
-                "paper": PAPER[source],
+                "paper": PAPER.get(source),
                 "lowest_score": lowest,
                 "dropped": {reason: count for reason, count in sorted(dropped.items()) if count},
             }

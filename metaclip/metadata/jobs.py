@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from metaclip.config.metadata import NamedList
 from metaclip.config.settings import Config
 from metaclip.io.inputs import inputs_of, local_path
 from metaclip.io.streams import scheme
@@ -11,6 +12,7 @@ from metaclip.metadata.build_job import BuildJob
 from metaclip.metadata.given_list import fingerprint
 from metaclip.metadata.list_job import MetadataJob
 from metaclip.metadata.ngrams_job import NgramsJob
+from metaclip.metadata.taxonomy.wordnet_tree import entries_under, tree_fingerprint
 from metaclip.metadata.titles_job import TitlesJob
 from metaclip.metadata.wikipedia.dump import can_be_split, is_dump
 from metaclip.metadata.wikipedia.page_views import HOURLY_FILE, pageview_addresses
@@ -38,18 +40,31 @@ def metadata_plan(config: Config) -> MetadataPlan:
         InputError: WordNet's database is missing or not a database.
         TransportError: a server cannot be reached now.
     """
-    settings, spaced = config.metadata, config.match.space_entries
+    settings, spaced, case = config.metadata, config.match.space_entries, config.match.case
     if settings.entries is not None:
         address = settings.entries
         if not scheme(address):
             address = local_path(address)  # workers may run in another folder
-        return MetadataPlan((), (), MetadataJob(address, fingerprint(address), spaced))
+        return MetadataPlan((), (), MetadataJob(address, fingerprint(address), spaced, case))
     words = ngrams_jobs(settings.words.paths, "metadata.words.paths", config)
     pairs = ngrams_jobs(settings.pairs.paths, "metadata.pairs.paths", config)
     views = titles_jobs(config)
-    wordnet = wordnet_fingerprint(settings.wordnet.path) if settings.wordnet.use != "none" else None
-    build = BuildJob(settings, wordnet, _outputs(words), _outputs(pairs), _outputs(views), spaced)
+    wordnet = None
+    if settings.wordnet.under:
+        # Read before any work, so that an unknown synset is told at once.
+        entries_under(settings.wordnet.under, settings.wordnet.path)
+        wordnet = tree_fingerprint(settings.wordnet.path)
+    elif settings.wordnet.use != "none":
+        wordnet = wordnet_fingerprint(settings.wordnet.path)
+    settings = settings.model_copy(update={"lists": [_absolute(one) for one in settings.lists]})
+    given = tuple(fingerprint(one.path) for one in settings.lists)
+    build = BuildJob(settings, wordnet, _outputs(words), _outputs(pairs), _outputs(views), spaced, case, given)
     return MetadataPlan(tuple(_distinct([*words, *pairs])), tuple(views), build)
+
+
+def _absolute(one: NamedList) -> NamedList:
+    """Return a list by an address that means the same to workers, which may run in another folder."""
+    return one if scheme(one.path) else one.model_copy(update={"path": local_path(one.path)})
 
 
 def ngrams_jobs(paths: list[str], field: str, config: Config) -> list[NgramsJob]:

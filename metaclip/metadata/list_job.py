@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ import pyarrow as pa
 from metaclip.kernels.ways import NEVER, Work
 from metaclip.matching.matcher import Matcher
 from metaclip.matching.spacing import space_entry
+from metaclip.matching.variants import case_variants
 from metaclip.metadata.given_list import load_entries
 from metaclip.schemas import ENTRY
 from metaclip.store.job import Job
@@ -23,6 +24,8 @@ from metaclip.store.writer import OutputWriter
 
 ENTRIES = "entries.parquet"
 TABLE = "matcher.bin"
+
+Case = Literal["exact", "variants"]
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,11 @@ class MetadataJob(Job):
     address: str
     fingerprint: str
     space_entries: bool = False
+    case: Case = "exact"
 
     def config(self) -> Mapping[str, Any]:
         """Return how entries are matched, if it is not the paper's way."""
-        return {"kind": "list", "space_entries": True} if self.space_entries else {"kind": "list"}
+        return {"kind": "list", **spelling(self.space_entries, self.case)}
 
     def inputs(self) -> list[str]:
         """Return the list's fingerprint."""
@@ -62,7 +66,7 @@ class MetadataJob(Job):
             schema=ENTRY,
         )
         output.parquet(ENTRIES, ENTRY, iter([table]))
-        duplicates = write_table(loaded.entries, self.space_entries, output)
+        duplicates = write_table(loaded.entries, self.space_entries, output, self.case)
         return {
             "entries": len(entries),
             "duplicates": duplicates,
@@ -71,15 +75,34 @@ class MetadataJob(Job):
         }
 
 
-def write_table(entries: list[str], space_entries: bool, output: OutputWriter) -> int:
+def spelling(space_entries: bool, case: Case) -> dict[str, Any]:
+    """Return what a key and a manifest say of how entries are matched; nothing of the paper's way."""
+    return {**({"space_entries": True} if space_entries else {}), **({"case": case} if case != "exact" else {})}
+
+
+def write_table(entries: list[str], space_entries: bool, output: OutputWriter, case: Case = "exact") -> int:
     """Write the matcher's table to the folder of the entries; return how many entries repeat an earlier one."""
-    matcher = Matcher([space_entry(entry) for entry in entries] if space_entries else entries)
+    spelled = [space_entry(entry) for entry in entries] if space_entries else entries
+    matcher = Matcher(spelled) if case == "exact" else _any_case(spelled)
     with TemporaryDirectory(prefix="metaclip-") as folder:
         path = Path(folder) / TABLE
         matcher.save(path)
         with output.file(TABLE) as sink:
             sink.write(path.read_bytes())
     return int(matcher.duplicates)
+
+
+def _any_case(spelled: list[str]) -> Matcher:
+    """Return a matcher that finds entries in the usual cases too; a spelling that is an entry stays its own."""
+    strings, ids = list(spelled), list(range(len(spelled)))
+    known = set(spelled)
+    for entry_id, entry in enumerate(spelled):
+        for variant in case_variants(entry):
+            if variant not in known:
+                known.add(variant)
+                strings.append(variant)
+                ids.append(entry_id)
+    return Matcher(strings, np.array(ids, np.uint32))
 
 
 @lru_cache(maxsize=1)

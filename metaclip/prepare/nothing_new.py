@@ -18,6 +18,7 @@ from metaclip.stages.curate import CuratedSetJob
 from metaclip.stages.dedup import DedupJob
 from metaclip.stages.extract import ExtractJob
 from metaclip.stages.match import MatchJob
+from metaclip.stages.near import NearJob
 from metaclip.stages.partition import PartitionJob
 from metaclip.stages.source import ListingJob
 from metaclip.store.job import Job
@@ -25,7 +26,7 @@ from metaclip.store.store import Store
 
 STAGES: tuple[type[Job], ...] = (
     *(ListingJob, MetadataJob, BuildJob, ExtractJob, MatchJob, PartitionJob, DedupJob, CountJob, BalanceJob),
-    *(CuratedSetJob, CurveJob, SurveyJob, ReportJob),
+    *(NearJob, CuratedSetJob, CurveJob, SurveyJob, ReportJob),
 )
 """The jobs whose outputs a pool's record names."""
 

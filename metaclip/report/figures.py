@@ -8,12 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+import metaclip
 from metaclip.balance.counts import keep_share
 from metaclip.config.settings import format_t
-from metaclip.metadata.list_job import read_entries
+from metaclip.metadata.list_job import ENTRIES, read_entries
 from metaclip.report.curves import Curves, read_curves
 from metaclip.report.pool_outputs import Extracted, SetParts, by_count, funnel, sum_counts
 from metaclip.report.survey import HostCounts, Survey, read_surveys
+from metaclip.samples.of_set import samples_of
 from metaclip.schemas import SET_COUNT
 from metaclip.stages.count import read_counts
 from metaclip.stages.curate import add_set_tallies
@@ -79,6 +81,8 @@ def figures(store: Store, parts: SetParts, t: float) -> Figures:
             "entries_built_from": _built_from(store.manifest(parts.pool.metadata.manifest).config),
         },
         "settings": {**extracted.settings, **_settings(store, parts)},
+        "provenance": _provenance(store, parts),
+        "samples": samples_of(store, parts.pool.by_stage, parts.curated, format_t(t)),
     }
     return Figures(t, content, entries, before, after, curves, step)
 
@@ -203,6 +207,22 @@ def _curve(curves: Curves, before: npt.NDArray[np.uint64]) -> dict[str, Any]:
 def _built_from(config: Mapping[str, Any]) -> list[str]:
     """Return the sources that the list of entries was built from; none where it was given."""
     return [source for source in ("wordnet", "words", "pairs", "titles") if config.get(source)]
+
+
+def _provenance(store: Store, parts: SetParts) -> dict[str, Any]:
+    """Return what the set was made from and by, as far as it tells two sets apart."""
+    listed = store.manifest(parts.pool.metadata.manifest)
+    hashes = [file.sha256 for file in listed.files if file.name == ENTRIES]
+    return {
+        "code_version": metaclip.__version__,
+        "shards": len(parts.pool.extracted),
+        "list_sha256": hashes[0] if hashes else None,
+        "keys": {
+            "metadata": parts.pool.metadata.key,
+            "count": parts.pool.counts.key,
+            "set": parts.curated.key,
+        },
+    }
 
 
 def _settings(store: Store, parts: SetParts) -> dict[str, Any]:

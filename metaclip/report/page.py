@@ -15,11 +15,11 @@ from markupsafe import Markup
 
 from metaclip.report.figures import Figures
 from metaclip.report.plots import HEIGHT, WIDTH, Plot
-from metaclip.report.words import STEPS, reason, visible
+from metaclip.report.words import COMPARED, SAMPLED, STEPS, reason, step_shares, visible
 
 TOP_IN_PAGE = 50
-_COMPARED = ("texts", "pairs", "kept_by_language", "matched", "unique", "survived", "curated")
-"""Steps of the funnel that count pairs, so their bars can be compared."""
+FOLDED_AFTER = 15
+"""Rows of a table that are shown before the others are folded."""
 
 
 def page(figures: Figures, plots: dict[str, Plot], title: str) -> str:
@@ -37,6 +37,8 @@ def page(figures: Figures, plots: dict[str, Plot], title: str) -> str:
             plots={name: Markup(plot.svg) for name, plot in plots.items()},  # drawn here, from numbers only
             slider=_slider(figures, plots["size_curve"]),
             top=content["top_entries"][:TOP_IN_PAGE],
+            sampled=SAMPLED,
+            folded_after=FOLDED_AFTER,
             script=Markup(script),
             style=Markup(_resource("report.css")),
             script_hash=digest,
@@ -76,12 +78,14 @@ def _resource(name: str) -> str:
 
 
 def _funnel_rows(funnel: dict[str, int]) -> list[dict[str, Any]]:
-    largest = max((funnel.get(step, 0) for step in _COMPARED), default=0) or 1
+    largest = max((funnel.get(step, 0) for step in COMPARED), default=0) or 1
+    shares = step_shares(funnel)
     return [
         {
             "name": name,
             "count": funnel[step],
-            "bar": round(100 * funnel[step] / largest, 1) if step in _COMPARED else None,
+            "share": shares.get(step),
+            "bar": round(100 * funnel[step] / largest, 1) if step in COMPARED else None,
         }
         for step, name in STEPS.items()
         if step in funnel  # only pools of survivors have all steps

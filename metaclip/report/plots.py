@@ -18,6 +18,8 @@ from metaclip.report.figures import Figures
 
 WIDTH, HEIGHT = 7.2, 3.9
 """In inches; an inch is 72 units of the drawing."""
+POINTS = 3000
+"""Points of a scatter at most; equal ones are one."""
 OTHERS = 3
 """Number of other t in the cumulative plot."""
 # Colour-blind readers can distinguish them too (Okabe and Ito 2008).
@@ -51,6 +53,7 @@ def plots(figures: Figures) -> dict[str, Plot]:
         "cumulative_counts": _cumulative(figures),
         "rank_count": _rank(figures),
         "size_curve": _size(figures),
+        "before_after": _before_after(figures),
     }
 
 
@@ -117,30 +120,50 @@ def _rank(figures: Figures) -> Plot:
 
 
 def _size(figures: Figures) -> Plot:
-    """Pairs kept, and the tail's share of matches, by t."""
+    """Pairs kept, and below it, with the same t, the tail's share of matches."""
     curve = figures.content["curve"]
     with _drawing("size") as (figure, (axes,)):
+        axes.set_position((0.13, 0.46, 0.83, 0.5))
+        shares = figure.add_axes((0.13, 0.14, 0.83, 0.26), sharex=axes)
         axes.set_xscale("log")
-        axes.plot(curve["t"], curve["pairs"], color=_RED, label="pairs in the set (left)")
-        axes.set_xlabel("t")
-        axes.set_ylabel("pairs")
+        axes.plot(curve["t"], curve["pairs"], color=_RED)
+        axes.tick_params(labelbottom=False)
+        axes.set_ylabel("pairs in the set")
         axes.set_ylim(bottom=0, top=max(curve["pairs"][-1], 1) * 1.05)
-        _whole_numbers(axes, "xy")
-        shares = axes.twinx()
-        shares.grid(visible=False)
-        shares.plot(
-            curve["t"], [share or 0 for share in curve["tail_share"]], color=_BLUE, label="tail's share (right)"
-        )
+        _whole_numbers(axes, "y")
+        shares.plot(curve["t"], [share or 0 for share in curve["tail_share"]], color=_BLUE)
         shares.set_ylim(0, 1.05)
-        shares.spines["right"].set_visible(True)
+        shares.set_xlabel("t")
+        shares.set_ylabel("tail's share")
         shares.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
-        handles = [*axes.get_lines(), *shares.get_lines()]
-        axes.legend(handles=handles, loc="upper left")
+        _whole_numbers(shares, "x")
         figure.draw_without_rendering()
         placed = axes.transData.transform(np.column_stack([curve["t"], curve["pairs"]]))
         points = tuple((round(float(x), 2), round(HEIGHT * 72 - float(y), 2)) for x, y in placed)
-        base = round(HEIGHT * 72 - float(axes.transData.transform((1.0, 0.0))[1]), 2)
+        base = round(HEIGHT * 72 - float(shares.transData.transform((1.0, 0.0))[1]), 2)
         return Plot(_svg(figure, "size"), points, base)
+
+
+def _before_after(figures: Figures) -> Plot:
+    """Matches of entries in the set against those in the pool, with what t alone would leave."""
+    found = np.unique(np.column_stack([figures.before, figures.after])[figures.before > 0], axis=0)
+    if len(found) > POINTS:
+        found = found[np.linspace(0, len(found) - 1, POINTS).astype(np.int64)]
+    before, after = found[:, 0].astype(np.float64), found[:, 1].astype(np.float64)
+    with _drawing("before_after") as (figure, (axes,)):
+        axes.set_xscale("log")
+        axes.set_yscale("symlog", linthresh=1)
+        if len(before):
+            axes.plot(before, after, ".", color=_RED, markersize=3.5, alpha=0.6, label="entries")
+            ladder = steps(int(before.max()))
+            capped = np.minimum(ladder, figures.t)
+            axes.plot(ladder, capped, color=_BLUE, linewidth=1.2, label="min(matches, t)")
+            axes.legend(loc="upper left")
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("matches in the pool")
+        axes.set_ylabel("matches in the set")
+        _whole_numbers(axes, "xy")
+        return Plot(_svg(figure, "before_after"))
 
 
 @contextmanager

@@ -33,6 +33,19 @@ class PoolOutputs:
     survived: tuple[Reference, ...] = ()
     """Outputs of the survive stage, if the pool consists of survivors."""
 
+    @property
+    def by_stage(self) -> dict[str, Reference | tuple[Reference, ...]]:
+        """The outputs by the names that a pool's record has for their stages."""
+        found: dict[str, Reference | tuple[Reference, ...]] = {
+            "metadata": self.metadata,
+            "extract": self.extracted,
+            "match": self.matched,
+            "dedup": self.unique,
+            "count": self.counts,
+            "balance": self.balanced,
+        }
+        return found | ({"survive": self.survived} if self.survived else {})
+
 
 @dataclass(frozen=True)
 class SetParts:

@@ -5,6 +5,8 @@ Imports nothing heavy, so that commands and tasks can use it.
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from itertools import pairwise
 
 STEPS = {
     "files": "files",
@@ -21,6 +23,19 @@ STEPS = {
     "survived": "survived",
     "curated": "in the set",
 }
+
+COMPARED = ("texts", "pairs", "kept_by_language", "matched", "unique", "survived", "curated")
+"""Steps that count pairs, so that one can be compared with the next."""
+
+SAMPLED = {
+    "kept": "Kept in the set",
+    "balanced": "Left out by balancing",
+    "no_match": "Without a matched entry",
+    "language": "In a language that is not kept",
+    "repeat_in_pool": "Repeats over the pool",
+    "no_survivor": "Not among the survivors",
+}
+"""Titles of samples, by the names that `metaclip sample --why` takes."""
 
 _REASONS = {
     "image.no_text": "an image without a text",
@@ -68,6 +83,12 @@ _KINDS = {
 # A backslash before any of these ASCII characters is an escape (CommonMark 0.31, section 2.4).
 _SPECIAL = re.compile(r"([!-/:-@\[-`{-~])")
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def step_shares(funnel: Mapping[str, int]) -> dict[str, float]:
+    """Return for each step that counts pairs, but the first, which share of the step before it is left."""
+    steps = [step for step in COMPARED if step in funnel]
+    return {step: funnel[step] / funnel[before] for before, step in pairwise(steps) if funnel[before]}
 
 
 def reason(name: str) -> str:

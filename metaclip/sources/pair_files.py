@@ -29,6 +29,7 @@ def read_pairs(
     *,
     url_column: str | None = None,
     text_column: str | None = None,
+    collector: SampleCollector | None = None,
 ) -> Iterator[PairBatch]:
     """Yield the pairs of a file of pairs, in order, in batches.
 
@@ -44,7 +45,7 @@ def read_pairs(
         UnreadableFileError: of no known form.
         TransportError: the file cannot be reached now.
     """
-    collector = SampleCollector(settings, statistics)
+    collector = collector or SampleCollector(settings, statistics)
     with open_stream(path) as stream:
         for row in _rows(path, stream, statistics, (url_column, text_column)):
             collector.add(row.url, row.texts, row.page_url, row.status)

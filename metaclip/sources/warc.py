@@ -24,7 +24,9 @@ _TYPES = frozenset({"response"})
 _MAX_HEAD_BYTES = 1 << 20
 
 
-def read_warc(path: str, settings: Extract, statistics: Counter[str]) -> Iterator[PairBatch]:
+def read_warc(
+    path: str, settings: Extract, statistics: Counter[str], collector: PairCollector | None = None
+) -> Iterator[PairBatch]:
     """Yield the pairs of every HTML page of a WARC file, or of the archives in a WACZ, in order, in batches.
 
     Adds to `statistics` the keys that docs/extraction.md lists. If a page cannot be used, for whatever
@@ -34,9 +36,9 @@ def read_warc(path: str, settings: Extract, statistics: Counter[str]) -> Iterato
         UnreadableFileError, TransportError: as in `metaclip.archive.batches.read_batches`.
     """
     if is_wacz(path):
-        yield from _read_wacz(path, settings, statistics)
+        yield from _read_wacz(path, settings, statistics, collector)
         return
-    collector = PairCollector(settings, statistics)
+    collector = collector or PairCollector(settings, statistics)
     for records in read_batches(path, _TYPES, statistics, settings.max_page_bytes + _MAX_HEAD_BYTES):
         add_pages(find_pages(records, settings, statistics), settings, collector)
         while batch := collector.take_full():
@@ -45,13 +47,15 @@ def read_warc(path: str, settings: Extract, statistics: Counter[str]) -> Iterato
         yield batch
 
 
-def _read_wacz(path: str, settings: Extract, statistics: Counter[str]) -> Iterator[PairBatch]:
+def _read_wacz(
+    path: str, settings: Extract, statistics: Counter[str], collector: PairCollector | None
+) -> Iterator[PairBatch]:
     """Read the archives in a WACZ file one by one; one that cannot be read costs itself, unless there is no other."""
     with archives_of(path) as archives:
         unreadable = 0
         for archive in archives:
             try:
-                yield from read_warc(archive, settings, statistics)
+                yield from read_warc(archive, settings, statistics, collector)
             except UnreadableFileError as error:
                 unreadable += 1
                 name = archive.partition("!/")[2]

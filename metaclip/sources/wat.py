@@ -19,7 +19,9 @@ from metaclip.wat.scanner import ScannedRecords, scan
 _TYPES = frozenset({"metadata"})
 
 
-def read_wat(path: str, settings: Extract, statistics: Counter[str]) -> Iterator[PairBatch]:
+def read_wat(
+    path: str, settings: Extract, statistics: Counter[str], collector: PairCollector | None = None
+) -> Iterator[PairBatch]:
     """Yield the pairs of every HTML page of a WAT file, in the file's order, in batches.
 
     Adds to `statistics` the keys that docs/extraction.md lists. If a record cannot be used, for whatever
@@ -28,7 +30,7 @@ def read_wat(path: str, settings: Extract, statistics: Counter[str]) -> Iterator
     Raises:
         UnreadableFileError, TransportError: as in `metaclip.archive.batches.read_batches`.
     """
-    collector = PairCollector(settings, statistics)
+    collector = collector or PairCollector(settings, statistics)
     # The metadata of a page is rarely larger than the page, but it may be a few times as large.
     for records in read_batches(path, _TYPES, statistics, 4 * settings.max_page_bytes):
         add_records(records, settings, collector)

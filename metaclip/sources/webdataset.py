@@ -21,7 +21,9 @@ _MAX_NOTE_BYTES = 1 << 20
 _BLOCK = tarfile.RECORDSIZE  # tarfile copies the rest of its buffer at each read: a larger one is slower
 
 
-def read_webdataset(path: str, settings: Extract, statistics: Counter[str]) -> Iterator[PairBatch]:
+def read_webdataset(
+    path: str, settings: Extract, statistics: Counter[str], collector: SampleCollector | None = None
+) -> Iterator[PairBatch]:
     """Yield the pairs of a tar shard (plain, gzip, zstd, bz2 or xz), in order, in batches; images are skipped.
 
     A sample is a run of members whose names are the same up to the first dot of the last part. Its
@@ -38,7 +40,7 @@ def read_webdataset(path: str, settings: Extract, statistics: Counter[str]) -> I
         UnreadableFileError: empty, or not a tar file.
         TransportError: the file cannot be reached now.
     """
-    collector = SampleCollector(settings, statistics)
+    collector = collector or SampleCollector(settings, statistics)
     with open_stream(path) as stream:
         tape = _Tape(stream, statistics)
         for sample in _samples(path, tape, statistics):

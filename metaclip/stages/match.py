@@ -35,8 +35,8 @@ class MatchJob(Job):
     settings: Match
 
     def config(self) -> Mapping[str, Any]:
-        """Return the language filter; the spacing of entries is part of the metadata's key."""
-        return self.settings.model_dump(mode="json", exclude={"space_entries"})
+        """Return the language filter; how entries are spelled in the table is part of the metadata's key."""
+        return self.settings.model_dump(mode="json", exclude={"space_entries", "case"})
 
     def inputs(self) -> list[str]:
         """Return the keys of the shard and of the metadata."""
@@ -63,7 +63,7 @@ class MatchJob(Job):
         for group in range(pairs.num_row_groups):
             table = pairs.read_row_group(group).cast(PAIR)
             counts["pairs"] += table.num_rows
-            wanted = self._in_language(table)
+            wanted = in_language(table, self.settings)
             counts["kept_by_language"] += len(wanted)
             offsets, entry_ids = matcher.match(table.column("text").take(pa.array(wanted)))
             counts["matches"] += len(entry_ids)
@@ -74,10 +74,11 @@ class MatchJob(Job):
             bounds = np.append(offsets[kept], offsets[-1])
             yield table.append_column(ENTRY_IDS, id_lists(bounds, entry_ids)).cast(MATCHED)
 
-    def _in_language(self, table: pa.Table) -> npt.NDArray[np.int64]:
-        """Return for each row whether it is in a wanted language."""
-        keep = pc.greater_equal(table.column("lang_score"), pa.scalar(self.settings.min_lang_score, pa.float32()))
-        if self.settings.languages:
-            wanted = pc.is_in(table.column("lang"), value_set=pa.array(self.settings.languages))
-            keep = pc.and_(keep, wanted)
-        return np.flatnonzero(keep.to_numpy())
+
+def in_language(table: pa.Table, settings: Match) -> npt.NDArray[np.int64]:
+    """Return the rows of a table of pairs that are in a wanted language."""
+    keep = pc.greater_equal(table.column("lang_score"), pa.scalar(settings.min_lang_score, pa.float32()))
+    if settings.languages:
+        wanted = pc.is_in(table.column("lang"), value_set=pa.array(settings.languages))
+        keep = pc.and_(keep, wanted)
+    return np.flatnonzero(keep.to_numpy())

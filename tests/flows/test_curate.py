@@ -36,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 
 STAGES = [
     *("metadata", "source", "extract", "match", "partition", "dedup", "count", "balance", "curate"),
-    *("curve", "survey", "report"),
+    *("near", "curve", "survey", "report"),
 ]
 
 

@@ -28,7 +28,7 @@ def show_build(summary: dict[str, Any], console: Console | None = None) -> None:
         rows: list[list[Cell]] = []
         for row in summary["table"]:
             lowest = "" if row["lowest_score"] is None else f"{row['lowest_score']:,.2f}"
-            counts = [f"{row[name]:,}" for name in ("candidates", "entries", "paper")]
+            counts = ["" if row[name] is None else f"{row[name]:,}" for name in ("candidates", "entries", "paper")]
             dropped = [f"{reason.replace('_', ' ')} {count:,}" for reason, count in row["dropped"].items()]
             rows.append([row["source"], *counts, lowest, dropped])
         names = ("candidates", "entries", "paper's\nTable 1", "lowest\nscore")
@@ -65,6 +65,15 @@ def show_list(found: dict[str, Any], console: Console | None = None) -> None:
     ]
     columns = [Column("source"), *figures("entries"), Column("samples")]
     show_table(console, columns, rows, f"{found['entries']:,} entries")
+    if "words" not in found:
+        return
+    console.print(plain("words an entry: " + ", ".join(f"{n}: {count:,}" for n, count in found["words"].items())))
+    for name, told in (("duplicates", "repeat an earlier entry"), ("blank_lines", "blank lines were skipped")):
+        if found[name]:
+            console.print(plain(f"{found[name]:,} {told}"), style="yellow")
+    if never := found["never_match"]["entries"]:
+        named = ", ".join(found["never_match"]["examples"])
+        console.print(plain(f"{never:,} can never match as spelled ({named}): see match.space_entries"), style="yellow")
 
 
 def show_entry(row: dict[str, Any], console: Console | None = None) -> None:
@@ -79,3 +88,16 @@ def _describe(row: dict[str, Any]) -> str:
     score = row.get("score")
     shown = "" if score is None else f"  ({score:,.4f}".rstrip("0").rstrip(".") + ")"
     return f"{row['entry_id']}  {row['entry']}{shown}"
+
+
+def show_variants(told: dict[str, Any], console: Console | None = None) -> None:
+    """Print what a list with variants consists of."""
+    console = console or Console(soft_wrap=True)
+    added = ", ".join(f"{count:,} of {kind}" for kind, count in told["added"].items()) or "none"
+    console.print(plain(f"{told['given']:,} entries, with their ids; added: {added}; in all {told['entries']:,}"))
+    if told["never_match"]:
+        console.print(
+            plain(f"{told['never_match']:,} entries can never match as they are spelled: see match.space_entries"),
+            style="yellow",
+        )
+    console.print(plain(f"list: {told['to']}"))

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from flows.cli.show.near import near_lines
 from flows.cli.show.tables import Column, figures, show_table
 from flows.cli.show.terminal import plain
 from metaclip.processes.shell import command
-from metaclip.report.words import STEPS
+from metaclip.report.words import COMPARED, STEPS, step_shares
 
 if TYPE_CHECKING:  # importing it brings Prefect, which takes two seconds
     from tasks.progress import Watcher
@@ -58,8 +59,19 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
         return
     funnel = summary["funnel"]
     # Only survivors of another pool have all steps.
-    steps = [(title, f"{funnel[step]:,}") for step, title in STEPS.items() if step in funnel and step != "bytes_read"]
-    show_table(console, [Column("step"), *figures("count")], steps, "funnel")
+    shares, largest = step_shares(funnel), max((funnel.get(step, 0) for step in COMPARED), default=0) or 1
+    steps = [
+        (
+            title,
+            f"{funnel[step]:,}",
+            f"{shares[step]:.1%}" if step in shares else "",
+            "█" * round(20 * funnel[step] / largest) if step in COMPARED else "",
+        )
+        for step, title in STEPS.items()
+        if step in funnel and step != "bytes_read"
+    ]
+    columns = [Column("step"), *figures("count", "of the\nstep before"), Column("", spare=1)]
+    show_table(console, columns, steps, "funnel")
     if unknown := sum(count for name, count in summary.get("survivors", {}).items() if name.startswith("unknown_")):
         console.print(f"{unknown:,} survivors are unknown to the pool.", style="yellow")
     top = [
@@ -74,6 +86,9 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
         f" than t = {summary['t']}.",
         highlight=False,
     )
+    if "near" in summary:
+        for line in near_lines(summary["near"], summary["pool"], summary["storage"]):
+            console.print(plain(line), style="yellow")
     if not summary["funnel"]["curated"]:
         console.print("The set is empty: see which step of the funnel loses the pairs.", style="yellow")
     console.print(plain(f"set:    {short(summary['curated'])}"))

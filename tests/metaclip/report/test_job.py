@@ -119,6 +119,28 @@ def test_every_step_of_the_curve_is_what_a_filter_gives(content: dict[str, Any],
     assert 20 in curve["t"]
 
 
+def test_samples_are_pairs_of_their_reasons(content: dict[str, Any], balanced: pa.Table) -> None:
+    samples = {sample["why"]: sample for sample in content["samples"]}
+    kept, left = _at(balanced, 20).num_rows, balanced.num_rows - _at(balanced, 20).num_rows
+    assert (samples["kept"]["total"], samples["balanced"]["total"]) == (kept, left)
+    assert samples.keys() == {"kept", "balanced"}  # of nothing else there is any
+    texts = {(row["url"], row["text"]): row["min_t"] for row in balanced.select(["url", "text", "min_t"]).to_pylist()}
+    for why, is_kept in (("kept", True), ("balanced", False)):
+        assert len(samples[why]["rows"]) == 10
+        for row in samples[why]["rows"]:
+            assert (texts[row["url"], row["text"]] <= 20) == is_kept
+
+
+def test_provenance_tells_the_list_and_the_set(content: dict[str, Any], hostile: Config) -> None:
+    pool = FinishedPool.open(hostile.storage, hostile.pool)
+    told = content["provenance"]
+    assert told["keys"] == {"metadata": pool.one("metadata").key, "count": pool.one("count").key, "set": pool.set().key}
+    (listed,) = [
+        file for file in pool.store.manifest(pool.one("metadata").manifest).files if file.name == "entries.parquet"
+    ]
+    assert told["list_sha256"] == listed.sha256
+
+
 def test_entries_hosts_images_and_languages_are_counted_exactly(
     folder: Path, content: dict[str, Any], balanced: pa.Table
 ) -> None:
@@ -212,7 +234,7 @@ def test_the_page_needs_no_sideways_scrolling(page: Page, width: int) -> None:
 
 def test_plots_are_xml_with_text_as_text_and_nothing_of_the_web(folder: Path) -> None:
     names = sorted(path.stem for path in folder.glob("*.svg"))
-    assert names == ["cumulative_counts", "rank_count", "size_curve"]
+    assert names == ["before_after", "cumulative_counts", "rank_count", "size_curve"]
     ids: Counter[str] = Counter()
     for name in names:
         svg = (folder / f"{name}.svg").read_text()

@@ -1,0 +1,1 @@
+"""The subcommands that show what is in a pool: near misses, samples, comparison, a page to browse."""

@@ -1,0 +1,1 @@
+"""Lists of entries as files: with other spellings added, and shown without a pool."""

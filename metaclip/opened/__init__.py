@@ -1,0 +1,1 @@
+"""A finished pool as Python programs and notebooks see it."""
