@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaclip.kernels.jit import frozen, kernel
-from metaclip.kernels.types import EntryIds, Floats, Ints, Offsets
+from metaclip.kernels.types import EntryIds, Floats, Ints, Offsets, Words
 
 PUBLISHED = (20_000.0, 170_000.0)
 """MetaCLIP's t for 400M and for 2.5B pairs."""
@@ -31,7 +31,7 @@ def t_ladder(largest: int) -> list[float]:
 
 @kernel
 def _add_pairs(
-    counts: Floats,
+    counts: Words,
     offsets: Offsets,
     entry_ids: EntryIds,
     ladder: Floats,
@@ -47,7 +47,7 @@ def _add_pairs(
         begin, k = offsets[row], offsets[row + 1] - offsets[row]
         least = math.inf
         for i in range(k):
-            count = counts[entry_ids[begin + i]]
+            count = float(counts[entry_ids[begin + i]])
             least = min(least, count)
             row_shares[i] = 1.0 / count
         rung = 0
@@ -70,7 +70,7 @@ class SizeStatistics:
     """
 
     def __init__(self, counts: npt.NDArray[np.uint64], ladder: Sequence[float]) -> None:
-        self._counts = frozen(counts.astype(np.float64), np.float64)
+        self._counts = frozen(counts, np.uint64)
         self._ladder = frozen(np.array(ladder, np.float64), np.float64)
         self._pairs = np.zeros(len(ladder), np.int64)
         self._certain = np.zeros(len(ladder), np.int64)
