@@ -31,7 +31,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -96,11 +96,19 @@ def reference_t(counts: Sequence[int], reference: Sequence[int], own: float) -> 
     return float(min(count for count, share in zip(reference, held, strict=True) if count and share > before))
 
 
-def distinct_counts(counts: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """Return the distinct counts above 0, ascending, and the matches of entries with at most each; uint64[k] both."""
+class DistinctCounts(NamedTuple):
+    """The distinct counts above 0 of a group's entries, uint64[k], ascending."""
+
+    counts: npt.NDArray[np.uint64]
+    held: npt.NDArray[np.uint64]
+    """The matches of all entries with at most so many, uint64[k]."""
+
+
+def distinct_counts(counts: npt.NDArray[np.uint64]) -> DistinctCounts:
+    """Return the distinct counts of uint64[n_entries]."""
     distinct, entries = np.unique(counts[counts > 0], return_counts=True)
     distinct = distinct.astype(np.uint64)
-    return distinct, np.cumsum(distinct * entries.astype(np.uint64), dtype=np.uint64)
+    return DistinctCounts(distinct, np.cumsum(distinct * entries.astype(np.uint64), dtype=np.uint64))
 
 
 @dataclass(frozen=True)
@@ -120,28 +128,23 @@ class GroupThresholds:
     is_reference: bool = False
 
     @classmethod
-    def of(
-        cls, counts: npt.NDArray[np.uint64], reference: npt.NDArray[np.uint64], *, is_reference: bool = False
-    ) -> "GroupThresholds":
-        """Compute them from the counts of all entries of the group, and of the reference language; uint64 each.
+    def of(cls, own: DistinctCounts, reference: DistinctCounts, *, is_reference: bool = False) -> "GroupThresholds":
+        """Compute them from the counts of the group, and of the reference language.
 
         Raises:
             ValueError: if no entry of the reference language has a match, but one of the group has.
         """
-        distinct, held = distinct_counts(counts)
-        of_reference, held_by_reference = distinct_counts(reference)
-        if not len(of_reference):
-            if len(distinct):
-                raise ValueError("no entry of the reference language has a match")
-            return cls(distinct, held, distinct, 0, is_reference)
-        if not len(distinct):
-            return cls(distinct, held, distinct, int(of_reference[0]), is_reference)
-        # B / N_ref > A / N_g for the integer B is B > floor(A N_ref / N_g).
-        total, of_all = int(held[-1]), int(held_by_reference[-1])
-        before = [0, *held[:-1].tolist()]
+        if not len(reference.counts) and len(own.counts):
+            raise ValueError("no entry of the reference language has a match")
+        first = int(reference.counts[0]) if len(reference.counts) else 0
+        if not len(own.counts):
+            return cls(own.counts, own.held, own.counts, first, is_reference)
+        # B / N_ref > A / N_g is, for an integer B, B > floor(A N_ref / N_g).
+        total, of_all = int(own.held[-1]), int(reference.held[-1])
+        before = [0, *own.held[:-1].tolist()]
         bounds = np.array([below * of_all // total for below in before], np.uint64)
-        reached = of_reference[np.searchsorted(held_by_reference, bounds, side="right")]
-        return cls(distinct, held, reached, int(of_reference[0]), is_reference)
+        reached = reference.counts[np.searchsorted(reference.held, bounds, side="right")]
+        return cls(own.counts, own.held, reached, first, is_reference)
 
     @property
     def matches(self) -> int:

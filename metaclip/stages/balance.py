@@ -1,7 +1,8 @@
 """The balance stage: for each pair of a partition, the smallest t at which it is kept."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,9 +10,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from metaclip.balance.algorithm import draws, min_t
-from metaclip.balance.size_ladder import SizeStatistics, t_ladder
-from metaclip.schemas import BALANCED, PAIRS
+from metaclip.balance.reference_axis import Rule
+from metaclip.balance.size_ladder import SizeStatistics, summed, t_ladder
+from metaclip.schemas import BALANCED, BALANCED_BY_LANGUAGE, PAIRS
 from metaclip.stages.count import read_counts
+from metaclip.stages.group_counts import ByLanguage, GroupCounts
 from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
@@ -32,10 +35,13 @@ class BalanceJob(Job):
     partition: Reference
     counts: Reference
     seed: int
+    by_language: ByLanguage | None = None
 
     def config(self) -> Mapping[str, Any]:
-        """Return the seed of the draws."""
-        return {"seed": self.seed}
+        """Return the seed of the draws; in a pool by language also how languages get their t, if not by tail share."""
+        if self.by_language is None or self.by_language.rule == Rule():
+            return {"seed": self.seed}
+        return {"seed": self.seed, "rule": asdict(self.by_language.rule)}
 
     def inputs(self) -> list[str]:
         """Return the keys of the partition and of the counts."""
@@ -43,6 +49,8 @@ class BalanceJob(Job):
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
         """Write the pairs sorted by (min_t, uid), so that the set for any t is a prefix."""
+        if self.by_language is not None:
+            return self._compute_by_language(store, output, GroupCounts(store, self.counts, self.by_language))
         counts = read_counts(store, self.counts)
         pairs = store.open_parquet(self.partition, PAIRS)
         ordered = Sorter(BALANCED, _KEYS, _order)
@@ -62,6 +70,37 @@ class BalanceJob(Job):
             "counts": {"pairs": rows, "bytes_read": read},
             "largest_min_t": largest,
             "sizes": sizes.to_json(),
+        }
+
+    def _compute_by_language(self, store: Store, output: OutputWriter, counts: GroupCounts) -> Mapping[str, Any]:
+        """Write the pairs sorted by (min_t, uid), each balanced by the counts of its own group."""
+        pairs = store.open_parquet(self.partition, PAIRS)
+        ordered = Sorter(BALANCED_BY_LANGUAGE, _KEYS, _order)
+        ladder = t_ladder(math.ceil(counts.largest_t))
+        sizes: dict[str, SizeStatistics] = {}
+        largest = 0.0
+        for number in range(pairs.num_row_groups):
+            table = pairs.read_row_group(number)
+            uniform = draws(table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy(), self.seed)
+            own, smallest = np.empty(table.num_rows), np.empty(table.num_rows)
+            for group, rows, offsets, entry_ids in counts.pairs(table):
+                own[rows] = min_t(counts.counts(group), offsets, entry_ids, uniform[rows])
+                smallest[rows] = counts.min_t(group, own[rows])
+                if group not in sizes:
+                    own_ladder = [counts.t(group, t) for t in ladder]
+                    sizes[group] = SizeStatistics(counts.counts(group), ladder, own_ladder)
+                sizes[group].add(offsets, entry_ids, smallest[rows])
+            largest = max(largest, float(smallest.max(initial=0)))
+            table = table.append_column("min_t", pa.array(smallest)).append_column("own_t", pa.array(own))
+            ordered.append(table.cast(BALANCED_BY_LANGUAGE))
+        rows = output.parquet(PAIRS, BALANCED_BY_LANGUAGE, ordered.tables())
+        read = store.manifest(self.partition.manifest).file(PAIRS).bytes
+        by_language = {group: sizes[group].to_json() for group in sorted(sizes)}
+        return {
+            "counts": {"pairs": rows, "bytes_read": read},
+            "largest_min_t": largest,
+            "sizes": summed(by_language.values(), ladder),
+            "sizes_by_language": by_language,
         }
 
 

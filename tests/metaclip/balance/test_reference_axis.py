@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from metaclip.balance.reference_axis import GroupThresholds, Rule, own_t, reference_t
+from metaclip.balance.reference_axis import GroupThresholds, Rule, distinct_counts, own_t, reference_t
 
 counts_of = st.lists(
     st.one_of(st.just(0), st.integers(0, 5), st.integers(0, 200), st.sampled_from([1000, 10**6, 10**12])),
@@ -33,12 +33,9 @@ DEGENERATE = {
 }
 
 
-def _array(counts: list[int]) -> np.ndarray:
-    return np.array(counts, np.uint64)
-
-
-def _thresholds(counts: list[int], reference: list[int]) -> GroupThresholds:
-    return GroupThresholds.of(_array(counts), _array(reference))
+def _thresholds(counts: list[int], reference: list[int], *, is_reference: bool = False) -> GroupThresholds:
+    own, others = (distinct_counts(np.array(one, np.uint64)) for one in (counts, reference))
+    return GroupThresholds.of(own, others, is_reference=is_reference)
 
 
 def _interesting(counts: list[int], reference: list[int], rule: Rule) -> list[float]:
@@ -113,9 +110,9 @@ def test_there_and_back() -> None:
 
 
 def test_the_reference_language_is_its_own_axis() -> None:
-    counts = _array([1, 5, 9, 9])
+    counts = [1, 5, 9, 9]
     own = np.array([0.0, 0.5, 5.0, 8.75])
-    thresholds = GroupThresholds.of(counts, counts, is_reference=True)
+    thresholds = _thresholds(counts, counts, is_reference=True)
     assert thresholds.min_t(own, Rule(ceiling=0.5, floor=3)) is own
     assert thresholds.t(5.5, Rule(ceiling=0.5, floor=3)) == 5.5
     np.testing.assert_array_equal(thresholds.reference_t, thresholds.counts)
@@ -133,13 +130,13 @@ def test_products_beyond_64_bits_are_exact() -> None:
 
 
 def test_a_group_without_matches_and_a_reference_without() -> None:
-    empty = GroupThresholds.of(_array([0, 0]), _array([1, 2]))
+    empty = _thresholds([0, 0], [1, 2])
     assert (empty.t(5), empty.matches, empty.largest, empty.tail_share(5)) == (0, 0, 0, 0)
     assert len(empty.min_t(np.zeros(0))) == 0
     with pytest.raises(ValueError, match="no entry of the reference language has a match"):
-        GroupThresholds.of(_array([1]), _array([0, 0]))
+        _thresholds([1], [0, 0])
     with pytest.raises(ValueError, match="largest count is 3"):
-        GroupThresholds.of(_array([3]), _array([1])).min_t(np.array([3.5]))
+        _thresholds([3], [1]).min_t(np.array([3.5]))
 
 
 @pytest.mark.parametrize("wrong", [{"ceiling": 0.0}, {"ceiling": math.inf}, {"floor": -1}])
