@@ -27,9 +27,9 @@ def cut_set(run: Run, balanced: tuple[Reference, ...]) -> None:
 def report_and_record(run: Run) -> None:
     """Report on the set that was made, and name all outputs of the run in the pool's record."""
     assert run.curated is not None
-    (metadata,), (counts,) = run.outputs("metadata"), run.outputs("count")
+    metadata, (counts,) = run.outputs("metadata"), run.outputs("count")
     outputs = PoolOutputs(
-        metadata=metadata,
+        metadata=metadata[0],
         extracted=run.outputs("extract"),
         matched=run.outputs("match"),
         unique=run.outputs("dedup"),
@@ -39,11 +39,15 @@ def report_and_record(run: Run) -> None:
     )
     t = run.config.balance.threshold
     make_report(run, PlannedReport.of(outputs, run.curated, t, run.config.card))
-    stages = {
+    stages: dict[str, str | list[str] | dict[str, str]] = {
         name: done[0].reference.manifest if name in SINGLE else [one.reference.manifest for one in done]
         for name, done in run.done.items()
         if name not in ("curate", *COUNTED)
     }
+    if run.config.groups is not None:
+        stages["metadata"] = {
+            name: listed.manifest for name, listed in zip(run.config.groups.names, run.outputs("metadata"), strict=True)
+        }
     config = run.config
     if run.own_t is not None:
         config = config.model_copy(update={"balance": config.balance.model_copy(update={"t": run.own_t})})

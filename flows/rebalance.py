@@ -98,7 +98,7 @@ def rebalance(
         partitions = run.recorded(stages, "survive" if "survive" in stages else "dedup")
         if survivors:
             partitions = _survivors(run, tuple(files), partitions)
-            (counts,) = run.do(count, (partitions, run.outputs("metadata")[0]))
+            (counts,) = run.do(count, (partitions, run.outputs("metadata")))
         else:
             run.recall(stages, *(name for name in ("survivors", "survive") if name in stages), "count")
             (counts,) = run.outputs("count")

@@ -1,7 +1,8 @@
 """One task for each stage of the pipeline: find the output, or let a worker compute it."""
 
 from metaclip.config.settings import Config
-from metaclip.prepare.jobs import extract_job
+from metaclip.errors import ConfigError
+from metaclip.prepare.jobs import extract_job, match_job
 from metaclip.report.curves import CurveJob
 from metaclip.report.survey import SurveyJob
 from metaclip.sources.listing import SourceFile
@@ -12,9 +13,11 @@ from metaclip.stages.dedup import DedupJob
 from metaclip.stages.extract import ExtractJob
 from metaclip.stages.gather import GatherJob
 from metaclip.stages.match import MatchJob
+from metaclip.stages.match_groups import MatchGroupsJob
 from metaclip.stages.partition import PartitionJob
 from metaclip.stages.source import ListingJob
 from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
 from metaclip.survivors.filter_job import SurviveJob
 from metaclip.survivors.list_job import SurvivorsJob
 from tasks.checkpoint import checkpointed
@@ -33,9 +36,11 @@ def balance(config: Config, partition: Reference, counts: Reference) -> BalanceJ
 
 
 @checkpointed("count")
-def count(config: Config, partitions: tuple[Reference, ...], metadata: Reference) -> CountJob:
+def count(config: Config, partitions: tuple[Reference, ...], metadata: tuple[Reference, ...]) -> CountJob:
     """Add up the counts of all partitions."""
-    return CountJob(partitions, metadata)
+    if config.groups is not None:
+        raise ConfigError("the entries of groups of languages are matched but not counted yet; end with --until match")
+    return CountJob(partitions, metadata[0])
 
 
 @checkpointed("curate")
@@ -69,9 +74,9 @@ def gather(config: Config, matched: tuple[Reference, ...]) -> GatherJob:
 
 
 @checkpointed("match")
-def match(config: Config, extracted: Reference, metadata: Reference) -> MatchJob:
+def match(config: Config, extracted: Reference, metadata: tuple[Reference, ...]) -> MatchJob | MatchGroupsJob:
     """Filter one shard by language and find all entries in its texts."""
-    return MatchJob(extracted, metadata, config.match)
+    return match_job(config, Store(config.storage), extracted, metadata)
 
 
 @checkpointed("partition")

@@ -151,6 +151,7 @@ TESTED_IN = {
     "config.base": "metaclip/config/test_settings.py",
     "config.card": "metaclip/report/test_job.py",
     "config.docs": "test_project.py",
+    "config.languages": "metaclip/config/test_groups.py",
     "config.language_labels": "metaclip/language/test_identifier.py",
     "config.shipped": "test_wheel.py",
     "config.metadata": "metaclip/metadata/test_entry_list.py",

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from metaclip.config.base import Address, Model
+from metaclip.config.languages import GroupName
 
 PAGEVIEWS = "https://dumps.wikimedia.org/other/pageviews"
 """Where Wikimedia publishes hourly pageview files."""
@@ -86,7 +87,7 @@ class Titles(Model):
         return dates
 
 
-class Metadata(Model):
+class EntrySources(Model):
     """The entries to match and balance by: a given list, or a list that is built from sources."""
 
     entries: Address | None = None
@@ -116,6 +117,11 @@ class Metadata(Model):
         """Return whether the list is built from sources."""
         return any(self.sources.values())
 
+    @property
+    def has_lists(self) -> bool:
+        """Return whether there is a list for each group of languages instead."""
+        return False
+
     @model_validator(mode="after")
     def _no_idle_section(self) -> Self:
         """Refuse a section that would have no effect: whoever writes one wants its entries."""
@@ -132,11 +138,33 @@ class Metadata(Model):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if self.entries is None and not self.has_sources:
+        if self.entries is None and not self.has_sources and not self.has_lists:
             raise ValueError(
                 "either metadata.entries must be given, a list of entries, or sources to build one from, such as"
                 " metadata.wordnet.use: synsets"
             )
         if self.entries is not None and self.has_sources:
             raise ValueError("metadata.entries and sources to build a list from are both given; remove one")
+        return self
+
+
+class Metadata(EntrySources):
+    """The entries to match and balance by: a given list, one built from sources, or one for each group of languages."""
+
+    languages: dict[GroupName, EntrySources] = Field(default={})
+    """A list for each group of languages, by the group's name: `entries`, or sources to build it from, as above.
+    Without it one list is for all texts. See docs/worldwide.md."""
+
+    @property
+    def has_lists(self) -> bool:
+        """Return whether each group of languages has a list."""
+        return bool(self.languages)
+
+    @model_validator(mode="after")
+    def _one_or_many(self) -> Self:
+        if self.languages and (self.entries is not None or self.has_sources):
+            raise ValueError(
+                "metadata.languages and a list for all texts are both given; move the latter to a group, such as"
+                " metadata.languages.en"
+            )
         return self

@@ -13,7 +13,9 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from metaclip.config.base import Address, Model
 from metaclip.config.card import Card
+from metaclip.config.groups import OTHER, Groups, Rule, configured_groups
 from metaclip.config.language_labels import LABELS
+from metaclip.config.languages import Boundaries, Languages, Spacing
 from metaclip.config.metadata import Metadata
 
 SourceKind = Literal["auto", "warc", "wat", "pairs", "webdataset"]
@@ -147,11 +149,20 @@ class Match(Model):
     """The language filter of the pairs, and how entries are matched."""
 
     languages: list[str] = Field(default=["en"])
-    """Labels of the languages to keep (ISO codes of lid.176); an empty list keeps all."""
+    """Labels of the languages to keep (ISO codes of lid.176); an empty list keeps all, and is the default where
+    `metadata.languages` has lists by language."""
     min_lang_score: float = Field(default=0.0, ge=0, le=1)
     """Drop texts with a lower language score."""
     space_entries: bool = False
     """Space entries like texts, so that `st. louis` or `U.S.` can match; the paper does not do this."""
+    spacing: Spacing = "paper"
+    """Which marks end a word: `paper`: the seven marks of docs/algorithm.md; `unicode`: all punctuation and symbols, in
+    texts and in entries, so that `homme` is found in `l'homme`."""
+    boundaries: Boundaries | None = None
+    """Where an entry may begin and end: `paper`: at spaces and marks; `characters`: in scripts without spaces at every
+    character cluster; `words`: there at the words that the counts of the list's words make most probable. With the last
+    two all punctuation and symbols end a word. Default: by group, as the shipped table says, and `paper` if there are
+    no groups."""
 
     @field_validator("languages")
     @classmethod
@@ -163,6 +174,11 @@ class Match(Model):
                     " write an empty list to keep every language"
                 )
         return sorted(set(languages))
+
+    @property
+    def key_settings(self) -> dict[str, object]:
+        """Return what the rows of a matched shard depend on; how entries are found is part of the list's key."""
+        return self.model_dump(mode="json", include={"languages", "min_lang_score"})
 
 
 class Dedup(Model):
@@ -233,6 +249,7 @@ class Config(Model):
     storage: str = Field(default="pool", min_length=1)
     """Root of the store, with all checkpoints: a folder, or any fsspec address such as s3://bucket/prefix."""
     source: Source
+    languages: Languages = Languages()
     metadata: Metadata
     extract: Extract = Extract()
     match: Match = Match()
@@ -251,6 +268,64 @@ class Config(Model):
                 " which the runs share"
             )
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _every_language(cls, tree: object) -> object:
+        """With a list for each group of languages, keep every language if the configuration does not choose some."""
+        if isinstance(tree, dict) and isinstance(tree.get("metadata"), dict) and tree["metadata"].get("languages"):
+            match = tree.get("match", {})
+            if isinstance(match, dict) and "languages" not in match:
+                return {**tree, "match": {**match, "languages": []}}
+        return tree
+
+    @model_validator(mode="after")
+    def _groups_fit(self) -> Self:
+        if self.metadata.has_lists:
+            self._make_groups()
+        elif self.languages != Languages():
+            raise ValueError("`languages` has no effect without lists by language; add metadata.languages")
+        return self
+
+    @property
+    def rule(self) -> Rule:
+        """How entries are found in texts where one list is for all of them."""
+        match = self.match
+        return match.spacing if match.boundaries in (None, "paper") else match.boundaries
+
+    @property
+    def groups(self) -> Groups | None:
+        """Return the groups of languages, or None if one list is for all texts."""
+        return self._make_groups() if self.metadata.has_lists else None
+
+    def _make_groups(self) -> Groups:
+        languages, match = self.languages, self.match
+        known = configured_groups(languages, match.spacing, match.boundaries)
+        names = tuple(sorted(self.metadata.languages))
+        for name in names:
+            if name not in known:
+                raise ValueError(
+                    f"metadata.languages.{name}: no such group; name one of the shipped table (docs/worldwide.md), or"
+                    f" say which labels it has: languages.groups.{name}.labels"
+                )
+        other_below = match.min_lang_score if languages.below_score == "other" and match.min_lang_score else None
+        if languages.below_score == "other" and OTHER not in names:
+            raise ValueError("languages.below_score: other needs entries for that group; add metadata.languages.other")
+        by_label = {label: name for name in names for label in known[name].labels}
+        for name in names:
+            if not known[name].labels and not (name == OTHER and other_below is not None):
+                raise ValueError(f"metadata.languages.{name}: no label leads to this group; see languages.groups")
+        reference = languages.reference or (names[0] if len(names) == 1 else None)
+        if reference is None:
+            raise ValueError(
+                "languages.reference must be given, the group that balance.t is for, because several groups have"
+                f" metadata: {', '.join(names)}"
+            )
+        if reference not in names:
+            raise ValueError(
+                f"languages.reference: the group {reference!r} has no metadata; those that have: {', '.join(names)}"
+            )
+        return Groups(names, reference, by_label, {name: known[name].rule for name in names}, other_below)
 
 
 def format_t(t: float | str) -> str:

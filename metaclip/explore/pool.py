@@ -58,6 +58,14 @@ class FinishedPool:
         return [reference(address) for address in self.stages[stage]]
 
     @property
+    def lists(self) -> dict[str, Reference]:
+        """The list of entries of each group of languages by its name, or the one for all texts by the empty name."""
+        named = self.stages["metadata"]
+        return {
+            name: reference(address) for name, address in ({"": named} if isinstance(named, str) else named).items()
+        }
+
+    @property
     def survivors(self) -> bool:
         """Whether the pool consists of survivors of another pool, counted and balanced again."""
         return "survive" in self.stages

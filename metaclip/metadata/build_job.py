@@ -9,12 +9,13 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from metaclip.config.metadata import Metadata
+from metaclip.config.groups import Rule
+from metaclip.config.metadata import EntrySources
 from metaclip.errors import StageError
 from metaclip.metadata import ngrams_job as ngrams
 from metaclip.metadata import titles_job as titles
 from metaclip.metadata.entry_list import EntryList
-from metaclip.metadata.list_job import ENTRIES, write_table
+from metaclip.metadata.list_job import ENTRIES, matching_config, write_table
 from metaclip.metadata.select import Corpus, Ranked
 from metaclip.metadata.wordnet import NUMERALS, load_wordnet
 from metaclip.schemas import BUILT_ENTRY
@@ -35,12 +36,20 @@ class BuildJob(Job):
     STAGE: ClassVar[str] = "metadata"
     VERSION: ClassVar[int] = 2
 
-    settings: Metadata
+    settings: EntrySources
     wordnet_fingerprint: str | None
     words: tuple[Reference, ...]
     pairs: tuple[Reference, ...]
     titles: tuple[Reference, ...]
     space_entries: bool = False
+    rule: Rule = "paper"
+    group: str = ""
+    """The group of languages that the list is for, if there are several; for people only."""
+
+    @property
+    def label(self) -> str:
+        """The group, if there are several."""
+        return self.group or super().label
 
     def config(self) -> Mapping[str, Any]:
         """Return thresholds, budgets and rules. The files are inputs, and their order does not matter."""
@@ -54,9 +63,7 @@ class BuildJob(Job):
             config["pairs"] = settings.pairs.model_dump(mode="json", exclude={"paths"})
         if self.titles:
             config["titles"] = {"min_views": settings.titles.min_views, "budget": settings.titles.budget}
-        if self.space_entries:
-            config["space_entries"] = True
-        return config
+        return {**config, **matching_config(self.space_entries, self.rule)}
 
     def inputs(self) -> list[str]:
         """Return WordNet's fingerprint and the keys of the counts, each with its use."""

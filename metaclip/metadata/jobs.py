@@ -1,10 +1,13 @@
 """The jobs of a configuration that make its list of entries."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from metaclip.config.groups import Rule
+from metaclip.config.metadata import EntrySources, Titles
 from metaclip.config.settings import Config
+from metaclip.errors import ConfigError
 from metaclip.io.inputs import inputs_of, local_path
 from metaclip.io.streams import scheme
 from metaclip.metadata.build_job import BuildJob
@@ -30,29 +33,80 @@ class MetadataPlan:
     job: MetadataJob | BuildJob
 
 
+def metadata_plans(config: Config, names: Sequence[str] | None = None) -> dict[str, MetadataPlan]:
+    """Return the jobs that make the list of each group of languages, by the group's name, ascending.
+
+    Where one list is for all texts, it is under the empty name.
+
+    Args:
+        config: the configuration of a pool.
+        names: only these groups.
+
+    Raises:
+        ConfigError: a file of the sources, or a given list, is missing, or a name is that of no group with metadata.
+        InputError, TransportError: as `metadata_plan`.
+    """
+    groups = config.groups
+    if groups is None:
+        if names:
+            raise ConfigError(
+                f"there are no groups of languages, and so no {', '.join(names)}: the configuration has one list"
+                " for all texts; give lists by language in metadata.languages"
+            )
+        return {"": metadata_plan(config)}
+    unknown = sorted(set(names or ()) - set(groups.names))
+    if unknown:
+        raise ConfigError(
+            f"{', '.join(unknown)}: no such group in metadata.languages; there: {', '.join(groups.names)}"
+        )
+    return {
+        name: _list_plan(config.metadata.languages[name], config, groups.rules[name], name)
+        for name in groups.names
+        if names is None or name in names
+    }
+
+
+def one_plan(config: Config, group: str | None) -> MetadataPlan:
+    """Return the jobs of one list: that of a group of languages, or the one for all texts.
+
+    Raises:
+        ConfigError: the configuration has lists by language and no group is named; the message names them.
+    """
+    groups = config.groups
+    if groups is None or group is not None or len(groups.names) == 1:
+        (plan,) = metadata_plans(config, None if group is None else [group]).values()
+        return plan
+    raise ConfigError(f"there is a list for each of {', '.join(groups.names)}: choose one with --language")
+
+
 def metadata_plan(config: Config) -> MetadataPlan:
-    """Return the jobs that make the configured list of entries.
+    """Return the jobs that make the one list of entries for all texts.
 
     Raises:
         ConfigError: a file of the sources, or the given list, is missing.
         InputError: WordNet's database is missing or not a database.
         TransportError: a server cannot be reached now.
     """
-    settings, spaced = config.metadata, config.match.space_entries
+    return _list_plan(config.metadata, config, config.rule)
+
+
+def _list_plan(settings: EntrySources, config: Config, rule: Rule, group: str = "") -> MetadataPlan:
+    spaced = config.match.space_entries
     if settings.entries is not None:
         address = settings.entries
         if not scheme(address):
             address = local_path(address)  # workers may run in another folder
-        return MetadataPlan((), (), MetadataJob(address, fingerprint(address), spaced))
-    words = ngrams_jobs(settings.words.paths, "metadata.words.paths", config)
-    pairs = ngrams_jobs(settings.pairs.paths, "metadata.pairs.paths", config)
-    views = titles_jobs(config)
+        return MetadataPlan((), (), MetadataJob(address, fingerprint(address), spaced, rule, group))
+    field = f"metadata.languages.{group}" if group else "metadata"
+    words = ngrams_jobs(settings.words.paths, f"{field}.words.paths", settings, config)
+    pairs = ngrams_jobs(settings.pairs.paths, f"{field}.pairs.paths", settings, config)
+    views = titles_jobs(settings.titles, f"{field}.titles")
     wordnet = wordnet_fingerprint(settings.wordnet.path) if settings.wordnet.use != "none" else None
-    build = BuildJob(settings, wordnet, _outputs(words), _outputs(pairs), _outputs(views), spaced)
-    return MetadataPlan(tuple(_distinct([*words, *pairs])), tuple(views), build)
+    build = BuildJob(settings, wordnet, _outputs(words), _outputs(pairs), _outputs(views), spaced, rule, group)
+    return MetadataPlan(tuple(distinct([*words, *pairs])), tuple(views), build)
 
 
-def ngrams_jobs(paths: list[str], field: str, config: Config) -> list[NgramsJob]:
+def ngrams_jobs(paths: list[str], field: str, settings: EntrySources, config: Config) -> list[NgramsJob]:
     """Return the jobs that count words and pairs: one for each file, and for each part of a large dump."""
     memory = config.execution.ngram_memory_mb << 20
     jobs = []
@@ -60,28 +114,27 @@ def ngrams_jobs(paths: list[str], field: str, config: Config) -> list[NgramsJob]
         if not is_dump(file.path):
             jobs.append(NgramsJob(file.path, file.fingerprint, "counts", bytes_read=file.bytes, memory_bytes=memory))
             continue
-        step = config.metadata.bytes_per_task
+        step = settings.bytes_per_task
         size = file.bytes if can_be_split(file.path) else None
         for start in range(0, size or 1, step):
             end = start + step if size is not None and start + step < size else None
             read = (end or size or 0) - start if size is not None else file.bytes
             jobs.append(NgramsJob(file.path, file.fingerprint, "dump", start, end, read, memory))
-    return _distinct(jobs)
+    return distinct(jobs)
 
 
-def titles_jobs(config: Config) -> list[TitlesJob]:
+def titles_jobs(titles: Titles, field: str) -> list[TitlesJob]:
     """Return the jobs that sum the views of titles, one for each hourly file."""
-    titles = config.metadata.titles
     paths = [*titles.paths, *pageview_addresses(titles.dates, titles.address)]
-    return _distinct(
+    return distinct(
         [
             TitlesJob(file.path, file.fingerprint, tuple(titles.domains), titles.min_hourly_views, file.bytes)
-            for file in inputs_of(paths, "metadata.titles", known_by_address=HOURLY_FILE)
+            for file in inputs_of(paths, field, known_by_address=HOURLY_FILE)
         ]
     )
 
 
-def _distinct(jobs: list[J]) -> list[J]:
+def distinct(jobs: Iterable[J]) -> list[J]:
     """Return each job once, so that a file under two names is counted once."""
     return list({job.key: job for job in jobs}.values())
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from metaclip.config.groups import Rule
 from metaclip.matching.matcher import Matcher
 from metaclip.matching.spacing import space_entry
 from metaclip.metadata.given_list import load_entries
@@ -34,10 +35,18 @@ class MetadataJob(Job):
     address: str
     fingerprint: str
     space_entries: bool = False
+    rule: Rule = "paper"
+    group: str = ""
+    """The group of languages that the list is for, if there are several; for people only."""
+
+    @property
+    def label(self) -> str:
+        """The group, if there are several."""
+        return self.group or super().label
 
     def config(self) -> Mapping[str, Any]:
         """Return how entries are matched, if it is not the paper's way."""
-        return {"kind": "list", "space_entries": True} if self.space_entries else {"kind": "list"}
+        return {"kind": "list", **matching_config(self.space_entries, self.rule)}
 
     def inputs(self) -> list[str]:
         """Return the list's fingerprint."""
@@ -65,6 +74,13 @@ class MetadataJob(Job):
         }
 
 
+def matching_config(space_entries: bool, rule: Rule) -> dict[str, Any]:
+    """Return the part of a list's key that says how its entries are matched: nothing for the paper's way."""
+    if rule != "paper":
+        return {"rule": rule}
+    return {"space_entries": True} if space_entries else {}
+
+
 def write_table(entries: list[str], space_entries: bool, output: OutputWriter) -> int:
     """Write the matcher's table to the folder of the entries; return how many entries repeat an earlier one."""
     matcher = Matcher([space_entry(entry) for entry in entries] if space_entries else entries)
@@ -76,13 +92,16 @@ def write_table(entries: list[str], space_entries: bool, output: OutputWriter) -
     return int(matcher.duplicates)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=512)
 def _map_table(path: Path) -> Matcher:
     return Matcher.load(path)
 
 
 def open_matcher(store: Store, metadata: Reference) -> Matcher:
-    """Return the matcher of a metadata output, mapped into memory once for a process."""
+    """Return the matcher of a metadata output, mapped into memory once for a process.
+
+    Those of all groups of languages stay mapped; processes of a machine share the memory.
+    """
     return _map_table(store.local_file(metadata, TABLE))
 
 

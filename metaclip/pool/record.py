@@ -12,6 +12,9 @@ from metaclip.errors import ConfigError, StoreError
 from metaclip.store.manifest import json_bytes, one_line
 from metaclip.store.store import Store
 
+LISTS = "metadata"
+"""The stage with one output for the whole pool, or one for each group of languages, by the group's name."""
+
 SINGLE = ("metadata", "source", "partition", "survivors", "count", "report")
 """Stages with one output for the whole pool; the record names it without a list."""
 
@@ -42,6 +45,8 @@ def named_outputs(stages: object) -> list[str]:
             for t, addresses in value.items():
                 parse_t(t)
                 found += _addresses(stage, addresses)
+        elif stage == LISTS and isinstance(value, Mapping):
+            found += _addresses(stage, list(value.values()))
         else:
             found += [_address(stage, value)] if stage in SINGLE else _addresses(stage, value)
     if not found:
@@ -103,6 +108,13 @@ class _Record(BaseModel):
     stages: Annotated[dict[str, Any], AfterValidator(_complete)]
 
 
+def addresses_of(named: str | Sequence[str] | Mapping[str, str]) -> list[str]:
+    """Return the addresses that a record names for a stage: one, a list, or by group of languages."""
+    if isinstance(named, str):
+        return [named]
+    return list(named.values()) if isinstance(named, Mapping) else list(named)
+
+
 def find_record(store: Store, pool: str) -> dict[str, Any] | None:
     """Return a pool's record, None where it has none; its configuration may be that of another version.
 
@@ -147,7 +159,7 @@ _WAY_OUT = "delete it and run the pool again, which finds its outputs and writes
 def write_record(
     store: Store,
     config: Config,
-    stages: Mapping[str, str | Sequence[str]],
+    stages: Mapping[str, str | Sequence[str] | Mapping[str, str]],
     t: str,
     curated: Sequence[str],
     survivors_of: str | None = None,

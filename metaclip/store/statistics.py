@@ -48,6 +48,8 @@ class _Known(BaseModel):
     counts: dict[str, _Count] = {}
     languages: dict[str, _Count] = {}
     groups: dict[str, _Count] = {}
+    by_label: dict[str, dict[str, _Count]] = {}
+    by_group: dict[str, dict[str, _Count]] = {}
     text_keys: dict[str, _Count] = {}
     failed_files: list[dict[str, str]] = []
     file_bytes: dict[str, _Count | None] = {}
