@@ -7,6 +7,7 @@ from metaclip.report.job import PAGE, REPORT
 from metaclip.report.planned import PlannedReport
 from metaclip.report.pool_outputs import PoolOutputs
 from metaclip.stages.curate import CuratedSetJob
+from metaclip.stages.group_counts import ByLanguage
 from metaclip.store.manifest import Reference
 from tasks.report import publish, report
 from tasks.stages import curate_part, curate_set, curve, survey
@@ -17,8 +18,9 @@ COUNTED = ("ngrams", "titles")
 
 def cut_set(run: Run, balanced: tuple[Reference, ...]) -> None:
     """Cut all partitions at the configured t into one set."""
+    groups = run.config.groups
     whole = CuratedSetJob(
-        balanced, run.config.balance.threshold, run.config.curate.rows_per_file, run.config.balance.seed
+        balanced, run.config.balance.threshold, run.config.curate.rows_per_file, run.config.balance.seed, groups
     )
     run.do(curate_part, *((part,) for part in whole.parts()))
     (run.curated,) = run.do(curate_set, (whole,))
@@ -36,6 +38,8 @@ def report_and_record(run: Run) -> None:
         counts=counts,
         balanced=run.outputs("balance"),
         survived=run.outputs("survive"),
+        lists=() if run.config.groups is None else tuple(zip(run.config.groups.names, metadata, strict=True)),
+        by_language=ByLanguage.of(run.config.groups, run.config.balance),
     )
     t = run.config.balance.threshold
     make_report(run, PlannedReport.of(outputs, run.curated, t, run.config.card))

@@ -18,7 +18,7 @@ from metaclip.explore.size_curve import StoredSizeCurve
 from metaclip.io.inputs import InputFile
 from metaclip.pool.record import read_record
 from metaclip.pool.record import survivors_name as name_of_survivors
-from metaclip.stages.count import read_counts
+from metaclip.stages.group_counts import reference_counts
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from metaclip.survivors.filter_job import check_survived, survive_jobs
@@ -106,7 +106,7 @@ def rebalance(
         if target_pairs is not None:
             t = StoredSizeCurve(store, balanced).t(target_pairs)
         elif tail_share is not None:
-            t = tail_t(read_counts(store, counts), tail_share)
+            t = tail_t(reference_counts(store, counts, run.config.groups), tail_share)
         run.config = _changed(record["config"], storage, t, seed)
         cut_set(run, balanced)
         report_and_record(run)
@@ -116,7 +116,7 @@ def rebalance(
 def _survivors(run: Run, files: tuple[InputFile, ...], partitions: tuple[Reference, ...]) -> tuple[Reference, ...]:
     """Keep the pairs of each partition that the lists name."""
     (listed,) = run.do(read_survivors, (SurvivorsJob(files, len(partitions)),))
-    survived = run.do(survive, *((job,) for job in survive_jobs(run.store, listed, partitions)))
+    survived = run.do(survive, *((job,) for job in survive_jobs(run.store, listed, partitions, run.config.groups)))
     check_survived(run.store, survived)
     return survived
 

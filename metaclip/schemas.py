@@ -118,9 +118,7 @@ PAIR_COUNT = pa.schema(
 BUILT_ENTRY = ENTRY.append(pa.field("score", pa.float64()))
 """`metadata`, if the list was built from sources: with the score within the source, null for WordNet."""
 
-REPEATED = frozenset(
-    {"text_key", "page_url", "lang", "source", "count", "curated_count", "group", "first", "language"}
-)
+REPEATED = frozenset({"text_key", "page_url", "lang", "source", "count", "curated_count", "group", "first", "language"})
 """Columns whose values often repeat, so that a dictionary is worth its time."""
 
 CLIMBING = frozenset({"entry_id"})

@@ -60,7 +60,9 @@ class Tally:
         """
         schema = ENTRY_COUNT if self._groups is None else GROUP_ENTRY_COUNT
         # A pool without groups writes one table, even of no entry.
-        found = sorted(self._counts.items()) if self._groups else [(_ALL, self._counts.get(_ALL, np.zeros(0, np.uint64)))]
+        found = (
+            sorted(self._counts.items()) if self._groups else [(_ALL, self._counts.get(_ALL, np.zeros(0, np.uint64)))]
+        )
         with output.file(name) as sink, pa.ipc.new_file(sink, schema) as ipc:
             for group, counts in found:
                 present = np.flatnonzero(counts)
@@ -96,4 +98,8 @@ def read_group_tally(
     for number in range(reader.num_record_batches):
         batch = reader.get_batch(number)
         if batch.num_rows:  # a table of a group is one batch or more
-            yield batch.column("group")[0].as_py(), batch.column("entry_id").to_numpy(), batch.column("count").to_numpy()
+            yield (
+                batch.column("group")[0].as_py(),
+                batch.column("entry_id").to_numpy(),
+                batch.column("count").to_numpy(),
+            )

@@ -199,6 +199,14 @@ class Balance(Model):
     MetaCLIP: 20000 for 400M pairs from 1.6B, 170000 for 2.5B pairs from 10.7B."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Seed of the draws; the draw of a pair is a hash of its uid and the seed."""
+    across: Literal["tail_share", "same"] = "tail_share"
+    """With lists by language, how the languages other than `languages.reference` get their t: `tail_share`: the t whose
+    tail has at least the share of matches that the tail of the reference has; `same`: the same t."""
+    ceiling: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """With lists by language: the t of a language is at most this times that of the reference. Default: no limit."""
+    floor: int = Field(default=0, ge=0)
+    """With lists by language: entries of the languages other than the reference with at most this many matches are never
+    sampled down."""
 
     @property
     def threshold(self) -> float:
@@ -285,6 +293,12 @@ class Config(Model):
             self._make_groups()
         elif self.languages != Languages():
             raise ValueError("`languages` has no effect without lists by language; add metadata.languages")
+        else:
+            for name, of in (("across", "tail_share"), ("ceiling", None), ("floor", 0)):
+                if getattr(self.balance, name) != of:
+                    raise ValueError(
+                        f"`balance.{name}` has no effect without lists by language; add metadata.languages"
+                    )
         return self
 
     @property

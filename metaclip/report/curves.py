@@ -158,9 +158,7 @@ class CurveJob(Job):
         }
 
 
-def _sparse(
-    pairs: npt.NDArray[np.int64], matches: npt.NDArray[np.int64], language: str | None = None
-) -> pa.Table:
+def _sparse(pairs: npt.NDArray[np.int64], matches: npt.NDArray[np.int64], language: str | None = None) -> pa.Table:
     (entering,) = np.nonzero(pairs)
     group, step = np.nonzero(matches)
     of_pairs = {"group": pa.nulls(len(entering)), "step": entering, "count": pairs[entering]}

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from metaclip.stages.group_counts import ByLanguage
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 
@@ -32,6 +33,9 @@ class PoolOutputs:
     balanced: tuple[Reference, ...]
     survived: tuple[Reference, ...] = ()
     """Outputs of the survive stage, if the pool consists of survivors."""
+    lists: tuple[tuple[str, Reference], ...] = ()
+    """In a pool by language each group with its list, ascending; `metadata` is then the first of them."""
+    by_language: ByLanguage | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ class SetParts:
     def keys(self) -> list[str]:
         """The keys of all outputs that a report depends on; the balanced ones determine the curves."""
         pool = self.pool
-        single = [pool.metadata.key, pool.counts.key, self.curated.key]
+        lists = [listed.key for _, listed in pool.lists] or [pool.metadata.key]
+        single = [*lists, pool.counts.key, self.curated.key]
         shards = (pool.extracted, pool.matched)
         partitions = (pool.unique, pool.survived, self.curves, self.pool_surveys, self.set_surveys)
         return [*single, *(part.key for parts in (*shards, *partitions) for part in parts)]

@@ -136,5 +136,9 @@ def group_file(group: str) -> str:
 
 def read_counts(store: Store, counts: Reference, group: str | None = None) -> npt.NDArray[np.uint64]:
     """Return the entry counts, uint64[n_entries]; in a pool by language those of a group."""
-    column = store.open_parquet(counts, COUNTS if group is None else group_file(group)).read(columns=["count"]).column("count")
+    column = (
+        store.open_parquet(counts, COUNTS if group is None else group_file(group))
+        .read(columns=["count"])
+        .column("count")
+    )
     return np.asarray(column.to_numpy(), np.uint64)

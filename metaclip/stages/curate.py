@@ -131,9 +131,7 @@ class CuratePartJob(Job):
         return {"counts": {"curated": curated, "bytes_read": counts["bytes_read"]}}
 
 
-def add_set_tallies(
-    total: npt.NDArray[np.uint64], store: Store, curated: Reference, group: str | None = None
-) -> None:
+def add_set_tallies(total: npt.NDArray[np.uint64], store: Store, curated: Reference, group: str | None = None) -> None:
     """Add the entry counts of a set to uint64[n_entries], in place; in a pool by language those of a group."""
     for file in store.manifest(curated.manifest).files:
         if file.name.endswith(_TALLY):

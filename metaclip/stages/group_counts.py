@@ -34,6 +34,13 @@ class ByLanguage:
         return cls(groups, Rule(balance.across, balance.ceiling, balance.floor))
 
 
+def reference_counts(store: Store, counts: Reference, groups: Groups | None) -> npt.NDArray[np.uint64]:
+    """Return the counts that t is for, uint64[n_entries]: those of the one list, or of the reference language."""
+    if groups is None:
+        return read_counts(store, counts)
+    return read_counts(store, counts, str(store.manifest(counts.manifest).statistics["reference"]))
+
+
 @dataclass
 class GroupCounts:
     """The counts of each group, read when they are first needed, and their thresholds.
