@@ -90,7 +90,7 @@ CURVE = pa.schema(
 this group of entries (`report/curves.py`)."""
 
 CURVE_BY_LANGUAGE = pa.schema([LANGUAGE, *CURVE])
-"""`curve` in a pool by language: the same for the pairs of each language; groups of entries are those of all languages."""
+"""`curve` in a pool by language: the same by language; groups of entries are of all lists together."""
 
 HOST_COUNT = pa.schema([pa.field("host", pa.string(), nullable=False), pa.field("pairs", pa.uint64(), nullable=False)])
 """`survey`: hosts of image addresses, sorted by descending number of pairs."""

@@ -205,8 +205,7 @@ class Balance(Model):
     ceiling: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """With lists by language: the t of a language is at most this times that of the reference. Default: no limit."""
     floor: int = Field(default=0, ge=0)
-    """With lists by language: entries of the languages other than the reference with at most this many matches are never
-    sampled down."""
+    """With lists by language: entries of the other languages with at most this many matches are never sampled down."""
 
     @property
     def threshold(self) -> float:

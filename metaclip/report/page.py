@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from metaclip.explore.by_language import MARKS
 from metaclip.report.figures import Figures
 from metaclip.report.plots import HEIGHT, WIDTH, Plot
 from metaclip.report.words import STEPS, reason, visible
@@ -37,6 +38,7 @@ def page(figures: Figures, plots: dict[str, Plot], title: str) -> str:
             plots={name: Markup(plot.svg) for name, plot in plots.items()},  # drawn here, from numbers only
             slider=_slider(figures, plots["size_curve"]),
             top=content["top_entries"][:TOP_IN_PAGE],
+            marks=MARKS,
             script=Markup(script),
             style=Markup(_resource("report.css")),
             script_hash=digest,

@@ -18,6 +18,8 @@ from metaclip.report.figures import Figures
 
 WIDTH, HEIGHT = 7.2, 3.9
 """In inches; an inch is 72 units of the drawing."""
+LANGUAGES = 40
+"""Number of largest languages that are drawn."""
 OTHERS = 3
 """Number of other t in the cumulative plot."""
 # Colour-blind readers can distinguish them too (Okabe and Ito 2008).
@@ -47,11 +49,12 @@ class Plot:
 
 def plots(figures: Figures) -> dict[str, Plot]:
     """Draw all plots, and return them by file name."""
-    return {
+    drawn = {
         "cumulative_counts": _cumulative(figures),
         "rank_count": _rank(figures),
         "size_curve": _size(figures),
     }
+    return drawn | ({"languages": _languages(figures)} if "by_language" in figures.content else {})
 
 
 def _cumulative(figures: Figures) -> Plot:
@@ -141,6 +144,23 @@ def _size(figures: Figures) -> Plot:
         points = tuple((round(float(x), 2), round(HEIGHT * 72 - float(y), 2)) for x, y in placed)
         base = round(HEIGHT * 72 - float(axes.transData.transform((1.0, 0.0))[1]), 2)
         return Plot(_svg(figure, "size"), points, base)
+
+
+def _languages(figures: Figures) -> Plot:
+    """Pairs of each language in the pool and in the set, the largest languages first."""
+    rows = [row for row in figures.content["by_language"] if row["pairs"]][:LANGUAGES]
+    places = np.arange(len(rows))
+    with _drawing("languages") as (figure, (axes,)):
+        axes.bar(places - 0.2, [row["pairs"] for row in rows], 0.4, color=_BLACK, label="pairs of the pool")
+        axes.bar(places + 0.2, [row["set"] for row in rows], 0.4, color=_RED, label="pairs of the set")
+        # From 0 up, and in factors of ten from 1 on.
+        axes.set_yscale("symlog", linthresh=1)
+        axes.set_ylim(bottom=0)
+        axes.set_xticks(places, [row["language"] for row in rows], rotation=90, parse_math=False)
+        axes.set_ylabel("pairs")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+        axes.legend(loc="upper right")
+        return Plot(_svg(figure, "languages"))
 
 
 @contextmanager

@@ -104,6 +104,16 @@ def sum_counts(store: Store, parts: tuple[Reference, ...]) -> Counter[str]:
     return total
 
 
+def sum_labels(store: Store, matched: tuple[Reference, ...]) -> dict[str, dict[str, int]]:
+    """Add up what became of the texts of each label, in a pool by language; labels with most texts first."""
+    total: dict[str, Counter[str]] = {}
+    for part in matched:
+        for label, fates in store.manifest(part.manifest).statistics["by_label"].items():
+            total.setdefault(label, Counter()).update(fates)
+    ordered = sorted(total.items(), key=lambda item: (-item[1]["texts"], item[0]))
+    return {label: dict(sorted(fates.items())) for label, fates in ordered}
+
+
 def funnel(
     extracted: Extracted,
     matched: Counter[str],
@@ -117,7 +127,10 @@ def funnel(
     """
     balanced = unique["unique"] if survived is None else survived["survived"]
     dropped = Counter({name: count for name, count in extracted.counts.items() if name.startswith("dropped.")})
-    dropped["dropped.pair.language"] = matched["pairs"] - matched["kept_by_language"]
+    for reason in ("score", "no_metadata"):  # told apart where there are lists by language
+        dropped[f"dropped.pair.{reason}"] = matched[f"dropped.{reason}"]
+    apart = matched["dropped.score"] + matched["dropped.no_metadata"]
+    dropped["dropped.pair.language"] = matched["pairs"] - matched["kept_by_language"] - apart
     dropped["dropped.pair.no_match"] = matched["kept_by_language"] - matched["matched"]
     repeats = matched["matched"] - unique["unique"]
     dropped["dropped.pair.repeat_in_pool"] = repeats

@@ -83,19 +83,19 @@ class BalanceJob(Job):
             table = pairs.read_row_group(number)
             uniform = draws(table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy(), self.seed)
             own, smallest = np.empty(table.num_rows), np.empty(table.num_rows)
-            for group, rows, offsets, entry_ids in counts.pairs(table):
-                own[rows] = min_t(counts.counts(group), offsets, entry_ids, uniform[rows])
-                smallest[rows] = counts.min_t(group, own[rows])
-                if group not in sizes:
-                    own_ladder = [counts.t(group, t) for t in ladder]
-                    sizes[group] = SizeStatistics(counts.counts(group), ladder, own_ladder)
-                sizes[group].add(offsets, entry_ids, smallest[rows])
+            for language, rows, offsets, entry_ids in counts.pairs(table):
+                own[rows] = min_t(counts.counts(language), offsets, entry_ids, uniform[rows])
+                smallest[rows] = counts.min_t(language, own[rows])
+                if language not in sizes:
+                    own_ladder = [counts.t(language, t) for t in ladder]
+                    sizes[language] = SizeStatistics(counts.counts(language), ladder, own_ladder)
+                sizes[language].add(offsets, entry_ids, smallest[rows])
             largest = max(largest, float(smallest.max(initial=0)))
             table = table.append_column("min_t", pa.array(smallest)).append_column("own_t", pa.array(own))
             ordered.append(table.cast(BALANCED_BY_LANGUAGE))
         rows = output.parquet(PAIRS, BALANCED_BY_LANGUAGE, ordered.tables())
         read = store.manifest(self.partition.manifest).file(PAIRS).bytes
-        by_language = {group: sizes[group].to_json() for group in sorted(sizes)}
+        by_language = {language: sizes[language].to_json() for language in sorted(sizes)}
         return {
             "counts": {"pairs": rows, "bytes_read": read},
             "largest_min_t": largest,

@@ -123,8 +123,8 @@ def _reference(wanted: str, there: list[str]) -> str:
         return wanted
     if len(there) > 1:
         raise ConfigError(
-            f"languages.reference: no text of the pool has an entry of the group {wanted!r}, so no t of it says anything"
-            f" about the others; name one of those that have matches: {', '.join(there)}"
+            f"languages.reference: no text of the pool has an entry of the group {wanted!r}, so no t of it says"
+            f" anything about the others; name one of those that have matches: {', '.join(there)}"
         )
     return there[0]
 

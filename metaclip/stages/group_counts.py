@@ -86,8 +86,8 @@ class GroupCounts:
         found = {}
         for group in self.names:
             own = table.filter(pc.equal(table.column("group"), group))
-            columns = (own.column(name).to_numpy() for name in ("count", "held", "reference_t"))
-            found[group] = GroupThresholds(*columns, first=first, is_reference=group == self.reference)
+            count, held, reference_t = (own.column(name).to_numpy() for name in ("count", "held", "reference_t"))
+            found[group] = GroupThresholds(count, held, reference_t, first, group == self.reference)
         return found
 
     def t(self, group: str, t: float) -> float:
