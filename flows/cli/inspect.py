@@ -28,6 +28,9 @@ def plan(
             help="Read the entry ids of all pairs if expected sizes are not known yet; default: for a small pool.",
         ),
     ] = None,
+    by_language: Annotated[
+        bool, typer.Option("--by-language", help="Show each language: its t, its tail, and its share of the set.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show how many pairs any t keeps, exactly, and which t gives a size or a tail share."""
@@ -35,7 +38,7 @@ def plan(
 
     with errors(as_json):
         ts = [float(threshold(one)) for one in t or []]
-        found = plan_sizes(storage, pool, ts, target_pairs or [], tail_share or [], expected)
+        found = plan_sizes(storage, pool, ts, target_pairs or [], tail_share or [], expected, by_language)
         emit(found, as_json, show.show_plan)
 
 
@@ -58,6 +61,9 @@ def entry(
     storage: Storage,
     spelling: Annotated[str | None, typer.Argument(metavar="[ENTRY]", help="The entry, as the list spells it.")] = None,
     entry_id: Annotated[int | None, typer.Option("--id", help="Instead of the spelling: the entry's id.")] = None,
+    language: Annotated[
+        str | None, typer.Option(help="In a pool by language: the language whose list has the entry.")
+    ] = None,
     t: T = None,
     samples: Annotated[int, typer.Option(min=0, help="Number of texts to show.")] = 5,
     as_json: Json = False,
@@ -66,7 +72,7 @@ def entry(
     from metaclip.explore.entry import describe_entry
 
     with errors(as_json):
-        found = describe_entry(storage, pool, spelling, entry_id, _t(t), samples)
+        found = describe_entry(storage, pool, spelling, entry_id, _t(t), samples, language)
         emit(found, as_json, show.show_entry)
 
 

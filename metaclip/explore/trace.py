@@ -114,10 +114,16 @@ def _unmatched(pool: FinishedPool, row: dict[str, Any]) -> dict[str, Any]:
     if settings.languages and row["lang"] not in settings.languages:
         why = f"{language}; the pool keeps {', '.join(settings.languages)}"
         return {"ended": "extract", "reason": "language", "why": why}
-    if row["lang_score"] < np.float32(settings.min_lang_score):
+    to_other = pool.by_language is not None and pool.by_language.groups.other_below is not None
+    if row["lang_score"] < np.float32(settings.min_lang_score) and not to_other:
         why = f"{language}; the pool keeps scores from {settings.min_lang_score:g}"
         return {"ended": "extract", "reason": "language", "why": why}
-    _, ids = open_matcher(pool.store, pool.one("metadata")).match([row["text"]])
+    group = "" if pool.by_language is None else pool.by_language.groups.of(row["lang"], row["lang_score"])
+    if group is None:
+        there = ", ".join(pool.lists)
+        why = f"{language}, which is of no group with a list of entries; there: {there}"
+        return {"ended": "extract", "reason": "no_metadata", "why": why}
+    _, ids = open_matcher(pool.store, pool.lists[group]).match([row["text"]])
     if len(ids):
         raise StoreError(
             f"{pool.store.root}: the pair matches entries and is in no partition: outputs of the dedup stage were"
@@ -132,19 +138,21 @@ def _balanced(pool: FinishedPool, partition: int, row: dict[str, Any], high: int
     config, ids = pool.config, row["entry_ids"]
     uniform = draws(np.array([high], np.uint64), np.array([low], np.uint64), config.balance.seed)
     offsets, entry_ids = csr(pa.chunked_array([[ids]], MATCHED.field("entry_ids").type))
-    threshold = float(min_t(pool.counts, offsets, entry_ids, uniform)[0])
+    group = None if pool.by_language is None else pool.by_language.groups.of(row["lang"], row["lang_score"])
+    own = min_t(pool.counts_of(group), offsets, entry_ids, uniform)
+    threshold = float(own[0] if group is None else pool.group_counts.min_t(group, own)[0])
     balanced = pool.all("balance")[partition]
     stored = None
-    for group in row_groups(pool.store, balanced, "uid_hi", "uid_lo", "min_t"):
-        bounds = group.bounds("min_t")
+    for stored_rows in row_groups(pool.store, balanced, "uid_hi", "uid_lo", "min_t"):
+        bounds = stored_rows.bounds("min_t")
         if bounds is None or bounds[0] <= threshold <= bounds[1]:
-            stored = stored or _row(group.read(), high, low)
+            stored = stored or _row(stored_rows.read(), high, low)
     if stored is None or stored["min_t"] != threshold:
         raise StoreError(
             f"{pool.store.address(balanced.folder)}: does not hold the pair with min_t = {threshold}, as counts and"
             " seed have it; delete the folder and run the pool again"
         )
-    entries = entry_rows(pool, ids, config.balance.threshold)
+    entries = entry_rows(pool, ids, config.balance.threshold, group)
     sets = {t: threshold <= float(t) for t in pool.sets}
     inside = [t for t, kept in sets.items() if kept]
     why = f"it is kept from t = {threshold!r} on"
@@ -158,5 +166,6 @@ def _balanced(pool: FinishedPool, partition: int, row: dict[str, Any], high: int
         "keep_probability": pair_probability([entry["keep_probability"] for entry in entries]),
         "draw": float(uniform[0]),
         "min_t": threshold,
+        **({} if group is None else {"language": group, "own_t": float(own[0])}),
         "sets": sets,
     }

@@ -175,12 +175,8 @@ class _ByLanguage:
             entries = read_entries(self.store, listed).select(["entry_id", "entry", "source"])
             start = self.counts.offsets[group]
             counts = [pa.array(column[start : start + entries.num_rows]) for column in (self.before, after)]
-            columns = [
-                pa.array([group]).take(pa.array(np.zeros(entries.num_rows, np.int64))),
-                *entries.columns,
-                *counts,
-            ]
-            tables.append(pa.table(columns, schema=SET_COUNT_BY_LANGUAGE))
+            language = pa.repeat(group, entries.num_rows)
+            tables.append(pa.table([language, *entries.columns, *counts], schema=SET_COUNT_BY_LANGUAGE))
         return pa.concat_tables(tables)
 
     def tails(self, t: npt.NDArray[np.float64]) -> dict[str, Any]:

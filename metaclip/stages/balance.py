@@ -95,12 +95,12 @@ class BalanceJob(Job):
             ordered.append(table.cast(BALANCED_BY_LANGUAGE))
         rows = output.parquet(PAIRS, BALANCED_BY_LANGUAGE, ordered.tables())
         read = store.manifest(self.partition.manifest).file(PAIRS).bytes
-        by_language = {language: sizes[language].to_json() for language in sorted(sizes)}
+        of_languages = {language: sizes[language].to_json() for language in sorted(sizes)}
         return {
             "counts": {"pairs": rows, "bytes_read": read},
             "largest_min_t": largest,
-            "sizes": summed(by_language.values(), ladder),
-            "sizes_by_language": by_language,
+            "sizes": summed(of_languages.values(), ladder),
+            "sizes_by_language": of_languages,
         }
 
 
