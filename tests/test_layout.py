@@ -161,6 +161,7 @@ TESTED_IN = {
     "demo.texts": "metaclip/demo/test_demo.py",
     "errors": "flows/cli/test_run.py",
     "explore.entry": "flows/cli/test_inspect.py",
+    "explore.explain_list": "flows/cli/test_worldwide.py",
     "explore.explain": "flows/cli/test_inspect.py",
     "explore.pool": "flows/cli/test_inspect.py",
     "explore.sizes": "flows/cli/test_inspect.py",

@@ -15,7 +15,9 @@ from metaclip.metadata.list_job import open_matcher
 from metaclip.pairs.texts import clean_text
 
 
-def explain_text(storage: str, name: str, text: str, t: float | None = None) -> dict[str, Any]:
+def explain_text(
+    storage: str, name: str, text: str, t: float | None = None, language: str | None = None
+) -> dict[str, Any]:
     """Return how a pool treats a text.
 
     Args:
@@ -23,6 +25,7 @@ def explain_text(storage: str, name: str, text: str, t: float | None = None) -> 
         name: name of the pool.
         text: the text as it is on a page.
         t: the threshold; None for the pool's own.
+        language: the text's label, instead of the one that the model gives it.
 
     Returns:
         JSON values: `text` as extraction cleans it, `spaced` as it is searched, `language` with the
@@ -52,17 +55,20 @@ def explain_text(storage: str, name: str, text: str, t: float | None = None) -> 
         "text": cleaned,
         "spaced": space_text(cleaned),
         "space_entries": spaced,
-        "language": _language(pool, cleaned),
+        "language": _language(pool, cleaned, language),
         "entries": entries,
         "keep_probability": pair_probability([row["keep_probability"] for row in entries]) if entries else None,
         "near_misses": sorted(rows, key=lambda row: (-row["count"], row["entry_id"])),
     }
 
 
-def _language(pool: FinishedPool, text: str) -> dict[str, Any]:
+def _language(pool: FinishedPool, text: str, given: str | None) -> dict[str, Any]:
     """Return label and score, and whether the pool keeps them; or why they are unknown on this machine."""
     wanted, least = pool.config.match.languages, pool.config.match.min_lang_score
     filtered = {"languages": wanted, "min_lang_score": least}
+    if given is not None:
+        kept = not wanted or given in wanted
+        return {**filtered, "label": given, "score": 1.0, "kept": kept, "problem": None}
     try:
         model = find_model(pool.config.extract.language_model)
         labels, scores = LanguageIdentifier(model).identify([text])

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from metaclip.config.groups import Rule
@@ -76,7 +77,7 @@ class BuildJob(Job):
         found = EntryList(self.settings.max_entries)
         if self.wordnet_fingerprint:
             self._add_wordnet(found)
-        self._add_ngrams(found, store)
+        words = self._add_ngrams(found, store)
         if self.titles:
             corpus = Corpus([titles.open_run(store, part) for part in self.titles])
             settings = self.settings.titles
@@ -84,7 +85,8 @@ class BuildJob(Job):
             found.add("titles", ranked, settings.budget)
         if not found.entries:
             raise StageError("the list has no entry: lower the thresholds of metadata, or raise its budgets")
-        return self._write(found, store, output)
+        counts = words.counts_of(found.entries) if words is not None and self.rule == "words" else None
+        return self._write(found, counts, store, output)
 
     def _add_wordnet(self, found: EntryList) -> None:
         settings = self.settings.wordnet
@@ -93,9 +95,10 @@ class BuildJob(Job):
         ranked = Ranked(entries, [0.0] * len(entries), len(entries), {})
         found.add("wordnet", ranked, settings.budget, scored=False)
 
-    def _add_ngrams(self, found: EntryList, store: Store) -> None:
+    def _add_ngrams(self, found: EntryList, store: Store) -> Corpus | None:
+        """Add words and pairs; return the counts of the words if they are a source."""
         words, pairs = self.settings.words, self.settings.pairs
-        corpus = self._corpus("words", self.words, store)
+        counted = corpus = self._corpus("words", self.words, store)
         if self.words:
             found.add("words", corpus.most_counted(words.min_count, found.wanted(words.budget)), words.budget)
         if self.pairs:
@@ -105,6 +108,7 @@ class BuildJob(Job):
                 pairs.min_pmi, pairs.min_count, found.wanted(pairs.budget), pairs.total_words
             )
             found.add("pairs", ranked, pairs.budget)
+        return counted if self.words else None
 
     def _corpus(self, source: str, parts: Sequence[Reference], store: Store) -> Corpus:
         corpus = Corpus([ngrams.open_run(store, part) for part in parts])
@@ -112,7 +116,9 @@ class BuildJob(Job):
             raise StageError(f"metadata.{source}.paths: no word is counted in these files; are they the right ones?")
         return corpus
 
-    def _write(self, found: EntryList, store: Store, output: OutputWriter) -> Mapping[str, Any]:
+    def _write(
+        self, found: EntryList, counts: npt.NDArray[np.int64] | None, store: Store, output: OutputWriter
+    ) -> Mapping[str, Any]:
         columns = [
             pa.array(np.arange(len(found.entries), dtype=np.uint32)),
             pa.array(found.entries, pa.string()),
@@ -122,7 +128,7 @@ class BuildJob(Job):
         output.parquet(ENTRIES, BUILT_ENTRY, iter([pa.table(columns, schema=BUILT_ENTRY)]))
         with output.file(LIST) as sink:
             sink.write(msgspec.json.format(msgspec.json.encode(found.entries), indent=1))
-        duplicates = write_table(found.entries, self.space_entries, output)
+        duplicates = write_table(found.entries, self.space_entries, output, self.rule, counts)
         unmatchable = found.unmatchable()
         with output.file(UNMATCHABLE) as sink:
             listed = [[entry_id, found.entries[entry_id]] for entry_id in unmatchable]

@@ -9,12 +9,14 @@ from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from metaclip.config.groups import Rule
 from metaclip.matching.matcher import Matcher
 from metaclip.matching.spacing import space_entry
 from metaclip.metadata.given_list import load_entries
+from metaclip.metadata.pmi import word_costs
 from metaclip.schemas import ENTRY
 from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
@@ -23,6 +25,8 @@ from metaclip.store.writer import OutputWriter
 
 ENTRIES = "entries.parquet"
 TABLE = "matcher.bin"
+COSTS = "costs.u16"
+"""For the rule `words`: the costs of the entries as words, little-endian uint16[n_entries]."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ class MetadataJob(Job):
             schema=ENTRY,
         )
         output.parquet(ENTRIES, ENTRY, iter([table]))
-        duplicates = write_table(loaded.entries, self.space_entries, output)
+        counts = None if loaded.counts is None else np.array(loaded.counts, np.int64)
+        duplicates = write_table(loaded.entries, self.space_entries, output, self.rule, counts)
         return {
             "entries": len(entries),
             "duplicates": duplicates,
@@ -81,9 +86,30 @@ def matching_config(space_entries: bool, rule: Rule) -> dict[str, Any]:
     return {"space_entries": True} if space_entries else {}
 
 
-def write_table(entries: list[str], space_entries: bool, output: OutputWriter) -> int:
-    """Write the matcher's table to the folder of the entries; return how many entries repeat an earlier one."""
-    matcher = Matcher([space_entry(entry) for entry in entries] if space_entries else entries)
+def write_table(
+    entries: list[str],
+    space_entries: bool,
+    output: OutputWriter,
+    rule: Rule = "paper",
+    counts: npt.NDArray[np.int64] | None = None,
+) -> int:
+    """Write the matcher's table to the folder of the entries, and the costs of words where the rule needs them.
+
+    Args:
+        entries: in the order of their ids.
+        space_entries: `match.space_entries`, for the paper's rule.
+        output: the folder.
+        rule: how the entries are found in texts.
+        counts: int64[n_entries], how often each was counted as a word, 0 for one that was not.
+
+    Returns:
+        How many entries repeat an earlier one.
+    """
+    spaced = space_entries and rule == "paper"
+    matcher = Matcher([space_entry(entry) for entry in entries] if spaced else entries, rule)
+    if rule == "words":
+        with output.file(COSTS) as sink:
+            sink.write(word_costs(counts, len(entries)).astype("<u2").tobytes())
     with TemporaryDirectory(prefix="metaclip-") as folder:
         path = Path(folder) / TABLE
         matcher.save(path)
@@ -93,8 +119,8 @@ def write_table(entries: list[str], space_entries: bool, output: OutputWriter) -
 
 
 @lru_cache(maxsize=512)
-def _map_table(path: Path) -> Matcher:
-    return Matcher.load(path)
+def _map_table(path: Path, costs: Path | None) -> Matcher:
+    return Matcher.load(path, costs=None if costs is None else np.fromfile(costs, "<u2"))
 
 
 def open_matcher(store: Store, metadata: Reference) -> Matcher:
@@ -102,7 +128,8 @@ def open_matcher(store: Store, metadata: Reference) -> Matcher:
 
     Those of all groups of languages stay mapped; processes of a machine share the memory.
     """
-    return _map_table(store.local_file(metadata, TABLE))
+    by_words = store.manifest(metadata.manifest).config.get("rule") == "words"
+    return _map_table(store.local_file(metadata, TABLE), store.local_file(metadata, COSTS) if by_words else None)
 
 
 def read_entries(store: Store, metadata: Reference) -> pa.Table:

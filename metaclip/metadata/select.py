@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from metaclip.metadata.pmi import pmi
@@ -89,6 +90,21 @@ class Corpus:
         texts = self._texts(np.concatenate([keys >> np.uint64(32), keys & _LOW]))
         pairs = [f"{a} {b}" for a, b in zip(texts[: len(keys)], texts[len(keys) :], strict=True)]
         return Ranked(pairs, scores.tolist(), passed, failed)
+
+    def counts_of(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Return the counts of some texts, int64[n], 0 for those that do not occur."""
+        wanted = pa.array(texts, pa.string())
+        found = np.zeros(len(texts), np.int64)
+        self._file.seek(0)
+        file = pq.ParquetFile(self._file)
+        base = 0
+        for group in range(file.num_row_groups):
+            column = file.read_row_group(group, columns=["text"]).column(0).combine_chunks()
+            places = pc.index_in(wanted, value_set=column)
+            here = places.is_valid().to_numpy(zero_copy_only=False)
+            found[here] = self.counts[base + places.drop_null().to_numpy()]
+            base += len(column)
+        return found
 
     def _texts(self, positions: Keys) -> list[str]:
         """Return the texts at some positions; the file is read once, from front to back."""

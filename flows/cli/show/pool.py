@@ -117,6 +117,20 @@ def show_explanation(found: dict[str, Any]) -> None:
             console.print(plain(f"and {len(near) - NEAR_MISSES:,} more; --json lists all"))
 
 
+def show_list_explanation(found: dict[str, Any]) -> None:
+    """Print how a list of entries treats a text."""
+    console = Console(soft_wrap=True)
+    _line(console, "text", found["text"])
+    score = "" if found["score"] is None else f", score {found['score']:.3f}"
+    _line(console, "language", f"{found['language']}{score}; group {found['group']}, boundaries {found['rule']}")
+    _line(console, "parts", "|".join(found["parts"]))
+    if found["entries"]:
+        rows = [(str(row["entry_id"]), row["entry"]) for row in found["entries"]]
+        show_table(console, [Column("id"), Column("entry")], rows)
+    else:
+        _warn(console, "No entry matches.")
+
+
 def show_entry(found: dict[str, Any]) -> None:
     """Print one entry."""
     console = Console(soft_wrap=True)

@@ -134,9 +134,9 @@ def test_only_tables_of_groups_that_occur_are_opened(tmp_path: Path, monkeypatch
     opened: list[Path] = []
     load = Matcher.load
 
-    def loading(path: Path) -> Matcher:
+    def loading(path: Path, **given: Any) -> Matcher:
         opened.append(path)
-        return load(path)
+        return load(path, **given)
 
     monkeypatch.setattr(Matcher, "load", loading)
     list_job._map_table.cache_clear()
