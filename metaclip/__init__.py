@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from metaclip.config.settings import Config, Extract
     from metaclip.errors import MetaclipError
     from metaclip.explore.files import list_files
-    from metaclip.explore.online import BalancedStream, OnlineBalancer
+    from metaclip.explore.online import BalancedStream, OnlineBalancer, OnlineLanguageBalancer
     from metaclip.explore.pool import FinishedPool
     from metaclip.language.identifier import LanguageIdentifier
     from metaclip.language.model_file import find_model
@@ -42,6 +42,7 @@ _HOMES = {
     "Matcher": "metaclip.matching.matcher",
     "MetaclipError": "metaclip.errors",
     "OnlineBalancer": "metaclip.explore.online",
+    "OnlineLanguageBalancer": "metaclip.explore.online",
     "draws": "metaclip.balance.algorithm",
     "entry_counts": "metaclip.balance.counts",
     "find_model": "metaclip.language.model_file",
@@ -68,6 +69,7 @@ __all__ = [
     "Matcher",
     "MetaclipError",
     "OnlineBalancer",
+    "OnlineLanguageBalancer",
     "__version__",
     "draws",
     "entry_counts",

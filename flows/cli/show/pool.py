@@ -100,8 +100,17 @@ def show_explanation(found: dict[str, Any]) -> None:
             kept = ", ".join(language["languages"]) or "all languages"
             least = f" from a score of {language['min_lang_score']:g}" if language["min_lang_score"] else ""
             _warn(console, f"The pool would drop this text: it keeps {kept}{least}.")
+    if "group" in found:
+        if found["group"] is None:
+            _warn(console, "No group with a list of entries has this label, so the text is dropped.")
+        else:
+            _line(console, "group", f"{found['group']}, matched by the rule `{found['rule']}`")
+            _line(console, "parts", "␣".join(found["parts"]))
+            _line(console, "t", f"{found['t']} of {found['reference']} is {found['own_t']} in {found['group']}")
     if found["entries"]:
         _show_entries(console, found["entries"], found["t"])
+        if found.get("kept_from") is not None:
+            _line(console, "whole", f"kept with every address from t = {found['kept_from']:g} on")
         _line(console, "kept", f"with probability 1 − ∏(1 − p) = {found['keep_probability']:.6f} at t = {found['t']}")
     else:
         _warn(console, "No entry matches: no t keeps it.")
