@@ -6,7 +6,7 @@ from metaclip.pool.record import SINGLE, write_record
 from metaclip.report.job import PAGE, REPORT
 from metaclip.report.planned import PlannedReport
 from metaclip.report.pool_outputs import PoolOutputs
-from metaclip.stages.curate import CuratedSetJob
+from metaclip.stages.curate import CuratedSetJob, OwnT
 from metaclip.stages.group_counts import ByLanguage
 from metaclip.store.manifest import Reference
 from tasks.report import publish, report
@@ -16,11 +16,11 @@ COUNTED = ("ngrams", "titles")
 """Stages that the metadata is built from; the finished pool does not need them any more."""
 
 
-def cut_set(run: Run, balanced: tuple[Reference, ...]) -> None:
-    """Cut all partitions at the configured t into one set."""
+def cut_set(run: Run, balanced: tuple[Reference, ...], own: OwnT | None = None) -> None:
+    """Cut all partitions at the configured t into one set; `own` has the languages with a t of their own."""
     groups = run.config.groups
     whole = CuratedSetJob(
-        balanced, run.config.balance.threshold, run.config.curate.rows_per_file, run.config.balance.seed, groups
+        balanced, run.config.balance.threshold, run.config.curate.rows_per_file, run.config.balance.seed, groups, own
     )
     run.do(curate_part, *((part,) for part in whole.parts()))
     (run.curated,) = run.do(curate_set, (whole,))
@@ -43,6 +43,12 @@ def report_and_record(run: Run) -> None:
     )
     t = run.config.balance.threshold
     make_report(run, PlannedReport.of(outputs, run.curated, t, run.config.card))
+    record(run, format_t(t))
+
+
+def record(run: Run, t: str) -> None:
+    """Name all outputs of the run in the pool's record, and its set by its t."""
+    assert run.curated is not None
     stages: dict[str, str | list[str] | dict[str, str]] = {
         name: done[0].reference.manifest if name in SINGLE else [one.reference.manifest for one in done]
         for name, done in run.done.items()
@@ -55,7 +61,7 @@ def report_and_record(run: Run) -> None:
     config = run.config
     if run.own_t is not None:
         config = config.model_copy(update={"balance": config.balance.model_copy(update={"t": run.own_t})})
-    write_record(run.store, config, stages, format_t(t), [run.curated.manifest], run.survivors_of)
+    write_record(run.store, config, stages, t, [run.curated.manifest], run.survivors_of)
 
 
 def make_report(run: Run, planned: PlannedReport) -> None:

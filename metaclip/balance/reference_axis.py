@@ -180,7 +180,7 @@ class GroupThresholds:
         """
         if self.is_reference:
             return own
-        if len(own) and not own.max() <= self.largest:
+        if len(own) and not (len(self.counts) and own.max() <= self.largest):
             raise ValueError(f"a pair with t = {own.max()}, where the largest count is {self.largest}: of other counts")
         r = own
         if rule.across == "tail_share" and len(own):

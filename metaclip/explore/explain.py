@@ -49,7 +49,7 @@ def explain_text(
         raise ConfigError("the text is empty, or white space alone; such texts are dropped when pages are read")
     told = _language(pool, cleaned, language)
     group = _group(pool, told) if pool.by_language is not None else None
-    listed = {} if pool.by_language is None else {"group": group}
+    listed: dict[str, Any] = {} if pool.by_language is None else {"group": group}
     if pool.by_language is not None and group is None:
         ids: list[int] = []
         near = []

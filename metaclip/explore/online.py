@@ -168,7 +168,7 @@ class OnlineLanguageBalancer:
             balancer = None if position < 0 else self.balancers.get(self.groups.names[position])
             if balancer is not None:
                 rows = np.flatnonzero(of_row == position)
-                kept[rows] = balancer.keep([urls[row] for row in rows], [texts[row] for row in rows])
+                kept[rows] = balancer.keep([urls[row] for row in rows.tolist()], [texts[row] for row in rows.tolist()])
         return kept
 
     def __repr__(self) -> str:

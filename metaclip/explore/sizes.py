@@ -72,7 +72,10 @@ def plan_sizes(
     for share in tail_shares:
         asked.setdefault(tail_t(sizes.counts_of_t, share), []).append(f"tail_share {share:g}")
     if not asked:
-        asked = {t: [] for t in (*t_ladder(math.ceil(sizes.largest_t)), *map(float, pool.sets), math.inf)}
+        asked = {
+            t: []
+            for t in (*t_ladder(math.ceil(sizes.largest_t)), *(float(t) for t in pool.sets if ";" not in t), math.inf)
+        }
     if by_language:
         pool.group_counts  # noqa: B018 (tells where there are none)
     ladder = sorted(asked)

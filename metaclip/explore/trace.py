@@ -133,6 +133,13 @@ def _unmatched(pool: FinishedPool, row: dict[str, Any]) -> dict[str, Any]:
     return {"ended": "extract", "reason": "no_match", "why": why}
 
 
+def _is_in(name: str, threshold: float, own: float, group: str | None) -> bool:
+    """Return whether the set of this name (`stages.curate.set_name`) has a pair with these thresholds."""
+    t, _, languages = name.partition(";")
+    named = dict(one.split("=") for one in languages.split(",") if one)
+    return own <= float(named[group]) if group in named else threshold <= float(t)
+
+
 def _balanced(pool: FinishedPool, partition: int, row: dict[str, Any], high: int, low: int) -> dict[str, Any]:
     """Return the entries of a pair, its min_t from the balanced partition, and its sets."""
     config, ids = pool.config, row["entry_ids"]
@@ -153,7 +160,7 @@ def _balanced(pool: FinishedPool, partition: int, row: dict[str, Any], high: int
             " seed have it; delete the folder and run the pool again"
         )
     entries = entry_rows(pool, ids, config.balance.threshold, group)
-    sets = {t: threshold <= float(t) for t in pool.sets}
+    sets = {t: _is_in(t, threshold, float(own[0]), group) for t in pool.sets}
     inside = [t for t, kept in sets.items() if kept]
     why = f"it is kept from t = {threshold!r} on"
     return {

@@ -95,7 +95,7 @@ class Selection:
         return np.concatenate([np.zeros(0, np.bool_), *(self._wanted(table) for table in tables)])
 
     def halves(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-        """Return `uid_hi` and `uid_lo` of all pairs with min_t <= t, whatever `texts` and `only` say; uint64[n] each."""
+        """Return `uid_hi` and `uid_lo` of all pairs with min_t <= t, whatever else is wanted; uint64[n] each."""
         columns = ["uid_hi", "uid_lo", "min_t"]
         tables = list(balanced_prefix(self._pairs, self._t, Counter(), columns))
         if not tables:

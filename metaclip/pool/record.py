@@ -43,7 +43,7 @@ def named_outputs(stages: object) -> list[str]:
             if not isinstance(value, Mapping):
                 raise ValueError("`curate` has no sets by t")
             for t, addresses in value.items():
-                parse_t(t)
+                parse_t(t.split(";")[0])  # languages with a t of their own come behind
                 found += _addresses(stage, addresses)
         elif stage == LISTS and isinstance(value, Mapping):
             found += _addresses(stage, list(value.values()))
@@ -106,6 +106,11 @@ class _Record(BaseModel):
     survivors_of: str | None = None
     config: Annotated[dict[str, Any], AfterValidator(lambda tree: _Configuration.model_validate(tree) and tree)]
     stages: Annotated[dict[str, Any], AfterValidator(_complete)]
+
+
+def _place(name: str) -> tuple[float, str]:
+    """Return by what sets are ordered: their t, then the languages with a t of their own."""
+    return float(name.split(";")[0]), name
 
 
 def addresses_of(named: str | Sequence[str] | Mapping[str, str]) -> list[str]:
@@ -189,7 +194,10 @@ def write_record(
             "pool": config.pool,
             **({} if survivors_of is None else {"survivors_of": survivors_of}),
             "config": config.model_dump(mode="json"),
-            "stages": {**stages, "curate": dict(sorted(sets.items(), key=lambda item: float(item[0])))},
+            "stages": {
+                **stages,
+                "curate": dict(sorted(sets.items(), key=lambda item: (float(item[0].split(";")[0]), item[0]))),
+            },
         }
         return json_bytes(record)
 

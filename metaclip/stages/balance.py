@@ -56,8 +56,8 @@ class BalanceJob(Job):
         ordered = Sorter(BALANCED, _KEYS, _order)
         sizes = SizeStatistics(counts, t_ladder(int(counts.max(initial=0))))
         largest = 0.0
-        for group in range(pairs.num_row_groups):
-            table = pairs.read_row_group(group)
+        for number in range(pairs.num_row_groups):
+            table = pairs.read_row_group(number)
             high, low = table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy()
             offsets, entry_ids = csr(table.column("entry_ids"))
             thresholds = min_t(counts, offsets, entry_ids, draws(high, low, self.seed))
@@ -93,11 +93,11 @@ class BalanceJob(Job):
             largest = max(largest, float(smallest.max(initial=0)))
             table = table.append_column("min_t", pa.array(smallest)).append_column("own_t", pa.array(own))
             ordered.append(table.cast(BALANCED_BY_LANGUAGE))
-        rows = output.parquet(PAIRS, BALANCED_BY_LANGUAGE, ordered.tables())
+        written = output.parquet(PAIRS, BALANCED_BY_LANGUAGE, ordered.tables())
         read = store.manifest(self.partition.manifest).file(PAIRS).bytes
         of_languages = {language: sizes[language].to_json() for language in sorted(sizes)}
         return {
-            "counts": {"pairs": rows, "bytes_read": read},
+            "counts": {"pairs": written, "bytes_read": read},
             "largest_min_t": largest,
             "sizes": summed(of_languages.values(), ladder),
             "sizes_by_language": of_languages,

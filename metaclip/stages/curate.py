@@ -35,6 +35,40 @@ VERSION = 3
 
 
 @dataclass(frozen=True)
+class OwnT:
+    """Languages with a t of their own, in a pool by language: their pairs are those with own_t up to it."""
+
+    by_language: tuple[tuple[str, float], ...]
+    """Groups, ascending, and the t of each."""
+    prefix: float
+    """A t of the reference language up to which all pairs of the set lie; it follows from the counts."""
+
+    def to_json(self) -> dict[str, str]:
+        """Return each t as text, by language."""
+        return {group: format_t(t) for group, t in self.by_language}
+
+    def chosen(self, tables: Iterator[pa.Table], groups: Groups, t: float, counts: Counter[str]) -> Iterator[pa.Table]:
+        """Yield the rows of these languages with own_t up to their t, and those of the others with min_t <= t.
+
+        Adds `pairs_read` to `counts`.
+        """
+        named = dict(self.by_language)
+        of_group = np.array([named.get(group, np.nan) for group in groups.names])
+        for table in tables:
+            counts["pairs_read"] += table.num_rows
+            limits = of_group[groups.of_rows(table.column("lang"), table.column("lang_score"))]
+            own, smallest = table.column("own_t").to_numpy(), table.column("min_t").to_numpy()
+            yield table.filter(pa.array(np.where(np.isnan(limits), smallest <= t, own <= limits)))
+
+
+def set_name(t: float, own: OwnT | None) -> str:
+    """Return what a pool's record calls a set: its t, and the languages with a t of their own."""
+    if own is None:
+        return format_t(t)
+    return f"{format_t(t)};" + ",".join(f"{group}={of}" for group, of in own.to_json().items())
+
+
+@dataclass(frozen=True)
 class CuratedSetJob(Job):
     """Make one set from all its parts."""
 
@@ -47,15 +81,17 @@ class CuratedSetJob(Job):
     seed: int
     groups: Groups | None = None
     """Of a pool by language; the balanced partitions' keys depend on them already."""
+    own: OwnT | None = None
 
     @property
     def label(self) -> str:
         """The set's t."""
-        return f"t={format_t(self.t)}"
+        return f"t={set_name(self.t, self.own)}"
 
     def config(self) -> Mapping[str, Any]:
-        """Return t, how files are cut, and the seed of the rows' order."""
-        return {"t": format_t(self.t), "rows_per_file": self.rows_per_file, "seed": self.seed}
+        """Return t, how files are cut, the seed of the rows' order, and the languages with a t of their own."""
+        own = {} if self.own is None else {"language_t": self.own.to_json()}
+        return {"t": format_t(self.t), "rows_per_file": self.rows_per_file, "seed": self.seed, **own}
 
     def inputs(self) -> list[str]:
         """Return the keys of all balanced partitions."""
@@ -64,7 +100,7 @@ class CuratedSetJob(Job):
     def parts(self) -> list["CuratePartJob"]:
         """Return the jobs that must be done before this one, one for each partition."""
         return [
-            CuratePartJob(partition, number, self.t, self.rows_per_file, self.seed, self.folder, self.groups)
+            CuratePartJob(partition, number, self.t, self.rows_per_file, self.seed, self.folder, self.groups, self.own)
             for number, partition in enumerate(self.balanced)
         ]
 
@@ -75,7 +111,7 @@ class CuratedSetJob(Job):
             manifest = store.manifest(part.manifest)
             output.adopt(manifest.files)
             curated += manifest.statistics["counts"]["curated"]
-        return {"counts": {"curated": curated}, "t": format_t(self.t)}
+        return {"counts": {"curated": curated}, "t": set_name(self.t, self.own)}
 
 
 @dataclass(frozen=True)
@@ -92,15 +128,23 @@ class CuratePartJob(Job):
     seed: int
     set_folder: str
     groups: Groups | None = None
+    own: OwnT | None = None
 
     @property
     def label(self) -> str:
         """The set's t and the partition's number."""
-        return f"t={format_t(self.t)} part {self.number + 1}"
+        return f"t={set_name(self.t, self.own)} part {self.number + 1}"
 
     def config(self) -> Mapping[str, Any]:
         """Return t, how files are cut, the seed of the rows' order, and the number that names the files."""
-        return {"t": format_t(self.t), "rows_per_file": self.rows_per_file, "seed": self.seed, "part": self.number}
+        own = {} if self.own is None else {"language_t": self.own.to_json()}
+        return {
+            "t": format_t(self.t),
+            "rows_per_file": self.rows_per_file,
+            "seed": self.seed,
+            "part": self.number,
+            **own,
+        }
 
     def inputs(self) -> list[str]:
         """Return the key of the balanced partition."""
@@ -121,14 +165,20 @@ class CuratePartJob(Job):
         tally = Tally(self.groups)
         schema = CURATED if self.groups is None else CURATED_BY_LANGUAGE
         counts: Counter[str] = Counter()
-        kept = tally.counting(balanced_prefix(store.open_parquet(self.balanced, PAIRS), self.t, counts))
+        pairs = store.open_parquet(self.balanced, PAIRS)
+        if self.own is None or self.groups is None:
+            chosen = balanced_prefix(pairs, self.t, counts)
+        else:
+            chosen = self.own.chosen(balanced_prefix(pairs, self.own.prefix, counts), self.groups, self.t, counts)
+        kept = tally.counting(chosen)
         tables = shuffled(kept, self.seed)
         curated = 0
         for number, file_tables in enumerate(cut(tables, self.rows_per_file)):
             name = f"part-{self.number:05d}-{number:05d}.parquet"
             curated += output.parquet(name, schema, (to_curated(table, self.groups) for table in file_tables))
         tally.write(output, f"part-{self.number:05d}{_TALLY}")
-        return {"counts": {"curated": curated, "bytes_read": counts["bytes_read"]}}
+        read = {} if self.own is None else {"pairs_read": counts["pairs_read"]}
+        return {"counts": {"curated": curated, "bytes_read": counts["bytes_read"], **read}}
 
 
 def add_set_tallies(total: npt.NDArray[np.uint64], store: Store, curated: Reference, group: str | None = None) -> None:

@@ -1,6 +1,6 @@
 """The counts and thresholds of a pool by language, as the count stage wrote them, and the rule of a configuration."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -98,11 +98,21 @@ class GroupCounts:
         """Return the smallest t of the reference language for pairs with these own ones, float64[n]."""
         return self.thresholds[group].min_t(own, self.rule)
 
+    def prefix(self, t: float, own: Mapping[str, float]) -> float:
+        """Return a t of the reference language up to which the pairs lie that are kept at t, and in `own` at theirs."""
+        bounds = [t]
+        for group, of in own.items():
+            thresholds = self.thresholds[group]
+            if thresholds.matches:
+                bounds.append(float(self.min_t(group, np.array([min(of, float(thresholds.largest))]))[0]))
+        return max(bounds)
+
     @cached_property
     def largest_t(self) -> float:
         """The smallest t of the reference language that keeps every pair of every language; 0 without a match."""
-        whole = [self.min_t(group, np.array([float(one.largest)])) for group, one in self.thresholds.items()]
-        return float(np.concatenate(whole).max(initial=0.0))
+        there = {group: one for group, one in self.thresholds.items() if one.matches}
+        whole = [self.min_t(group, np.array([float(one.largest)])) for group, one in there.items()]
+        return float(np.concatenate([[0.0], *whole]).max())
 
     def pairs(
         self, table: pa.Table

@@ -51,6 +51,15 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
         console.print(plain(summary["message"]))
         return
     show_stages(console, summary["stages"], f"pool {summary['pool']}, t = {summary['t']}: {summary['seconds']:.1f} s")
+    if "read" in summary:
+        read = summary["read"]
+        console.print(
+            plain(
+                f"{read['curated']:,} pairs kept of {read['pairs']:,} read ({read['megabytes']:,.1f} MB), up to t ="
+                f" {read['prefix_t']}; the pool has {read['of']:,}"
+            )
+        )
+        console.print(plain(f"set:    {short(summary['curated'])}"))
     if "funnel" not in summary:
         return
     funnel = summary["funnel"]
