@@ -23,7 +23,14 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("metaclip.config", "metaclip.io", "metaclip.io.storage", "metaclip.matching", "metaclip.language"),
     ("metaclip.archive", "metaclip.pairs", "metaclip.tables"),
     ("metaclip.html", "metaclip.wat", "metaclip.rows", "metaclip.store"),
-    ("metaclip.sources", "metaclip.metadata", "metaclip.metadata.wikipedia", "metaclip.balance", "metaclip.pool"),
+    (
+        "metaclip.sources",
+        "metaclip.metadata",
+        "metaclip.metadata.languages",
+        "metaclip.metadata.wikipedia",
+        "metaclip.balance",
+        "metaclip.pool",
+    ),
     ("metaclip.stages",),
     ("metaclip.explore", "metaclip.survivors", "metaclip.export"),
     ("metaclip.report",),
@@ -37,7 +44,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 SAME_FLOOR = {
     "metaclip.io.storage": {"metaclip.io"},
     "metaclip.language": {"metaclip.io"},  # the fingerprint of a model file
-    "metaclip.metadata": {"metaclip.metadata.wikipedia"},
+    "metaclip.metadata": {"metaclip.metadata.wikipedia", "metaclip.metadata.languages"},
 }
 
 MOST_FILES = 12

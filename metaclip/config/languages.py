@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from metaclip.config.base import Model
 from metaclip.config.language_labels import LABELS
@@ -10,16 +10,25 @@ from metaclip.config.language_labels import LABELS
 Spacing = Literal["paper", "unicode"]
 Boundaries = Literal["paper", "characters", "words"]
 
-GroupName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,49}$")]
+
+def _norwegian(code: object) -> object:
+    """Return `no`, the code of Norwegian, for what YAML takes it for."""
+    return "no" if code is False else code
+
+
+Code = Annotated[str, BeforeValidator(_norwegian)]
+"""The code of a language, a wiki or a group."""
+
+GroupName = Annotated[Code, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,49}$")]
 """The name of a group of languages, which is part of file names."""
 
 
 class Group(Model):
     """A group of languages with a list of entries of its own. What is not given is as in the shipped table."""
 
-    labels: list[str] | None = None
+    labels: list[Code] | None = None
     """Labels of lid.176 whose texts belong to the group."""
-    wikis: list[str] | None = None
+    wikis: list[Code] | None = None
     """Codes of the Wikipedias that its metadata are built from, such as `zh-classical`."""
     spacing: Spacing | None = None
     """As `match.spacing`, for this group."""
@@ -38,7 +47,7 @@ class Group(Model):
 class Languages(Model):
     """The groups of languages of a pool with a list of entries for each (`metadata.languages`)."""
 
-    reference: str | None = None
+    reference: Code | None = None
     """The group that `balance.t` is for. Default: the only group that has metadata."""
     groups: dict[GroupName, Group] = Field(default={})
     """Groups by name: those of the shipped table (docs/worldwide.md), changed by what is given here. A label or wiki

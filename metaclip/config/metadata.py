@@ -6,10 +6,12 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from metaclip.config.base import Address, Model
-from metaclip.config.languages import GroupName
+from metaclip.config.languages import Code, GroupName
 
 PAGEVIEWS = "https://dumps.wikimedia.org/other/pageviews"
 """Where Wikimedia publishes hourly pageview files."""
+
+Segmenter = Literal["jieba", "fugashi", "pythainlp", "laonlp", "khmernltk", "pyidaungsu", "botok"]
 
 Budget = Annotated[int, Field(ge=0)] | None
 
@@ -17,11 +19,16 @@ Budget = Annotated[int, Field(ge=0)] | None
 class WordNet(Model):
     """Entries from WordNet: its names, and the numerals 0 to 99."""
 
-    use: Literal["none", "synsets", "lemmas"] = "none"
-    """`synsets`: the names of its synsets, as in the paper; `lemmas`: all its words and phrases."""
+    use: Literal["none", "synsets", "lemmas", "omw", "numerals"] = "none"
+    """`synsets`: the names of its synsets, as in the paper; `lemmas`: all its words and phrases; `omw`: the words and
+    phrases of a wordnet of another language, from the Open Multilingual Wordnet; `numerals`: the numerals alone."""
     path: Address | None = None
     """The database: a folder, an address, or a tar or zip archive with `data.noun` and the other `data.*`
-    files. Default: WordNet 3.0, which ships with the package."""
+    files. Default: WordNet 3.0, which ships with the package. With `omw`: a file `wn-data-*.tab`, plain or gzipped, or
+    a folder that holds such files."""
+    codes: list[str] = Field(default=[])
+    """With `omw` and a folder: the codes of the wordnets, such as `fra`. Default: those of the group in the shipped
+    table."""
     cut_at_dot: bool = True
     """Cut a name at its first dot, as the paper does (`st. louis` becomes `st`); otherwise keep whole names."""
     budget: Budget = None
@@ -37,6 +44,13 @@ class Words(Model):
     compressed): files, folders, globs, http(s) or s3 addresses."""
     min_count: int = Field(default=100, ge=1)
     """Minimum count of a word. In the paper, for English Wikipedia: 100."""
+    share: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Maximum number of entries, as a share of all distinct words that were counted. For other languages than English
+    MetaCLIP 2 takes 0.1."""
+    segmenter: Segmenter | None = None
+    """The package that finds the words of dumps in a language without spaces, for `words` and `pairs`: `jieba` (zh),
+    `fugashi` (ja), `pythainlp` (th), `laonlp` (lo), `khmernltk` (km), `pyidaungsu` (my), `botok` (bo). It must be
+    installed; docs/worldwide.md says how."""
     budget: Budget = None
     """Maximum number of entries that this source adds (entries that are in the list already do not count); empty for
     no limit."""
@@ -52,6 +66,9 @@ class Pairs(Model):
     See docs/metadata.md for values for smaller corpora."""
     min_count: int = Field(default=1, ge=1)
     """Minimum count of a pair."""
+    share: Annotated[float, Field(gt=0)] | None = None
+    """Maximum number of entries, as a share of those that `words` gave. For other languages than English MetaCLIP 2
+    takes 0.4."""
     budget: Budget = None
     """Maximum number of entries that this source adds (entries that are in the list already do not count); empty for
     no limit."""
@@ -68,12 +85,15 @@ class Titles(Model):
     """Days whose 24 hourly files are downloaded from `address`."""
     address: Address = PAGEVIEWS
     """Address where hourly pageview files are published."""
-    domains: list[str] = Field(default=["en"], min_length=1)
+    domains: list[Code] = Field(default=["en"], min_length=1)
     """Domains whose views are counted: `en` is English Wikipedia on desktop, `en.m` on mobile."""
     min_hourly_views: int = Field(default=50, ge=1)
     """Rows of an hour with fewer views are skipped. In the paper: 50."""
     min_views: int = Field(default=70, ge=1)
     """Minimum views of a title over all files. In the paper, estimated: 70."""
+    share: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Maximum number of entries, as a share of all distinct titles. For other languages than English MetaCLIP 2 takes
+    0.76."""
     budget: Budget = None
     """Maximum number of entries that this source adds (entries that are in the list already do not count); empty for
     no limit."""

@@ -15,7 +15,7 @@ from metaclip.config.base import Address, Model
 from metaclip.config.card import Card
 from metaclip.config.groups import OTHER, Groups, Rule, configured_groups
 from metaclip.config.language_labels import LABELS
-from metaclip.config.languages import Boundaries, Languages, Spacing
+from metaclip.config.languages import Boundaries, Code, Languages, Spacing
 from metaclip.config.metadata import Metadata
 
 SourceKind = Literal["auto", "warc", "wat", "pairs", "webdataset"]
@@ -148,7 +148,7 @@ class Extract(Model):
 class Match(Model):
     """The language filter of the pairs, and how entries are matched."""
 
-    languages: list[str] = Field(default=["en"])
+    languages: list[Code] = Field(default=["en"])
     """Labels of the languages to keep (ISO codes of lid.176); an empty list keeps all, and is the default where
     `metadata.languages` has lists by language."""
     min_lang_score: float = Field(default=0.0, ge=0, le=1)

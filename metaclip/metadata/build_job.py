@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import msgspec
@@ -11,13 +12,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from metaclip.config.groups import Rule
-from metaclip.config.metadata import EntrySources
+from metaclip.config.metadata import EntrySources, Pairs, Words
 from metaclip.errors import StageError
 from metaclip.metadata import ngrams_job as ngrams
 from metaclip.metadata import titles_job as titles
 from metaclip.metadata.entry_list import EntryList
+from metaclip.metadata.languages.omw import omw_lemmas
+from metaclip.metadata.languages.segmenters import join_words
 from metaclip.metadata.list_job import ENTRIES, matching_config, write_table
-from metaclip.metadata.select import Corpus, Ranked
+from metaclip.metadata.select import Corpus, Ranked, join_with_space
 from metaclip.metadata.wordnet import NUMERALS, load_wordnet
 from metaclip.schemas import BUILT_ENTRY
 from metaclip.store.job import Job
@@ -46,6 +49,8 @@ class BuildJob(Job):
     rule: Rule = "paper"
     group: str = ""
     """The group of languages that the list is for, if there are several; for people only."""
+    omw_files: tuple[str, ...] = ()
+    """Files of the Open Multilingual Wordnet; their content is in `wordnet_fingerprint`."""
 
     @property
     def label(self) -> str:
@@ -57,13 +62,15 @@ class BuildJob(Job):
         settings = self.settings
         config: dict[str, Any] = {"kind": "build", "max_entries": settings.max_entries}
         if self.wordnet_fingerprint:
-            config["wordnet"] = settings.wordnet.model_dump(mode="json", exclude={"path"})
+            config["wordnet"] = settings.wordnet.model_dump(mode="json", exclude={"path", "codes"})
         if self.words:
-            config["words"] = settings.words.model_dump(mode="json", exclude={"paths"})
+            config["words"] = _without_share(settings.words, {"paths", "segmenter"})
         if self.pairs:
-            config["pairs"] = settings.pairs.model_dump(mode="json", exclude={"paths"})
+            config["pairs"] = _without_share(settings.pairs, {"paths"})
         if self.titles:
             config["titles"] = {"min_views": settings.titles.min_views, "budget": settings.titles.budget}
+            if settings.titles.share is not None:
+                config["titles"]["share"] = settings.titles.share
         return {**config, **matching_config(self.space_entries, self.rule)}
 
     def inputs(self) -> list[str]:
@@ -81,8 +88,9 @@ class BuildJob(Job):
         if self.titles:
             corpus = Corpus([titles.open_run(store, part) for part in self.titles])
             settings = self.settings.titles
-            ranked = corpus.most_counted(settings.min_views, found.wanted(settings.budget), "below_min_views")
-            found.add("titles", ranked, settings.budget)
+            budget = _least(settings.budget, settings.share, corpus.distinct)
+            ranked = corpus.most_counted(settings.min_views, found.wanted(budget), "below_min_views")
+            found.add("titles", ranked, budget)
         if not found.entries:
             raise StageError("the list has no entry: lower the thresholds of metadata, or raise its budgets")
         counts = words.counts_of(found.entries) if words is not None and self.rule == "words" else None
@@ -90,7 +98,12 @@ class BuildJob(Job):
 
     def _add_wordnet(self, found: EntryList) -> None:
         settings = self.settings.wordnet
-        names = load_wordnet(settings.path).entries(lemmas=settings.use == "lemmas", cut_at_dot=settings.cut_at_dot)
+        names: list[str] = []
+        if settings.use == "omw":
+            names = omw_lemmas(self.omw_files)
+        elif settings.use != "numerals":
+            wordnet = load_wordnet(settings.path)
+            names = wordnet.entries(lemmas=settings.use == "lemmas", cut_at_dot=settings.cut_at_dot)
         entries = sorted({*names, *NUMERALS})
         ranked = Ranked(entries, [0.0] * len(entries), len(entries), {})
         found.add("wordnet", ranked, settings.budget, scored=False)
@@ -100,14 +113,17 @@ class BuildJob(Job):
         words, pairs = self.settings.words, self.settings.pairs
         counted = corpus = self._corpus("words", self.words, store)
         if self.words:
-            found.add("words", corpus.most_counted(words.min_count, found.wanted(words.budget)), words.budget)
+            budget = _least(words.budget, words.share, corpus.distinct)
+            found.add("words", corpus.most_counted(words.min_count, found.wanted(budget)), budget)
         if self.pairs:
             if {part.key for part in self.pairs} != {part.key for part in self.words}:
                 corpus = self._corpus("pairs", self.pairs, store)
+            budget = _least(pairs.budget, pairs.share, found.sources.count("words"))
+            join = join_words if self.rule in ("characters", "words") else join_with_space
             ranked = corpus.most_associated(
-                pairs.min_pmi, pairs.min_count, found.wanted(pairs.budget), pairs.total_words
+                pairs.min_pmi, pairs.min_count, found.wanted(budget), pairs.total_words, join
             )
-            found.add("pairs", ranked, pairs.budget)
+            found.add("pairs", ranked, budget)
         return counted if self.words else None
 
     def _corpus(self, source: str, parts: Sequence[Reference], store: Store) -> Corpus:
@@ -129,7 +145,7 @@ class BuildJob(Job):
         with output.file(LIST) as sink:
             sink.write(msgspec.json.format(msgspec.json.encode(found.entries), indent=1))
         duplicates = write_table(found.entries, self.space_entries, output, self.rule, counts)
-        unmatchable = found.unmatchable()
+        unmatchable = found.unmatchable() if self.rule == "paper" else []
         with output.file(UNMATCHABLE) as sink:
             listed = [[entry_id, found.entries[entry_id]] for entry_id in unmatchable]
             sink.write(msgspec.json.format(msgspec.json.encode(listed), indent=1))
@@ -150,6 +166,19 @@ class BuildJob(Job):
             "table": found.table,
             "read": report["read"],
         }
+
+
+def _without_share(settings: Words | Pairs, left_out: set[str]) -> dict[str, Any]:
+    """Return settings for a key. A share that is not given is left out, so that older lists keep their keys."""
+    return settings.model_dump(mode="json", exclude=left_out | (set() if settings.share is not None else {"share"}))
+
+
+def _least(budget: int | None, share: float | None, of: int) -> int | None:
+    """Return the smaller of a budget and a share of a number, None if neither is given."""
+    if share is None:
+        return budget
+    most = int(Fraction(str(share)) * of)
+    return most if budget is None else min(budget, most)
 
 
 def _sum_counts(store: Store, references: Sequence[Reference]) -> dict[str, int]:

@@ -4,14 +4,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from metaclip.config.groups import Rule
-from metaclip.config.metadata import EntrySources, Titles
+from metaclip.config.groups import LanguageGroup, Rule, configured_groups
+from metaclip.config.metadata import EntrySources, Titles, WordNet
 from metaclip.config.settings import Config
 from metaclip.errors import ConfigError
 from metaclip.io.inputs import inputs_of, local_path
 from metaclip.io.streams import scheme
 from metaclip.metadata.build_job import BuildJob
 from metaclip.metadata.given_list import fingerprint
+from metaclip.metadata.languages.omw import omw_files, omw_fingerprint
+from metaclip.metadata.languages.segmenters import segmenter_version
+from metaclip.metadata.languages.wikis import for_wikis
 from metaclip.metadata.list_job import MetadataJob
 from metaclip.metadata.ngrams_job import NgramsJob
 from metaclip.metadata.titles_job import TitlesJob
@@ -59,8 +62,11 @@ def metadata_plans(config: Config, names: Sequence[str] | None = None) -> dict[s
         raise ConfigError(
             f"{', '.join(unknown)}: no such group in metadata.languages; there: {', '.join(groups.names)}"
         )
+    known = configured_groups(config.languages)
     return {
-        name: _list_plan(config.metadata.languages[name], config, groups.rules[name], name)
+        name: _list_plan(
+            for_wikis(config.metadata.languages[name], known[name].wikis, name), config, groups.rules[name], known[name]
+        )
         for name in groups.names
         if names is None or name in names
     }
@@ -90,7 +96,10 @@ def metadata_plan(config: Config) -> MetadataPlan:
     return _list_plan(config.metadata, config, config.rule)
 
 
-def _list_plan(settings: EntrySources, config: Config, rule: Rule, group: str = "") -> MetadataPlan:
+def _list_plan(
+    settings: EntrySources, config: Config, rule: Rule, language: LanguageGroup | None = None
+) -> MetadataPlan:
+    group = "" if language is None else language.name
     spaced = config.match.space_entries
     if settings.entries is not None:
         address = settings.entries
@@ -98,28 +107,55 @@ def _list_plan(settings: EntrySources, config: Config, rule: Rule, group: str = 
             address = local_path(address)  # workers may run in another folder
         return MetadataPlan((), (), MetadataJob(address, fingerprint(address), spaced, rule, group))
     field = f"metadata.languages.{group}" if group else "metadata"
-    words = ngrams_jobs(settings.words.paths, f"{field}.words.paths", settings, config)
-    pairs = ngrams_jobs(settings.pairs.paths, f"{field}.pairs.paths", settings, config)
+    words = ngrams_jobs(settings.words.paths, f"{field}.words.paths", settings, config, rule)
+    pairs = ngrams_jobs(settings.pairs.paths, f"{field}.pairs.paths", settings, config, rule)
     views = titles_jobs(settings.titles, f"{field}.titles")
-    wordnet = wordnet_fingerprint(settings.wordnet.path) if settings.wordnet.use != "none" else None
-    build = BuildJob(settings, wordnet, _outputs(words), _outputs(pairs), _outputs(views), spaced, rule, group)
+    wordnet, files = _wordnet(settings.wordnet, () if language is None else language.wordnets)
+    build = BuildJob(settings, wordnet, _outputs(words), _outputs(pairs), _outputs(views), spaced, rule, group, files)
     return MetadataPlan(tuple(distinct([*words, *pairs])), tuple(views), build)
 
 
-def ngrams_jobs(paths: list[str], field: str, settings: EntrySources, config: Config) -> list[NgramsJob]:
-    """Return the jobs that count words and pairs: one for each file, and for each part of a large dump."""
+def _wordnet(settings: WordNet, codes: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
+    """Return what the content of a WordNet is known by, and its files if it is of the Open Multilingual Wordnet."""
+    if settings.use == "omw":
+        if settings.path is None:
+            raise ConfigError("metadata.wordnet.path must be given with `use: omw`: a file wn-data-*.tab, or a folder")
+        files = omw_files(settings.path, settings.codes or codes)
+        return omw_fingerprint(files), tuple(files)
+    if settings.use in ("none", "numerals"):
+        return (None if settings.use == "none" else "numerals"), ()
+    return wordnet_fingerprint(settings.path), ()
+
+
+def ngrams_jobs(
+    paths: list[str], field: str, settings: EntrySources, config: Config, rule: Rule = "paper"
+) -> list[NgramsJob]:
+    """Return the jobs that count words and pairs: one for each file, and for each part of a large dump.
+
+    Raises:
+        ConfigError: a dump of a language without spaces, and no segmenter that is installed.
+    """
+    segmenter = settings.words.segmenter
+    version = "" if segmenter is None else segmenter_version(segmenter)
     memory = config.execution.ngram_memory_mb << 20
     jobs = []
     for file in inputs_of(paths, field):
         if not is_dump(file.path):
             jobs.append(NgramsJob(file.path, file.fingerprint, "counts", bytes_read=file.bytes, memory_bytes=memory))
             continue
+        if segmenter is None and rule in ("characters", "words"):
+            raise ConfigError(
+                f"{field}: {file.path}: its language does not put spaces between words; name a segmenter that finds"
+                " them in metadata.words.segmenter, or give files of ready counts"
+            )
         step = settings.bytes_per_task
         size = file.bytes if can_be_split(file.path) else None
         for start in range(0, size or 1, step):
             end = start + step if size is not None and start + step < size else None
             read = (end or size or 0) - start if size is not None else file.bytes
-            jobs.append(NgramsJob(file.path, file.fingerprint, "dump", start, end, read, memory))
+            jobs.append(
+                NgramsJob(file.path, file.fingerprint, "dump", start, end, read, memory, rule, segmenter, version)
+            )
     return distinct(jobs)
 
 

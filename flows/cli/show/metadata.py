@@ -59,11 +59,10 @@ def _show_languages(console: Console, lists: Mapping[str, Mapping[str, Any]]) ->
         [name, f"{listed['entries']:,}", *(f"{listed['sources'].get(source, 0):,}" for source in sources)]
         for name, listed in lists.items()
     ]
-    columns = [Column("group"), *figures("entries", *named), Column("list")]
-    for row, listed in zip(rows, lists.values(), strict=True):
-        row.append(listed["folder"])
+    columns = [Column("group"), *figures("entries", *named)]
     total = sum(listed["entries"] for listed in lists.values())
     show_table(console, columns, rows, f"{total:,} entries in {len(lists):,} lists")
+    console.print(plain("metaclip metadata show CONFIG --language GROUP shows one of them; --json has their folders"))
     for name, listed in lists.items():
         for note in _faults(listed.get("read", {})):
             console.print(plain(f"{name}: {note}"), style="yellow")

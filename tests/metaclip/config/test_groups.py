@@ -1,5 +1,6 @@
 """Groups of languages: the shipped table, what a configuration changes, and mistakes."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from metaclip.config.groups import NO_GROUP, OTHER, configured_groups, shipped_groups
 from metaclip.config.language_labels import LABELS
 from metaclip.config.languages import Languages
-from metaclip.config.loading import parse_config
+from metaclip.config.loading import load_config, parse_config
 from metaclip.config.settings import Config
 from metaclip.errors import ConfigError
 
@@ -87,6 +88,18 @@ def test_texts_under_the_score_may_go_to_other() -> None:
     assert (groups.of("en", 0.3), groups.of("en", 0.2999), groups.of("de", 0.3)) == ("en", OTHER, None)
     assert groups.met(["de"]) == (OTHER,)
     assert groups.met([]) == ()
+
+
+def test_norwegian_is_not_false(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "{pool: p, source: {paths: [x]}, languages: {reference: no, groups: {no: {labels: [no, nn], wikis: [no]}}},"
+        " match: {languages: [no]}, metadata: {languages: {no: {titles: {paths: [x], domains: [no]}}}}}"
+    )
+    config = load_config(path)
+    assert config.groups is not None
+    assert (config.groups.reference, config.groups.by_label) == ("no", {"no": "no", "nn": "no"})
+    assert config.match.languages == config.metadata.languages["no"].titles.domains == ["no"]
 
 
 def test_a_single_group_is_the_reference() -> None:
