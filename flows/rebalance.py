@@ -16,7 +16,7 @@ from metaclip.balance.counts import tail_t
 from metaclip.config.loading import parse_config
 from metaclip.config.settings import Config, Threshold, format_t
 from metaclip.errors import ConfigError
-from metaclip.explore.own_t import own_t
+from metaclip.explore.by_language import own_t
 from metaclip.explore.size_curve import StoredSizeCurve
 from metaclip.io.inputs import InputFile
 from metaclip.pool.record import read_record

@@ -71,7 +71,7 @@ def rebalance(
 ) -> None:
     """Curate a finished pool at another t, in seconds, or count and balance its survivors."""
     from metaclip.config.settings import Config
-    from metaclip.explore.own_t import check_language_t, parse_language_t
+    from metaclip.explore.by_language import check_language_t, parse_language_t
     from metaclip.io.addresses.credentials import hide
     from metaclip.pool.record import read_record, survivors_name
     from metaclip.store.store import Store
