@@ -56,7 +56,7 @@ def curate(config: Config, until: Stage = "report") -> dict[str, Any] | State[di
 def _stages(run: Run, config: Config, listing: ListingJob, until: Stage) -> Iterator[Stage]:
     """Run the stages in their order, and yield the name of each when it is done."""
     run.add(metadata_stage(config))
-    (metadata,) = run.outputs("metadata")
+    metadata = run.outputs("metadata")
     yield "metadata"
 
     (shards,) = run.do(freeze_listing, (listing,))

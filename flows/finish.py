@@ -6,7 +6,8 @@ from metaclip.pool.record import SINGLE, write_record
 from metaclip.report.job import PAGE, REPORT
 from metaclip.report.planned import PlannedReport
 from metaclip.report.pool_outputs import PoolOutputs
-from metaclip.stages.curate import CuratedSetJob
+from metaclip.stages.curate import CuratedSetJob, OwnT
+from metaclip.stages.group_counts import ByLanguage
 from metaclip.stages.near import NearJob, halvings_of, is_wanted
 from metaclip.store.manifest import Reference
 from tasks.report import publish, report
@@ -16,10 +17,11 @@ COUNTED = ("ngrams", "titles")
 """Stages that the metadata is built from; the finished pool does not need them any more."""
 
 
-def cut_set(run: Run, balanced: tuple[Reference, ...]) -> None:
-    """Cut all partitions at the configured t into one set."""
+def cut_set(run: Run, balanced: tuple[Reference, ...], own: OwnT | None = None) -> None:
+    """Cut all partitions at the configured t into one set; `own` has the languages with a t of their own."""
+    groups = run.config.groups
     whole = CuratedSetJob(
-        balanced, run.config.balance.threshold, run.config.curate.rows_per_file, run.config.balance.seed
+        balanced, run.config.balance.threshold, run.config.curate.rows_per_file, run.config.balance.seed, groups, own
     )
     run.do(curate_part, *((part,) for part in whole.parts()))
     (run.curated,) = run.do(curate_set, (whole,))
@@ -27,8 +29,10 @@ def cut_set(run: Run, balanced: tuple[Reference, ...]) -> None:
 
 def count_near_misses(run: Run) -> None:
     """Count the near misses of the whole pool, if the configuration wants them for a list of this size."""
-    (metadata,), shards = run.outputs("metadata"), run.outputs("extract")
     settings = run.config.near
+    if run.config.groups is not None or run.config.rule != "paper":
+        return  # near misses are told by the paper's rule, of one list
+    (metadata,), shards = run.outputs("metadata"), run.outputs("extract")
     if not is_wanted(settings, run.store.manifest(metadata.manifest).statistics["entries"]):
         return
     halvings = halvings_of(sum(shard.rows for shard in shards), settings.most_pairs)
@@ -39,29 +43,41 @@ def count_near_misses(run: Run) -> None:
 def report_and_record(run: Run) -> None:
     """Report on the set that was made, and name all outputs of the run in the pool's record."""
     assert run.curated is not None
-    (metadata,), (counts,) = run.outputs("metadata"), run.outputs("count")
+    metadata, (counts,) = run.outputs("metadata"), run.outputs("count")
     outputs = PoolOutputs(
-        metadata=metadata,
+        metadata=metadata[0],
         extracted=run.outputs("extract"),
         matched=run.outputs("match"),
         unique=run.outputs("dedup"),
         counts=counts,
         balanced=run.outputs("balance"),
         survived=run.outputs("survive"),
+        lists=() if run.config.groups is None else tuple(zip(run.config.groups.names, metadata, strict=True)),
+        by_language=ByLanguage.of(run.config.groups, run.config.balance),
     )
     t = run.config.balance.threshold
     make_report(run, PlannedReport.of(outputs, run.curated, t, run.config.card))
-    stages = {
+    record(run, format_t(t))
+
+
+def record(run: Run, t: str) -> None:
+    """Name all outputs of the run in the pool's record, and its set by its t."""
+    assert run.curated is not None
+    stages: dict[str, str | list[str] | dict[str, str]] = {
         name: done[0].reference.manifest if name in SINGLE else [one.reference.manifest for one in done]
         for name, done in run.done.items()
         if name not in ("curate", "near", *COUNTED)
     }
     if run.near is not None:
         stages["near"] = run.near.manifest
+    if run.config.groups is not None:
+        stages["metadata"] = {
+            name: listed.manifest for name, listed in zip(run.config.groups.names, run.outputs("metadata"), strict=True)
+        }
     config = run.config
     if run.own_t is not None:
         config = config.model_copy(update={"balance": config.balance.model_copy(update={"t": run.own_t})})
-    write_record(run.store, config, stages, format_t(t), [run.curated.manifest], run.survivors_of)
+    write_record(run.store, config, stages, t, [run.curated.manifest], run.survivors_of)
 
 
 def make_report(run: Run, planned: PlannedReport) -> None:

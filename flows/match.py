@@ -5,7 +5,7 @@ from typing import Literal
 
 from prefect import flow
 
-from flows.metadata import metadata_stage
+from flows.metadata import lists_of, metadata_stage
 from flows.runner import task_runner
 from flows.scale_out import match_on_workers
 from metaclip.config.settings import Config
@@ -47,13 +47,13 @@ def match_shards(
         check_failed_files(store, [done.reference for done in extracted], limit, files)
         if until == "extract":
             return extracted
-        metadata = metadata_stage(config)[-1].reference
+        metadata = lists_of(metadata_stage(config))
         matched = run_all(match, config, [(done.reference, metadata) for done in extracted])
     return [*extracted, *matched]
 
 
 def match_all_shards(
-    config: Config, shards: str, count: int, metadata: Reference, until: Literal["extract", "match"]
+    config: Config, shards: str, count: int, metadata: tuple[Reference, ...], until: Literal["extract", "match"]
 ) -> list[Done]:
     """Extract and match all shards of a frozen listing, `execution.shards_per_run` in each run.
 

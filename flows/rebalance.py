@@ -1,12 +1,14 @@
 """Another t or seed for a finished pool, or its survivors: stages before balancing are not run again."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.finish import cut_set, report_and_record
+from flows.finish import record as write
 from flows.run import Run
 from flows.runner import task_runner
 from flows.summary import summarize
@@ -15,11 +17,13 @@ from metaclip.balance.counts import tail_t
 from metaclip.config.loading import parse_config
 from metaclip.config.settings import Config, Threshold, format_t
 from metaclip.errors import ConfigError
+from metaclip.explore.by_language import own_t
 from metaclip.explore.size_curve import StoredSizeCurve
 from metaclip.io.inputs import InputFile
 from metaclip.pool.record import read_record
 from metaclip.pool.record import survivors_name as name_of_survivors
-from metaclip.stages.count import read_counts
+from metaclip.stages.curate import set_name
+from metaclip.stages.group_counts import reference_counts
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from metaclip.survivors.filter_job import check_survived, survive_jobs
@@ -52,6 +56,7 @@ def rebalance(
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None,
     survivors: list[str] | None = None,
     survivors_name: str | None = None,
+    language_t: dict[str, Threshold] | None = None,
 ) -> dict[str, Any]:
     """Curate a finished pool, or its survivors, at another t. Give one of t, target_pairs and tail_share.
 
@@ -69,6 +74,9 @@ def rebalance(
             addresses (Parquet, JSON Lines, text, npy of dtype u8,u8). Only these pairs are counted, and
             the result becomes a pool of its own. Empty for the whole pool.
         survivors_name: Name of that pool; empty for `<pool>-survivors`.
+        language_t: Of a pool by language: the t of each of these languages, instead of what the rule gives it; the
+            others follow t, by default the pool's. Such a set is no prefix: pairs are read up to the largest t of the
+            reference language that one of these needs, and filtered. It gets no report.
 
     Returns:
         The summary of the run, see `flows.summary.summarize`.
@@ -77,8 +85,10 @@ def rebalance(
         ConfigError: if the store has no finished pool of that name, or not exactly one of the three is given.
         InputError: if the survivors cannot be read, or none of them is in this pool.
     """
-    if sum(wanted is not None for wanted in (t, target_pairs, tail_share)) != 1:
+    if sum(wanted is not None for wanted in (t, target_pairs, tail_share)) != 1 and not language_t:
         raise ConfigError("rebalance: give exactly one of t, target_pairs and tail_share")
+    if language_t and (target_pairs is not None or tail_share is not None or survivors):
+        raise ConfigError("rebalance: language_t goes with t alone, which is for the other languages")
     if survivors_name and not survivors:
         raise ConfigError("rebalance: survivors_name names the survivors' pool, but no survivors are given")
     store = Store(storage)
@@ -103,7 +113,7 @@ def rebalance(
         partitions = run.recorded(stages, "survive" if "survive" in stages else "dedup")
         if survivors:
             partitions = _survivors(run, tuple(files), partitions)
-            (counts,) = run.do(count, (partitions, run.outputs("metadata")[0]))
+            (counts,) = run.do(count, (partitions, run.outputs("metadata")))
         else:
             run.recall(stages, *(name for name in ("survivors", "survive") if name in stages), "count")
             (counts,) = run.outputs("count")
@@ -111,17 +121,49 @@ def rebalance(
         if target_pairs is not None:
             t = StoredSizeCurve(store, balanced).t(target_pairs)
         elif tail_share is not None:
-            t = tail_t(read_counts(store, counts), tail_share)
+            t = tail_t(reference_counts(store, counts, run.config.groups), tail_share)
         run.config = _changed(record["config"], storage, t, seed)
+        if language_t:
+            return _by_own_t(run, stages, counts, balanced, language_t)
         cut_set(run, balanced)
         report_and_record(run)
     return summarize(run)
 
 
+def _by_own_t(
+    run: Run,
+    stages: dict[str, Any],
+    counts: Reference,
+    balanced: tuple[Reference, ...],
+    language_t: Mapping[str, float | Literal["inf"]],
+) -> dict[str, Any]:
+    """Cut the set of languages with a t of their own, and say how much was read for it."""
+    own = own_t(run.config, run.store, counts, {name: float(t) for name, t in language_t.items()})
+    cut_set(run, balanced, own)
+    assert run.curated is not None
+    cut = [run.store.manifest(done.reference.manifest) for done in run.done["curate"]]
+    read = sum(part.statistics["counts"].get("pairs_read", 0) for part in cut)
+    size = sum(part.statistics["counts"].get("bytes_read", 0) for part in cut)
+    run.recall(stages, *(name for name in ("curve", "survey", "report") if name in stages))
+    name = set_name(run.config.balance.threshold, own)
+    write(run, name)
+    return {
+        **summarize(run),
+        "t": name,
+        "read": {
+            "prefix_t": format_t(own.prefix),
+            "pairs": read,
+            "of": sum(one.rows for one in balanced),
+            "curated": run.curated.rows,
+            "megabytes": round(size / 1e6, 3),
+        },
+    }
+
+
 def _survivors(run: Run, files: tuple[InputFile, ...], partitions: tuple[Reference, ...]) -> tuple[Reference, ...]:
     """Keep the pairs of each partition that the lists name."""
     (listed,) = run.do(read_survivors, (SurvivorsJob(files, len(partitions)),))
-    survived = run.do(survive, *((job,) for job in survive_jobs(run.store, listed, partitions)))
+    survived = run.do(survive, *((job,) for job in survive_jobs(run.store, listed, partitions, run.config.groups)))
     check_survived(run.store, survived)
     return survived
 

@@ -8,7 +8,7 @@ from prefect import Task
 
 from flows.subflows import run_in_parts
 from metaclip.config.settings import Config
-from metaclip.pool.record import SINGLE
+from metaclip.pool.record import addresses_of
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from tasks.checkpoint import Done
@@ -51,7 +51,7 @@ class Run:
 
     def recorded(self, stages: Mapping[str, Any], name: str) -> tuple[Reference, ...]:
         """Return the outputs of a stage that a pool's record names."""
-        addresses = [stages[name]] if name in SINGLE else stages[name]
+        addresses = addresses_of(stages[name])
         manifests = [self.store.manifest(address) for address in addresses]
         return tuple(
             Reference(address, manifest.key, manifest.rows)

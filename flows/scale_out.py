@@ -75,7 +75,7 @@ class _Range:
 
 
 def match_on_workers(
-    config: Config, shards: str, ranges: Sequence[tuple[int, int]], metadata: Reference, until: str
+    config: Config, shards: str, ranges: Sequence[tuple[int, int]], metadata: tuple[Reference, ...], until: str
 ) -> list[Done]:
     """Process all ranges by runs of `execution.deployment`; return the outputs in their order.
 
@@ -106,7 +106,7 @@ def match_on_workers(
 
 
 def _find_ranges(
-    config: Config, shards: str, ranges: Sequence[tuple[int, int]], metadata: Reference, until: str
+    config: Config, shards: str, ranges: Sequence[tuple[int, int]], metadata: tuple[Reference, ...], until: str
 ) -> list[FoundRange]:
     futures = [find_range.submit(config, shards, first, last, metadata, until) for first, last in ranges]
     return [future.result() for future in futures]

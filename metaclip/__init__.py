@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from metaclip.config.settings import Config, Extract
     from metaclip.errors import MetaclipError
     from metaclip.explore.files import list_files
-    from metaclip.explore.online import BalancedStream, OnlineBalancer
+    from metaclip.explore.online import BalancedStream, OnlineBalancer, OnlineLanguageBalancer
     from metaclip.explore.pool import FinishedPool
     from metaclip.language.identifier import LanguageIdentifier
     from metaclip.language.model_file import find_model
@@ -45,6 +45,7 @@ _HOMES = {
     "Matcher": "metaclip.matching.matcher",
     "MetaclipError": "metaclip.errors",
     "OnlineBalancer": "metaclip.explore.online",
+    "OnlineLanguageBalancer": "metaclip.explore.online",
     "Pool": "metaclip.opened.pool",
     "draws": "metaclip.balance.algorithm",
     "entry_counts": "metaclip.balance.counts",
@@ -74,6 +75,7 @@ __all__ = [
     "Matcher",
     "MetaclipError",
     "OnlineBalancer",
+    "OnlineLanguageBalancer",
     "Pool",
     "__version__",
     "draws",

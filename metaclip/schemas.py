@@ -36,8 +36,30 @@ ENTRY_COUNT = pa.schema(
 )
 """`count`: one row for each entry of the metadata, also for counts of zero, sorted by entry_id."""
 
+GROUP = pa.field("group", pa.string(), nullable=False)
+
+GROUP_ENTRY_COUNT = pa.schema([GROUP, *ENTRY_COUNT])
+"""`dedup` and `survive` in a pool by language: the counts of one partition, by group and entry_id."""
+
+THRESHOLD = pa.schema(
+    [
+        GROUP,
+        pa.field("count", pa.uint64(), nullable=False),
+        pa.field("held", pa.uint64(), nullable=False),
+        pa.field("reference_t", pa.uint64(), nullable=False),
+    ]
+)
+"""`count` in a pool by language: each distinct count of a group, the matches of its entries with at most so many, and
+the smallest t of the reference language that reaches it; sorted by group and count (`balance.reference_axis`)."""
+
 BALANCED = MATCHED.append(pa.field("min_t", pa.float64(), nullable=False))
 """`balance`: sorted by (min_t, uid_hi, uid_lo); the set for t is the prefix with min_t <= t."""
+
+OWN_T = pa.field("own_t", pa.float64(), nullable=False)
+LANGUAGE = pa.field("language", pa.string(), nullable=False)
+
+BALANCED_BY_LANGUAGE = BALANCED.append(OWN_T)
+"""`balance` in a pool by language: `min_t` is a t of the reference language, `own_t` that of the pair's own."""
 
 CURATED = pa.schema(
     [
@@ -54,6 +76,9 @@ CURATED = pa.schema(
 )
 """`curate`: img2dataset's `url` and `caption`, and the other columns that users of the set need."""
 
+CURATED_BY_LANGUAGE = CURATED.append(OWN_T).append(LANGUAGE)
+"""`curate` in a pool by language; `language` is the group that the pair's label and score belong to."""
+
 CURVE = pa.schema(
     [
         pa.field("group", pa.uint32()),
@@ -64,6 +89,9 @@ CURVE = pa.schema(
 """`curve`: if `group` is null, the pairs that enter the set at this step of t, else their matches with
 this group of entries (`report/curves.py`)."""
 
+CURVE_BY_LANGUAGE = pa.schema([LANGUAGE, *CURVE])
+"""`curve` in a pool by language: the same by language; groups of entries are of all lists together."""
+
 HOST_COUNT = pa.schema([pa.field("host", pa.string(), nullable=False), pa.field("pairs", pa.uint64(), nullable=False)])
 """`survey`: hosts of image addresses, sorted by descending number of pairs."""
 
@@ -71,6 +99,9 @@ SET_COUNT = ENTRY.append(pa.field("count", pa.uint64(), nullable=False)).append(
     pa.field("curated_count", pa.uint64(), nullable=False)
 )
 """`report`: each entry with its number of matches in the pool and in the set."""
+
+SET_COUNT_BY_LANGUAGE = pa.schema([LANGUAGE, *SET_COUNT])
+"""`report` in a pool by language; `entry_id` is the position in the list of the language."""
 
 NEAR_MISS = pa.schema(
     [
@@ -99,7 +130,9 @@ PAIR_COUNT = pa.schema(
 BUILT_ENTRY = ENTRY.append(pa.field("score", pa.float64()))
 """`metadata`, if the list was built from sources: with the score within the source, null for WordNet."""
 
-REPEATED = frozenset({"cause", "text_key", "page_url", "lang", "source", "count", "curated_count", "group", "first"})
+REPEATED = frozenset(
+    {"cause", "text_key", "page_url", "lang", "source", "count", "curated_count", "group", "first", "language"}
+)
 """Columns whose values often repeat, so that a dictionary is worth its time."""
 
 CLIMBING = frozenset({"entry_id"})

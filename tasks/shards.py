@@ -30,7 +30,7 @@ class FoundRange:
 
 @task(name="find-shards", task_run_name="shards {first} to {last}", persist_result=False, retries=2)
 def find_range(
-    config: Config, shards: str, first: int, last: int, metadata: Reference, until: str
+    config: Config, shards: str, first: int, last: int, metadata: tuple[Reference, ...], until: str
 ) -> State[FoundRange] | FoundRange:
     """Look for the outputs of a range of the frozen listing; `Cached` if all of them exist."""
     store = Store(config.storage)

@@ -1,21 +1,24 @@
 """One task for each stage of the pipeline: find the output, or let a worker compute it."""
 
 from metaclip.config.settings import Config
-from metaclip.prepare.jobs import extract_job
+from metaclip.prepare.jobs import extract_job, match_job
 from metaclip.report.curves import CurveJob
 from metaclip.report.survey import SurveyJob
 from metaclip.sources.listing import SourceFile
 from metaclip.stages.balance import BalanceJob
-from metaclip.stages.count import CountJob
+from metaclip.stages.count import CountByLanguageJob, CountJob
 from metaclip.stages.curate import CuratedSetJob, CuratePartJob
 from metaclip.stages.dedup import DedupJob
 from metaclip.stages.extract import ExtractJob
 from metaclip.stages.gather import GatherJob
+from metaclip.stages.group_counts import ByLanguage
 from metaclip.stages.match import MatchJob
+from metaclip.stages.match_groups import MatchGroupsJob
 from metaclip.stages.near import NearJob, NearShardJob
 from metaclip.stages.partition import PartitionJob
 from metaclip.stages.source import ListingJob
 from metaclip.store.manifest import Reference
+from metaclip.store.store import Store
 from metaclip.survivors.filter_job import SurviveJob
 from metaclip.survivors.list_job import SurvivorsJob
 from tasks.checkpoint import checkpointed
@@ -30,13 +33,18 @@ def extract(config: Config, shard: tuple[SourceFile, ...]) -> ExtractJob:
 @checkpointed("balance")
 def balance(config: Config, partition: Reference, counts: Reference) -> BalanceJob:
     """Sort one partition by min_t; this does not depend on t."""
-    return BalanceJob(partition, counts, config.balance.seed)
+    return BalanceJob(partition, counts, config.balance.seed, ByLanguage.of(config.groups, config.balance))
 
 
 @checkpointed("count")
-def count(config: Config, partitions: tuple[Reference, ...], metadata: Reference) -> CountJob:
+def count(
+    config: Config, partitions: tuple[Reference, ...], metadata: tuple[Reference, ...]
+) -> CountJob | CountByLanguageJob:
     """Add up the counts of all partitions."""
-    return CountJob(partitions, metadata)
+    groups = config.groups
+    if groups is None:
+        return CountJob(partitions, metadata[0])
+    return CountByLanguageJob(partitions, tuple(zip(groups.names, metadata, strict=True)), groups.reference)
 
 
 @checkpointed("curate")
@@ -60,7 +68,7 @@ def curve(config: Config, job: CurveJob) -> CurveJob:
 @checkpointed("dedup")
 def dedup(config: Config, members: Reference, number: int, partitions: int) -> DedupJob:
     """Merge one partition from all shards and count its entries."""
-    return DedupJob(members, number, partitions)
+    return DedupJob(members, number, partitions, config.groups)
 
 
 @checkpointed("gather")
@@ -70,9 +78,9 @@ def gather(config: Config, matched: tuple[Reference, ...]) -> GatherJob:
 
 
 @checkpointed("match")
-def match(config: Config, extracted: Reference, metadata: Reference) -> MatchJob:
+def match(config: Config, extracted: Reference, metadata: tuple[Reference, ...]) -> MatchJob | MatchGroupsJob:
     """Filter one shard by language and find all entries in its texts."""
-    return MatchJob(extracted, metadata, config.match)
+    return match_job(config, Store(config.storage), extracted, metadata)
 
 
 @checkpointed("near")

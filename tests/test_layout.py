@@ -28,6 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "metaclip.sources",
         "metaclip.metadata",
+        "metaclip.metadata.languages",
         "metaclip.metadata.wikipedia",
         "metaclip.metadata.taxonomy",
         "metaclip.balance",
@@ -46,7 +47,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 SAME_FLOOR = {
     "metaclip.io.storage": {"metaclip.io"},
     "metaclip.language": {"metaclip.io"},  # the fingerprint of a model file
-    "metaclip.metadata": {"metaclip.metadata.wikipedia", "metaclip.metadata.taxonomy"},
+    "metaclip.metadata": {"metaclip.metadata.wikipedia", "metaclip.metadata.taxonomy", "metaclip.metadata.languages"},
     "metaclip.samples": {"metaclip.explore"},  # the finished pool
     "metaclip.opened": {"metaclip.report"},  # hosts, and words
     "flows.python": {"flows.cli"},  # the local server, and the bars of progress
@@ -163,6 +164,7 @@ TESTED_IN = {
     "config.base": "metaclip/config/test_settings.py",
     "config.card": "metaclip/report/test_job.py",
     "config.docs": "test_project.py",
+    "config.languages": "metaclip/config/test_groups.py",
     "config.language_labels": "metaclip/language/test_identifier.py",
     "config.shipped": "test_wheel.py",
     "config.metadata": "metaclip/metadata/test_entry_list.py",
@@ -171,6 +173,7 @@ TESTED_IN = {
     "demo.pages": "metaclip/demo/test_demo.py",
     "demo.texts": "metaclip/demo/test_demo.py",
     "errors": "flows/cli/test_run.py",
+    "explore.by_language": "flows/test_by_language.py",
     "explore.entry": "flows/cli/test_inspect.py",
     "opened.run": "flows/python/test_run.py",
     "opened.pool": "flows/python/test_run.py",
@@ -178,6 +181,7 @@ TESTED_IN = {
     "opened.difference_page": "metaclip/opened/test_difference.py",
     "lists.show": "metaclip/lists/test_add_variants.py",
     "explore.misses": "metaclip/stages/test_near.py",
+    "explore.explain_list": "flows/cli/test_worldwide.py",
     "explore.explain": "flows/cli/test_inspect.py",
     "explore.pool": "flows/cli/test_inspect.py",
     "explore.sizes": "flows/cli/test_inspect.py",
@@ -243,6 +247,7 @@ TESTED_IN = {
     "stages.balance": "flows/test_curate.py",
     "stages.count": "flows/test_curate.py",
     "stages.dedup": "flows/test_curate.py",
+    "stages.group_counts": "flows/test_by_language.py",
     "stages.gather": "flows/test_curate.py",
     "stages.match": "flows/test_curate.py",
     "stages.partition": "flows/test_curate.py",
@@ -254,6 +259,7 @@ TESTED_IN = {
     "survivors.filter_job": "metaclip/survivors/test_lists.py",
     "survivors.list_job": "metaclip/survivors/test_lists.py",
     "survivors.members": "metaclip/survivors/test_lists.py",
+    "tables.by_group": "flows/test_by_language.py",
     "tables.csr": "metaclip/survivors/test_lists.py",
     "tables.parquet": "metaclip/store/test_store.py",
     "tables.scratch": "metaclip/export/test_run.py",

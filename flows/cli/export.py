@@ -51,6 +51,9 @@ def export(
     texts_per_image: Annotated[
         Texts, typer.Option(help="one: for each image only the text that is kept at the smallest t.")
     ] = Texts.ALL,
+    language_folders: Annotated[
+        bool, typer.Option("--language-folders", help="Of a pool by language: a folder for each language.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write a pool's set for any t in the format of another tool."""
@@ -66,6 +69,7 @@ def export(
             form.value,
             rows_per_file,
             texts_per_image.value,
+            language_folders,
         )
         with progress(quiet=as_json) as watch:
             done = export_pool(storage, pool, to, wanted, lambda finished, total: watch("export", finished, total))

@@ -1,11 +1,29 @@
 """`metaclip plan`, `explain`, `entry`, `trace` and `files`: what a finished pool tells, read from the store alone."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from flows.cli.common import Json, Storage, emit, errors, threshold
 from flows.cli.show import pool as show
+from metaclip.errors import ConfigError
+
+
+class SpacingOption(StrEnum):
+    """The values of `match.spacing`."""
+
+    PAPER = "paper"
+    UNICODE = "unicode"
+
+
+class BoundariesOption(StrEnum):
+    """The values of `match.boundaries`."""
+
+    PAPER = "paper"
+    CHARACTERS = "characters"
+    WORDS = "words"
+
 
 Pool = Annotated[str, typer.Argument(help="Name of a finished pool.")]
 T = Annotated[str | None, typer.Option(help="Use this t instead of the pool's own; inf keeps all.")]
@@ -28,6 +46,9 @@ def plan(
             help="Read the entry ids of all pairs if expected sizes are not known yet; default: for a small pool.",
         ),
     ] = None,
+    by_language: Annotated[
+        bool, typer.Option("--by-language", help="Show each language: its t, its tail, and its share of the set.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show how many pairs any t keeps, exactly, and which t gives a size or a tail share."""
@@ -35,22 +56,48 @@ def plan(
 
     with errors(as_json):
         ts = [float(threshold(one)) for one in t or []]
-        found = plan_sizes(storage, pool, ts, target_pairs or [], tail_share or [], expected)
+        found = plan_sizes(storage, pool, ts, target_pairs or [], tail_share or [], expected, by_language)
         emit(found, as_json, show.show_plan)
 
 
 def explain(
-    pool: Pool,
-    text: Annotated[str, typer.Argument(help="The text, as it is on a page.")],
-    storage: Storage,
+    pool: Annotated[str, typer.Argument(help="Name of a finished pool. With --entries: the text.")],
+    text: Annotated[
+        str | None, typer.Argument(metavar="[TEXT]", help="The text, as it is on a page. With --entries: left out.")
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(help="Root of the store: a folder, or an address such as s3://bucket/prefix. Not with --entries."),
+    ] = None,
     t: T = None,
+    language: Annotated[
+        str | None, typer.Option(help="The text's label, such as ja, instead of the one that it is given.")
+    ] = None,
+    entries: Annotated[str | None, typer.Option(help="Instead of a pool: a list of entries, without counts.")] = None,
+    spacing: Annotated[
+        SpacingOption | None, typer.Option(help="With --entries: as match.spacing; default: paper.")
+    ] = None,
+    boundaries: Annotated[
+        BoundariesOption | None, typer.Option(help="With --entries: as match.boundaries; default: of the language.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show how a pool treats a text: spacing, language, entries, keep probability, near misses."""
+    """Show how a pool, or a list of entries, treats a text: language, entries, keep probability, near misses."""
     from metaclip.explore.explain import explain_text
+    from metaclip.explore.explain_list import explain_with_list
 
     with errors(as_json):
-        emit(explain_text(storage, pool, text, _t(t)), as_json, show.show_explanation)
+        if entries is not None:
+            if text is not None or storage is not None or t is not None:
+                raise ConfigError("explain --entries needs the text alone, and no pool, --storage or --t")
+            given = (spacing and spacing.value, boundaries and boundaries.value)
+            emit(explain_with_list(pool, entries, language, *given), as_json, show.show_list_explanation)
+            return
+        if text is None or storage is None:
+            raise ConfigError("explain needs a pool, a text and --storage; or a text and --entries LIST")
+        if spacing is not None or boundaries is not None:
+            raise ConfigError("--spacing and --boundaries are for --entries: a pool has those of its configuration")
+        emit(explain_text(storage, pool, text, _t(t), language), as_json, show.show_explanation)
 
 
 def entry(
@@ -58,6 +105,9 @@ def entry(
     storage: Storage,
     spelling: Annotated[str | None, typer.Argument(metavar="[ENTRY]", help="The entry, as the list spells it.")] = None,
     entry_id: Annotated[int | None, typer.Option("--id", help="Instead of the spelling: the entry's id.")] = None,
+    language: Annotated[
+        str | None, typer.Option(help="In a pool by language: the language whose list has the entry.")
+    ] = None,
     t: T = None,
     samples: Annotated[int, typer.Option(min=0, help="Number of texts to show.")] = 5,
     as_json: Json = False,
@@ -66,7 +116,7 @@ def entry(
     from metaclip.explore.entry import describe_entry
 
     with errors(as_json):
-        found = describe_entry(storage, pool, spelling, entry_id, _t(t), samples)
+        found = describe_entry(storage, pool, spelling, entry_id, _t(t), samples, language)
         emit(found, as_json, show.show_entry)
 
 

@@ -13,18 +13,26 @@ app = typer.Typer(help="The list of entries: build it from its sources, or show 
 
 
 @app.command("build")
-def build_list(config: ConfigPath, override: Override = None, as_json: Json = False) -> None:
+def build_list(
+    config: ConfigPath,
+    override: Override = None,
+    languages: Annotated[
+        str | None, typer.Option(help="Only the lists of these groups of languages, such as de,zh.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Build the list of entries of a pool; counts of an earlier run are used again."""
     from metaclip.config.loading import load_config
-    from metaclip.metadata.jobs import metadata_plan
+    from metaclip.metadata.jobs import metadata_plans
 
     with errors(as_json):
         checked = load_config(config, override or [])
-        metadata_plan(checked)
+        names = None if languages is None else sorted({name.strip() for name in languages.split(",") if name.strip()})
+        metadata_plans(checked, names)
         with prefect(as_json):
             from flows.metadata import build_metadata
 
-            summary = build_metadata(checked)
+            summary = build_metadata(checked, names)
         emit(summary, as_json, show.show_build)
 
 
@@ -33,6 +41,9 @@ def show_list(
     config: Annotated[
         str, typer.Argument(metavar="CONFIG|LIST", help="A YAML configuration, or a list: .txt, .json or .parquet.")
     ],
+    language: Annotated[
+        str | None, typer.Option(help="With lists by language: the group whose list is shown, such as zh.")
+    ] = None,
     entry: Annotated[str | None, typer.Option(help="Show id, source and score of this entry only.")] = None,
     samples: Annotated[int, typer.Option(min=1, help="Number of entries of each source to show.")] = 5,
     override: Override = None,
@@ -44,19 +55,19 @@ def show_list(
     """
     from metaclip.config.loading import load_config
     from metaclip.lists.show import describe_list, find_in_list
-    from metaclip.metadata.jobs import metadata_plan
+    from metaclip.metadata.jobs import one_plan
     from metaclip.metadata.show import describe, find_entry, require
     from metaclip.store.store import Store
 
     with errors(as_json):
         if Path(config).suffix.lower() not in (".yaml", ".yml"):
-            if override:
-                raise ConfigError("--set changes a configuration, and this is a list")
+            if override or language is not None:
+                raise ConfigError("--set and --language are for a configuration, and this is a list")
             found = describe_list(config, samples) if entry is None else find_in_list(config, entry)
         else:
             checked = load_config(Path(config), override or [])
             store = Store(checked.storage)
-            listed = require(metadata_plan(checked).job.find(store))
+            listed = require(one_plan(checked, language).job.find(store))
             found = describe(store, listed, samples) if entry is None else find_entry(store, listed, entry)
         emit(found, as_json, show.show_list if entry is None else show.show_entry)
 

@@ -61,12 +61,18 @@ def rebalance(
         list[str] | None,
         typer.Option(help="Only pairs named here: img2dataset's output, or lists of uids or addresses. Repeatable."),
     ] = None,
+    language_t: Annotated[
+        str | None,
+        typer.Option(help="Of a pool by language: these languages at a t of their own, such as de=500,fr=700."),
+    ] = None,
     name: Annotated[
         str | None, typer.Option("--as", help="Name of the survivors' pool; default: POOL-survivors.")
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Curate a finished pool at another t, in seconds, or count and balance its survivors."""
+    from metaclip.config.settings import Config
+    from metaclip.explore.by_language import check_language_t, parse_language_t
     from metaclip.io.addresses.credentials import hide
     from metaclip.pool.record import read_record, survivors_name
     from metaclip.store.store import Store
@@ -74,13 +80,18 @@ def rebalance(
 
     with errors(as_json), server_ahead():
         given = [option for option in (t, target_pairs, tail_share) if option is not None]
-        if len(given) != 1:
+        own = None if language_t is None else parse_language_t(language_t)
+        if own is not None and (target_pairs is not None or tail_share is not None or survivors or seed is not None):
+            raise ConfigError("--language-t goes with --t alone, which is for the other languages")
+        if len(given) != 1 and own is None:
             raise ConfigError("give exactly one of --t, --target-pairs and --tail-share")
         if tail_share is not None and not 0 < tail_share <= 1:
             raise ConfigError(f"--tail-share {tail_share}: must be above 0 and at most 1")
         chosen = threshold(t)
         # These checks come first, because Prefect takes seconds to start.
-        read_record(Store(storage), pool)
+        recorded = read_record(Store(storage), pool)
+        if own is not None:
+            check_language_t(Config.model_validate(recorded["config"]), own)
         if survivors:
             survivors = [hide(path) for path in survivors]
             survivor_files(survivors)
@@ -91,6 +102,14 @@ def rebalance(
             from flows.rebalance import rebalance as flow
 
             summary = flow(
-                pool, storage, chosen, target_pairs, tail_share, seed, survivors=survivors, survivors_name=name
+                pool,
+                storage,
+                chosen,
+                target_pairs,
+                tail_share,
+                seed,
+                survivors=survivors,
+                survivors_name=name,
+                language_t=own,
             )
         emit(summary, as_json, show_summary)

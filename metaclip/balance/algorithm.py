@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaclip.kernels.jit import frozen, kernel
-from metaclip.kernels.types import EntryIds, Float, Floats, Int, Offsets
+from metaclip.kernels.types import EntryIds, Float, Floats, Int, Offsets, Words
 
 _OK, _EMPTY, _UNKNOWN, _UNCOUNTED = 0, 1, 2, 3
 _GAMMA, _MIX_1, _MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
@@ -80,7 +80,7 @@ def _mix(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 @kernel
-def _gather_counts(counts: Floats, offsets: Offsets, entry_ids: EntryIds, row: Int, row_counts: Floats) -> Int:
+def _gather_counts(counts: Words, offsets: Offsets, entry_ids: EntryIds, row: Int, row_counts: Floats) -> Int:
     """Copy the counts of a row's entries and return whether they can be used."""
     begin, end = offsets[row], offsets[row + 1]
     if begin == end:
@@ -90,9 +90,9 @@ def _gather_counts(counts: Floats, offsets: Offsets, entry_ids: EntryIds, row: I
         if entry >= counts.size:
             return _UNKNOWN
         count = counts[entry]
-        if count <= 0.0:
+        if count == 0:
             return _UNCOUNTED
-        row_counts[i] = count
+        row_counts[i] = float(count)
     return _OK
 
 
@@ -147,7 +147,7 @@ def _solve(row_counts: Floats, k: Int, draw: Float) -> Float:
 
 @kernel
 def _min_t(
-    counts: Floats, offsets: Offsets, entry_ids: EntryIds, uniform: Floats, row_counts: Floats, result: Floats
+    counts: Words, offsets: Offsets, entry_ids: EntryIds, uniform: Floats, row_counts: Floats, result: Floats
 ) -> tuple[Int, Int]:
     for row in range(offsets.size - 1):
         state = _gather_counts(counts, offsets, entry_ids, row, row_counts)
@@ -159,7 +159,7 @@ def _min_t(
 
 @kernel
 def _keep_probability(
-    counts: Floats, offsets: Offsets, entry_ids: EntryIds, t: Float, row_counts: Floats, result: Floats
+    counts: Words, offsets: Offsets, entry_ids: EntryIds, t: Float, row_counts: Floats, result: Floats
 ) -> tuple[Int, Int]:
     for row in range(offsets.size - 1):
         state = _gather_counts(counts, offsets, entry_ids, row, row_counts)
@@ -297,7 +297,8 @@ class _Rows:
         given = np.asarray(entry_counts)
         if given.dtype.kind not in "ui":
             raise TypeError(f"entry counts must be integers, got {given.dtype}")
-        self.counts = frozen(given.astype(np.float64), np.float64)
+        # No copy where they are uint64 already: a list of millions of entries would be copied for every few pairs.
+        self.counts = frozen(given if given.dtype.kind == "u" else np.maximum(given, 0).astype(np.uint64), np.uint64)
         self.offsets = frozen(offsets, np.int64)
         self.entry_ids = frozen(entry_ids, np.uint32)
         lengths = np.diff(self.offsets)

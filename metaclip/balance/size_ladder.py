@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metaclip.kernels.jit import frozen, kernel
-from metaclip.kernels.types import EntryIds, Floats, Ints, Offsets
+from metaclip.kernels.types import EntryIds, Floats, Ints, Offsets, Words
 
 PUBLISHED = (20_000.0, 170_000.0)
 """MetaCLIP's t for 400M and for 2.5B pairs."""
@@ -31,7 +31,7 @@ def t_ladder(largest: int) -> list[float]:
 
 @kernel
 def _add_pairs(
-    counts: Floats,
+    counts: Words,
     offsets: Offsets,
     entry_ids: EntryIds,
     ladder: Floats,
@@ -47,7 +47,7 @@ def _add_pairs(
         begin, k = offsets[row], offsets[row + 1] - offsets[row]
         least = math.inf
         for i in range(k):
-            count = counts[entry_ids[begin + i]]
+            count = float(counts[entry_ids[begin + i]])
             least = min(least, count)
             row_shares[i] = 1.0 / count
         rung = 0
@@ -67,11 +67,19 @@ class SizeStatistics:
     Args:
         counts: uint64[n_entries], over the whole pool.
         ladder: ascending t, each above 0.
+        own_ladder: in a pool by language, what each t of the ladder, which is of the reference language, is in the
+            language of the counts; never falling.
     """
 
-    def __init__(self, counts: npt.NDArray[np.uint64], ladder: Sequence[float]) -> None:
-        self._counts = frozen(counts.astype(np.float64), np.float64)
+    def __init__(
+        self,
+        counts: npt.NDArray[np.uint64],
+        ladder: Sequence[float],
+        own_ladder: Sequence[float] | None = None,
+    ) -> None:
+        self._counts = frozen(counts, np.uint64)
         self._ladder = frozen(np.array(ladder, np.float64), np.float64)
+        self._own = self._ladder if own_ladder is None else frozen(np.array(own_ladder, np.float64), np.float64)
         self._pairs = np.zeros(len(ladder), np.int64)
         self._certain = np.zeros(len(ladder), np.int64)
         self._chance = np.zeros(len(ladder), np.float64)
@@ -87,11 +95,11 @@ class SizeStatistics:
         Args:
             offsets: int64[n + 1].
             entry_ids: uint32[m].
-            min_t: float64[n]; if it is missing, `pairs` stays 0.
+            min_t: float64[n], on the axis of `ladder`; if it is missing, `pairs` stays 0.
         """
         bounds, ids = frozen(offsets, np.int64), frozen(entry_ids, np.uint32)
         row_shares = np.empty(int(np.diff(bounds).max(initial=0)))
-        _add_pairs(self._counts, bounds, ids, self._ladder, row_shares, self._certain, self._chance)
+        _add_pairs(self._counts, bounds, ids, self._own, row_shares, self._certain, self._chance)
         if min_t is not None:
             self._pairs += np.searchsorted(np.sort(min_t), self._ladder, side="right")
 
@@ -104,6 +112,14 @@ class SizeStatistics:
             "tail_pairs": certain.tolist(),
             "expected": [round(value, 3) for value in (certain + self._chance).tolist()],
         }
+
+
+def summed(statistics: Iterable[dict[str, Any]], ladder: Sequence[float]) -> dict[str, Any]:
+    """Add up the results of `to_json` of groups of languages with this ladder; return the same for all of them."""
+    found = merged(statistics)
+    none = {"pairs": 0, "tail_pairs": 0, "expected": 0.0}
+    columns = ("pairs", "tail_pairs", "expected")
+    return {"t": list(ladder)} | {name: [found.get(t, none)[name] for t in ladder] for name in columns}
 
 
 def merged(statistics: Iterable[dict[str, Any]]) -> dict[float, dict[str, Any]]:

@@ -1,51 +1,105 @@
-"""Entry counts of one partition, written to the same folder as its pairs."""
+"""Entry counts of one partition, written to the same folder as its pairs; in a pool by language, of each group."""
 
 from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from metaclip.balance.counts import entry_counts
-from metaclip.schemas import ENTRY_COUNT
+from metaclip.config.groups import Groups
+from metaclip.schemas import ENTRY_COUNT, GROUP_ENTRY_COUNT
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from metaclip.store.writer import OutputWriter
+from metaclip.tables.by_group import rows_by_group
 from metaclip.tables.csr import csr
+
+_ALL = ""
+"""The one list of a pool without groups of languages."""
 
 
 class Tally:
-    """Counts the entries of a stream of tables."""
+    """Counts the entries of a stream of tables.
 
-    def __init__(self) -> None:
-        self._counts: npt.NDArray[np.uint64] = np.zeros(0, np.uint64)
+    Args:
+        groups: the groups of languages, each with entry ids of its own; memory is held for those that occur,
+            each as far as its largest id.
+    """
+
+    def __init__(self, groups: Groups | None = None) -> None:
+        self._groups = groups
+        self._counts: dict[str, npt.NDArray[np.uint64]] = {}
 
     def counting(self, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         """Yield the tables unchanged and count their `entry_ids`."""
         for table in tables:
-            _, entry_ids = csr(table.column("entry_ids"))
-            if len(entry_ids):
-                more = entry_counts(entry_ids, max(int(entry_ids.max()) + 1, len(self._counts)))
-                more[: len(self._counts)] += self._counts
-                self._counts = more
+            lists = table.column("entry_ids")
+            if self._groups is None:
+                self._add(_ALL, lists)
+            else:
+                for group, rows in rows_by_group(self._groups, table):
+                    self._add(group, lists.take(pa.array(rows)))
             yield table
+
+    def _add(self, group: str, lists: pa.ChunkedArray) -> None:
+        _, entry_ids = csr(lists)
+        if not len(entry_ids):
+            return
+        counts = self._counts.get(group, np.zeros(0, np.uint64))
+        more = entry_counts(entry_ids, max(int(entry_ids.max()) + 1, len(counts)))
+        more[: len(counts)] += counts
+        self._counts[group] = more
 
     def write(self, output: OutputWriter, name: str) -> None:
         """Write the entries that occurred, with their counts, as an Arrow file of `schemas.ENTRY_COUNT`.
 
-        It is not Parquet, because readers of the folder expect pairs in every `.parquet` file.
+        With groups it is of `schemas.GROUP_ENTRY_COUNT`, sorted by group. It is not Parquet, because readers of
+        the folder expect pairs in every `.parquet` file.
         """
-        present = np.flatnonzero(self._counts)
-        columns = [pa.array(present.astype(np.uint32)), pa.array(self._counts[present])]
-        with output.file(name) as sink, pa.ipc.new_file(sink, ENTRY_COUNT) as ipc:
-            ipc.write_table(pa.table(columns, schema=ENTRY_COUNT))
+        schema = ENTRY_COUNT if self._groups is None else GROUP_ENTRY_COUNT
+        # A pool without groups writes one table, even of no entry.
+        found = (
+            sorted(self._counts.items()) if self._groups else [(_ALL, self._counts.get(_ALL, np.zeros(0, np.uint64)))]
+        )
+        with output.file(name) as sink, pa.ipc.new_file(sink, schema) as ipc:
+            for group, counts in found:
+                present = np.flatnonzero(counts)
+                columns = [pa.array(present.astype(np.uint32)), pa.array(counts[present])]
+                if self._groups is not None:
+                    columns.insert(0, pa.repeat(group, len(present)))
+                ipc.write_table(pa.table(columns, schema=schema))
 
 
-def add_tally(total: npt.NDArray[np.uint64], store: Store, output: Reference, name: str) -> None:
-    """Add what a `Tally` wrote to uint64[n_entries], in place.
+def add_tally(
+    total: npt.NDArray[np.uint64], store: Store, output: Reference, name: str, group: str | None = None
+) -> None:
+    """Add what a `Tally` wrote to uint64[n_entries], in place; with groups, the counts of one of them.
 
     Raises:
         StoreError: if the file is missing.
     """
     table = pa.ipc.open_file(pa.BufferReader(store.read_bytes(output, name))).read_all()
+    if group is not None:
+        table = table.filter(pc.equal(table.column("group"), group))
     total[table.column("entry_id").to_numpy()] += table.column("count").to_numpy()
+
+
+def read_group_tally(
+    store: Store, output: Reference, name: str
+) -> Iterator[tuple[str, npt.NDArray[np.uint32], npt.NDArray[np.uint64]]]:
+    """Yield what a `Tally` wrote in a pool by language: group, entry ids, and their counts.
+
+    Raises:
+        StoreError: if the file is missing.
+    """
+    reader = pa.ipc.open_file(pa.BufferReader(store.read_bytes(output, name)))
+    for number in range(reader.num_record_batches):
+        batch = reader.get_batch(number)
+        if batch.num_rows:  # a table of a group is one batch or more
+            yield (
+                batch.column("group")[0].as_py(),
+                batch.column("entry_id").to_numpy(),
+                batch.column("count").to_numpy(),
+            )

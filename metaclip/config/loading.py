@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -86,11 +86,18 @@ def _explain(origin: str, error: ValidationError) -> Iterable[str]:
 
 def _model_at(location: list[Any]) -> type[BaseModel] | None:
     model: type[BaseModel] = Config
-    for part in location:
+    parts = iter(location)
+    for part in parts:
         info = model.model_fields.get(str(part))
-        if info is None or not isinstance(info.annotation, type) or not issubclass(info.annotation, BaseModel):
+        if info is None:
             return None
-        model = info.annotation
+        annotation: Any = info.annotation
+        if get_origin(annotation) is dict:  # sections by name
+            annotation = get_args(annotation)[1]
+            next(parts, None)
+        if not isinstance(annotation, type) or not issubclass(annotation, BaseModel):
+            return None
+        model = annotation
     return model
 
 

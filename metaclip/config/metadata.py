@@ -7,9 +7,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from metaclip.config.base import Address, Model
+from metaclip.config.languages import Code, GroupName
 
 PAGEVIEWS = "https://dumps.wikimedia.org/other/pageviews"
 """Where Wikimedia publishes hourly pageview files."""
+
+Segmenter = Literal["jieba", "fugashi", "pythainlp", "laonlp", "khmernltk", "pyidaungsu", "botok"]
 
 Budget = Annotated[int, Field(ge=0)] | None
 
@@ -17,11 +20,16 @@ Budget = Annotated[int, Field(ge=0)] | None
 class WordNet(Model):
     """Entries from WordNet: its names, and the numerals 0 to 99."""
 
-    use: Literal["none", "synsets", "lemmas"] = "none"
-    """`synsets`: the names of its synsets, as in the paper; `lemmas`: all its words and phrases."""
+    use: Literal["none", "synsets", "lemmas", "omw", "numerals"] = "none"
+    """`synsets`: the names of its synsets, as in the paper; `lemmas`: all its words and phrases; `omw`: the words and
+    phrases of a wordnet of another language, from the Open Multilingual Wordnet; `numerals`: the numerals alone."""
     path: Address | None = None
     """The database: a folder, an address, or a tar or zip archive with `data.noun` and the other `data.*`
-    files. Default: WordNet 3.0, which ships with the package."""
+    files. Default: WordNet 3.0, which ships with the package. With `omw`: a file `wn-data-*.tab`, plain or gzipped, or
+    a folder that holds such files."""
+    codes: list[str] = Field(default=[])
+    """With `omw` and a folder: the codes of the wordnets, such as `fra`. Default: those of the group in the shipped
+    table."""
     cut_at_dot: bool = True
     """Cut a name at its first dot, as the paper does (`st. louis` becomes `st`); otherwise keep whole names."""
     budget: Budget = None
@@ -29,7 +37,8 @@ class WordNet(Model):
     no limit."""
     under: list[str] = Field(default=[])
     """Only what is a kind or an instance of these synsets of nouns or verbs, themselves included, such as `bird.n.01`
-    (word, part of speech, number of the sense), without the numerals. Then `use` is `lemmas`, or `synsets` if it says so."""
+    (word, part of speech, number of the sense), without the numerals. Then `use` is `lemmas`, or `synsets` if it
+    says so."""
 
     @field_validator("under")
     @classmethod
@@ -69,6 +78,13 @@ class Words(Model):
     compressed): files, folders, globs, http(s) or s3 addresses."""
     min_count: int = Field(default=100, ge=1)
     """Minimum count of a word. In the paper, for English Wikipedia: 100."""
+    share: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Maximum number of entries, as a share of all distinct words that were counted. For other languages than English
+    MetaCLIP 2 takes 0.1."""
+    segmenter: Segmenter | None = None
+    """The package that finds the words of dumps in a language without spaces, for `words` and `pairs`: `jieba` (zh),
+    `fugashi` (ja), `pythainlp` (th), `laonlp` (lo), `khmernltk` (km), `pyidaungsu` (my), `botok` (bo). It must be
+    installed; docs/worldwide.md says how."""
     budget: Budget = None
     """Maximum number of entries that this source adds (entries that are in the list already do not count); empty for
     no limit."""
@@ -84,6 +100,9 @@ class Pairs(Model):
     See docs/metadata.md for values for smaller corpora."""
     min_count: int = Field(default=1, ge=1)
     """Minimum count of a pair."""
+    share: Annotated[float, Field(gt=0)] | None = None
+    """Maximum number of entries, as a share of those that `words` gave. For other languages than English MetaCLIP 2
+    takes 0.4."""
     budget: Budget = None
     """Maximum number of entries that this source adds (entries that are in the list already do not count); empty for
     no limit."""
@@ -100,12 +119,15 @@ class Titles(Model):
     """Days whose 24 hourly files are downloaded from `address`."""
     address: Address = PAGEVIEWS
     """Address where hourly pageview files are published."""
-    domains: list[str] = Field(default=["en"], min_length=1)
+    domains: list[Code] = Field(default=["en"], min_length=1)
     """Domains whose views are counted: `en` is English Wikipedia on desktop, `en.m` on mobile."""
     min_hourly_views: int = Field(default=50, ge=1)
     """Rows of an hour with fewer views are skipped. In the paper: 50."""
     min_views: int = Field(default=70, ge=1)
     """Minimum views of a title over all files. In the paper, estimated: 70."""
+    share: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Maximum number of entries, as a share of all distinct titles. For other languages than English MetaCLIP 2 takes
+    0.76."""
     budget: Budget = None
     """Maximum number of entries that this source adds (entries that are in the list already do not count); empty for
     no limit."""
@@ -119,7 +141,7 @@ class Titles(Model):
         return dates
 
 
-class Metadata(Model):
+class EntrySources(Model):
     """The entries to match and balance by: a given list, or a list that is built from sources."""
 
     entries: Address | None = None
@@ -151,6 +173,11 @@ class Metadata(Model):
         """Return whether the list is built from sources."""
         return bool(self.lists) or any(self.sources.values())
 
+    @property
+    def has_lists(self) -> bool:
+        """Return whether there is a list for each group of languages instead."""
+        return False
+
     @model_validator(mode="after")
     def _no_idle_section(self) -> Self:
         """Refuse a section that would have no effect: whoever writes one wants its entries."""
@@ -177,11 +204,33 @@ class Metadata(Model):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if self.entries is None and not self.has_sources:
+        if self.entries is None and not self.has_sources and not self.has_lists:
             raise ValueError(
                 "either metadata.entries must be given, a list of entries, or sources to build one from, such as"
                 " metadata.wordnet.use: synsets"
             )
         if self.entries is not None and self.has_sources:
             raise ValueError("metadata.entries and sources to build a list from are both given; remove one")
+        return self
+
+
+class Metadata(EntrySources):
+    """The entries to match and balance by: a given list, one built from sources, or one for each group of languages."""
+
+    languages: dict[GroupName, EntrySources] = Field(default={})
+    """A list for each group of languages, by the group's name: `entries`, or sources to build it from, as above.
+    Without it one list is for all texts. See docs/worldwide.md."""
+
+    @property
+    def has_lists(self) -> bool:
+        """Return whether each group of languages has a list."""
+        return bool(self.languages)
+
+    @model_validator(mode="after")
+    def _one_or_many(self) -> Self:
+        if self.languages and (self.entries is not None or self.has_sources):
+            raise ValueError(
+                "metadata.languages and a list for all texts are both given; move the latter to a group, such as"
+                " metadata.languages.en"
+            )
         return self

@@ -13,7 +13,9 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from metaclip.config.base import Address, Model
 from metaclip.config.card import Card
+from metaclip.config.groups import OTHER, Groups, Rule, configured_groups
 from metaclip.config.language_labels import LABELS
+from metaclip.config.languages import Boundaries, Code, Languages, Spacing
 from metaclip.config.metadata import Metadata
 
 SourceKind = Literal["auto", "warc", "wat", "pairs", "webdataset"]
@@ -146,8 +148,9 @@ class Extract(Model):
 class Match(Model):
     """The language filter of the pairs, and how entries are matched."""
 
-    languages: list[str] = Field(default=["en"])
-    """Labels of the languages to keep (ISO codes of lid.176); an empty list keeps all."""
+    languages: list[Code] = Field(default=["en"])
+    """Labels of the languages to keep (ISO codes of lid.176); an empty list keeps all, and is the default where
+    `metadata.languages` has lists by language."""
     min_lang_score: float = Field(default=0.0, ge=0, le=1)
     """Drop texts with a lower language score."""
     space_entries: bool = False
@@ -155,6 +158,14 @@ class Match(Model):
     case: Literal["exact", "variants"] = "exact"
     """`variants`: an entry also matches in lower case, in capitals, and with its first letter or all first letters
     as capitals, unless the list has that spelling as an entry of its own. `exact` is the paper's way."""
+    spacing: Spacing = "paper"
+    """Which marks end a word: `paper`: the seven marks of docs/algorithm.md; `unicode`: all punctuation and symbols, in
+    texts and in entries, so that `homme` is found in `l'homme`."""
+    boundaries: Boundaries | None = None
+    """Where an entry may begin and end: `paper`: at spaces and marks; `characters`: in scripts without spaces at every
+    character cluster; `words`: there at the words that the counts of the list's words make most probable. With the last
+    two all punctuation and symbols end a word. Default: by group, as the shipped table says, and `paper` if there are
+    no groups."""
 
     @field_validator("languages")
     @classmethod
@@ -166,6 +177,11 @@ class Match(Model):
                     " write an empty list to keep every language"
                 )
         return sorted(set(languages))
+
+    @property
+    def key_settings(self) -> dict[str, object]:
+        """Return what the rows of a matched shard depend on; how entries are found is part of the list's key."""
+        return self.model_dump(mode="json", include={"languages", "min_lang_score"})
 
 
 class Near(Model):
@@ -196,6 +212,13 @@ class Balance(Model):
     MetaCLIP: 20000 for 400M pairs from 1.6B, 170000 for 2.5B pairs from 10.7B."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Seed of the draws; the draw of a pair is a hash of its uid and the seed."""
+    across: Literal["tail_share", "same"] = "tail_share"
+    """With lists by language, how the languages other than `languages.reference` get their t: `tail_share`: the t whose
+    tail has at least the share of matches that the tail of the reference has; `same`: the same t."""
+    ceiling: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """With lists by language: the t of a language is at most this times that of the reference. Default: no limit."""
+    floor: int = Field(default=0, ge=0)
+    """With lists by language: entries of the other languages with at most this many matches are never sampled down."""
 
     @property
     def threshold(self) -> float:
@@ -252,6 +275,7 @@ class Config(Model):
     storage: str = Field(default="pool", min_length=1)
     """Root of the store, with all checkpoints: a folder, or any fsspec address such as s3://bucket/prefix."""
     source: Source
+    languages: Languages = Languages()
     metadata: Metadata
     extract: Extract = Extract()
     match: Match = Match()
@@ -271,6 +295,76 @@ class Config(Model):
                 " which the runs share"
             )
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _every_language(cls, tree: object) -> object:
+        """With a list for each group of languages, keep every language if the configuration does not choose some."""
+        if isinstance(tree, dict) and isinstance(tree.get("metadata"), dict) and tree["metadata"].get("languages"):
+            match = tree.get("match", {})
+            if isinstance(match, dict) and "languages" not in match:
+                return {**tree, "match": {**match, "languages": []}}
+        return tree
+
+    @model_validator(mode="after")
+    def _near_fits(self) -> Self:
+        if self.near.use == "always" and (self.metadata.has_lists or self.rule != "paper"):
+            raise ValueError("`near.use: always`: near misses are counted for one list that is matched the paper's way")
+        return self
+
+    @model_validator(mode="after")
+    def _groups_fit(self) -> Self:
+        if self.metadata.has_lists:
+            self._make_groups()
+        elif self.languages != Languages():
+            raise ValueError("`languages` has no effect without lists by language; add metadata.languages")
+        else:
+            for name, of in (("across", "tail_share"), ("ceiling", None), ("floor", 0)):
+                if getattr(self.balance, name) != of:
+                    raise ValueError(
+                        f"`balance.{name}` has no effect without lists by language; add metadata.languages"
+                    )
+        return self
+
+    @property
+    def rule(self) -> Rule:
+        """How entries are found in texts where one list is for all of them."""
+        match = self.match
+        return match.spacing if match.boundaries in (None, "paper") else match.boundaries
+
+    @property
+    def groups(self) -> Groups | None:
+        """Return the groups of languages, or None if one list is for all texts."""
+        return self._make_groups() if self.metadata.has_lists else None
+
+    def _make_groups(self) -> Groups:
+        languages, match = self.languages, self.match
+        known = configured_groups(languages, match.spacing, match.boundaries)
+        names = tuple(sorted(self.metadata.languages))
+        for name in names:
+            if name not in known:
+                raise ValueError(
+                    f"metadata.languages.{name}: no such group; name one of the shipped table (docs/worldwide.md), or"
+                    f" say which labels it has: languages.groups.{name}.labels"
+                )
+        other_below = match.min_lang_score if languages.below_score == "other" and match.min_lang_score else None
+        if languages.below_score == "other" and OTHER not in names:
+            raise ValueError("languages.below_score: other needs entries for that group; add metadata.languages.other")
+        by_label = {label: name for name in names for label in known[name].labels}
+        for name in names:
+            if not known[name].labels and not (name == OTHER and other_below is not None):
+                raise ValueError(f"metadata.languages.{name}: no label leads to this group; see languages.groups")
+        reference = languages.reference or (names[0] if len(names) == 1 else None)
+        if reference is None:
+            raise ValueError(
+                "languages.reference must be given, the group that balance.t is for, because several groups have"
+                f" metadata: {', '.join(names)}"
+            )
+        if reference not in names:
+            raise ValueError(
+                f"languages.reference: the group {reference!r} has no metadata; those that have: {', '.join(names)}"
+            )
+        return Groups(names, reference, by_label, {name: known[name].rule for name in names}, other_below)
 
 
 def format_t(t: float | str) -> str:

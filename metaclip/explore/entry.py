@@ -21,6 +21,7 @@ from metaclip.pairs.uids import format_uids
 from metaclip.stages.curate import add_set_tallies
 from metaclip.stages.dedup import TALLY
 from metaclip.store.manifest import Reference
+from metaclip.tables.by_group import rows_by_group
 from metaclip.tables.csr import csr
 
 READERS = 4
@@ -35,6 +36,7 @@ def describe_entry(
     entry_id: int | None = None,
     t: float | None = None,
     samples: int = 5,
+    language: str | None = None,
 ) -> dict[str, Any]:
     """Describe an entry of a pool, given by its spelling or by its id.
 
@@ -46,10 +48,12 @@ def describe_entry(
     Returns:
         JSON values: id, entry, source, count, `rank` by count (entries with equal counts share it),
         shares of all matches and of all pairs, `keep_probability` at t, `curated` pairs of it at t,
-        and samples with uid, addresses, text and min_t.
+        and samples with uid, addresses, text and min_t. In a pool by language also `language`, `own_t`, what t is
+        in it, and `kept_from`, the smallest t at which all of its matches are kept; ranks and shares are of its list.
 
     Raises:
-        ConfigError: unknown pool, t not above 0, or not exactly one of entry and id given.
+        ConfigError: unknown pool or language, several languages and none named, t not above 0, or not exactly one of
+            entry and id given.
         InputError: no such entry; the message names similar ones.
         StoreError: an output of the pool is missing.
     """
@@ -57,16 +61,18 @@ def describe_entry(
         raise ConfigError("give either the entry or its id")
     pool = FinishedPool.open(storage, name)
     t = pool.t(t)
-    entry_id = _id_of(pool, entry) if entry is not None else _checked_id(pool, entry_id or 0)
-    (row,) = entry_rows(pool, [entry_id], t)
-    counts, count = pool.counts, row["count"]
+    group = pool.group(language)
+    entry_id = _id_of(pool, group, entry) if entry is not None else _checked_id(pool, group, entry_id or 0)
+    (row,) = entry_rows(pool, [entry_id], t, group)
+    counts, count = pool.counts_of(group), row["count"]
     matches = int(counts.sum())
-    reader = _EntryReader(pool, entry_id)
+    reader = _EntryReader(pool, entry_id, group)
     curated, told_by = reader.curated(t, count)
-    first = pc.index(pool.entries.column("entry"), row["entry"]).as_py()
+    first = pc.index(pool.entries_of(group).column("entry"), row["entry"]).as_py()
     return {
         "pool": name,
         "t": format_t(t),
+        **({} if group is None else {"language": group, "own_t": format_t(pool.t_of(group, t))}),
         **row,
         "rank": 1 + int((counts > count).sum()) if count else None,
         "share_of_matches": count / matches if matches else None,
@@ -80,14 +86,15 @@ def describe_entry(
     }
 
 
-def _checked_id(pool: FinishedPool, entry_id: int) -> int:
-    if not 0 <= entry_id < len(pool.counts):
-        raise InputError(f"no entry has the id {entry_id}: ids are 0 to {len(pool.counts) - 1}")
+def _checked_id(pool: FinishedPool, group: str | None, entry_id: int) -> int:
+    entries = len(pool.counts_of(group))
+    if not 0 <= entry_id < entries:
+        raise InputError(f"no entry has the id {entry_id}: ids are 0 to {entries - 1}")
     return entry_id
 
 
-def _id_of(pool: FinishedPool, entry: str) -> int:
-    entries = pool.entries.column("entry")
+def _id_of(pool: FinishedPool, group: str | None, entry: str) -> int:
+    entries = pool.entries_of(group).column("entry")
     at = int(pc.index(entries, entry).as_py())
     if at < 0:
         near = ", ".join(map(repr, _near(entry, entries))) or "none"
@@ -108,19 +115,21 @@ def _near(entry: str, entries: pa.ChunkedArray, most: int = 8) -> list[str]:
 class _EntryReader:
     """Reads only those parts of a pool that are needed for one entry."""
 
-    def __init__(self, pool: FinishedPool, entry_id: int) -> None:
+    def __init__(self, pool: FinishedPool, entry_id: int, group: str | None) -> None:
         self._pool = pool
         self._entry_id = entry_id
+        self._group = group
+        self._columns = ("entry_ids",) if group is None else ("entry_ids", "lang", "lang_score")
         self.bytes_read = 0
 
     def curated(self, t: float, count: int) -> tuple[int, str]:
         """Return the exact number of pairs with the entry in the set for t, and where the number comes from."""
-        if count <= t:
+        if count <= self._pool.t_of(self._group, t):
             return count, "in the tail, which is kept whole"
         found = self._pool.sets.get(format_t(t))
         if found is not None:
-            total = np.zeros(len(self._pool.counts), np.uint64)
-            add_set_tallies(total, self._pool.store, found)
+            total = np.zeros_like(self._pool.counts_of(self._group))
+            add_set_tallies(total, self._pool.store, found, self._group)
             return int(total[self._entry_id]), "from the counts of the set"
         with ThreadPoolExecutor(READERS) as threads:
             parts = list(threads.map(lambda part: self._count(part, t), self._pool.all("balance")))
@@ -130,7 +139,7 @@ class _EntryReader:
     def _count(self, balanced: Reference, t: float) -> tuple[int, int]:
         """Count one partition's pairs up to t with the entry; also return the bytes that were read."""
         found = read = 0
-        for group in row_groups(self._pool.store, balanced, "entry_ids", "min_t"):
+        for group in row_groups(self._pool.store, balanced, *self._columns, "min_t"):
             bounds = group.bounds("min_t")
             if bounds is not None and bounds[0] > t:
                 break
@@ -146,10 +155,10 @@ class _EntryReader:
         for partition in self._pool.partitions:
             if len(found) == wanted:
                 break
-            here = np.zeros(len(self._pool.counts), np.uint64)
-            add_tally(here, self._pool.store, partition, TALLY)
+            here = np.zeros_like(self._pool.counts_of(self._group))
+            add_tally(here, self._pool.store, partition, TALLY, self._group)
             left = min(wanted - len(found), int(here[self._entry_id]))
-            for group in row_groups(self._pool.store, partition, "uid_hi", "uid_lo", "entry_ids"):
+            for group in row_groups(self._pool.store, partition, "uid_hi", "uid_lo", *self._columns):
                 if not left:
                     break
                 table = group.read()
@@ -165,7 +174,9 @@ class _EntryReader:
         high, low = (table.column(name).to_numpy() for name in ("uid_hi", "uid_lo"))
         uniform = draws(high, low, self._pool.config.balance.seed)
         with plainly():
-            thresholds = min_t(self._pool.counts, *csr(table.column("entry_ids")), uniform)
+            thresholds = min_t(self._pool.counts_of(self._group), *csr(table.column("entry_ids")), uniform)
+        if self._group is not None:
+            thresholds = self._pool.group_counts.min_t(self._group, thresholds)
         uids = format_uids(high, low).to_pylist()
         return [
             {"uid": uid, **values, "min_t": float(threshold), "kept": bool(threshold <= t)}
@@ -175,4 +186,9 @@ class _EntryReader:
     def _rows(self, table: pa.Table) -> npt.NDArray[np.int64]:
         """Return the rows that contain the entry, ascending."""
         offsets, ids = csr(table.column("entry_ids"))
-        return np.searchsorted(offsets, np.flatnonzero(ids == self._entry_id), side="right") - 1
+        rows = np.searchsorted(offsets, np.flatnonzero(ids == self._entry_id), side="right") - 1
+        if self._pool.by_language is None:
+            return rows
+        # The same id is of another entry in the texts of another language.
+        of_group = dict(rows_by_group(self._pool.by_language.groups, table)).get(str(self._group), rows[:0])
+        return np.intersect1d(rows, of_group)

@@ -37,6 +37,7 @@ def describe_misses(storage: str, name: str, most: int = 20, entry: str | None =
         StoreError: an output of the pool is missing.
     """
     pool = FinishedPool.open(storage, name)
+    pool.need_one_list("near misses are")
     if "near" not in pool.stages:
         raise ConfigError(
             f"pool {name!r}: near misses were not counted; run it again with --set near.use=always (its list has"

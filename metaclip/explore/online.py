@@ -4,26 +4,31 @@ It needs the matcher's table and the entry counts of a pool, but neither a set n
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from metaclip.balance.algorithm import KeepProbability, draws
+from metaclip.config.groups import Groups
 from metaclip.config.settings import format_t
+from metaclip.errors import ConfigError
+from metaclip.explore.pool import FinishedPool
+from metaclip.language.identifier import LanguageIdentifier
+from metaclip.language.model_file import find_model
 from metaclip.matching.matcher import Matcher
 from metaclip.metadata.list_job import open_matcher
 from metaclip.pairs.texts import clean_text
 from metaclip.pairs.uids import uids
 from metaclip.pairs.urls import Fault, page_base
-from metaclip.pool.record import read_record
-from metaclip.stages.count import read_counts
-from metaclip.store.manifest import Reference
-from metaclip.store.store import Store
 
 Sample = TypeVar("Sample")
+
+Identify = Callable[[list[str]], tuple[list[str], npt.NDArray[np.float32]]]
+"""Returns label and score of each text."""
 
 BATCH = 4096
 
@@ -54,23 +59,18 @@ class OnlineBalancer:
         """Use matcher and counts of a finished pool; t and seed are the pool's own by default.
 
         Raises:
-            ConfigError: there is no finished pool of that name.
+            ConfigError: there is no finished pool of that name, or it has lists by language
+                (`OnlineLanguageBalancer`).
             StoreError: an output of the pool is missing.
         """
-        store = Store(storage)
-        record = read_record(store, pool)
-
-        def output(stage: str) -> Reference:
-            address = record["stages"][stage]
-            manifest = store.manifest(address)
-            return Reference(address, manifest.key, manifest.rows)
-
-        balance = record["config"]["balance"]
+        finished = FinishedPool.open(storage, pool)
+        if finished.by_language is not None:
+            raise ConfigError(f"pool {pool!r} has lists by language: use OnlineLanguageBalancer.from_pool")
         return cls(
-            open_matcher(store, output("metadata")),
-            read_counts(store, output("count")),
-            float(balance["t"]) if t is None else t,
-            balance["seed"] if seed is None else seed,
+            open_matcher(finished.store, finished.one("metadata")),
+            finished.counts,
+            finished.config.balance.threshold if t is None else t,
+            finished.config.balance.seed if seed is None else seed,
         )
 
     def keep(self, urls: Sequence[str], texts: Sequence[str]) -> npt.NDArray[np.bool_]:
@@ -95,6 +95,109 @@ class OnlineBalancer:
         return f"OnlineBalancer({self.matcher.n_entries} entries, t={format_t(self.probability.t)}, seed={self.seed})"
 
 
+class OnlineLanguageBalancer:
+    """Decides the same in a pool by language: each text by the list, the counts and the t of its own language.
+
+    Args:
+        identify: returns labels and scores (float32[n]) of texts, such as `LanguageIdentifier(model).identify`.
+        groups: the pool's.
+        balancers: by group; texts of a group that has none are not kept.
+    """
+
+    def __init__(self, identify: Identify, groups: Groups, balancers: Mapping[str, OnlineBalancer]) -> None:
+        self.groups = groups
+        self.balancers = dict(balancers)
+        self._identify = identify
+
+    @classmethod
+    def from_pool(
+        cls,
+        storage: str,
+        pool: str,
+        t: float | Mapping[str, float] | None = None,
+        seed: int | None = None,
+        language_model: str | None = None,
+    ) -> "OnlineLanguageBalancer":
+        """Use lists and counts of a finished pool by language.
+
+        Args:
+            storage: root of the store.
+            pool: name of the pool.
+            t: of the reference language, from which those of the others follow; or the t of each language, where
+                one that is not named gets its own from the pool's t. Default: the pool's t.
+            seed: of the draws; the pool's own by default.
+            language_model: as `extract.language_model`.
+
+        Raises:
+            ConfigError: there is no such pool, it has one list for all texts, a language without a list is named, or
+                there is no language model.
+            StoreError: an output of the pool is missing.
+        """
+        finished = FinishedPool.open(storage, pool)
+        counts, groups = finished.group_counts, counts_groups(finished)
+        named = dict(t) if isinstance(t, Mapping) else {}
+        if unknown := sorted(set(named) - set(groups.names)):
+            raise ConfigError(
+                f"{', '.join(unknown)}: no such language in pool {pool!r}; there: {', '.join(groups.names)}"
+            )
+        reference_t = finished.t(None if isinstance(t, Mapping) else t)
+        balancers = {}
+        for group in groups.names:
+            own = float(named[group]) if group in named else counts.t(group, reference_t)
+            if own > 0:  # at 0 nothing is kept
+                matcher = open_matcher(finished.store, finished.lists[group])
+                balancers[group] = OnlineBalancer(
+                    matcher, counts.counts(group), own, finished.config.balance.seed if seed is None else seed
+                )
+        identifier = LanguageIdentifier(find_model(language_model or finished.config.extract.language_model))
+        settings = finished.config.match
+        return cls(wanted_labels(identifier, settings.languages, settings.min_lang_score, groups), groups, balancers)
+
+    def keep(self, urls: Sequence[str], texts: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Return for each pair of image address and text whether it is kept, bool[n]; see `OnlineBalancer.keep`.
+
+        Raises:
+            ValueError: if the numbers of addresses and texts differ.
+        """
+        if len(urls) != len(texts):
+            raise ValueError(f"{len(urls)} addresses and {len(texts)} texts")
+        labels, scores = self._identify([clean_text(text) for text in texts])
+        of_row = self.groups.of_rows(pa.array(labels, pa.string()), pa.array(scores, pa.float32()))
+        kept = np.zeros(len(texts), np.bool_)
+        for position in np.unique(of_row):
+            balancer = None if position < 0 else self.balancers.get(self.groups.names[position])
+            if balancer is not None:
+                rows = np.flatnonzero(of_row == position)
+                kept[rows] = balancer.keep([urls[row] for row in rows.tolist()], [texts[row] for row in rows.tolist()])
+        return kept
+
+    def __repr__(self) -> str:
+        ts = ", ".join(f"{group}: {format_t(one.probability.t)}" for group, one in self.balancers.items())
+        return f"OnlineLanguageBalancer({ts})"
+
+
+def counts_groups(pool: FinishedPool) -> Groups:
+    """Return the groups of a pool by language."""
+    return pool.group_counts.by_language.groups
+
+
+def wanted_labels(identifier: LanguageIdentifier, languages: Sequence[str], least: float, groups: Groups) -> Identify:
+    """Return a function that labels texts, and gives those that the pool's filter drops an empty label."""
+
+    def identify(texts: list[str]) -> tuple[list[str], npt.NDArray[np.float32]]:
+        labels, scores = identifier.identify(texts)
+        low = scores < np.float32(least) if groups.other_below is None else np.zeros(len(texts), np.bool_)
+        kept = [
+            label if not drop and (not languages or label in languages) else ""
+            for label, drop in zip(labels, low.tolist(), strict=True)
+        ]
+        if groups.other_below is not None:  # an unwanted label does not go to `other`
+            scores = np.where([bool(label) for label in kept], scores, np.float32(1)).astype(np.float32)
+        return kept, scores
+
+    return identify
+
+
 class BalancedStream(Generic[Sample]):
     """The samples of a stream that are kept, in its order; can be iterated as often as the stream.
 
@@ -107,7 +210,7 @@ class BalancedStream(Generic[Sample]):
 
     def __init__(
         self,
-        balancer: OnlineBalancer,
+        balancer: OnlineBalancer | OnlineLanguageBalancer,
         samples: Iterable[Sample],
         pair: Callable[[Sample], tuple[str, str]],
         batch: int = BATCH,

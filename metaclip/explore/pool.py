@@ -22,6 +22,7 @@ from metaclip.pool.record import read_record
 from metaclip.processes.shell import command
 from metaclip.schemas import PAIRS
 from metaclip.stages.count import read_counts
+from metaclip.stages.group_counts import ByLanguage, GroupCounts
 from metaclip.store.manifest import Manifest, Reference
 from metaclip.store.store import Store
 
@@ -58,6 +59,14 @@ class FinishedPool:
         return [reference(address) for address in self.stages[stage]]
 
     @property
+    def lists(self) -> dict[str, Reference]:
+        """The list of entries of each group of languages by its name, or the one for all texts by the empty name."""
+        named = self.stages["metadata"]
+        return {
+            name: reference(address) for name, address in ({"": named} if isinstance(named, str) else named).items()
+        }
+
+    @property
     def survivors(self) -> bool:
         """Whether the pool consists of survivors of another pool, counted and balanced again."""
         return "survive" in self.stages
@@ -88,14 +97,73 @@ class FinishedPool:
         return self.sets[wanted]
 
     @cached_property
+    def by_language(self) -> ByLanguage | None:
+        """Groups and rule of a pool with lists by language; None where one list is for all texts."""
+        return ByLanguage.of(self.config.groups, self.config.balance)
+
+    def need_one_list(self, what: str) -> None:
+        """Make sure that one list is for all texts.
+
+        Raises:
+            ConfigError: there are lists by language; the message says that `what` is not for such pools.
+        """
+        if self.by_language is not None:
+            raise ConfigError(
+                f"pool {self.config.pool!r} has a list for each language: {what} not available for such pools yet"
+            )
+
+    @cached_property
+    def group_counts(self) -> GroupCounts:
+        """Counts and thresholds of a pool by language.
+
+        Raises:
+            ConfigError: if one list is for all texts.
+        """
+        if self.by_language is None:
+            raise ConfigError(f"pool {self.config.pool!r} has one list for all texts, and so no counts by language")
+        return GroupCounts(self.store, self.one("count"), self.by_language)
+
+    @cached_property
     def counts(self) -> npt.NDArray[np.uint64]:
-        """How many texts of the pool contain each entry, uint64[n_entries]."""
+        """How many texts of the pool contain each entry, uint64[n_entries]; of all groups one after the other."""
+        if self.by_language is not None:
+            return self.group_counts.concatenated()
         return read_counts(self.store, self.one("count"))
 
     @cached_property
     def entries(self) -> pa.Table:
-        """The entries, of `schemas.ENTRY`."""
+        """The entries of the one list for all texts, of `schemas.ENTRY`."""
         return read_entries(self.store, self.one("metadata"))
+
+    def entries_of(self, group: str | None) -> pa.Table:
+        """Return the entries of a group's list, of `schemas.ENTRY`; None for those of the one list."""
+        return self.entries if group is None else read_entries(self.store, self.lists[group])
+
+    def counts_of(self, group: str | None) -> npt.NDArray[np.uint64]:
+        """Return the counts of a group's entries, uint64[n_entries]; None for those of the one list."""
+        return self.counts if group is None else self.group_counts.counts(group)
+
+    def t_of(self, group: str | None, t: float) -> float:
+        """Return what a t of the reference language is in a group."""
+        return t if group is None else self.group_counts.t(group, t)
+
+    def group(self, name: str | None) -> str | None:
+        """Return a group that a command names; None in a pool with one list for all texts.
+
+        Raises:
+            ConfigError: if the pool has no such group, or several where none is named.
+        """
+        if self.by_language is None:
+            if name is not None:
+                raise ConfigError(f"pool {self.config.pool!r} has one list for all texts; leave --language out")
+            return None
+        names = self.by_language.groups.names
+        if name is None and len(names) == 1:
+            return names[0]
+        if name not in names:
+            said = "name a language with --language" if name is None else f"no group {name!r} in this pool"
+            raise ConfigError(f"{said}; there: {', '.join(names)}")
+        return name
 
     def manifests(self, stage: str) -> list[Manifest]:
         """Read the manifests of all outputs of a stage.
@@ -182,13 +250,23 @@ def row_groups(store: Store, output: Reference, *columns: str) -> Iterator[RowGr
         yield RowGroup(file, store.address(f"{output.folder}/{PAIRS}"), number, columns)
 
 
-def entry_rows(pool: FinishedPool, entry_ids: Sequence[int], t: float) -> list[dict[str, Any]]:
-    """Return id, entry, source, count and keep probability min(1, t / count) of entries, as JSON values."""
-    columns = pool.entries.select(["entry_id", "entry", "source"])
+def entry_rows(
+    pool: FinishedPool, entry_ids: Sequence[int], t: float, group: str | None = None
+) -> list[dict[str, Any]]:
+    """Return id, entry, source, count and keep probability min(1, t / count) of entries, as JSON values.
+
+    In a pool by language the ids are of a group's list, t is that of the reference language, and `kept_from` is
+    the smallest t of it at which all matches of the entry are kept.
+    """
+    columns = pool.entries_of(group).select(["entry_id", "entry", "source"])
     rows: list[dict[str, Any]] = columns.take(pa.array(entry_ids, pa.int64())).to_pylist()
+    counts, own_t = pool.counts_of(group), pool.t_of(group, t)
     for row in rows:
-        row["count"] = int(pool.counts[row["entry_id"]])
-        row["keep_probability"] = keep_share(row["count"], t)
+        row["count"] = int(counts[row["entry_id"]])
+        row["keep_probability"] = keep_share(row["count"], own_t)
+        if group is not None:
+            own = np.array([float(row["count"])])
+            row["kept_from"] = float(pool.group_counts.min_t(group, own)[0]) if row["count"] else None
     return rows
 
 

@@ -115,11 +115,17 @@ def _unmatched(pool: FinishedPool, row: dict[str, Any]) -> dict[str, Any]:
     if settings.languages and row["lang"] not in settings.languages:
         why = f"{language}; the pool keeps {', '.join(settings.languages)}"
         return {"ended": "extract", "reason": "language", "why": why}
-    if row["lang_score"] < np.float32(settings.min_lang_score):
+    to_other = pool.by_language is not None and pool.by_language.groups.other_below is not None
+    if row["lang_score"] < np.float32(settings.min_lang_score) and not to_other:
         why = f"{language}; the pool keeps scores from {settings.min_lang_score:g}"
         return {"ended": "extract", "reason": "language", "why": why}
+    group = "" if pool.by_language is None else pool.by_language.groups.of(row["lang"], row["lang_score"])
+    if group is None:
+        there = ", ".join(pool.lists)
+        why = f"{language}, which is of no group with a list of entries; there: {there}"
+        return {"ended": "extract", "reason": "no_metadata", "why": why}
     with plainly():
-        _, ids = open_matcher(pool.store, pool.one("metadata")).match([row["text"]])
+        _, ids = open_matcher(pool.store, pool.lists[group]).match([row["text"]])
     if len(ids):
         raise StoreError(
             f"{pool.store.root}: the pair matches entries and is in no partition: outputs of the dedup stage were"
@@ -129,26 +135,35 @@ def _unmatched(pool: FinishedPool, row: dict[str, Any]) -> dict[str, Any]:
     return {"ended": "extract", "reason": "no_match", "why": why}
 
 
+def _is_in(name: str, threshold: float, own: float, group: str | None) -> bool:
+    """Return whether the set of this name (`stages.curate.set_name`) has a pair with these thresholds."""
+    t, _, languages = name.partition(";")
+    named = dict(one.split("=") for one in languages.split(",") if one)
+    return own <= float(named[group]) if group in named else threshold <= float(t)
+
+
 def _balanced(pool: FinishedPool, partition: int, row: dict[str, Any], high: int, low: int) -> dict[str, Any]:
     """Return the entries of a pair, its min_t from the balanced partition, and its sets."""
     config, ids = pool.config, row["entry_ids"]
     uniform = draws(np.array([high], np.uint64), np.array([low], np.uint64), config.balance.seed)
     offsets, entry_ids = csr(pa.chunked_array([[ids]], MATCHED.field("entry_ids").type))
+    group = None if pool.by_language is None else pool.by_language.groups.of(row["lang"], row["lang_score"])
     with plainly():
-        threshold = float(min_t(pool.counts, offsets, entry_ids, uniform)[0])
+        own = min_t(pool.counts_of(group), offsets, entry_ids, uniform)
+    threshold = float(own[0] if group is None else pool.group_counts.min_t(group, own)[0])
     balanced = pool.all("balance")[partition]
     stored = None
-    for group in row_groups(pool.store, balanced, "uid_hi", "uid_lo", "min_t"):
-        bounds = group.bounds("min_t")
+    for stored_rows in row_groups(pool.store, balanced, "uid_hi", "uid_lo", "min_t"):
+        bounds = stored_rows.bounds("min_t")
         if bounds is None or bounds[0] <= threshold <= bounds[1]:
-            stored = stored or _row(group.read(), high, low)
+            stored = stored or _row(stored_rows.read(), high, low)
     if stored is None or stored["min_t"] != threshold:
         raise StoreError(
             f"{pool.store.address(balanced.folder)}: does not hold the pair with min_t = {threshold}, as counts and"
             " seed have it; delete the folder and run the pool again"
         )
-    entries = entry_rows(pool, ids, config.balance.threshold)
-    sets = {t: threshold <= float(t) for t in pool.sets}
+    entries = entry_rows(pool, ids, config.balance.threshold, group)
+    sets = {t: _is_in(t, threshold, float(own[0]), group) for t in pool.sets}
     inside = [t for t, kept in sets.items() if kept]
     why = f"it is kept from t = {threshold!r} on"
     return {
@@ -161,5 +176,6 @@ def _balanced(pool: FinishedPool, partition: int, row: dict[str, Any], high: int
         "keep_probability": pair_probability([entry["keep_probability"] for entry in entries]),
         "draw": float(uniform[0]),
         "min_t": threshold,
+        **({} if group is None else {"language": group, "own_t": float(own[0])}),
         "sets": sets,
     }

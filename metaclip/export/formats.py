@@ -16,7 +16,7 @@ from metaclip.errors import StoreError
 from metaclip.export.selection import Selection
 from metaclip.io.hashing import HashingFile
 from metaclip.pairs.uids import UIDS
-from metaclip.schemas import BALANCED, CURATED
+from metaclip.schemas import BALANCED, BALANCED_BY_LANGUAGE, CURATED, CURATED_BY_LANGUAGE
 from metaclip.stages.curate import cut, to_curated
 from metaclip.store.delivery import Target
 from metaclip.store.manifest import StoredFile
@@ -39,8 +39,9 @@ Form = Callable[[Target, int, Selection, int], Written]
 """Writes one partition, whose number names its files, with at most so many rows in each."""
 
 
-def _part(number: int, file: int, suffix: str) -> str:
-    return f"part-{number:05d}-{file:05d}.{suffix}"
+def _part(number: int, file: int, suffix: str, selection: Selection) -> str:
+    folder = "" if selection.only is None else f"{selection.only}/"
+    return f"{folder}part-{number:05d}-{file:05d}.{suffix}"
 
 
 def write_img2dataset(target: Target, number: int, selection: Selection, rows_per_file: int) -> Written:
@@ -48,8 +49,9 @@ def write_img2dataset(target: Target, number: int, selection: Selection, rows_pe
     written = Written([])
     images = _Images()
     for file, tables in enumerate(cut(images.counting(selection.tables()), rows_per_file)):
-        with target.file(_part(number, file, "parquet"), written.files) as sink:
-            sink.rows = write_parquet(sink, CURATED, (to_curated(table) for table in tables))
+        with target.file(_part(number, file, "parquet", selection), written.files) as sink:
+            schema = CURATED if selection.groups is None else CURATED_BY_LANGUAGE
+            sink.rows = write_parquet(sink, schema, (to_curated(table, selection.groups) for table in tables))
             written.pairs += sink.rows
     written.images = images.count
     return written
@@ -60,11 +62,11 @@ def write_jsonl(target: Target, number: int, selection: Selection, rows_per_file
     written = Written([])
     images = _Images()
     for file, tables in enumerate(cut(images.counting(selection.tables()), rows_per_file)):
-        with target.file(_part(number, file, "jsonl"), written.files) as sink:
+        with target.file(_part(number, file, "jsonl", selection), written.files) as sink:
             sink.rows = 0
             for table in tables:
                 for start in range(0, table.num_rows, LINES_AT_ONCE):
-                    rows = to_curated(table.slice(start, LINES_AT_ONCE)).to_pylist()
+                    rows = to_curated(table.slice(start, LINES_AT_ONCE), selection.groups).to_pylist()
                     _write_lines(sink, rows)
                     sink.rows += len(rows)
             written.pairs += sink.rows
@@ -79,7 +81,7 @@ def write_metaclip(target: Target, number: int, selection: Selection, rows_per_f
     list of [text key, text, matched entry ids].
     """
     written = Written([])
-    scratch = ScratchTable(BALANCED)
+    scratch = ScratchTable(BALANCED if selection.groups is None else BALANCED_BY_LANGUAGE)
     halves = []
     for table in selection.tables():
         scratch.append(table)
@@ -92,7 +94,7 @@ def write_metaclip(target: Target, number: int, selection: Selection, rows_per_f
     written.images, written.pairs = len(borders) - 1, len(order)
     for file, first in enumerate(range(0, written.images, rows_per_file)):
         last = min(first + rows_per_file, written.images)
-        with target.file(_part(number, file, "jsonl"), written.files) as sink:
+        with target.file(_part(number, file, "jsonl", selection), written.files) as sink:
             for start in range(first, last, LINES_AT_ONCE):
                 end = min(start + LINES_AT_ONCE, last)
                 rows = scratch.take(order[borders[start] : borders[end]])
@@ -114,8 +116,8 @@ def _write_lines(sink: HashingFile, rows: list[dict[str, Any]]) -> None:
     sink.write(msgspec.json.Encoder().encode_lines(rows))
 
 
-def write_datacomp(target: Target, selections: Iterator[Selection]) -> Written:
-    """Write the uids of all partitions as one sorted `uids.npy` of dtype `u8,u8`.
+def write_datacomp(target: Target, selections: Iterator[Selection], folder: str = "") -> Written:
+    """Write the uids of all partitions as one sorted `uids.npy` of dtype `u8,u8`, in a folder of the target.
 
     Raises:
         StoreError: if the partitions are not in the order of uids.
@@ -135,7 +137,7 @@ def write_datacomp(target: Target, selections: Iterator[Selection]) -> Written:
             written.pairs += len(uids)
             written.images += int(np.count_nonzero(np.diff(uids["f0"]))) + 1
         spool.seek(0)
-        with target.file("uids.npy", written.files) as sink:
+        with target.file(f"{folder}uids.npy", written.files) as sink:
             header = {"descr": np.lib.format.dtype_to_descr(UIDS), "fortran_order": False, "shape": (written.pairs,)}
             np.lib.format.write_array_header_1_0(sink, header)
             shutil.copyfileobj(spool, sink, 1 << 20)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import metaclip
-from metaclip.config.settings import format_t
+from metaclip.config.groups import Groups
+from metaclip.config.settings import Config, format_t
 from metaclip.errors import ConfigError
 from metaclip.export.formats import Form, Written, write_datacomp, write_img2dataset, write_jsonl, write_metaclip
 from metaclip.export.selection import Selection, Texts
@@ -41,6 +42,8 @@ class Wanted:
     format: str = "img2dataset"
     rows_per_file: int = MOST_ROWS
     texts_per_image: Texts = "all"
+    language_folders: bool = False
+    """Of a pool by language: the files of each language in a folder of its name."""
 
     def __post_init__(self) -> None:
         if not self.t > 0:
@@ -73,6 +76,9 @@ def export_pool(
     store = Store(storage).for_work()
     record = read_record(store, pool)
     stages = record["stages"]
+    groups = Config.model_validate(record["config"]).groups
+    if wanted.language_folders and groups is None:
+        raise ConfigError(f"pool {pool!r} has one list for all texts, so there are no folders by language")
     balanced = [_read_reference(store, address) for address in stages["balance"]]
     content: dict[str, Any] = {
         "version": VERSION,
@@ -84,24 +90,28 @@ def export_pool(
         # One file has all uids, however large it is.
         "rows_per_file": None if wanted.format == "datacomp" else wanted.rows_per_file,
         "stages": {
-            "metadata": _read_reference(store, stages["metadata"]).key,
+            "metadata": _keys(store, stages["metadata"]),
             "count": _read_reference(store, stages["count"]).key,
             "balance": [reference.key for reference in balanced],
         },
     }
+    if wanted.language_folders:
+        content["language_folders"] = True
     target = Target(to, EXPORT, identity_of(content))
     if found := target.find():
         return {**found, "written": False}
     target.begin()
     selections = (
-        Selection(store.open_parquet(reference, PAIRS), wanted.t, content["seed"], wanted.texts_per_image)
+        Selection(store.open_parquet(reference, PAIRS), wanted.t, content["seed"], wanted.texts_per_image, groups)
         for reference in balanced
     )
     told = _Told(watch, len(balanced))
-    if wanted.format == "datacomp":
+    if wanted.format == "datacomp" and wanted.language_folders:
+        written = _write_datacomp_folders(target, list(told.passing(selections)))
+    elif wanted.format == "datacomp":
         written = write_datacomp(target, told.passing(selections))
     else:
-        written = _write_parts(target, wanted, content["seed"], store, balanced, told)
+        written = _write_parts(target, wanted, content["seed"], store, balanced, told, groups)
     described = target.finish(
         {**content, "code_version": metaclip.__version__, "pairs": written.pairs, "images": written.images},
         written.files,
@@ -110,13 +120,25 @@ def export_pool(
 
 
 def _write_parts(
-    target: Target, wanted: Wanted, seed: int, store: Store, balanced: list[Reference], told: "_Told"
+    target: Target,
+    wanted: Wanted,
+    seed: int,
+    store: Store,
+    balanced: list[Reference],
+    told: "_Told",
+    groups: Groups | None,
 ) -> Written:
     form = _FORMS[wanted.format]
 
     def write(number: int) -> Written:
-        selection = Selection(store.open_parquet(balanced[number], PAIRS), wanted.t, seed, wanted.texts_per_image)
-        part = form(target, number, selection, wanted.rows_per_file)
+        pairs = store.open_parquet(balanced[number], PAIRS)
+        whole = Selection(pairs, wanted.t, seed, wanted.texts_per_image, groups)
+        part = Written([])
+        for one in [whole.of(group) for group in whole.languages()] if wanted.language_folders else [whole]:
+            found = form(target, number, one, wanted.rows_per_file)
+            part.files += found.files
+            part.pairs += found.pairs
+            part.images += found.images
         told()
         return part
 
@@ -131,6 +153,24 @@ def _write_parts(
             threads.shutdown(wait=False, cancel_futures=True)
             raise
     return whole
+
+
+def _write_datacomp_folders(target: Target, selections: list[Selection]) -> Written:
+    """Write the uids of each language to a folder of its name."""
+    whole = Written([])
+    for group in sorted({group for selection in selections for group in selection.languages()}):
+        written = write_datacomp(target, iter([selection.of(group) for selection in selections]), f"{group}/")
+        whole.files += written.files
+        whole.pairs += written.pairs
+        whole.images += written.images
+    return whole
+
+
+def _keys(store: Store, named: str | dict[str, str]) -> str | dict[str, str]:
+    """Return the key of the one list, or that of each group's."""
+    if isinstance(named, str):
+        return _read_reference(store, named).key
+    return {group: _read_reference(store, address).key for group, address in named.items()}
 
 
 class _Told:

@@ -9,8 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from metaclip.config.groups import Groups
 from metaclip.pairs.uids import UIDS
 from metaclip.stages.curate import balanced_prefix, shuffled
+from metaclip.tables.by_group import rows_by_group
 
 Texts = Literal["all", "one"]
 
@@ -35,9 +37,21 @@ class Selection:
         t: positive, infinity included.
         seed: the pool's, for the order of rows.
         texts: which texts of an image.
+        groups: of a pool by language.
+        only: of these groups, the one whose pairs are selected; None for all.
     """
 
-    def __init__(self, pairs: pq.ParquetFile, t: float, seed: int, texts: Texts) -> None:
+    def __init__(
+        self,
+        pairs: pq.ParquetFile,
+        t: float,
+        seed: int,
+        texts: Texts,
+        groups: Groups | None = None,
+        only: str | None = None,
+    ) -> None:
+        self.groups = groups
+        self.only = only
         self._pairs = pairs
         self._t = t
         self._seed = seed
@@ -52,11 +66,36 @@ class Selection:
         start = 0
         for table in balanced_prefix(self._pairs, self._t, Counter()):
             end = start + table.num_rows
-            yield table if chosen is None else table.take(pa.array(np.flatnonzero(chosen[start:end])))
+            kept = self._wanted(table) if chosen is None else self._wanted(table) & chosen[start:end]
+            yield table if kept.all() else table.take(pa.array(np.flatnonzero(kept)))
             start = end
 
+    def _wanted(self, table: pa.Table) -> npt.NDArray[np.bool_]:
+        if self.groups is None or self.only is None:
+            return np.ones(table.num_rows, np.bool_)
+        of_row = self.groups.of_rows(table.column("lang"), table.column("lang_score"))
+        return np.asarray(of_row == self.groups.names.index(self.only))
+
+    def languages(self) -> list[str]:
+        """Return the groups that have pairs with min_t <= t, ascending."""
+        if self.groups is None:
+            return []
+        found: set[str] = set()
+        for table in balanced_prefix(self._pairs, self._t, Counter(), ["lang", "lang_score", "min_t"]):
+            found.update(group for group, _ in rows_by_group(self.groups, table))
+        return sorted(found)
+
+    def of(self, group: str) -> "Selection":
+        """Return the pairs of one group of these; the one text of an image is chosen among all of its texts."""
+        return Selection(self._pairs, self._t, self._seed, self._texts, self.groups, group)
+
+    def _wanted_rows(self) -> npt.NDArray[np.bool_]:
+        columns = ["lang", "lang_score", "min_t"]
+        tables = balanced_prefix(self._pairs, self._t, Counter(), columns)
+        return np.concatenate([np.zeros(0, np.bool_), *(self._wanted(table) for table in tables)])
+
     def halves(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-        """Return `uid_hi` and `uid_lo` of all pairs with min_t <= t, whatever `texts` says; uint64[n] each."""
+        """Return `uid_hi` and `uid_lo` of all pairs with min_t <= t, whatever else is wanted; uint64[n] each."""
         columns = ["uid_hi", "uid_lo", "min_t"]
         tables = list(balanced_prefix(self._pairs, self._t, Counter(), columns))
         if not tables:
@@ -67,9 +106,10 @@ class Selection:
     def uids(self) -> npt.NDArray[np.void]:
         """Return the uids of the pairs as a sorted array of dtype `u8,u8`, DataComp's form."""
         high, low = self.halves()
-        if self._texts == "one":
-            chosen = first_of_each(high)
-            high, low = high[chosen], low[chosen]
+        chosen = first_of_each(high) if self._texts == "one" else np.ones(len(high), np.bool_)
+        if self.only is not None:
+            chosen &= self._wanted_rows()
+        high, low = high[chosen], low[chosen]
         order = np.lexsort((low, high))
         uids = np.empty(len(order), UIDS)
         uids["f0"], uids["f1"] = high[order], low[order]

@@ -68,6 +68,9 @@ Spans: TypeAlias = npt.NDArray[np.int32 | np.int64]
 EntryIds: TypeAlias = npt.NDArray[np.uint32]
 """uint32[m]: ids of entries."""
 
+HalfShorts: TypeAlias = npt.NDArray[np.uint16]
+"""uint16[n]: costs of words."""
+
 HalfWords: TypeAlias = npt.NDArray[np.uint32]
 """uint32[n]: hashes, code points or counts."""
 

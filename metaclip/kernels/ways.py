@@ -28,13 +28,14 @@ COMPILE_SECONDS = {
     "pairs": 4.0,
     "table": 2.0,
     "match": 2.5,
+    "tokens": 3.0,
     "balance": 1.5,
     "words": 3.0,
     "titles": 2.0,
 }
 """CPU seconds that each group of kernels takes to compile, about, by a core of 2024."""
 
-POOL_GROUPS = ("warc", "wat", "match", "balance", "pairs", "table")
+POOL_GROUPS = ("warc", "wat", "match", "balance", "pairs", "table", "tokens")
 """What pools may need, in the order in which it is worth compiling."""
 
 NEVER = float("inf")

@@ -1,6 +1,7 @@
 """Find the entries that texts contain, fast.
 
-Equals `metaclip.matching.definition`; held by tests/metaclip/matching/test_matcher.py.
+Equals `metaclip.matching.definition`, held by tests/metaclip/matching/test_matcher.py, and
+`metaclip.matching.boundaries`, held by tests/metaclip/matching/test_boundaries.py.
 """
 
 import os
@@ -8,6 +9,7 @@ import struct
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +19,16 @@ from metaclip.errors import StoreError
 from metaclip.kernels.jit import frozen
 from metaclip.kernels.utf8 import Texts, chunks, encode
 from metaclip.matching import table_kernel as match_table
+from metaclip.matching.boundaries import Costs, TokenRule
+from metaclip.matching.characters import character_kinds
 
 _MAGIC = b"metaclip matcher"
-_FORMAT = 1
+_FORMATS = {"paper": 1, "unicode": 2, "characters": 2, "words": 2}
+"""The format of a table for each rule; the second has the rule's number, which is the position here, in its header."""
+_RULES = tuple(_FORMATS)
 # Magic, format, entries, duplicates, unmatchable, deepest, slots, filter words, bytes of long tokens,
-# digest; then the three arrays. Padded so that each slot lies within one cache line.
-_HEADER = struct.Struct("<16s9Q40x")
+# digest, rule; then the three arrays. Padded so that each slot lies within one cache line.
+_HEADER = struct.Struct("<16s10Q32x")
 _DIGEST_AT = 16 + 8 * 8
 _SLOT_BYTES = 32
 
@@ -37,37 +43,53 @@ class Matcher:
     Texts and entries are compared as UTF-8. Lone surrogates, which are allowed in a `str` but not in
     UTF-8, equal only themselves, as in the definition.
 
+    With other rules than the paper's, entries with the same tokens are equal, and those without a token
+    cannot match (`metaclip.matching.boundaries`).
+
     Args:
         entries: distinct strings, in the order of their ids; the empty one is allowed.
+        rule: how entries are found in texts: the paper's way, or one of `metaclip.matching.boundaries`.
+        costs: for the rule `words`, uint16[n_entries], see `boundaries.Costs`; without them every token is a word.
         ids: the ids instead of the positions, uint32[n], for strings that are other spellings of one entry.
 
     Raises:
         TypeError: if an entry is not a `str`.
-        ValueError: if the entries have more than about 2.5 billion distinct beginnings.
+        ValueError: if the entries have more than about a billion distinct beginnings, or the costs are of
+            another number of entries.
     """
 
-    def __init__(self, entries: Sequence[str], ids: npt.NDArray[np.uint32] | None = None) -> None:
+    def __init__(
+        self,
+        entries: Sequence[str],
+        rule: Literal["paper"] | TokenRule = "paper",
+        costs: Costs | None = None,
+        *,
+        ids: npt.NDArray[np.uint32] | None = None,
+    ) -> None:
         data, offsets = encode(entries, "entries")
+        kinds = None if rule == "paper" else character_kinds(rule != "unicode")
         capacity = max(64, 2 * len(entries))
         while True:
             slots, long_tokens = np.zeros((capacity, 4), np.uint64), np.zeros(len(data), np.uint8)
-            built = match_table.build(data, offsets, slots, long_tokens)
+            built = _build(data, offsets, kinds, slots, long_tokens)
             if built[0] == len(entries):
                 break
             capacity *= 2
         # The number of keys is known only now: build the table again with the right size.
         keys, long_bytes = int(built[1]), int(built[2])
         capacity = max(64, keys * 5 // 3)
-        if capacity >= 1 << 32:
+        if capacity >= 1 << (32 if rule == "paper" else 31):
             raise ValueError(f"the entries have {keys} distinct beginnings; split the list")
         filter_words = 1 << max(3, (keys // 6).bit_length())
         n_entries = len(entries) if ids is None else int(ids.max(initial=0)) + 1
         header = (n_entries, int(built[3]), int(built[4]), int(built[5]), capacity, filter_words, long_bytes)
         buffer = _zeroed(_size(*header[-3:]))
-        buffer[: _HEADER.size] = np.frombuffer(_HEADER.pack(_MAGIC, _FORMAT, *header, 0), np.uint8)
+        buffer[: _HEADER.size] = np.frombuffer(
+            _HEADER.pack(_MAGIC, _FORMATS[rule], *header, 0, _RULES.index(rule)), np.uint8
+        )
         slots, words, kept = _parts(buffer, *header[-3:])
         long_tokens[:] = 0
-        match_table.build(data, offsets, slots, long_tokens)
+        _build(data, offsets, kinds, slots, long_tokens)
         if ids is not None:
             ends = np.flatnonzero(slots[:, 0] >> np.uint64(32))
             place = slots[ends, 0] >> np.uint64(32)
@@ -76,7 +98,7 @@ class Matcher:
         match_table.fill_filter(slots, words)
         kept[:] = long_tokens[:long_bytes]
         buffer[_DIGEST_AT : _DIGEST_AT + 8] = np.frombuffer(struct.pack("<Q", _digest(buffer)), np.uint8)
-        self._take(buffer)
+        self._take(buffer, costs)
 
     def match(self, texts: Texts) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
         """Return the ids of the entries that each text contains.
@@ -96,7 +118,7 @@ class Matcher:
         all_offsets, all_ids = [np.zeros(1, np.int64)], [np.zeros(0, np.uint32)]
         found = 0
         for data, offsets in chunks(texts):
-            bounds, ids = match_table.match(data, offsets, self._slots, self._filter, self._long_tokens, self._deepest)
+            bounds, ids = self._match(data, offsets)
             all_offsets.append(bounds[1:] + found)
             all_ids.append(ids)
             found += len(ids)
@@ -113,12 +135,13 @@ class Matcher:
             temporary.unlink(missing_ok=True)
 
     @classmethod
-    def load(cls, path: str | Path, mmap: bool = True) -> "Matcher":
+    def load(cls, path: str | Path, mmap: bool = True, costs: Costs | None = None) -> "Matcher":
         """Open a table that `save` wrote.
 
         Args:
             path: a local file.
             mmap: map the file, so that all processes of a machine share one copy in memory.
+            costs: as for the constructor; they are not part of the table.
 
         Raises:
             StoreError: if the file is missing, short or altered, or is not a table.
@@ -131,15 +154,15 @@ class Matcher:
         if len(buffer) < _HEADER.size or buffer[:16].tobytes() != _MAGIC:
             raise StoreError(f"{path}: not a matcher's table{way_out}")
         fields = _HEADER.unpack(buffer[: _HEADER.size].tobytes())
-        if fields[1] != _FORMAT:
-            raise StoreError(f"{path}: format {fields[1]} of the table, expected {_FORMAT}{way_out}")
+        if fields[10] >= len(_RULES) or fields[1] != _FORMATS[_RULES[fields[10]]]:
+            raise StoreError(f"{path}: format {fields[1]} of the table is not one of this version{way_out}")
         expected = _size(*fields[6:9])
         if len(buffer) != expected:
             raise StoreError(f"{path}: {len(buffer)} bytes long, should be {expected}{way_out}")
         if fields[9] != _digest(buffer):
             raise StoreError(f"{path}: its content was altered (checksum differs){way_out}")
         matcher = cls.__new__(cls)
-        matcher._take(buffer)
+        matcher._take(buffer, costs)
         return matcher
 
     @property
@@ -147,13 +170,41 @@ class Matcher:
         """Size of the table, in memory and as a file."""
         return len(self._buffer)
 
-    def _take(self, buffer: npt.NDArray[np.uint8]) -> None:
+    def _match(
+        self, data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+        if self.rule == "paper":
+            return match_table.match(data, offsets, self._slots, self._filter, self._long_tokens, self._deepest)
+        kinds = character_kinds(self.rule != "unicode")
+        by_words = len(self._costs) > 0
+        tables = (self._slots, self._filter, self._long_tokens)
+        return match_table.match_tokens(data, offsets, kinds, *tables, self._costs, by_words)
+
+    def _take(self, buffer: npt.NDArray[np.uint8], costs: Costs | None) -> None:
         if sys.byteorder != "little":
             raise NotImplementedError("the matcher's table is for little-endian processors")
         self._buffer = frozen(buffer, np.uint8)
         header = _HEADER.unpack(self._buffer[: _HEADER.size].tobytes())
         self.n_entries, self.duplicates, self.unmatchable, self._deepest = header[2:6]
         self._slots, self._filter, self._long_tokens = _parts(self._buffer, *header[6:9])
+        self.rule = _RULES[header[10]]
+        if self.rule != "words" or costs is None:
+            costs = np.zeros(0, np.uint16)
+        elif len(costs) != self.n_entries:
+            raise ValueError(f"{len(costs)} costs for {self.n_entries} entries")
+        self._costs = frozen(costs, np.uint16)
+
+
+def _build(
+    data: npt.NDArray[np.uint8],
+    offsets: npt.NDArray[np.int64],
+    kinds: npt.NDArray[np.uint8] | None,
+    slots: npt.NDArray[np.uint64],
+    long_tokens: npt.NDArray[np.uint8],
+) -> npt.NDArray[np.int64]:
+    if kinds is None:
+        return match_table.build(data, offsets, slots, long_tokens)
+    return match_table.build_tokens(data, offsets, kinds, slots, long_tokens)
 
 
 def _size(slots: int, filter_words: int, long_bytes: int) -> int:

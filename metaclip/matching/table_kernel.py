@@ -17,14 +17,23 @@ parent 0 being the empty path. A slot has four 64-bit words:
 Collisions are resolved by linear probing. A Bloom filter of the keys, small enough to stay in the
 processor's cache, answers most of the misses; filter and mask only ever save work.
 
-Equals `metaclip.matching.definition`; held by tests/metaclip/matching/test_matcher.py.
+For the rules of `metaclip.matching.boundaries` a text is cut into tokens by the kinds of its characters, and a token
+knows whether it is glued to the one before it. The table is the same; the highest bit of the parent in a key, which a
+table of at most 2^31 slots leaves free, says whether the token is glued. So one key is one (parent, glued, token).
+
+Equals `metaclip.matching.definition`, held by tests/metaclip/matching/test_matcher.py, and
+`metaclip.matching.boundaries`, held by tests/metaclip/matching/test_boundaries.py.
 """
+
+from typing import Any
 
 import numpy as np
 
 from metaclip.kernels.jit import kernel
 from metaclip.kernels.memory import word_at
-from metaclip.kernels.types import Bytes, EntryIds, Int, Ints, Offsets, Truth, Word, Words
+from metaclip.kernels.types import Byte, Bytes, EntryIds, HalfShorts, Int, Ints, Offsets, Truth, Word, Words
+from metaclip.matching.boundaries import NO_COST, UNKNOWN
+from metaclip.matching.characters import BASE, CODES, EXTEND, FOLLOW, JOIN, LEAD, MARK, OTHER, SPACE, TIBETAN
 from metaclip.matching.definition import BLANKS, ISOLATED
 
 U64 = np.uint64
@@ -325,6 +334,241 @@ def match(
             if m - begin > limit:
                 m = _sort_distinct(ids, begin, m)
                 limit = max(limit, 2 * (m - begin))
+        m = _sort_distinct(ids, begin, m)
+        bounds[text + 1] = m
+    return bounds, ids[:m]
+
+
+GLUED = U64(1 << 31)
+"""The bit of a key's parent that says that the token is glued to the one before it."""
+
+_NEVER = 1 << 62
+
+
+@kernel
+def _continues(kind: Byte, opened: Byte, takes: Truth) -> Truth:
+    """Tell whether a character of a kind goes on with the last token; see `boundaries.tokens`."""
+    if kind in (OTHER, TIBETAN):
+        return bool(opened == kind)
+    if kind in (EXTEND, JOIN):
+        return bool(opened != MARK)
+    return bool(opened == BASE and (kind == FOLLOW or (kind == BASE and takes)))
+
+
+@kernel
+def tokenize(data: Bytes, begin: Int, end: Int, kinds: Bytes, starts: Words, lengths: Words, glues: Words) -> Int:
+    """Cut the UTF-8 bytes data[begin:end] into tokens; return how many there are.
+
+    Args:
+        data: uint8.
+        begin: of the text.
+        end: of the text.
+        kinds: uint8[CODES], see `characters.character_kinds`.
+        starts: uint64, one more than the text has bytes at least; filled with the place of each token.
+        lengths: likewise; filled with their bytes.
+        glues: likewise; filled with GLUED or 0.
+    """
+    tokens = 0
+    opened: Any = np.int64(MARK)
+    takes = False
+    glue = U64(0)
+    at = begin
+    while at < end:
+        lead = np.int64(data[at])
+        size = 1
+        code: Any = lead
+        if lead >= 0xC0:
+            size = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+            if at + size > end:
+                size = 1
+            else:
+                code = lead & (0x7F >> size)
+                for k in range(1, size):
+                    code = code << 6 | (np.int64(data[at + k]) & 0x3F)
+                if code >= CODES:
+                    code = 0
+        kind = kinds[code]
+        if kind == SPACE:
+            opened = np.int64(MARK)
+            takes = False
+            glue = U64(0)
+        else:
+            if tokens and _continues(kind, opened, takes):
+                lengths[tokens - 1] += U64(size)
+            else:
+                starts[tokens], lengths[tokens], glues[tokens] = U64(at), U64(size), glue
+                tokens += 1
+                if kind in (FOLLOW, LEAD):
+                    opened = np.int64(BASE)
+                elif kind in (EXTEND, JOIN):
+                    opened = np.int64(OTHER)
+                else:
+                    opened = np.int64(kind)
+            takes = opened == BASE and kind in (LEAD, JOIN)
+            glue = GLUED
+        at += size
+    return tokens
+
+
+@kernel
+def build_tokens(data: Bytes, offsets: Offsets, kinds: Bytes, slots: Words, long_tokens: Bytes) -> Ints:
+    """As `build`, for entries that `tokenize` cuts; an entry without a token can never match."""
+    fullest = slots.shape[0] - slots.shape[0] // 4
+    keys = duplicates = unmatchable = deepest = 0
+    used = U64(0)
+    n = offsets.size - 1
+    longest = 0
+    for e in range(n):
+        longest = max(longest, offsets[e + 1] - offsets[e])
+    starts, lengths, glues = np.empty(longest + 1, U64), np.empty(longest + 1, U64), np.empty(longest + 1, U64)
+    for e in range(n):
+        tokens = tokenize(data, offsets[e], offsets[e + 1], kinds, starts, lengths, glues)
+        if not tokens:
+            unmatchable += 1
+            continue
+        parent = last = U64(0)
+        for j in range(tokens):
+            start, length = starts[j], lengths[j]
+            if j:
+                parent |= glues[j]
+            first, second = _token_words(data, start, length)
+            token_hash = _hash_token(first, second, length)
+            if j:
+                slots[last, 3] |= U64(1) << (U64(32) + (token_hash >> U64(59)))
+            key_hash = _hash_key(parent, token_hash)
+            last, found = _find_slot(slots, long_tokens, parent, data, start, length, first, second, key_hash)
+            if not found:
+                if keys == fullest:
+                    return np.array([e, keys, used, duplicates, unmatchable, deepest], np.int64)
+                keys += 1
+                if length > _INLINE:
+                    first = used
+                    for i in range(length):
+                        long_tokens[used + U64(i)] = data[start + U64(i)]
+                    used += length
+                slots[last, 0], slots[last, 1], slots[last, 2] = parent, first, second
+                slots[last, 3] = length + U64(1)
+            parent = last + U64(1)
+        deepest = max(deepest, tokens)
+        if slots[last, 0] >> U64(32):
+            duplicates += 1
+        else:
+            slots[last, 0] |= U64(e + 1) << U64(32)
+    return np.array([n, keys, used, duplicates, unmatchable, deepest], np.int64)
+
+
+@kernel
+def match_tokens(
+    data: Bytes,
+    offsets: Offsets,
+    kinds: Bytes,
+    slots: Words,
+    filter_words: Words,
+    long_tokens: Bytes,
+    costs: HalfShorts,
+    by_words: Truth,
+) -> tuple[Offsets, EntryIds]:
+    """As `match`, for texts that `tokenize` cuts.
+
+    Args:
+        data: uint8, the texts' bytes.
+        offsets: int64[n + 1], where each begins; the first may begin anywhere.
+        kinds: uint8[CODES], as for `tokenize`.
+        slots: uint64[capacity, 4], as `build_tokens` filled them.
+        filter_words: uint64, as `fill_filter` filled them.
+        long_tokens: uint8, as `build_tokens` filled it.
+        costs: uint16[n_entries] for the rule `words`, see `boundaries.Costs`; else empty.
+        by_words: whether both ends of an entry must be bounds of words, as `boundaries.word_bounds` finds them.
+    """
+    n = offsets.size - 1
+    longest = 0
+    for text in range(n):
+        longest = max(longest, offsets[text + 1] - offsets[text])
+    room = longest + 1
+    starts, lengths, glues = np.empty(room, U64), np.empty(room, U64), np.empty(room, U64)
+    firsts, seconds, hashes = np.empty(room, U64), np.empty(room, U64), np.empty(room, U64)
+    candidates = np.empty(room, np.int64)
+    best, before = np.empty(room if by_words else 1, np.int64), np.empty(room if by_words else 1, np.int64)
+    begins, ends = np.empty(64, np.int64), np.empty(64, np.int64)
+    ids = np.empty(4 * n + 64, np.uint32)
+    m = 0
+    bounds = np.zeros(n + 1, np.int64)
+    for text in range(n):
+        tokens = tokenize(data, offsets[text], offsets[text + 1], kinds, starts, lengths, glues)
+        waiting = 0
+        for j in range(tokens):
+            first, second = _token_words(data, starts[j], lengths[j])
+            firsts[j], seconds[j] = first, second
+            hashes[j] = _hash_token(first, second, lengths[j])
+            candidates[waiting] = j
+            waiting += _passes(filter_words, _hash_key(U64(0), hashes[j]))
+        if by_words:
+            best[0] = 0
+            for j in range(1, tokens + 1):
+                best[j] = _NEVER
+        reached = 0  # tokens before this one have been left, each by itself
+        begin, limit = m, 1 << 16
+        for c in range(waiting):
+            origin = j = candidates[c]
+            if by_words:
+                while reached < origin:
+                    if best[reached] + UNKNOWN < best[reached + 1]:
+                        best[reached + 1] = best[reached] + UNKNOWN
+                        before[reached + 1] = reached
+                    reached += 1
+            parent = U64(0)
+            key_hash = _hash_key(parent, hashes[j])
+            while True:
+                slot, found = _find_slot(
+                    slots, long_tokens, parent, data, starts[j], lengths[j], firsts[j], seconds[j], key_hash
+                )
+                if not found:
+                    break
+                entry = slots[slot, 0] >> U64(32)
+                j += 1
+                if entry:
+                    if m == ids.size:
+                        larger = np.empty(2 * m, np.uint32)
+                        larger[:m] = ids
+                        ids = larger
+                    ids[m] = entry - U64(1)
+                    if by_words:
+                        k = m - begin
+                        if k == begins.size:
+                            begins, ends = np.append(begins, begins), np.append(ends, ends)
+                        begins[k], ends[k] = origin, j
+                        cost = np.int64(costs[entry - U64(1)])
+                        if cost != NO_COST and best[origin] + cost < best[j]:
+                            best[j] = best[origin] + cost
+                            before[j] = origin
+                    m += 1
+                if j == tokens or not (slots[slot, 3] >> (U64(32) + (hashes[j] >> U64(59)))) & U64(1):
+                    break
+                parent = (slot + U64(1)) | glues[j]
+                key_hash = _hash_key(parent, hashes[j])
+                if not _passes(filter_words, key_hash):
+                    break
+            if m - begin > limit and not by_words:
+                m = _sort_distinct(ids, begin, m)
+                limit = max(limit, 2 * (m - begin))
+        if by_words:
+            while reached < tokens:
+                if best[reached] + UNKNOWN < best[reached + 1]:
+                    best[reached + 1] = best[reached] + UNKNOWN
+                    before[reached + 1] = reached
+                reached += 1
+            # Mark the bounds of words in `best`, from the end back, and keep what lies between two.
+            last = tokens
+            while last:
+                for j in range(before[last] + 1, last):
+                    best[j] = -1
+                last = before[last]
+            kept = begin
+            for k in range(m - begin):
+                if best[begins[k]] >= 0 and best[ends[k]] >= 0:
+                    ids[kept] = ids[begin + k]
+                    kept += 1
+            m = kept
         m = _sort_distinct(ids, begin, m)
         bounds[text + 1] = m
     return bounds, ids[:m]

@@ -22,6 +22,8 @@ FIELD = "metadata.entries"
 MAX_ENTRIES = 2**32
 """Ids are stored as uint32."""
 
+MAX_COUNT = 2**53
+
 _GZIP_MAGIC = b"\x1f\x8b"
 _PARQUET_MAGIC = b"PAR1"
 
@@ -38,14 +40,17 @@ class LoadedEntries:
     """Number of lines of a text list that were skipped because they are empty or only white space."""
     duplicates: int
     """Number of entries that occur earlier in the list too; only the first of equal entries ever matches."""
+    counts: list[int] | None = None
+    """How often each entry was counted as a word, 0 for one that was not; None if the file has no counts."""
 
 
 def load_entries(address: str) -> LoadedEntries:
     """Read a list of entries from any fsspec address.
 
     The name decides the form (`.json`, `.txt`, `.parquet`, each with or without `.gz`), or else
-    the content: a JSON list of strings as MetaCLIP publishes it; UTF-8 text, one entry a line; or
-    Parquet with a column `entry`, and `source` and `entry_id` if they are there.
+    the content: a JSON list of strings as MetaCLIP publishes it, or a JSON object of entries with their
+    counts; UTF-8 text, one entry a line; or Parquet with a column `entry`, and `source`, `count` and
+    `entry_id` if they are there.
 
     Raises:
         ConfigError: if there is no such file.
@@ -55,11 +60,12 @@ def load_entries(address: str) -> LoadedEntries:
     data = _unzip(address, _read(address))
     form = _form(address, data)
     sources: list[str] | None = None
+    counts: list[int] | None = None
     blank_lines = 0
     if form == "parquet":
-        entries, sources = _from_parquet(address, data)
+        entries, sources, counts = _from_parquet(address, data)
     elif form == "json":
-        entries = _from_json(address, data)
+        entries, counts = _from_json(address, data)
     else:
         entries, blank_lines = _from_text(address, data)
     if not entries:
@@ -67,7 +73,7 @@ def load_entries(address: str) -> LoadedEntries:
     if len(entries) > MAX_ENTRIES:
         raise InputError(f"{address}: {len(entries)} entries, but ids are 32 bits: at most {MAX_ENTRIES}")
     duplicates = len(entries) - len(set(entries))
-    return LoadedEntries(entries, sources or [""] * len(entries), blank_lines, duplicates)
+    return LoadedEntries(entries, sources or [""] * len(entries), blank_lines, duplicates, counts)
 
 
 def fingerprint(address: str) -> str:
@@ -109,7 +115,7 @@ def _form(address: str, data: bytes) -> str:
     return "json" if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[") else "text"
 
 
-def _from_json(address: str, data: bytes) -> list[str]:
+def _from_json(address: str, data: bytes) -> tuple[list[str], list[int] | None]:
     _decode_utf8(address, data)  # so that a wrong byte is reported with its place
     try:
         value = msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"))
@@ -118,9 +124,11 @@ def _from_json(address: str, data: bytes) -> list[str]:
             f"{address}: not valid JSON ({error}); expected one list of strings."
             " A list with one entry a line must be named .txt"
         ) from error
+    if isinstance(value, dict):
+        return _checked(address, list(value)), _checked_counts(address, list(value.values()))
     if not isinstance(value, list):
         raise InputError(f"{address}: the JSON holds {_kind(value)}; expected one list of strings")
-    return _checked(address, value)
+    return _checked(address, value), None
 
 
 def _from_text(address: str, data: bytes) -> tuple[list[str], int]:
@@ -132,7 +140,7 @@ def _from_text(address: str, data: bytes) -> tuple[list[str], int]:
     return kept, len(entries) - len(kept)
 
 
-def _from_parquet(address: str, data: bytes) -> tuple[list[str], list[str] | None]:
+def _from_parquet(address: str, data: bytes) -> tuple[list[str], list[str] | None, list[int] | None]:
     try:
         table = pq.read_table(io.BytesIO(data))
     except (pa.ArrowException, OSError) as error:
@@ -147,9 +155,13 @@ def _from_parquet(address: str, data: bytes) -> tuple[list[str], list[str] | Non
                     f"{address}: row {index} has entry_id {entry_id}, but ids are positions:"
                     " sort the rows by entry_id and leave no gap"
                 )
-    if "source" not in table.column_names:
-        return entries, None
-    return entries, [str(source or "") for source in table["source"].to_pylist()]
+    sources = None
+    if "source" in table.column_names:
+        sources = [str(source or "") for source in table["source"].to_pylist()]
+    counts = None
+    if "count" in table.column_names:
+        counts = _checked_counts(address, [count or 0 for count in table["count"].to_pylist()])
+    return entries, sources, counts
 
 
 def _decode_utf8(address: str, data: bytes) -> str:
@@ -160,6 +172,16 @@ def _decode_utf8(address: str, data: bytes) -> str:
         raise InputError(
             f"{address}: byte {error.start} (line {line}) is not UTF-8; convert the list to UTF-8"
         ) from error
+
+
+def _checked_counts(address: str, values: Sequence[object]) -> list[int]:
+    for index, count in enumerate(values):
+        if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count < MAX_COUNT:
+            raise InputError(
+                f"{address}: the count of entry {index} is {count if isinstance(count, int) else _kind(count)};"
+                " counts are whole numbers from 0 on"
+            )
+    return [int(count) for count in values]  # type: ignore[call-overload]
 
 
 def _checked(address: str, values: Sequence[object]) -> list[str]:

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from metaclip.config.groups import Rule
 from metaclip.kernels.ways import NEVER, Work
+from metaclip.metadata.languages.segmenters import load_segmenter, segmented
 from metaclip.metadata.wikipedia.count_files import read_counts
 from metaclip.metadata.wikipedia.dump import read_articles
 from metaclip.metadata.wikipedia.ngrams import NgramCounter
@@ -37,6 +39,10 @@ class NgramsJob(Job):
     bytes_read: int | None = None
     """Bytes to read, for progress and rates."""
     memory_bytes: int = 512 << 20
+    rule: Rule = "paper"
+    """How the words will be found in texts: all but the paper's rule cut words at all punctuation and symbols."""
+    segmenter: str | None = None
+    segmenter_version: str = ""
 
     @property
     def label(self) -> str:
@@ -46,7 +52,12 @@ class NgramsJob(Job):
 
     def config(self) -> Mapping[str, Any]:
         """Return how the file is read, and which part of it."""
-        return {"kind": self.kind, "range": [self.start, self.end]}
+        config: dict[str, Any] = {"kind": self.kind, "range": [self.start, self.end]}
+        if self.kind == "dump" and self.rule != "paper":
+            config["spacing"] = "unicode"
+        if self.segmenter is not None:
+            config["segmenter"] = [self.segmenter, self.segmenter_version]
+        return config
 
     def inputs(self) -> list[str]:
         """Return the file's fingerprint."""
@@ -68,7 +79,8 @@ class NgramsJob(Job):
     def _count(self, counts: Counter[str]) -> list[Run]:
         if self.kind == "counts":
             return read_counts(self.path, counts)
-        counter = NgramCounter(self.memory_bytes)
+        counter = NgramCounter(self.memory_bytes, unicode_marks=self.rule != "paper")
+        segment = None if self.segmenter is None else load_segmenter(self.segmenter)
         for article in read_articles(self.path, counts, self.start, self.end):
             text = strip_markup(article)
             if text is None:
@@ -76,7 +88,7 @@ class NgramsJob(Job):
                 counts["articles"] -= 1
                 continue
             counts["text_bytes"] += len(text.encode())
-            counter.add(text)
+            counter.add(text if segment is None else segmented(text, segment))
         counts["tokens"] = counter.tokens
         counts["too_long"] = counter.too_long
         return counter.runs()

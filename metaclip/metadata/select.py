@@ -1,13 +1,14 @@
 """The best texts of a corpus: words and titles by count, pairs by pointwise mutual information."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from metaclip.metadata.pmi import pmi
@@ -34,6 +35,11 @@ class Ranked:
     """How many did not pass, by reason."""
 
 
+def join_with_space(first: str, second: str) -> str:
+    """Return the entry of a pair of words in a language with spaces."""
+    return f"{first} {second}"
+
+
 class Corpus:
     """The merged counts of some runs: texts on disk, their counts in memory (8 bytes a text)."""
 
@@ -47,6 +53,7 @@ class Corpus:
                 counts.append(part.counts)
         self.counts = np.concatenate(counts)
         self.total = int(self.counts.sum())
+        self.distinct = int(np.count_nonzero(self.counts))
 
     def most_counted(self, min_count: int, keep: int, reason: str = "below_min_count") -> Ranked:
         """Rank the texts by count; those that fail are counted under `reason`."""
@@ -58,7 +65,14 @@ class Corpus:
         failed = {reason: len(self.counts) - unseen - len(passing)}
         return Ranked(self._texts(keys), scores.tolist(), len(passing), failed)
 
-    def most_associated(self, min_pmi: float, min_count: int, keep: int, total: int | None = None) -> Ranked:
+    def most_associated(
+        self,
+        min_pmi: float,
+        min_count: int,
+        keep: int,
+        total: int | None = None,
+        join: Callable[[str, str], str] = join_with_space,
+    ) -> Ranked:
         """Rank the pairs by PMI. The pairs are read once, so this can be called only once.
 
         Args:
@@ -66,6 +80,7 @@ class Corpus:
             min_count: of the pair.
             keep: maximum number of pairs to return.
             total: words in all, if the counts are an excerpt; default: the sum of the words' counts.
+            join: makes an entry of the two words of a pair.
         """
         best = _Best(keep)
         failed = {"below_min_count": 0, "without_word_counts": 0, "below_min_pmi": 0}
@@ -87,8 +102,23 @@ class Corpus:
             best.add(scores[high], keys[high])
         scores, keys = best.result()
         texts = self._texts(np.concatenate([keys >> np.uint64(32), keys & _LOW]))
-        pairs = [f"{a} {b}" for a, b in zip(texts[: len(keys)], texts[len(keys) :], strict=True)]
+        pairs = [join(a, b) for a, b in zip(texts[: len(keys)], texts[len(keys) :], strict=True)]
         return Ranked(pairs, scores.tolist(), passed, failed)
+
+    def counts_of(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Return the counts of some texts, int64[n], 0 for those that do not occur."""
+        wanted = pa.array(texts, pa.string())
+        found = np.zeros(len(texts), np.int64)
+        self._file.seek(0)
+        file = pq.ParquetFile(self._file)
+        base = 0
+        for group in range(file.num_row_groups):
+            column = file.read_row_group(group, columns=["text"]).column(0).combine_chunks()
+            places = pc.index_in(wanted, value_set=column)
+            here = places.is_valid().to_numpy(zero_copy_only=False)
+            found[here] = self.counts[base + places.drop_null().to_numpy()]
+            base += len(column)
+        return found
 
     def _texts(self, positions: Keys) -> list[str]:
         """Return the texts at some positions; the file is read once, from front to back."""

@@ -82,6 +82,7 @@ class _Side:
     """One of the two sets, as far as it was read."""
 
     def __init__(self, pool: FinishedPool, t: float) -> None:
+        pool.need_one_list("a comparison is")
         self.pool, self.t = pool, t
         self.pairs = self.images = 0
         self.counts = np.zeros(len(pool.counts), np.uint64)

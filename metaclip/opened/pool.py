@@ -102,6 +102,7 @@ class Pool:
     @cached_property
     def entries(self) -> pa.Table:
         """The list: `entry_id`, `entry`, `source`, and `count`, the number of the pool's pairs with the entry."""
+        self._finished.need_one_list("one table of entries is")
         listed = self._finished.entries.select(["entry_id", "entry", "source"])
         return listed.append_column("count", pa.array(self._finished.counts))
 

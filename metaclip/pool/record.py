@@ -12,6 +12,9 @@ from metaclip.errors import ConfigError, StoreError
 from metaclip.store.manifest import json_bytes, one_line
 from metaclip.store.store import Store
 
+LISTS = "metadata"
+"""The stage with one output for the whole pool, or one for each group of languages, by the group's name."""
+
 SINGLE = ("metadata", "source", "partition", "survivors", "count", "near", "report")
 """Stages with one output for the whole pool; the record names it without a list."""
 
@@ -40,8 +43,10 @@ def named_outputs(stages: object) -> list[str]:
             if not isinstance(value, Mapping):
                 raise ValueError("`curate` has no sets by t")
             for t, addresses in value.items():
-                parse_t(t)
+                parse_t(t.split(";")[0])  # languages with a t of their own come behind
                 found += _addresses(stage, addresses)
+        elif stage == LISTS and isinstance(value, Mapping):
+            found += _addresses(stage, list(value.values()))
         else:
             found += [_address(stage, value)] if stage in SINGLE else _addresses(stage, value)
     if not found:
@@ -103,6 +108,18 @@ class _Record(BaseModel):
     stages: Annotated[dict[str, Any], AfterValidator(_complete)]
 
 
+def _place(name: str) -> tuple[float, str]:
+    """Return by what sets are ordered: their t, then the languages with a t of their own."""
+    return float(name.split(";")[0]), name
+
+
+def addresses_of(named: str | Sequence[str] | Mapping[str, str]) -> list[str]:
+    """Return the addresses that a record names for a stage: one, a list, or by group of languages."""
+    if isinstance(named, str):
+        return [named]
+    return list(named.values()) if isinstance(named, Mapping) else list(named)
+
+
 def find_record(store: Store, pool: str) -> dict[str, Any] | None:
     """Return a pool's record, None where it has none; its configuration may be that of another version.
 
@@ -147,7 +164,7 @@ _WAY_OUT = "delete it and run the pool again, which finds its outputs and writes
 def write_record(
     store: Store,
     config: Config,
-    stages: Mapping[str, str | Sequence[str]],
+    stages: Mapping[str, str | Sequence[str] | Mapping[str, str]],
     t: str,
     curated: Sequence[str],
     survivors_of: str | None = None,
@@ -177,7 +194,10 @@ def write_record(
             "pool": config.pool,
             **({} if survivors_of is None else {"survivors_of": survivors_of}),
             "config": config.model_dump(mode="json"),
-            "stages": {**stages, "curate": dict(sorted(sets.items(), key=lambda item: float(item[0])))},
+            "stages": {
+                **stages,
+                "curate": dict(sorted(sets.items(), key=lambda item: (float(item[0].split(";")[0]), item[0]))),
+            },
         }
         return json_bytes(record)
 

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from metaclip.io.storage.files import side_by_side
-from metaclip.pool.record import read_record, record_address
+from metaclip.pool.record import addresses_of, read_record, record_address
 from metaclip.pool.run_log import RunState, runs_of
 from metaclip.store.distrust import doubtful
 from metaclip.store.manifest import Manifest
@@ -39,8 +39,7 @@ def pool_status(storage: str, pool: str, verify: Verify = "size") -> dict[str, A
         stages = dict(read_record(store, pool)["stages"])
         curated: dict[str, list[str]] = stages.pop("curate")
         for stage, addresses in stages.items():
-            addresses = [addresses] if isinstance(addresses, str) else addresses
-            summaries.append(_summary(stage, _find_manifests(store, addresses, verify, altered)))
+            summaries.append(_summary(stage, _find_manifests(store, addresses_of(addresses), verify, altered)))
         for t, addresses in curated.items():
             found = _find_manifests(store, addresses, verify, altered)
             summaries.append(_summary(f"curate t={t}", found))

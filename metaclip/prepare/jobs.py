@@ -8,12 +8,13 @@ from metaclip.errors import StageError
 from metaclip.io.client import Client, current_client, downloading
 from metaclip.io.storage.files import side_by_side
 from metaclip.language.model_file import find_model, model_fingerprint
-from metaclip.metadata.jobs import metadata_plan
+from metaclip.metadata.jobs import metadata_plans
 from metaclip.pool.record import begun_crawls, find_record
 from metaclip.sources.common_crawl import resolve_crawls
 from metaclip.sources.listing import SourceFile, list_shards
 from metaclip.stages.extract import ExtractJob
 from metaclip.stages.match import MatchJob
+from metaclip.stages.match_groups import MatchGroupsJob
 from metaclip.stages.source import ListingJob
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
@@ -47,7 +48,7 @@ def check(config: Config) -> ListingJob:
     """
     config = resolve(config)
     with downloading(_client(config)):
-        metadata_plan(config)
+        metadata_plans(config)
         find_model(config.extract.language_model)
         listing = ListingJob(tuple(tuple(shard) for shard in list_shards(config.source)))
     store = Store(config.storage)
@@ -69,6 +70,24 @@ def extract_job(config: Config, shard: tuple[SourceFile, ...]) -> ExtractJob:
     )
 
 
+def match_job(
+    config: Config, store: Store, extracted: Reference, metadata: tuple[Reference, ...]
+) -> MatchJob | MatchGroupsJob:
+    """Return the job that matches one shard.
+
+    Args:
+        config: the configuration of the pool.
+        store: where the shard is.
+        extracted: the shard's pairs.
+        metadata: the list of entries, or that of each group of languages, in the order of their names.
+    """
+    groups = config.groups
+    if groups is None:
+        (listed,) = metadata
+        return MatchJob(extracted, listed, config.match)
+    return MatchGroupsJob.of(store, extracted, dict(zip(groups.names, metadata, strict=True)), config.match, groups)
+
+
 @dataclass(frozen=True)
 class ShardOutputs:
     """The outputs of one shard that are in the store."""
@@ -78,7 +97,7 @@ class ShardOutputs:
 
 
 def find_shards(
-    config: Config, store: Store, shards: Sequence[tuple[SourceFile, ...]], metadata: Reference
+    config: Config, store: Store, shards: Sequence[tuple[SourceFile, ...]], metadata: tuple[Reference, ...]
 ) -> list[ShardOutputs]:
     """Find the outputs of many shards at once, with parallel requests to an object store.
 
@@ -90,7 +109,7 @@ def find_shards(
         extracted = extract_job(config, shard).find(store, config.execution.verify)
         if extracted is None:
             return ShardOutputs(None, None)
-        job = MatchJob(extracted, metadata, config.match)
+        job = match_job(config, store, extracted, metadata)
         return ShardOutputs(extracted, job.find(store, config.execution.verify))
 
     return side_by_side(find, shards)

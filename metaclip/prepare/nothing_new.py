@@ -4,9 +4,9 @@ from pydantic import ValidationError
 
 from metaclip.config.settings import LATEST, Config
 from metaclip.metadata.build_job import BuildJob
-from metaclip.metadata.jobs import metadata_plan
+from metaclip.metadata.jobs import metadata_plans
 from metaclip.metadata.list_job import MetadataJob
-from metaclip.pool.record import find_record
+from metaclip.pool.record import addresses_of, find_record
 from metaclip.pool.status import pool_status
 from metaclip.prepare.jobs import extract_job
 from metaclip.report.curves import CurveJob
@@ -18,6 +18,7 @@ from metaclip.stages.curate import CuratedSetJob
 from metaclip.stages.dedup import DedupJob
 from metaclip.stages.extract import ExtractJob
 from metaclip.stages.match import MatchJob
+from metaclip.stages.match_groups import MatchGroupsJob
 from metaclip.stages.near import NearJob
 from metaclip.stages.partition import PartitionJob
 from metaclip.stages.source import ListingJob
@@ -26,7 +27,7 @@ from metaclip.store.store import Store
 
 STAGES: tuple[type[Job], ...] = (
     *(ListingJob, MetadataJob, BuildJob, ExtractJob, MatchJob, PartitionJob, DedupJob, CountJob, BalanceJob),
-    *(NearJob, CuratedSetJob, CurveJob, SurveyJob, ReportJob),
+    *(MatchGroupsJob, NearJob, CuratedSetJob, CurveJob, SurveyJob, ReportJob),
 )
 """The jobs whose outputs a pool's record names."""
 
@@ -47,13 +48,12 @@ def has_nothing_new(asked: Config, config: Config, listing: ListingJob) -> bool:
     except ValidationError:  # written by a version with other settings
         return False
     stages = record["stages"]
-    written = [value for value in stages.values() if isinstance(value, str)]
-    written += [address for value in stages.values() if isinstance(value, list) for address in value]
+    written = [address for name, value in stages.items() if name != "curate" for address in addresses_of(value)]
     written += [address for addresses in stages["curate"].values() for address in addresses]
     return (
         _shaping(before) == _shaping(config)
         and stages["source"] == listing.manifest
-        and stages["metadata"] == metadata_plan(config).job.manifest
+        and addresses_of(stages["metadata"]) == [plan.job.manifest for plan in metadata_plans(config).values()]
         and stages["extract"] == [extract_job(config, shard).manifest for shard in listing.shards]
         and {address.split("/")[0] for address in written} <= {f"{job.STAGE}-v{job.VERSION}" for job in STAGES}
         and not pool_status(config.storage, config.pool, config.execution.verify)["missing"]

@@ -8,15 +8,19 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 from metaclip.config.loading import parse_config
 from metaclip.demo import ENTRIES, write_demo_crawl
 from metaclip.kernels.jit import KERNELS, plainly
 from metaclip.kernels.ways import COMPILE_SECONDS, WAYS
+from metaclip.matching.matcher import Matcher
 from metaclip.metadata.jobs import metadata_plan
 from metaclip.metadata.ngrams_job import NgramsJob
 from metaclip.metadata.titles_job import TitlesJob
@@ -41,6 +45,7 @@ _PAIRS = '{"url": "http://a.example/%d.jpg", "text": "a dog on the beach %d"}\n'
 _DUMP = """<mediawiki><page><title>Dog</title><ns>0</ns><revision><text>A dog is a dog, and the dog barks.</text>
 </revision></page></mediawiki>"""
 _VIEWS = "en Dog 12 0\nen Cat 3 0\nde Hund 4 0\n"
+_WORDS = ["东京 的夜景", "ที่", "a dog"]
 _LOWER_BY = 10
 """The niceness of the program: what the machine is for comes first."""
 
@@ -63,6 +68,8 @@ def warm(groups: Iterable[str] = GROUPS, report: Report | None = None) -> None:
                 jobs = sample.jobs(group)
                 for job in jobs:
                     job.run(sample.store)
+                if group == "tokens":
+                    Matcher(_WORDS, "words", np.ones(len(_WORDS), np.uint16)).match(_WORDS)
                 WAYS.mark([group])
     finally:
         done.set()
@@ -98,6 +105,7 @@ class _Sample:
             "pairs": lambda: self._extracts([self._write("pairs.jsonl", self._pairs())]),
             "table": lambda: [metadata_plan(self._config([])).job],
             "match": lambda: [self._match],
+            "tokens": lambda: [replace(metadata_plan(self._config([])).job, rule="words")],
             "balance": self._balance,
             "words": self._words,
             "titles": lambda: [TitlesJob(str(self._write("views", _VIEWS)), "", ("en",), 1)],

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from metaclip.config.card import Card
 from metaclip.report.figures import Figures
-from metaclip.schemas import CURATED, SET_COUNT
+from metaclip.schemas import CURATED, CURATED_BY_LANGUAGE
 from metaclip.store.manifest import StoredFile
 
 DATA = "data"
@@ -34,6 +34,8 @@ MEANINGS = {
     "lang_score": "score of the language, 0 to 1",
     "entry_ids": "ids of the metadata entries that the text contains",
     "min_t": "smallest t at which the pair is in the set",
+    "own_t": "the same as a t of the pair's own language",
+    "language": "group of languages, whose list of entries the text was matched with",
     "entry_id": "position of the entry in the metadata",
     "entry": "the metadata entry",
     "source": "what the entry was taken from",
@@ -59,12 +61,17 @@ def croissant(figures: Figures, card: Card, files: Sequence[StoredFile], entry_c
         "isLiveDataset": False,
         "distribution": list(_distribution(files, entry_counts)),
         "recordSet": [
-            *([_records("pairs", CURATED, {"fileSet": {"@id": "pairs-files"}})] if files else []),
-            _records("entry_counts", SET_COUNT, {"fileObject": {"@id": entry_counts.name}}),
+            *([_records("pairs", curated_schema(figures), {"fileSet": {"@id": "pairs-files"}})] if files else []),
+            _records("entry_counts", figures.entries.schema, {"fileObject": {"@id": entry_counts.name}}),
         ],
     }
     optional = {"url": card.address, "datePublished": card.published}
     return described | {name: value for name, value in optional.items() if value is not None}
+
+
+def curated_schema(figures: Figures) -> pa.Schema:
+    """Return the schema of the set's files."""
+    return CURATED_BY_LANGUAGE if "by_language" in figures.content else CURATED
 
 
 def _distribution(files: Sequence[StoredFile], entry_counts: StoredFile) -> Iterator[dict[str, Any]]:

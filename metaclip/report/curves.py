@@ -1,5 +1,6 @@
 """The curve stage: how many pairs and matches of one balanced partition each step of t keeps."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -8,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from metaclip.schemas import CURVE, PAIRS
+from metaclip.schemas import CURVE, CURVE_BY_LANGUAGE, PAIRS
 from metaclip.stages.count import read_counts
+from metaclip.stages.group_counts import ByLanguage, GroupCounts
 from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
@@ -87,9 +89,10 @@ class CurveJob(Job):
 
     balanced: Reference
     counts: Reference
+    by_language: ByLanguage | None = None
 
     def config(self) -> Mapping[str, Any]:
-        """Return nothing: the steps and the groups of entries follow from the counts."""
+        """Return nothing: the steps and the groups of entries follow from the counts and the balanced partition."""
         return {}
 
     def inputs(self) -> list[str]:
@@ -98,6 +101,8 @@ class CurveJob(Job):
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
         """Count pairs, and matches by group of entries, by the step at which a pair enters the set."""
+        if self.by_language is not None:
+            return self._compute_by_language(store, output, GroupCounts(store, self.counts, self.by_language))
         entry_counts = read_counts(store, self.counts)
         grid = steps(int(entry_counts.max(initial=0)))
         groups = EntryGroups.of(entry_counts)
@@ -117,16 +122,54 @@ class CurveJob(Job):
         output.parquet(CURVES, CURVE, iter([_sparse(pairs, matches.reshape(len(groups), len(grid)))]))
         return {"counts": {"pairs": int(pairs.sum()), "matches": int(matches.sum()), "bytes_read": bytes_read}}
 
+    def _compute_by_language(self, store: Store, output: OutputWriter, counts: GroupCounts) -> Mapping[str, Any]:
+        """Count the same for the pairs of each language; t is that of the reference language."""
+        entry_counts = counts.concatenated()
+        grid = steps(math.ceil(counts.largest_t))
+        groups = EntryGroups.of(entry_counts)
+        group_of = groups.of_entries(len(entry_counts))
+        pairs: dict[str, npt.NDArray[np.int64]] = {}
+        matches: dict[str, npt.NDArray[np.int64]] = {}
+        file = store.open_parquet(self.balanced, PAIRS)
+        bytes_read = 0
+        for number in range(file.num_row_groups):
+            table = file.read_row_group(number, columns=["lang", "lang_score", "entry_ids", "min_t"])
+            bytes_read += group_bytes(file, number, table.column_names)
+            step = np.searchsorted(grid, table.column("min_t").to_numpy())
+            for language, rows, offsets, entry_ids in counts.pairs(table):
+                if language not in pairs:
+                    pairs[language] = np.zeros(len(grid), np.int64)
+                    matches[language] = np.zeros(len(groups) * len(grid), np.int64)
+                pairs[language] += np.bincount(step[rows], minlength=len(grid))
+                own = group_of[counts.offsets[language] + entry_ids.astype(np.int64)]
+                cells = own * len(grid) + np.repeat(step[rows], np.diff(offsets))
+                matches[language] += np.bincount(cells, minlength=len(groups) * len(grid))
+        parts = [
+            _sparse(pairs[language], matches[language].reshape(len(groups), len(grid)), language)
+            for language in sorted(pairs)
+        ]
+        output.parquet(CURVES, CURVE_BY_LANGUAGE, iter(parts))
+        return {
+            "counts": {
+                "pairs": sum(int(each.sum()) for each in pairs.values()),
+                "matches": sum(int(each.sum()) for each in matches.values()),
+                "bytes_read": bytes_read,
+            }
+        }
 
-def _sparse(pairs: npt.NDArray[np.int64], matches: npt.NDArray[np.int64]) -> pa.Table:
+
+def _sparse(pairs: npt.NDArray[np.int64], matches: npt.NDArray[np.int64], language: str | None = None) -> pa.Table:
     (entering,) = np.nonzero(pairs)
     group, step = np.nonzero(matches)
     of_pairs = {"group": pa.nulls(len(entering)), "step": entering, "count": pairs[entering]}
     of_matches = {"group": group, "step": step, "count": matches[group, step]}
-    return pa.concat_tables(
+    whole = pa.concat_tables(
         pa.table({name: pa.array(column) for name, column in part.items()}).cast(CURVE)
         for part in (of_pairs, of_matches)
     )
+    if language is None:
+        return whole
+    return pa.table([pa.repeat(language, whole.num_rows), *whole.columns], schema=CURVE_BY_LANGUAGE)
 
 
 @dataclass(frozen=True)
@@ -142,18 +185,25 @@ class Curves:
     groups: EntryGroups
 
 
-def read_curves(store: Store, parts: Sequence[Reference], counts: npt.NDArray[np.uint64]) -> Curves:
-    """Add up the curves of all partitions of a pool with these counts, one partition at a time."""
-    grid = steps(int(counts.max(initial=0)))
+def read_curves(
+    store: Store, parts: Sequence[Reference], counts: npt.NDArray[np.uint64], largest_t: float | None = None
+) -> Curves:
+    """Add up the curves of all partitions of a pool with these counts, one partition at a time.
+
+    In a pool by language the counts are those of all groups, one after the other, and `largest_t` is the smallest t of
+    the reference language that keeps every pair.
+    """
+    grid = steps(int(counts.max(initial=0)) if largest_t is None else math.ceil(largest_t))
     groups = EntryGroups.of(counts)
     pairs = np.zeros(len(grid), np.int64)
     matches = np.zeros((len(groups), len(grid)), np.int64)
     for part in parts:
-        table = store.open_parquet(part, CURVES).read()
+        table = store.open_parquet(part, CURVES).read(columns=CURVE.names)
         step, count = table.column("step").to_numpy(), table.column("count").to_numpy()
         # Rows of pairs have no group.
         group = table.column("group").fill_null(len(groups)).to_numpy()
         of_pairs = group == len(groups)
-        pairs[step[of_pairs]] += count[of_pairs].astype(np.int64)
-        matches[group[~of_pairs], step[~of_pairs]] += count[~of_pairs].astype(np.int64)
+        # Each language has a row of its own for the same step and group.
+        np.add.at(pairs, step[of_pairs], count[of_pairs].astype(np.int64))
+        np.add.at(matches, (group[~of_pairs], step[~of_pairs]), count[~of_pairs].astype(np.int64))
     return Curves(grid, np.cumsum(pairs), np.cumsum(matches, axis=1), groups)

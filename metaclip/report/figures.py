@@ -1,8 +1,8 @@
 """All figures of a report, as JSON values and as the arrays for the plots."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +11,17 @@ import pyarrow as pa
 import metaclip
 from metaclip.balance.counts import keep_share
 from metaclip.config.settings import format_t
+from metaclip.explore.by_language import language_rows
 from metaclip.metadata.list_job import ENTRIES, read_entries
 from metaclip.report.curves import Curves, read_curves
-from metaclip.report.pool_outputs import Extracted, SetParts, by_count, funnel, sum_counts
+from metaclip.report.pool_outputs import Extracted, PoolOutputs, SetParts, by_count, funnel, sum_counts, sum_labels
 from metaclip.report.survey import HostCounts, Survey, read_surveys
 from metaclip.samples.of_set import samples_of
-from metaclip.schemas import SET_COUNT
+from metaclip.schemas import SET_COUNT, SET_COUNT_BY_LANGUAGE
 from metaclip.stages.count import read_counts
-from metaclip.stages.curate import add_set_tallies
+from metaclip.stages.curate import add_set_tallies, set_group_tallies
+from metaclip.stages.group_counts import GroupCounts
+from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 
 TOP = 100
@@ -34,7 +37,7 @@ class Figures:
     content: dict[str, Any]
     """`report.json`."""
     entries: pa.Table
-    """`schemas.SET_COUNT`, sorted by entry_id."""
+    """`schemas.SET_COUNT`, sorted by entry_id; in a pool by language SET_COUNT_BY_LANGUAGE, by language first."""
     before: npt.NDArray[np.uint64]
     """uint64[n_entries], matches in the pool."""
     after: npt.NDArray[np.uint64]
@@ -56,33 +59,34 @@ def figures(store: Store, parts: SetParts, t: float) -> Figures:
     unique = sum_counts(store, parts.pool.unique)
     survived = sum_counts(store, parts.pool.survived) if parts.pool.survived else None
     curated = store.manifest(parts.curated.manifest).statistics["counts"]["curated"]
-    before = read_counts(store, parts.pool.counts)
-    after = np.zeros_like(before)
-    add_set_tallies(after, store, parts.curated)
-    entries = _entry_table(store, parts, before, after)
-    curves, step = with_step(read_curves(store, parts.curves, before), t, curated, after)
+    lists = _ByLanguage.of(store, parts.pool, t) if parts.pool.by_language else _OneList(store, parts.pool, t)
+    before, after = lists.before, lists.after(parts.curated)
+    entries = lists.entries(after)
+    curves, step = with_step(read_curves(store, parts.curves, before, lists.largest_t), t, curated, after)
     pool, chosen = read_surveys(store, parts.pool_surveys), read_surveys(store, parts.set_surveys)
     content = {
         "t": format_t(t),
         **funnel(extracted, matched, unique, survived, curated),
-        "entries": _entries(before, after, t),
-        "top_entries": _top_entries(entries, curves, t),
+        "entries": _entries(before, after, lists.own_t),
+        "top_entries": _top_entries(entries, curves, lists.own_t),
         "entry_sources": _entry_sources(entries),
         "pool": _described(pool, int(before.sum())),
         "set": _described(chosen, int(after.sum())),
         "hosts": _hosts(pool.hosts, chosen.hosts, pool.pairs, chosen.pairs),
-        "curve": _curve(curves, before),
+        "curve": {**_curve(curves), **lists.tails(curves.t)},
         "input": {
             "kinds": by_count(extracted.kinds),
             "crawls": dict(sorted(extracted.crawls.items())),
             # A report states of pages only what the run saw of pages.
             "pages": extracted.from_pages,
             "pairs": extracted.from_pairs,
-            "entries_built_from": _built_from(store.manifest(parts.pool.metadata.manifest).config),
+            "entries_built_from": _built_from(store, parts.pool),
         },
         "settings": {**extracted.settings, **_settings(store, parts)},
         "provenance": _provenance(store, parts),
-        "samples": samples_of(store, parts.pool.by_stage, parts.curated, format_t(t)),
+        # Samples name entries of one list.
+        "samples": samples_of(store, parts.pool.by_stage, parts.curated, format_t(t)) if not parts.pool.lists else [],
+        **lists.more(pool, chosen),
     }
     return Figures(t, content, entries, before, after, curves, step)
 
@@ -101,14 +105,125 @@ def with_step(curves: Curves, t: float, curated: int, after: npt.NDArray[np.uint
     ), step
 
 
-def _entry_table(
-    store: Store, parts: SetParts, before: npt.NDArray[np.uint64], after: npt.NDArray[np.uint64]
-) -> pa.Table:
-    entries = read_entries(store, parts.pool.metadata).select(["entry_id", "entry", "source"])
-    return pa.table([*entries.columns, pa.array(before), pa.array(after)], schema=SET_COUNT)
+@dataclass
+class _OneList:
+    """The entries of a pool with one list for all texts, and what its t is for each of them."""
+
+    store: Store
+    pool: PoolOutputs
+    t: float
+    largest_t: ClassVar[float | None] = None
+
+    @cached_property
+    def before(self) -> npt.NDArray[np.uint64]:
+        return read_counts(self.store, self.pool.counts)
+
+    @property
+    def own_t(self) -> npt.NDArray[np.float64]:
+        """The t of the list of each entry, float64[n_entries]."""
+        return np.full(len(self.before), self.t)
+
+    def after(self, curated: Reference) -> npt.NDArray[np.uint64]:
+        total = np.zeros_like(self.before)
+        add_set_tallies(total, self.store, curated)
+        return total
+
+    def entries(self, after: npt.NDArray[np.uint64]) -> pa.Table:
+        entries = read_entries(self.store, self.pool.metadata).select(["entry_id", "entry", "source"])
+        return pa.table([*entries.columns, pa.array(self.before), pa.array(after)], schema=SET_COUNT)
+
+    def tails(self, t: npt.NDArray[np.float64]) -> dict[str, Any]:
+        """Return the entries above each t, and the share of matches of all others."""
+        return _tails([self.before], [t])
+
+    def more(self, pool: Survey, chosen: Survey) -> dict[str, Any]:
+        return {}
 
 
-def _entries(before: npt.NDArray[np.uint64], after: npt.NDArray[np.uint64], t: float) -> dict[str, Any]:
+@dataclass
+class _ByLanguage:
+    """The same for a pool by language; the entries of all lists stand one after the other."""
+
+    store: Store
+    pool: PoolOutputs
+    t: float
+    counts: GroupCounts
+
+    @classmethod
+    def of(cls, store: Store, pool: PoolOutputs, t: float) -> "_ByLanguage":
+        assert pool.by_language is not None
+        return cls(store, pool, t, GroupCounts(store, pool.counts, pool.by_language))
+
+    @property
+    def largest_t(self) -> float:
+        return self.counts.largest_t
+
+    @cached_property
+    def before(self) -> npt.NDArray[np.uint64]:
+        return self.counts.concatenated()
+
+    @property
+    def own_t(self) -> npt.NDArray[np.float64]:
+        groups = self.counts.names
+        sizes = [len(self.counts.counts(group)) for group in groups]
+        return np.repeat([self.counts.t(group, self.t) for group in groups], sizes)
+
+    def after(self, curated: Reference) -> npt.NDArray[np.uint64]:
+        total = np.zeros_like(self.before)
+        for group, entry_ids, found in set_group_tallies(self.store, curated):
+            total[self.counts.offsets[group] + entry_ids.astype(np.int64)] += found
+        return total
+
+    def entries(self, after: npt.NDArray[np.uint64]) -> pa.Table:
+        tables = []
+        for group, listed in self.pool.lists:
+            entries = read_entries(self.store, listed).select(["entry_id", "entry", "source"])
+            start = self.counts.offsets[group]
+            counts = [pa.array(column[start : start + entries.num_rows]) for column in (self.before, after)]
+            language = pa.repeat(group, entries.num_rows)
+            tables.append(pa.table([language, *entries.columns, *counts], schema=SET_COUNT_BY_LANGUAGE))
+        return pa.concat_tables(tables)
+
+    def tails(self, t: npt.NDArray[np.float64]) -> dict[str, Any]:
+        groups = self.counts.names
+        own = [np.array([self.counts.t(group, one) for one in t.tolist()]) for group in groups]
+        return _tails([self.counts.counts(group) for group in groups], own)
+
+    def more(self, pool: Survey, chosen: Survey) -> dict[str, Any]:
+        """Return `by_language`, a row for each list, and `labels`, what became of the texts of each label."""
+        labels = sum_labels(self.store, self.pool.matched)
+        groups = self.counts.by_language.groups
+        rows = language_rows(self.counts, self.t, pool.groups, chosen.groups)
+        for row in rows:
+            own = [label for label in labels if groups.by_label.get(label) == row["language"]]
+            row["labels"] = {label: labels[label]["texts"] for label in own}
+            row["texts"] = sum(row["labels"].values())
+            row["largest_entry"] = self._entry(row["language"], row["largest_entry_id"])
+        return {"reference": self.counts.reference, "by_language": rows, "labels": labels}
+
+    def _entry(self, group: str, entry_id: int | None) -> str | None:
+        if entry_id is None:
+            return None
+        return str(read_entries(self.store, dict(self.pool.lists)[group]).column("entry")[entry_id].as_py())
+
+
+def _tails(counts: list[npt.NDArray[np.uint64]], t: list[npt.NDArray[np.float64]]) -> dict[str, Any]:
+    """Add up over lists: entries with more than t matches, and the share of matches of all others, by step of t."""
+    matches, head, held = 0, np.zeros(len(t[0]), np.int64), np.zeros(len(t[0]), np.int64)
+    for of_entries, steps in zip(counts, t, strict=True):
+        ascending = np.sort(of_entries[of_entries > 0]).astype(np.int64)
+        sums = np.concatenate([[0], np.cumsum(ascending)])
+        in_tail = np.searchsorted(ascending, steps, side="right")
+        matches += int(sums[-1])
+        head += len(ascending) - in_tail
+        held += sums[in_tail]
+    shares = [round(int(one) / matches, 6) if matches else None for one in held]
+    return {"head": head.tolist(), "tail_share": shares}
+
+
+def _entries(
+    before: npt.NDArray[np.uint64], after: npt.NDArray[np.uint64], t: npt.NDArray[np.float64]
+) -> dict[str, Any]:
     matches = int(before.sum())
     tail = int(before[before <= t].sum())
     return {
@@ -123,18 +238,20 @@ def _entries(before: npt.NDArray[np.uint64], after: npt.NDArray[np.uint64], t: f
     }
 
 
-def _top_entries(entries: pa.Table, curves: Curves, t: float) -> list[dict[str, Any]]:
-    ranked = entries.take(curves.groups.order[::-1][:TOP])
+def _top_entries(entries: pa.Table, curves: Curves, t: npt.NDArray[np.float64]) -> list[dict[str, Any]]:
+    largest = curves.groups.order[::-1][:TOP]
+    ranked = entries.take(largest)
     return [
         {
             "rank": rank,
+            **({"language": row["language"]} if "language" in row else {}),
             "entry_id": row["entry_id"],
             "entry": row["entry"],
             "count": row["count"],
             "curated": row["curated_count"],
-            "keep_probability": round(keep_share(row["count"], t), 6),
+            "keep_probability": round(keep_share(row["count"], own_t), 6),
         }
-        for rank, row in enumerate(ranked.to_pylist(), start=1)
+        for rank, (row, own_t) in enumerate(zip(ranked.to_pylist(), t[largest].tolist(), strict=True), start=1)
     ]
 
 
@@ -190,35 +307,31 @@ def _hosts(pool: HostCounts, chosen: HostCounts, pool_pairs: int, set_pairs: int
     }
 
 
-def _curve(curves: Curves, before: npt.NDArray[np.uint64]) -> dict[str, Any]:
-    ascending = before[curves.groups.order]
-    held = np.concatenate([[0], np.cumsum(ascending.astype(np.int64))])
-    in_tail = np.searchsorted(ascending, curves.t, side="right")
-    matches = int(held[-1])
+def _curve(curves: Curves) -> dict[str, Any]:
     return {
         "t": curves.t.tolist(),
         "pairs": curves.pairs.tolist(),
         "matches": curves.matches.sum(axis=0).tolist(),
-        "head": (len(ascending) - in_tail).tolist(),
-        "tail_share": [round(int(share) / matches, 6) if matches else None for share in held[in_tail]],
     }
 
 
-def _built_from(config: Mapping[str, Any]) -> list[str]:
-    """Return the sources that the list of entries was built from; none where it was given."""
-    return [source for source in ("wordnet", "words", "pairs", "titles") if config.get(source)]
+def _built_from(store: Store, pool: PoolOutputs) -> list[str]:
+    """Return the sources that the lists of entries were built from; none where all were given."""
+    listed = [metadata for _, metadata in pool.lists] or [pool.metadata]
+    configs = [store.manifest(one.manifest).config for one in listed]
+    return [source for source in ("wordnet", "words", "pairs", "titles") if any(one.get(source) for one in configs)]
 
 
 def _provenance(store: Store, parts: SetParts) -> dict[str, Any]:
     """Return what the set was made from and by, as far as it tells two sets apart."""
-    listed = store.manifest(parts.pool.metadata.manifest)
-    hashes = [file.sha256 for file in listed.files if file.name == ENTRIES]
+    lists = dict(parts.pool.lists) or {"": parts.pool.metadata}
+    hashes = {name: store.manifest(listed.manifest).file(ENTRIES).sha256 for name, listed in lists.items()}
     return {
         "code_version": metaclip.__version__,
         "shards": len(parts.pool.extracted),
-        "list_sha256": hashes[0] if hashes else None,
+        "list_sha256": hashes.get("", hashes),
         "keys": {
-            "metadata": parts.pool.metadata.key,
+            "metadata": parts.pool.metadata.key if "" in lists else {name: one.key for name, one in lists.items()},
             "count": parts.pool.counts.key,
             "set": parts.curated.key,
         },
@@ -231,4 +344,6 @@ def _settings(store: Store, parts: SetParts) -> dict[str, Any]:
         for one in reference[:1]:
             config = store.manifest(one.manifest).config
             found |= {name: config[name] for name in names}
+    if parts.pool.by_language is not None:
+        found |= asdict(parts.pool.by_language.rule)
     return found

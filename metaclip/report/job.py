@@ -11,7 +11,6 @@ from metaclip.config.card import Card
 from metaclip.config.settings import format_t
 from metaclip.report.figures import figures
 from metaclip.report.pool_outputs import SetParts
-from metaclip.schemas import SET_COUNT
 from metaclip.store.job import Job
 from metaclip.store.manifest import Reference, StoredFile
 from metaclip.store.store import Store
@@ -61,7 +60,7 @@ class ReportJob(Job):
 
         found = figures(store, self.parts, self.t)
         output.json(REPORT, found.content, 1)
-        output.parquet(ENTRY_COUNTS, SET_COUNT, iter([found.entries]))
+        output.parquet(ENTRY_COUNTS, found.entries.schema, iter([found.entries]))
         with output.file(ENTRY_COUNTS_JSON) as sink:
             for piece in _count_lists(found.entries):
                 sink.write(piece)
@@ -79,10 +78,14 @@ class ReportJob(Job):
 
 
 def _count_lists(entries: pa.Table) -> Iterator[bytes]:
-    """Write entries as a JSON list in the order of their ids: `[entry, count, curated count]`, one on each line."""
+    """Write entries as a JSON list in the order of their ids: `[entry, count, curated count]`, one on each line.
+
+    In a pool by language the language comes first.
+    """
     encode = msgspec.json.Encoder().encode
     separator = b"[\n"
-    for batch in entries.select(["entry", "count", "curated_count"]).to_batches(_ROWS):
+    columns = [name for name in ("language", "entry", "count", "curated_count") if name in entries.column_names]
+    for batch in entries.select(columns).to_batches(_ROWS):
         rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
         yield separator + b",\n".join(map(encode, rows))
         separator = b",\n"

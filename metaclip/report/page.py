@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from metaclip.explore.by_language import MARKS
 from metaclip.report.figures import Figures
 from metaclip.report.plots import HEIGHT, WIDTH, Plot
 from metaclip.report.words import COMPARED, SAMPLED, STEPS, reason, step_shares, visible
@@ -39,6 +40,7 @@ def page(figures: Figures, plots: dict[str, Plot], title: str) -> str:
             top=content["top_entries"][:TOP_IN_PAGE],
             sampled=SAMPLED,
             folded_after=FOLDED_AFTER,
+            marks=MARKS,
             script=Markup(script),
             style=Markup(_resource("report.css")),
             script_hash=digest,

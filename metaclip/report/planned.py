@@ -25,9 +25,10 @@ class PlannedReport:
     @classmethod
     def of(cls, pool: PoolOutputs, curated: Reference, t: float, card: Card) -> "PlannedReport":
         """Plan the report of the set `curated`, which was made from the pool's balanced partitions at t."""
-        curves = tuple(CurveJob(part, pool.counts) for part in pool.balanced)
-        of_pool = tuple(SurveyJob(part, math.inf) for part in pool.balanced)
-        of_set = tuple(SurveyJob(part, t) for part in pool.balanced)
+        curves = tuple(CurveJob(part, pool.counts, pool.by_language) for part in pool.balanced)
+        groups = pool.by_language.groups if pool.by_language else None
+        of_pool = tuple(SurveyJob(part, math.inf, groups) for part in pool.balanced)
+        of_set = tuple(SurveyJob(part, t, groups) for part in pool.balanced)
         parts = SetParts(pool, _outputs(curves), _outputs(of_pool), _outputs(of_set), curated)
         return cls(curves, of_pool if of_pool == of_set else of_pool + of_set, ReportJob(parts, t, card))
 
@@ -41,13 +42,15 @@ class PlannedReport:
         chosen = pool.t(t)
         curated = pool.set(chosen)
         outputs = PoolOutputs(
-            metadata=pool.one("metadata"),
+            metadata=next(iter(pool.lists.values())),
             extracted=tuple(pool.all("extract")),
             matched=tuple(pool.all("match")),
             unique=tuple(pool.all("dedup")),
             counts=pool.one("count"),
             balanced=tuple(pool.all("balance")),
             survived=tuple(pool.all("survive")) if pool.survivors else (),
+            lists=tuple(pool.lists.items()) if pool.by_language else (),
+            by_language=pool.by_language,
         )
         return cls.of(outputs, curated, chosen, pool.config.card)
 

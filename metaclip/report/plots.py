@@ -20,6 +20,8 @@ WIDTH, HEIGHT = 7.2, 3.9
 """In inches; an inch is 72 units of the drawing."""
 POINTS = 3000
 """Points of a scatter at most; equal ones are one."""
+LANGUAGES = 40
+"""Number of largest languages that are drawn."""
 OTHERS = 3
 """Number of other t in the cumulative plot."""
 # Colour-blind readers can distinguish them too (Okabe and Ito 2008).
@@ -49,12 +51,13 @@ class Plot:
 
 def plots(figures: Figures) -> dict[str, Plot]:
     """Draw all plots, and return them by file name."""
-    return {
+    drawn = {
         "cumulative_counts": _cumulative(figures),
         "rank_count": _rank(figures),
         "size_curve": _size(figures),
         "before_after": _before_after(figures),
     }
+    return drawn | ({"languages": _languages(figures)} if "by_language" in figures.content else {})
 
 
 def _cumulative(figures: Figures) -> Plot:
@@ -164,6 +167,23 @@ def _before_after(figures: Figures) -> Plot:
         axes.set_ylabel("matches in the set")
         _whole_numbers(axes, "xy")
         return Plot(_svg(figure, "before_after"))
+
+
+def _languages(figures: Figures) -> Plot:
+    """Pairs of each language in the pool and in the set, the largest languages first."""
+    rows = [row for row in figures.content["by_language"] if row["pairs"]][:LANGUAGES]
+    places = np.arange(len(rows))
+    with _drawing("languages") as (figure, (axes,)):
+        axes.bar(places - 0.2, [row["pairs"] for row in rows], 0.4, color=_BLACK, label="pairs of the pool")
+        axes.bar(places + 0.2, [row["set"] for row in rows], 0.4, color=_RED, label="pairs of the set")
+        # From 0 up, and in factors of ten from 1 on.
+        axes.set_yscale("symlog", linthresh=1)
+        axes.set_ylim(bottom=0)
+        axes.set_xticks(places, [row["language"] for row in rows], rotation=90, parse_math=False)
+        axes.set_ylabel("pairs")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+        axes.legend(loc="upper right")
+        return Plot(_svg(figure, "languages"))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from metaclip.stages.group_counts import ByLanguage
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 
@@ -32,6 +33,9 @@ class PoolOutputs:
     balanced: tuple[Reference, ...]
     survived: tuple[Reference, ...] = ()
     """Outputs of the survive stage, if the pool consists of survivors."""
+    lists: tuple[tuple[str, Reference], ...] = ()
+    """In a pool by language each group with its list, ascending; `metadata` is then the first of them."""
+    by_language: ByLanguage | None = None
 
     @property
     def by_stage(self) -> dict[str, Reference | tuple[Reference, ...]]:
@@ -61,7 +65,8 @@ class SetParts:
     def keys(self) -> list[str]:
         """The keys of all outputs that a report depends on; the balanced ones determine the curves."""
         pool = self.pool
-        single = [pool.metadata.key, pool.counts.key, self.curated.key]
+        lists = [listed.key for _, listed in pool.lists] or [pool.metadata.key]
+        single = [*lists, pool.counts.key, self.curated.key]
         shards = (pool.extracted, pool.matched)
         partitions = (pool.unique, pool.survived, self.curves, self.pool_surveys, self.set_surveys)
         return [*single, *(part.key for parts in (*shards, *partitions) for part in parts)]
@@ -112,6 +117,16 @@ def sum_counts(store: Store, parts: tuple[Reference, ...]) -> Counter[str]:
     return total
 
 
+def sum_labels(store: Store, matched: tuple[Reference, ...]) -> dict[str, dict[str, int]]:
+    """Add up what became of the texts of each label, in a pool by language; labels with most texts first."""
+    total: dict[str, Counter[str]] = {}
+    for part in matched:
+        for label, fates in store.manifest(part.manifest).statistics["by_label"].items():
+            total.setdefault(label, Counter()).update(fates)
+    ordered = sorted(total.items(), key=lambda item: (-item[1]["texts"], item[0]))
+    return {label: dict(sorted(fates.items())) for label, fates in ordered}
+
+
 def funnel(
     extracted: Extracted,
     matched: Counter[str],
@@ -125,7 +140,10 @@ def funnel(
     """
     balanced = unique["unique"] if survived is None else survived["survived"]
     dropped = Counter({name: count for name, count in extracted.counts.items() if name.startswith("dropped.")})
-    dropped["dropped.pair.language"] = matched["pairs"] - matched["kept_by_language"]
+    for reason in ("score", "no_metadata"):  # told apart where there are lists by language
+        dropped[f"dropped.pair.{reason}"] = matched[f"dropped.{reason}"]
+    apart = matched["dropped.score"] + matched["dropped.no_metadata"]
+    dropped["dropped.pair.language"] = matched["pairs"] - matched["kept_by_language"] - apart
     dropped["dropped.pair.no_match"] = matched["kept_by_language"] - matched["matched"]
     repeats = matched["matched"] - unique["unique"]
     dropped["dropped.pair.repeat_in_pool"] = repeats

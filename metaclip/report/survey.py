@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from metaclip.config.groups import Groups
 from metaclip.config.settings import format_t
 from metaclip.schemas import HOST_COUNT, PAIRS
 from metaclip.stages.curate import balanced_prefix
@@ -16,6 +17,7 @@ from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from metaclip.store.writer import OutputWriter
+from metaclip.tables.by_group import rows_by_group
 
 HOSTS = "hosts.parquet"
 _COLUMNS = ["uid_hi", "url", "text_key", "lang", "min_t"]
@@ -88,6 +90,8 @@ class SurveyJob(Job):
 
     balanced: Reference
     t: float
+    groups: Groups | None = None
+    """Of a pool by language; the balanced partition's key depends on them already."""
 
     @property
     def label(self) -> str:
@@ -106,14 +110,19 @@ class SurveyJob(Job):
         """Count exactly in this partition; write its largest hosts, and the count of the largest one left out."""
         counts: Counter[str] = Counter()
         languages: Counter[str] = Counter()
+        groups: Counter[str] = Counter()
         text_keys: Counter[str] = Counter()
         images = [np.zeros(0, np.uint64)]
 
+        columns = _COLUMNS if self.groups is None else [*_COLUMNS, "lang_score"]
+
         def tables() -> Iterator[pa.Table]:
-            for table in balanced_prefix(store.open_parquet(self.balanced, PAIRS), self.t, counts, _COLUMNS):
+            for table in balanced_prefix(store.open_parquet(self.balanced, PAIRS), self.t, counts, columns):
                 counts["pairs"] += table.num_rows
                 _count_values(languages, table.column("lang"))
                 _count_values(text_keys, table.column("text_key"))
+                if self.groups is not None:
+                    groups.update({group: len(rows) for group, rows in rows_by_group(self.groups, table)})
                 images.append(table.column("uid_hi").to_numpy())
                 found = hosts(table.column("url")).value_counts()
                 yield pa.table([found.field("values"), found.field("counts")], names=HOST_COUNT.names).cast(HOST_COUNT)
@@ -125,6 +134,7 @@ class SurveyJob(Job):
         return {
             "counts": dict(sorted(counts.items())),
             "languages": dict(sorted(languages.items())),
+            **({} if self.groups is None else {"groups": dict(sorted(groups.items()))}),
             "text_keys": dict(sorted(text_keys.items())),
             "hosts": found.num_rows,
             "largest_host_left_out": found.column("pairs")[KEPT].as_py() if found.num_rows > KEPT else 0,
@@ -142,6 +152,8 @@ class Survey:
     pairs: int
     images: int
     languages: Counter[str]
+    groups: Counter[str]
+    """Pairs by group; empty where one list is for all texts."""
     text_keys: Counter[str]
     hosts: HostCounts
 
@@ -150,6 +162,7 @@ def read_surveys(store: Store, parts: Sequence[Reference]) -> Survey:
     """Add up the surveys of all partitions of a pool, one partition at a time."""
     counts: Counter[str] = Counter()
     languages: Counter[str] = Counter()
+    groups: Counter[str] = Counter()
     text_keys: Counter[str] = Counter()
 
     def found() -> Iterator[tuple[pa.Table, int]]:
@@ -157,8 +170,9 @@ def read_surveys(store: Store, parts: Sequence[Reference]) -> Survey:
             statistics = store.manifest(part.manifest).statistics
             counts.update(statistics["counts"])
             languages.update(statistics["languages"])
+            groups.update(statistics.get("groups", {}))
             text_keys.update(statistics["text_keys"])
             yield store.open_parquet(part, HOSTS).read(), statistics["largest_host_left_out"]
 
     merged = merge_hosts(found())
-    return Survey(counts["pairs"], counts["images"], languages, text_keys, merged)
+    return Survey(counts["pairs"], counts["images"], languages, groups, text_keys, merged)

@@ -65,6 +65,8 @@ _REASONS = {
     "pair.repeat": "a repeat of address and text in its shard",
     "pair.repeat_in_pool": "a repeat of address and text in another shard",
     "pair.language": "a text in a language that is not kept",
+    "pair.score": "a text with a language score under match.min_lang_score",
+    "pair.no_metadata": "a text in a language without a list of entries",
     "pair.no_match": "a text that contains no entry",
     "pair.not_survived": "a pair that is not among the survivors",
     "pair.balanced": "a pair that balancing left out",

@@ -79,6 +79,7 @@ class Sampler:
     def __init__(
         self, pool: FinishedPool, t: float, n: int, seed: int = 0, entry: str | None = None, language: str | None = None
     ) -> None:
+        pool.need_one_list("samples are")
         self._pool, self._t, self._n, self._language = pool, t, n, language
         self._seed = seed
         try:

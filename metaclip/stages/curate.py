@@ -16,20 +16,56 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip.balance.algorithm import shuffle_keys
-from metaclip.balance.tally import Tally, add_tally
+from metaclip.balance.tally import Tally, add_tally, read_group_tally
+from metaclip.config.groups import Groups
 from metaclip.config.settings import format_t
 from metaclip.pairs.uids import format_uids
-from metaclip.schemas import BALANCED, CURATED, PAIRS
+from metaclip.schemas import CURATED, CURATED_BY_LANGUAGE, PAIRS
 from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from metaclip.store.writer import OutputWriter
+from metaclip.tables.by_group import group_column
 from metaclip.tables.parquet import group_bytes
 from metaclip.tables.sorter import Sorter
 
 _TALLY = ".entry_counts.arrow"
 STAGE = "curate"
 VERSION = 3
+
+
+@dataclass(frozen=True)
+class OwnT:
+    """Languages with a t of their own, in a pool by language: their pairs are those with own_t up to it."""
+
+    by_language: tuple[tuple[str, float], ...]
+    """Groups, ascending, and the t of each."""
+    prefix: float
+    """A t of the reference language up to which all pairs of the set lie; it follows from the counts."""
+
+    def to_json(self) -> dict[str, str]:
+        """Return each t as text, by language."""
+        return {group: format_t(t) for group, t in self.by_language}
+
+    def chosen(self, tables: Iterator[pa.Table], groups: Groups, t: float, counts: Counter[str]) -> Iterator[pa.Table]:
+        """Yield the rows of these languages with own_t up to their t, and those of the others with min_t <= t.
+
+        Adds `pairs_read` to `counts`.
+        """
+        named = dict(self.by_language)
+        of_group = np.array([named.get(group, np.nan) for group in groups.names])
+        for table in tables:
+            counts["pairs_read"] += table.num_rows
+            limits = of_group[groups.of_rows(table.column("lang"), table.column("lang_score"))]
+            own, smallest = table.column("own_t").to_numpy(), table.column("min_t").to_numpy()
+            yield table.filter(pa.array(np.where(np.isnan(limits), smallest <= t, own <= limits)))
+
+
+def set_name(t: float, own: OwnT | None) -> str:
+    """Return what a pool's record calls a set: its t, and the languages with a t of their own."""
+    if own is None:
+        return format_t(t)
+    return f"{format_t(t)};" + ",".join(f"{group}={of}" for group, of in own.to_json().items())
 
 
 @dataclass(frozen=True)
@@ -43,15 +79,19 @@ class CuratedSetJob(Job):
     t: float
     rows_per_file: int
     seed: int
+    groups: Groups | None = None
+    """Of a pool by language; the balanced partitions' keys depend on them already."""
+    own: OwnT | None = None
 
     @property
     def label(self) -> str:
         """The set's t."""
-        return f"t={format_t(self.t)}"
+        return f"t={set_name(self.t, self.own)}"
 
     def config(self) -> Mapping[str, Any]:
-        """Return t, how files are cut, and the seed of the rows' order."""
-        return {"t": format_t(self.t), "rows_per_file": self.rows_per_file, "seed": self.seed}
+        """Return t, how files are cut, the seed of the rows' order, and the languages with a t of their own."""
+        own = {} if self.own is None else {"language_t": self.own.to_json()}
+        return {"t": format_t(self.t), "rows_per_file": self.rows_per_file, "seed": self.seed, **own}
 
     def inputs(self) -> list[str]:
         """Return the keys of all balanced partitions."""
@@ -60,7 +100,7 @@ class CuratedSetJob(Job):
     def parts(self) -> list["CuratePartJob"]:
         """Return the jobs that must be done before this one, one for each partition."""
         return [
-            CuratePartJob(partition, number, self.t, self.rows_per_file, self.seed, self.folder)
+            CuratePartJob(partition, number, self.t, self.rows_per_file, self.seed, self.folder, self.groups, self.own)
             for number, partition in enumerate(self.balanced)
         ]
 
@@ -71,7 +111,7 @@ class CuratedSetJob(Job):
             manifest = store.manifest(part.manifest)
             output.adopt(manifest.files)
             curated += manifest.statistics["counts"]["curated"]
-        return {"counts": {"curated": curated}, "t": format_t(self.t)}
+        return {"counts": {"curated": curated}, "t": set_name(self.t, self.own)}
 
 
 @dataclass(frozen=True)
@@ -87,15 +127,24 @@ class CuratePartJob(Job):
     rows_per_file: int
     seed: int
     set_folder: str
+    groups: Groups | None = None
+    own: OwnT | None = None
 
     @property
     def label(self) -> str:
         """The set's t and the partition's number."""
-        return f"t={format_t(self.t)} part {self.number + 1}"
+        return f"t={set_name(self.t, self.own)} part {self.number + 1}"
 
     def config(self) -> Mapping[str, Any]:
         """Return t, how files are cut, the seed of the rows' order, and the number that names the files."""
-        return {"t": format_t(self.t), "rows_per_file": self.rows_per_file, "seed": self.seed, "part": self.number}
+        own = {} if self.own is None else {"language_t": self.own.to_json()}
+        return {
+            "t": format_t(self.t),
+            "rows_per_file": self.rows_per_file,
+            "seed": self.seed,
+            "part": self.number,
+            **own,
+        }
 
     def inputs(self) -> list[str]:
         """Return the key of the balanced partition."""
@@ -113,23 +162,39 @@ class CuratePartJob(Job):
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
         """Read the prefix with min_t <= t and write it, shuffled, in files of at most `rows_per_file` rows."""
-        tally = Tally()
+        tally = Tally(self.groups)
+        schema = CURATED if self.groups is None else CURATED_BY_LANGUAGE
         counts: Counter[str] = Counter()
-        kept = tally.counting(balanced_prefix(store.open_parquet(self.balanced, PAIRS), self.t, counts))
+        pairs = store.open_parquet(self.balanced, PAIRS)
+        if self.own is None or self.groups is None:
+            chosen = balanced_prefix(pairs, self.t, counts)
+        else:
+            chosen = self.own.chosen(balanced_prefix(pairs, self.own.prefix, counts), self.groups, self.t, counts)
+        kept = tally.counting(chosen)
         tables = shuffled(kept, self.seed)
         curated = 0
         for number, file_tables in enumerate(cut(tables, self.rows_per_file)):
             name = f"part-{self.number:05d}-{number:05d}.parquet"
-            curated += output.parquet(name, CURATED, (to_curated(table) for table in file_tables))
+            curated += output.parquet(name, schema, (to_curated(table, self.groups) for table in file_tables))
         tally.write(output, f"part-{self.number:05d}{_TALLY}")
-        return {"counts": {"curated": curated, "bytes_read": counts["bytes_read"]}}
+        read = {} if self.own is None else {"pairs_read": counts["pairs_read"]}
+        return {"counts": {"curated": curated, "bytes_read": counts["bytes_read"], **read}}
 
 
-def add_set_tallies(total: npt.NDArray[np.uint64], store: Store, curated: Reference) -> None:
-    """Add the entry counts of a set to uint64[n_entries], in place."""
+def add_set_tallies(total: npt.NDArray[np.uint64], store: Store, curated: Reference, group: str | None = None) -> None:
+    """Add the entry counts of a set to uint64[n_entries], in place; in a pool by language those of a group."""
     for file in store.manifest(curated.manifest).files:
         if file.name.endswith(_TALLY):
-            add_tally(total, store, curated, file.name)
+            add_tally(total, store, curated, file.name, group)
+
+
+def set_group_tallies(
+    store: Store, curated: Reference
+) -> Iterator[tuple[str, npt.NDArray[np.uint32], npt.NDArray[np.uint64]]]:
+    """Yield the entry counts of a set's parts by group: group, entry ids, counts; a group once for each part."""
+    for file in store.manifest(curated.manifest).files:
+        if file.name.endswith(_TALLY):
+            yield from read_group_tally(store, curated, file.name)
 
 
 def balanced_prefix(
@@ -153,17 +218,19 @@ def balanced_prefix(
             return
 
 
-_SHUFFLED = BALANCED.append(pa.field("shuffle_key", pa.uint64(), nullable=False))
+_SHUFFLE_KEY = pa.field("shuffle_key", pa.uint64(), nullable=False)
 _KEYS = ("shuffle_key", "uid_hi", "uid_lo")
 
 
 def shuffled(tables: Iterator[pa.Table], seed: int) -> Iterator[pa.Table]:
-    """Yield the rows of tables of `schemas.BALANCED` in an order of their uids and the seed alone; see `Sorter`."""
-    ordered = Sorter(_SHUFFLED, _KEYS, _order)
+    """Yield the rows of balanced tables in an order of their uids and the seed alone; see `Sorter`."""
+    ordered: Sorter | None = None
     for table in tables:
+        if ordered is None:
+            ordered = Sorter(table.schema.append(_SHUFFLE_KEY), _KEYS, _order)
         keys = shuffle_keys(table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy(), seed)
-        ordered.append(table.append_column(_SHUFFLED.field("shuffle_key"), pa.array(keys)))
-    for table in ordered.tables():
+        ordered.append(table.append_column(_SHUFFLE_KEY, pa.array(keys)))
+    for table in ordered.tables() if ordered else ():
         yield table.drop_columns(["shuffle_key"])
 
 
@@ -195,8 +262,10 @@ def cut(tables: Iterator[pa.Table], rows_per_file: int) -> Iterator[Iterator[pa.
         yield one_file()
 
 
-def to_curated(table: pa.Table) -> pa.Table:
-    """Convert rows of `schemas.BALANCED` to rows of `schemas.CURATED`."""
+def to_curated(table: pa.Table, groups: Groups | None = None) -> pa.Table:
+    """Convert rows of `schemas.BALANCED` to rows of `schemas.CURATED`; with groups those of pools by language."""
     uid = format_uids(table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy())
     columns = [uid, *(table.column(name) for name in ("url", "text", *CURATED.names[3:]))]
-    return pa.table(columns, schema=CURATED)
+    if groups is None:
+        return pa.table(columns, schema=CURATED)
+    return pa.table([*columns, table.column("own_t"), group_column(groups, table)], schema=CURATED_BY_LANGUAGE)

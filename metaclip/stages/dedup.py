@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip.balance.tally import Tally
+from metaclip.config.groups import Groups
 from metaclip.schemas import MATCHED, PAIRS
 from metaclip.stages.partition import read_members
 from metaclip.store.job import Job
@@ -38,6 +39,8 @@ class DedupJob(Job):
     """The output of `stages.partition.PartitionJob`."""
     partition: int
     partitions: int
+    groups: Groups | None = None
+    """Of a pool by language; the members' keys depend on them already."""
 
     @property
     def label(self) -> str:
@@ -61,7 +64,7 @@ class DedupJob(Job):
         for file in store.map(lambda member: store.open_parquet(member, PAIRS), members):
             for table in self._read(file, counts):
                 pairs.append(table)
-        tally = Tally()
+        tally = Tally(self.groups)
         rows = output.parquet(PAIRS, MATCHED, tally.counting(pairs.tables()))
         tally.write(output, TALLY)
         counts.update({"matched": pairs.rows, "unique": rows, "dropped.pair.repeat": pairs.rows - rows})

@@ -35,8 +35,8 @@ class MatchJob(Job):
     settings: Match
 
     def config(self) -> Mapping[str, Any]:
-        """Return the language filter; how entries are spelled in the table is part of the metadata's key."""
-        return self.settings.model_dump(mode="json", exclude={"space_entries", "case"})
+        """Return the language filter; the spacing of entries is part of the metadata's key."""
+        return self.settings.key_settings
 
     def inputs(self) -> list[str]:
         """Return the keys of the shard and of the metadata."""

@@ -26,6 +26,17 @@ class _Sizes(BaseModel):
         return self
 
 
+class _Group(BaseModel):
+    """Counts of the list of one group of languages."""
+
+    model_config = ConfigDict(strict=True)
+
+    entries: _Count
+    entries_with_matches: _Count
+    matches: _Count
+    largest: _Count
+
+
 class _Known(BaseModel):
     """Statistics that stages write and others read, none of them by all stages; nobody reads what is not here.
 
@@ -36,12 +47,18 @@ class _Known(BaseModel):
 
     counts: dict[str, _Count] = {}
     languages: dict[str, _Count] = {}
+    groups: dict[str, _Count] = {}
+    by_label: dict[str, dict[str, _Count]] = {}
+    by_group: dict[str, dict[str, _Count]] = {}
     text_keys: dict[str, _Count] = {}
     failed_files: list[dict[str, str]] = []
     file_bytes: dict[str, _Count | None] = {}
     sketch: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*=*$")] = ""
     sizes: _Sizes = _Sizes(t=[], pairs=[], tail_pairs=[], expected=[])
+    sizes_by_language: dict[str, _Sizes] = {}
     entries: _Count = 0
+    by_language: dict[str, _Group] = {}
+    reference: str = ""
     largest_host_left_out: _Count = 0
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from metaclip.balance.tally import Tally
+from metaclip.config.groups import Groups
 from metaclip.errors import InputError
 from metaclip.pairs.uids import UIDS
 from metaclip.schemas import MATCHED, PAIRS
@@ -42,6 +43,8 @@ class SurviveJob(Job):
     survivors: Reference
     uids_sha256: str | None
     images_sha256: str | None
+    groups: Groups | None = None
+    """Of a pool by language; the partition's key depends on them already."""
 
     @property
     def label(self) -> str:
@@ -62,7 +65,7 @@ class SurviveJob(Job):
         images = self._ids(store, "images", self.images_sha256, np.dtype("<u8"))
         members = Members(uids, images)
         counts: Counter[str] = Counter()
-        tally = Tally()
+        tally = Tally(self.groups)
         rows = output.parquet(PAIRS, MATCHED, tally.counting(self._surviving(store, members, counts)))
         tally.write(output, TALLY)
         counts.update(
@@ -92,7 +95,9 @@ class SurviveJob(Job):
             yield table.take(pa.array(np.flatnonzero(kept)))
 
 
-def survive_jobs(store: Store, survivors: Reference, partitions: tuple[Reference, ...]) -> list[SurviveJob]:
+def survive_jobs(
+    store: Store, survivors: Reference, partitions: tuple[Reference, ...], groups: Groups | None = None
+) -> list[SurviveJob]:
     """Return the jobs that filter a pool's partitions, which are given in their order."""
     digests = {file.name: file.sha256 for file in store.manifest(survivors.manifest).files}
     return [
@@ -103,6 +108,7 @@ def survive_jobs(store: Store, survivors: Reference, partitions: tuple[Reference
             survivors,
             digests.get(bucket_name("uids", number)),
             digests.get(bucket_name("images", number)),
+            groups,
         )
         for number, partition in enumerate(partitions)
     ]

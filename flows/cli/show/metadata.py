@@ -24,6 +24,9 @@ def show_build(summary: dict[str, Any], console: Console | None = None) -> None:
 
     console = console or Console(soft_wrap=True)
     show_stages(console, summary["stages"], f"metadata of {summary['pool']}: {summary['seconds']:.1f} s")
+    if "languages" in summary:
+        _show_languages(console, summary["languages"])
+        return
     if "table" in summary:
         rows: list[list[Cell]] = []
         for row in summary["table"]:
@@ -46,6 +49,23 @@ def show_build(summary: dict[str, Any], console: Console | None = None) -> None:
     else:
         console.print(f"{summary['entries']:,} entries, as given")
     console.print(plain(f"list: {summary['folder']}"))
+
+
+def _show_languages(console: Console, lists: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print the size of each group's list, by source."""
+    sources = list(dict.fromkeys(source for listed in lists.values() for source in listed["sources"]))
+    named = [source or "given" for source in sources]
+    rows: list[list[Cell]] = [
+        [name, f"{listed['entries']:,}", *(f"{listed['sources'].get(source, 0):,}" for source in sources)]
+        for name, listed in lists.items()
+    ]
+    columns = [Column("group"), *figures("entries", *named)]
+    total = sum(listed["entries"] for listed in lists.values())
+    show_table(console, columns, rows, f"{total:,} entries in {len(lists):,} lists")
+    console.print(plain("metaclip metadata show CONFIG --language GROUP shows one of them; --json has their folders"))
+    for name, listed in lists.items():
+        for note in _faults(listed.get("read", {})):
+            console.print(plain(f"{name}: {note}"), style="yellow")
 
 
 def _faults(read: Mapping[str, Mapping[str, int]]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from rich.text import Text
 from flows.cli.show.summary import short
 from flows.cli.show.tables import Column, figures, show_table
 from flows.cli.show.terminal import plain
+from metaclip.explore.by_language import MARKS
 from metaclip.processes.plain_text import visible
 
 NEAR_MISSES = 20
@@ -47,8 +48,40 @@ def show_plan(found: dict[str, Any]) -> None:
         for size in found["sizes"]
     ]
     show_table(console, PLAN, rows)
+    if "languages" in found["sizes"][0]:
+        show_languages(found)
     if any(size["expected"] is None for size in found["sizes"]):
         console.print(plain("In the tail, expected: known beforehand for a ladder of t; --expected reads the pairs."))
+
+
+def show_languages(found: dict[str, Any]) -> None:
+    """Print each language at each t."""
+    console = Console(soft_wrap=True)
+    columns = [
+        *(Column("language"), *figures("pairs", "t"), Column("entries\nmatched", figures=True, spare=2)),
+        *(Column("head\nentries", figures=True, spare=1), *figures("tail's\nshare", "set", "kept", "of the\nset")),
+        Column("marks"),
+    ]
+    for size in found["sizes"]:
+        rows = [
+            (
+                row["language"],
+                f"{row['pairs']:,}",
+                row["t"] or "",
+                f"{row['entries_with_matches']:,}",
+                f"{row['head_entries']:,}",
+                _percent(row["tail_share"]),
+                f"{row['set']:,}",
+                _percent(row["share"]),
+                _percent(row["share_of_set"]),
+                ", ".join(row["marks"]),
+            )
+            for row in size["languages"]
+        ]
+        show_table(console, columns, rows, f"t = {size['t']} of {found['reference']}: {size['pairs']:,} pairs")
+    marks = sorted({mark for size in found["sizes"] for row in size["languages"] for mark in row["marks"]})
+    for mark in marks:
+        console.print(plain(f"{mark}: {MARKS[mark]}"))
 
 
 def show_explanation(found: dict[str, Any]) -> None:
@@ -67,8 +100,17 @@ def show_explanation(found: dict[str, Any]) -> None:
             kept = ", ".join(language["languages"]) or "all languages"
             least = f" from a score of {language['min_lang_score']:g}" if language["min_lang_score"] else ""
             _warn(console, f"The pool would drop this text: it keeps {kept}{least}.")
+    if "group" in found:
+        if found["group"] is None:
+            _warn(console, "No group with a list of entries has this label, so the text is dropped.")
+        else:
+            _line(console, "group", f"{found['group']}, matched by the rule `{found['rule']}`")
+            _line(console, "parts", "␣".join(found["parts"]))
+            _line(console, "t", f"{found['t']} of {found['reference']} is {found['own_t']} in {found['group']}")
     if found["entries"]:
         _show_entries(console, found["entries"], found["t"])
+        if found.get("kept_from") is not None:
+            _line(console, "whole", f"kept with every address from t = {found['kept_from']:g} on")
         _line(console, "kept", f"with probability 1 − ∏(1 − p) = {found['keep_probability']:.6f} at t = {found['t']}")
     else:
         _warn(console, "No entry matches: no t keeps it.")
@@ -82,6 +124,20 @@ def show_explanation(found: dict[str, Any]) -> None:
         show_table(console, columns, rows, "entries that would match but for case or punctuation")
         if len(near) > NEAR_MISSES:
             console.print(plain(f"and {len(near) - NEAR_MISSES:,} more; --json lists all"))
+
+
+def show_list_explanation(found: dict[str, Any]) -> None:
+    """Print how a list of entries treats a text."""
+    console = Console(soft_wrap=True)
+    _line(console, "text", found["text"])
+    score = "" if found["score"] is None else f", score {found['score']:.3f}"
+    _line(console, "language", f"{found['language']}{score}; group {found['group']}, boundaries {found['rule']}")
+    _line(console, "parts", "|".join(found["parts"]))
+    if found["entries"]:
+        rows = [(str(row["entry_id"]), row["entry"]) for row in found["entries"]]
+        show_table(console, [Column("id"), Column("entry")], rows)
+    else:
+        _warn(console, "No entry matches.")
 
 
 def show_entry(found: dict[str, Any]) -> None:
@@ -102,6 +158,9 @@ def show_entry(found: dict[str, Any]) -> None:
         f"{found['share_of_matches']:.4%} of all matches, in {found['share_of_pairs']:.4%} of all pairs",
     )
     _line(console, "p", f"{found['keep_probability']:.6f} at t = {found['t']}")
+    if "language" in found:
+        own = f"{found['own_t']} in {found['language']}; all of it is kept from t = {found['kept_from']:g} on"
+        _line(console, "t", own)
     share = found["curated"] / found["count"]
     _line(console, "curated", f"{found['curated']:,} ({share:.2%}) at t = {found['t']}: {found['curated_told_by']}")
     for sample in found["samples"]:
@@ -135,6 +194,8 @@ def show_trace(found: dict[str, Any]) -> None:
             f"with probability {found['keep_probability']:.6f} at t = {found['t']}; drawn {found['draw']:.6f}"
             f" (seed {found['seed']}), so kept from t = {found['min_t']!r} on",
         )
+        if "own_t" in found:
+            _line(console, "own t", f"{found['own_t']!r} in {found['language']}")
         for t, inside in found["sets"].items():
             console.print(plain(f"  {'in' if inside else 'not in'} the set of t = {t}"))
     _line(console, "ended", f"{found['ended']}: {found['why']}")

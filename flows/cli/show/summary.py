@@ -55,6 +55,15 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     if "compiling_seconds" in summary:
         seconds = summary["compiling_seconds"]
         console.print(f"compiling kernels took {seconds:,.1f} s beside that, once for this machine", highlight=False)
+    if "read" in summary:
+        read = summary["read"]
+        console.print(
+            plain(
+                f"{read['curated']:,} pairs kept of {read['pairs']:,} read ({read['megabytes']:,.1f} MB), up to t ="
+                f" {read['prefix_t']}; the pool has {read['of']:,}"
+            )
+        )
+        console.print(plain(f"set:    {short(summary['curated'])}"))
     if "funnel" not in summary:
         return
     funnel = summary["funnel"]

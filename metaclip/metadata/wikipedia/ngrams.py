@@ -38,9 +38,11 @@ class NgramCounter:
 
     Args:
         memory_bytes: memory for the tables and their sorting; less is slower.
+        unicode_marks: cut words at all punctuation and symbols, as the rules of matching other than the paper's do.
     """
 
-    def __init__(self, memory_bytes: int = 512 << 20) -> None:
+    def __init__(self, memory_bytes: int = 512 << 20, unicode_marks: bool = False) -> None:
+        self._classes = classes(unicode_marks)
         budget = min(max(memory_bytes, MIN_MEMORY_BYTES), MAX_MEMORY_BYTES)
         # Two thirds of the slots are used; a slot takes 12 bytes, and a pair some 44 more while it is sorted.
         pair_slots = budget // 64
@@ -86,7 +88,7 @@ class NgramCounter:
         at = previous = previous_end = 0
         while True:
             at, previous, previous_end = count_tokens(
-                codes, classes(), at, previous, previous_end, *self._tables, self._sizes, self._max_pairs
+                codes, self._classes, at, previous, previous_end, *self._tables, self._sizes, self._max_pairs
             )
             if at == len(codes):
                 return

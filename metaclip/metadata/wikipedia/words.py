@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from metaclip.kernels.jit import kernel
 from metaclip.kernels.types import Bytes, HalfWords, Indices, Int, Ints, Words
+from metaclip.matching import characters
+from metaclip.matching.characters import character_kinds
 from metaclip.matching.definition import ISOLATED
 from metaclip.metadata.wikipedia.wikitext import GAP
 
@@ -38,16 +40,21 @@ TABLED = 0x20000
 
 
 @cache
-def classes() -> npt.NDArray[np.uint8]:
-    """Return the class of each character below `TABLED`, by code point."""
+def classes(unicode_marks: bool = False) -> npt.NDArray[np.uint8]:
+    """Return the class of each character below `TABLED`, by code point.
+
+    Args:
+        unicode_marks: cut words at all punctuation and symbols.
+    """
+    kinds = character_kinds()
     table = np.zeros(TABLED, np.uint8)
     for code in range(TABLED):
         character = chr(code)
         if character in _LINE_ENDS:
             table[code] = LINE_END
-        elif character.isspace():
+        elif character.isspace() or (unicode_marks and kinds[code] == characters.SPACE):
             table[code] = BLANK
-        elif character in ISOLATED:
+        elif character in ISOLATED or (unicode_marks and kinds[code] == characters.MARK):
             table[code] = MARK
         elif character in EDGES:
             table[code] = EDGE

@@ -72,7 +72,9 @@ def test_sources_are_kept(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.json", b'{"cat": 1}', "holds an object; expected one list of strings"),
+        ("x.json", b'{"cat": 1, "dog": -1}', "the count of entry 1 is -1"),
+        ("x.json", b'{"cat": 1, "dog": "x"}', "the count of entry 1 is a string"),
+        ("x.json", b"3", "holds a number; expected one list of strings"),
         ("x.json", b'"cat"', "holds a string"),
         ("x.json", b"cat\ndog\n", r"not valid JSON .* must be named \.txt"),
         ("x.json", b'["cat", "dog"', "not valid JSON"),

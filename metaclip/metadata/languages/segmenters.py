@@ -1,0 +1,106 @@
+"""Words of running text in languages that do not put spaces between them: segmenters, which are packages of others.
+
+They are asked when words of a Wikipedia are counted, and never for the texts of a pool. None of them is installed with
+this package; each is imported by name when it is first used.
+"""
+
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+from metaclip.errors import ConfigError
+from metaclip.matching.characters import EXTEND, JOIN, MARK, OTHER, SPACE, character_kinds
+
+Segment = Callable[[str], Iterable[str]]
+
+
+@dataclass(frozen=True)
+class _Segmenter:
+    packages: tuple[str, ...]
+    """What `pip install` must install, the first of which is the segmenter."""
+    module: str
+    make: Callable[[Any], Segment]
+    """Return the function that segments a line, from the imported module."""
+
+
+def _fugashi(module: Any) -> Segment:
+    tagger = module.Tagger()
+    return lambda line: [word.surface for word in tagger(line)]
+
+
+def _botok(module: Any) -> Segment:
+    tokenizer = module.WordTokenizer()
+    return lambda line: [token.text.strip("་ ") for token in tokenizer.tokenize(line)]
+
+
+_KNOWN = {
+    "jieba": _Segmenter(("jieba",), "jieba", lambda module: lambda line: module.cut(line, HMM=False)),
+    "fugashi": _Segmenter(("fugashi", "unidic-lite"), "fugashi", _fugashi),
+    "pythainlp": _Segmenter(("pythainlp",), "pythainlp.tokenize", lambda module: module.word_tokenize),
+    "laonlp": _Segmenter(("laonlp",), "laonlp.tokenize", lambda module: module.word_tokenize),
+    "khmernltk": _Segmenter(("khmer-nltk",), "khmernltk", lambda module: module.word_tokenize),
+    "pyidaungsu": _Segmenter(
+        ("pyidaungsu",), "pyidaungsu", lambda module: lambda line: module.tokenize(line, form="word")
+    ),
+    "botok": _Segmenter(("botok",), "botok", _botok),
+}
+
+NAMES = tuple(_KNOWN)
+"""Those that are known by name: for zh, ja, th, lo, km, my, and bo."""
+
+
+def segmenter_version(name: str) -> str:
+    """Return the version of a segmenter's package; its words may differ from version to version.
+
+    Raises:
+        ConfigError: it is not installed; the message says how to install it.
+    """
+    return "-".join(_version(name, package) for package in _KNOWN[name].packages)
+
+
+def _version(name: str, package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError as error:
+        raise ConfigError(_missing(name, f"the package {package} is not installed")) from error
+
+
+def _missing(name: str, why: str) -> str:
+    return f"metadata.words.segmenter: {name}: {why}: pip install {' '.join(_KNOWN[name].packages)}"
+
+
+@cache
+def load_segmenter(name: str) -> Segment:
+    """Return a function that gives the words of a line.
+
+    Raises:
+        ConfigError: the segmenter cannot be imported; the message says how to install it.
+    """
+    known = _KNOWN[name]
+    try:
+        return known.make(importlib.import_module(known.module))
+    except ImportError as error:
+        raise ConfigError(_missing(name, f"{known.module} cannot be imported ({error})")) from error
+
+
+def segmented(text: str, segment: Segment) -> str:
+    """Return a text with a space between the words of each of its lines; the line ends stay."""
+    return "\n".join(" ".join(segment(line)) if line else "" for line in text.split("\n"))
+
+
+def join_words(first: str, second: str) -> str:
+    """Join two neighbouring words: without a space if both sides are of a script without spaces."""
+    return f"{first}{second}" if _ends_without(first[::-1]) and _ends_without(second) else f"{first} {second}"
+
+
+def _ends_without(word: str) -> bool:
+    """Tell whether the first letter, marks that combine left out, is of a script without spaces."""
+    kinds = character_kinds()
+    for character in word:
+        kind = int(kinds[ord(character)])
+        if kind not in (EXTEND, JOIN):
+            return kind not in (OTHER, MARK, SPACE)
+    return False

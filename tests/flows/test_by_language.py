@@ -1,0 +1,360 @@
+"""A pool by language: counted, balanced, cut and told by language, on one axis of t."""
+
+import json
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from flows.cli.main import app
+from flows.curate import curate
+from flows.rebalance import rebalance
+from metaclip.config.loading import parse_config
+from metaclip.config.settings import Config
+from metaclip.errors import ConfigError
+from metaclip.explore.entry import describe_entry
+from metaclip.explore.explain import explain_text
+from metaclip.explore.online import OnlineBalancer, OnlineLanguageBalancer
+from metaclip.explore.pool import FinishedPool
+from metaclip.explore.sizes import plan_sizes
+from metaclip.explore.trace import trace_pair
+from metaclip.export.run import Wanted, export_pool
+from metaclip.pairs.uids import format_uids
+from metaclip.schemas import BALANCED_BY_LANGUAGE, CURATED_BY_LANGUAGE
+
+pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.slow]
+
+SENTENCES = {
+    "en": "A photograph of the {0} dog and the {1} house in the garden, picture",
+    "de": "Ein schönes Foto von dem {0} Hund und dem {1} Haus im Garten, Bild",
+    "fr": "Une belle photo du chien {0} et de la maison {1} dans le jardin, image",
+    "es": "Una hermosa foto del perro {0} y de la casa {1} en el jardín, imagen",
+}
+WORDS = {
+    "en": ["red", "green", "small", "old", "white", "black", "friendly", "quiet"],
+    "de": ["roten", "grünen", "kleinen", "alten", "weißen", "schwarzen", "freundlichen", "stillen"],
+    "fr": ["rouge", "verte", "petite", "ancienne", "blanche", "noire", "aimable", "calme"],
+    "es": ["rojo", "verde", "pequeño", "viejo", "blanco", "negro", "amable", "tranquilo"],
+}
+MORE = {"en": ["dog", "the", "house"], "de": ["Hund", "dem", "Haus"], "fr": ["chien", "maison", "photo"]}
+PAIRS = {"en": 160, "de": 220, "fr": 30, "es": 9}
+
+
+def _texts() -> list[tuple[str, str]]:
+    """Texts in four languages; words follow a steep law, so that there are heads and tails."""
+    rng = np.random.default_rng(5)
+    found = []
+    for language, number in PAIRS.items():
+        chosen = np.minimum(rng.pareto(0.8, (number, 2)), 7).astype(int)
+        for at, (first, second) in enumerate(chosen.tolist()):
+            text = SENTENCES[language].format(WORDS[language][first], WORDS[language][second])
+            found.append((f"https://example.org/{language}/{at}.jpg", f"{text} {at}"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("languages")
+    rows = [json.dumps({"url": url, "text": text}) for url, text in _texts()]
+    (folder / "pairs.jsonl").write_text("\n".join(rows) + "\n")
+    for language, more in MORE.items():
+        (folder / f"{language}.json").write_text(json.dumps(WORDS[language] + more + ["unmatched"], ensure_ascii=False))
+    return folder
+
+
+def _config(folder: Path, name: str = "world", lists: tuple[str, ...] = ("en", "de", "fr"), **changes: Any) -> Config:
+    tree: dict[str, Any] = {
+        "pool": name,
+        "storage": str(folder / "store"),
+        "source": {"paths": [str(folder / "pairs.jsonl")]},
+        "languages": {"reference": "en"},
+        "metadata": {"languages": {one: {"entries": str(folder / f"{one}.json")} for one in lists}},
+        "balance": {"t": 12},
+        "dedup": {"rows_per_partition": 150},
+        "execution": {"processes": 1},
+    }
+    return parse_config({**tree, **changes})
+
+
+@pytest.fixture(scope="module")
+def world(folder: Path, prefect_server: object) -> FinishedPool:
+    curate(_config(folder))
+    return FinishedPool.open(str(folder / "store"), "world")
+
+
+def _balanced(pool: FinishedPool) -> pa.Table:
+    """The balanced pairs of all partitions, with their uid as text and their language."""
+    tables = [pq.read_table(pool.store.address(f"{part.folder}/pairs.parquet")) for part in pool.all("balance")]
+    table = pa.concat_tables(tables)
+    uid = format_uids(table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy())
+    return table.append_column("uid", uid)
+
+
+def _counts(pool: FinishedPool, language: str) -> list[int]:
+    folder = pool.store.address(pool.one("count").folder)
+    found: list[int] = pq.read_table(f"{folder}/entry_counts-{language}.parquet").column("count").to_pylist()
+    return found
+
+
+def _t(counts: list[int], reference: list[int], t: float) -> float:
+    """The rule as a reader computes it."""
+    held = sum(count for count in reference if count <= t)
+    for count in sorted(set(counts) - {0}):
+        if held and sum(one for one in counts if one <= count) * sum(reference) >= held * sum(counts):
+            return count
+    return 0
+
+
+def _set(summary: dict[str, Any]) -> set[str]:
+    return set(pq.read_table(sorted(Path(summary["curated"]).glob("*.parquet"))).column("uid").to_pylist())
+
+
+def test_sets_by_own_t_are_the_prefixes_for_every_t(world: FinishedPool) -> None:
+    table = _balanced(world)
+    assert len(world.all("balance")) > 1
+    assert table.select(BALANCED_BY_LANGUAGE.names).schema.equals(BALANCED_BY_LANGUAGE)
+    english = _counts(world, "en")
+    own, smallest = (table.column(name).to_numpy() for name in ("own_t", "min_t"))
+    language = np.array(table.column("lang").to_pylist())
+    assert set(language) == {"en", "de", "fr"}
+    for t in [*np.random.default_rng(1).uniform(0.5, 200, 20), *map(float, english), math.inf]:
+        for name in ("en", "de", "fr"):
+            of = language == name
+            own_t = t if name == "en" else _t(_counts(world, name), english, t)
+            np.testing.assert_array_equal(own[of] <= own_t, smallest[of] <= t)
+            assert world.group_counts.t(name, t) == own_t
+    np.testing.assert_array_equal(own[language == "en"], smallest[language == "en"])
+    for part in world.all("balance"):
+        one = pq.read_table(world.store.address(f"{part.folder}/pairs.parquet")).column("min_t").to_numpy()
+        assert np.all(np.diff(one) >= 0)
+
+
+def test_english_rows_are_those_of_an_english_pool(world: FinishedPool, folder: Path) -> None:
+    changes: dict[str, Any] = {"metadata": {"entries": str(folder / "en.json")}, "languages": {}}
+    curate(_config(folder, "english", match={"languages": ["en"]}, dedup={"rows_per_partition": 10_000}, **changes))
+    alone = _balanced(FinishedPool.open(world.store.root, "english"))
+    assert "own_t" not in alone.column_names
+    curate(_config(folder, "joint", dedup={"rows_per_partition": 10_000}))
+    joint = _balanced(FinishedPool.open(world.store.root, "joint"))
+    joint = joint.filter(pa.compute.equal(joint.column("lang"), "en"))
+    assert joint.select(["uid", "min_t", "entry_ids"]).equals(alone.select(["uid", "min_t", "entry_ids"]))
+
+
+def test_another_t_reads_a_prefix_and_is_what_a_fresh_run_has(world: FinishedPool, folder: Path) -> None:
+    sets = {}
+    for t in (3.0, 12.0, 40.0):
+        summary = rebalance("world", world.store.root, t)
+        done = {stage["stage"] for stage in summary["stages"] if stage["cached"] < stage["tasks"]}
+        assert not done & {"metadata", "extract", "match", "dedup", "count", "balance"}
+        sets[t] = summary
+    assert _set(sets[3.0]) < _set(sets[12.0]) < _set(sets[40.0])
+    fresh = curate(_config(folder, storage=str(folder / "fresh"), balance={"t": 40}))
+    ours, theirs = (pq.read_table(sorted(Path(one["curated"]).glob("*.parquet"))) for one in (sets[40.0], fresh))
+    assert ours.equals(theirs)
+    assert ours.schema.equals(CURATED_BY_LANGUAGE)
+    assert ours.column("language").to_pylist() == ours.column("lang").to_pylist()
+    for wanted in ({"target_pairs": 100}, {"tail_share": 0.2}):
+        assert rebalance("world", world.store.root, **wanted)["funnel"]["curated"] > 0  # type: ignore[arg-type]
+
+
+def test_languages_with_a_t_of_their_own(world: FinishedPool) -> None:
+    summary = rebalance("world", world.store.root, language_t={"de": 4.0, "fr": "inf"})
+    table = _balanced(world)
+    columns = (table.column(name).to_pylist() for name in ("uid", "lang", "own_t", "min_t"))
+    expected = {
+        uid
+        for uid, lang, own, smallest in zip(*columns, strict=True)
+        if (smallest <= 12 if lang == "en" else own <= {"de": 4.0, "fr": math.inf}[lang])
+    }
+    assert _set(summary) == expected
+    assert summary["read"]["curated"] == len(expected) <= summary["read"]["pairs"] <= table.num_rows
+    pool = FinishedPool.open(world.store.root, "world")
+    assert "12;de=4,fr=inf" in pool.sets
+    uid = next(iter(expected))
+    assert trace_pair(world.store.root, "world", uid)["sets"]["12;de=4,fr=inf"]
+    assert plan_sizes(world.store.root, "world")["sizes"]
+    with pytest.raises(ConfigError, match="no language xx"):
+        rebalance("world", world.store.root, language_t={"xx": 4.0})
+
+
+def test_the_report_tells_every_text_and_every_language(world: FinishedPool) -> None:
+    (address,) = [world.stages["report"]]
+    folder = Path(world.store.address(address)).parent
+    report = json.loads((folder / "report.json").read_text())
+    by_label = report["labels"]
+    assert sum(fates["texts"] for fates in by_label.values()) == report["funnel"]["pairs"]
+    for fates in by_label.values():
+        assert fates["texts"] == sum(count for fate, count in fates.items() if fate != "texts")
+    assert by_label["es"] == {"texts": PAIRS["es"], "no_metadata": PAIRS["es"]}
+    assert report["dropped"]["pair.no_metadata"] == PAIRS["es"]
+    rows = {row["language"]: row for row in report["by_language"]}
+    assert set(rows) == {"en", "de", "fr"}
+    assert sum(row["set"] for row in rows.values()) == report["funnel"]["curated"]
+    assert math.isclose(sum(row["share_of_set"] for row in rows.values()), 1)
+    for name, row in rows.items():
+        counts = _counts(world, name)
+        assert row["pairs"] == row["texts"] == PAIRS[name]
+        assert (row["matches"], row["largest"]) == (sum(counts), max(counts))
+        assert float(row["t"]) == (12 if name == "en" else _t(counts, _counts(world, "en"), 12))
+        tail = sum(count for count in counts if count <= float(row["t"]))
+        assert row["tail_share"] == round(tail / sum(counts), 6)
+    assert rows["en"]["marks"] == ["reference"]
+    assert "languages.svg" in {path.name for path in folder.iterdir()}
+    page = (folder / "report.html").read_text()
+    assert "Languages at t = 12 of en" in page
+    card = (folder / "README.md").read_text()
+    assert "| language | texts |" in card
+    assert "| `own_t` | `double` |" in card
+    counted = pq.read_table(folder / "entry_counts.parquet")
+    assert Counter(counted.column("language").to_pylist()) == {name: len(_counts(world, name)) for name in rows}
+
+
+def test_plan_by_language_adds_up(world: FinishedPool) -> None:
+    found = plan_sizes(world.store.root, "world", [1, 7.5, 12, math.inf], tail_shares=[0.1], by_language=True)
+    for size in found["sizes"]:
+        assert sum(row["set"] for row in size["languages"]) == size["pairs"]
+        assert size["tail_pairs"] <= size["pairs"] or size["tail_pairs"] is None
+    assert found["sizes"][-1]["pairs"] == found["pairs"]
+    done = CliRunner().invoke(app, ["plan", "world", "--storage", world.store.root, "--t", "12", "--by-language"])
+    assert done.exit_code == 0, done.output
+    assert "t = 12 of en" in done.output
+
+
+def test_entry_trace_and_explain_speak_of_the_language(world: FinishedPool) -> None:
+    root = world.store.root
+    counts = dict(zip(WORDS["de"] + MORE["de"] + ["unmatched"], _counts(world, "de"), strict=True))
+    found = describe_entry(root, "world", "roten", t=12, language="de")
+    assert (found["language"], found["count"]) == ("de", counts["roten"])
+    table = _balanced(world)
+    german = [row for row in table.to_pylist() if row["lang"] == "de" and found["entry_id"] in row["entry_ids"]]
+    assert found["curated"] == sum(row["min_t"] <= 12 for row in german)
+    assert describe_entry(root, "world", "roten", t=13, language="de")["curated"] == sum(
+        row["min_t"] <= 13 for row in german
+    )
+    assert {sample["uid"] for sample in found["samples"]} <= {row["uid"] for row in german}
+    with pytest.raises(ConfigError, match="name a language with --language; there: de, en, fr"):
+        describe_entry(root, "world", "roten")
+    row = german[0]
+    traced = trace_pair(root, "world", row["uid"])
+    assert (traced["language"], traced["own_t"], traced["min_t"]) == ("de", row["own_t"], row["min_t"])
+    explained = explain_text(root, "world", row["text"], t=12)
+    assert explained["group"] == "de"
+    assert [entry["entry_id"] for entry in explained["entries"]] == row["entry_ids"]
+    assert explained["own_t"] == str(int(_t(_counts(world, "de"), _counts(world, "en"), 12)))
+    assert row["min_t"] <= explained["kept_from"]
+    spanish = explain_text(root, "world", SENTENCES["es"].format("rojo", "verde"))
+    assert (spanish["group"], spanish["entries"], spanish["keep_probability"]) == (None, [], None)
+    spanish_uid = next(uid for uid in _extracted_uids(world, "es"))
+    assert trace_pair(root, "world", spanish_uid)["reason"] == "no_metadata"
+
+
+def _extracted_uids(pool: FinishedPool, lang: str) -> list[str]:
+    (shard,) = pool.all("extract")
+    table = pq.read_table(pool.store.address(f"{shard.folder}/pairs.parquet"))
+    table = table.filter(pa.compute.equal(table.column("lang"), lang))
+    found: list[str] = format_uids(table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy()).to_pylist()
+    return found
+
+
+def test_balancing_while_training_keeps_the_same_pairs(world: FinishedPool) -> None:
+    table = _balanced(world)
+    kept_by_address = dict(zip(table.column("url").to_pylist(), table.column("min_t").to_pylist(), strict=True))
+    urls, texts = zip(*_texts(), strict=True)
+    balancer = OnlineLanguageBalancer.from_pool(world.store.root, "world", 12)
+    expected = [kept_by_address.get(url, math.inf) <= 12 for url in urls]
+    assert balancer.keep(urls, texts).tolist() == expected
+    own = dict(zip(table.column("url").to_pylist(), table.column("own_t").to_pylist(), strict=True))
+    mapped = OnlineLanguageBalancer.from_pool(world.store.root, "world", {"de": 4})
+    german = [url for url in urls if "/de/" in url]
+    assert mapped.keep(german, [text for url, text in zip(urls, texts, strict=True) if url in german]).tolist() == [
+        own[url] <= 4 for url in german
+    ]
+    with pytest.raises(ConfigError, match="OnlineLanguageBalancer"):
+        OnlineBalancer.from_pool(world.store.root, "world")
+    with pytest.raises(ConfigError, match="no such language"):
+        OnlineLanguageBalancer.from_pool(world.store.root, "world", {"xx": 4})
+
+
+@pytest.mark.parametrize("form", ["img2dataset", "jsonl", "metaclip", "datacomp"])
+def test_exports_by_language(world: FinishedPool, tmp_path: Path, form: str) -> None:
+    table = _balanced(world)
+    kept = table.filter(pa.compute.less_equal(table.column("min_t"), 12))
+    of = Counter(kept.column("lang").to_pylist())
+    whole = export_pool(world.store.root, "world", str(tmp_path / "whole"), Wanted(12, form))
+    split = export_pool(world.store.root, "world", str(tmp_path / "split"), Wanted(12, form, language_folders=True))
+    assert whole["pairs"] == split["pairs"] == kept.num_rows
+    assert {path.name for path in (tmp_path / "split").iterdir() if path.is_dir()} == set(of)
+    for language in of:
+        files = sorted((tmp_path / "split" / language).iterdir())
+        if form == "img2dataset":
+            rows = pq.read_table(files)
+            assert rows.num_rows == of[language]
+            assert set(rows.column("language").to_pylist()) == {language}
+        elif form == "datacomp":
+            assert len(np.load(files[0])) == of[language]
+        elif form == "jsonl":
+            lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+            assert {line["language"] for line in lines} == {language}
+            assert len(lines) == of[language]
+
+
+def test_survivors_are_counted_by_language_again(world: FinishedPool, tmp_path: Path) -> None:
+    table = _balanced(world)
+    chosen = table.filter(pa.compute.less_equal(table.column("min_t"), 12)).column("uid").to_pylist()[::2]
+    (tmp_path / "uids.txt").write_text("\n".join(chosen) + "\n")
+    summary = rebalance("world", world.store.root, 5, survivors=[str(tmp_path / "uids.txt")])
+    assert summary["funnel"]["survived"] == len(chosen)
+    left = FinishedPool.open(world.store.root, "world-survivors")
+    counted = Counter((row["lang"], one) for row in _balanced(left).to_pylist() for one in row["entry_ids"])
+    for language in ("en", "de", "fr"):
+        counts = _counts(left, language)
+        assert counts == [counted[language, entry_id] for entry_id in range(len(counts))]
+
+
+@pytest.mark.long
+def test_another_order_of_the_lists_gives_the_same_bytes(world: FinishedPool, folder: Path) -> None:
+    curate(_config(folder, lists=("fr", "en", "de"), storage=str(folder / "other")))
+    ours, theirs = (
+        {path.relative_to(root): path.read_bytes() for path in root.rglob("*.parquet")}
+        for root in (Path(world.store.root), folder / "other")
+    )
+    assert len(theirs) > 10
+    assert {name for name, content in theirs.items() if ours.get(name) != content} == set()
+
+
+@pytest.mark.long
+def test_ceiling_floor_and_same_are_other_orders(world: FinishedPool, folder: Path) -> None:
+    english = _counts(world, "en")
+    for balance in ({"ceiling": 1}, {"floor": 30}, {"across": "same"}, {"ceiling": 0.5, "floor": 30}):
+        curate(_config(folder, "rule", balance={"t": 12, **balance}))
+        pool = FinishedPool.open(world.store.root, "rule")
+        table = _balanced(pool)
+        own, smallest = (table.column(name).to_numpy() for name in ("own_t", "min_t"))
+        language = np.array(table.column("lang").to_pylist())
+        for t in [0.5, 3, 12, 12.5, 60, 500]:
+            for name in ("de", "fr"):
+                own_t = t if "across" in balance else _t(_counts(pool, name), english, t)
+                own_t = max(own_t, balance.get("floor", 0) if t >= min(c for c in english if c) else 0)  # type: ignore[call-overload]
+                own_t = min(own_t, balance.get("ceiling", math.inf) * t)  # type: ignore[operator]
+                of = language == name
+                np.testing.assert_array_equal(own[of] <= own_t, smallest[of] <= t)
+
+
+def test_a_reference_without_a_match_is_said_with_the_way_out(folder: Path) -> None:
+    (folder / "nothing.json").write_text('["xyzzy"]')
+    lists = {"en": "nothing", "de": "de", "fr": "fr"}
+    languages = {name: {"entries": str(folder / f"{listed}.json")} for name, listed in lists.items()}
+    with pytest.raises(ConfigError, match=r"languages.reference: .* those that have matches: de, fr"):
+        curate(_config(folder, "without", metadata={"languages": languages}))
+    only = {name: languages[name] for name in ("en", "de")}
+    curate(_config(folder, "german", metadata={"languages": only}))
+    pool = FinishedPool.open(str(folder / "store"), "german")
+    assert pool.group_counts.reference == "de"
+    table = _balanced(pool)
+    assert table.column("own_t").equals(table.column("min_t"))
