@@ -26,7 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("metaclip.sources", "metaclip.metadata", "metaclip.metadata.wikipedia", "metaclip.balance", "metaclip.pool"),
     ("metaclip.stages",),
     ("metaclip.explore", "metaclip.survivors", "metaclip.export"),
-    ("metaclip.report",),
+    ("metaclip.report", "metaclip.images", "metaclip.images.dedup"),
     ("metaclip.prepare", "metaclip.demo"),
     ("tasks",),
     ("flows",),
@@ -38,6 +38,8 @@ SAME_FLOOR = {
     "metaclip.io.storage": {"metaclip.io"},
     "metaclip.language": {"metaclip.io"},  # the fingerprint of a model file
     "metaclip.metadata": {"metaclip.metadata.wikipedia"},
+    "metaclip.images.dedup": {"metaclip.images"},
+    "metaclip.report": {"metaclip.images", "metaclip.images.dedup"},
 }
 
 MOST_FILES = 12
@@ -172,6 +174,10 @@ TESTED_IN = {
     "html.pages": "metaclip/html/test_responses.py",
     "html.scan_kernel": "metaclip/html/test_scanner.py",
     "html.value_kernel": "metaclip/html/test_scanner.py",
+    "config.images": "metaclip/images/dedup/test_filter_job.py",
+    "images.decoder": "metaclip/images/test_decoding.py",
+    "images.decoding_process": "metaclip/images/test_decoding.py",
+    "images.downloaded": "metaclip/images/test_inspect_job.py",
     "io.client": "metaclip/io/test_http.py",
     "io.fingerprint_log": "metaclip/io/test_fingerprints.py",
     "io.hashing": "metaclip/store/test_store.py",

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import export, inspect, metadata, report, run, shipped, upkeep
+from flows.cli import export, images, inspect, metadata, report, run, shipped, upkeep
 from metaclip import __version__
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app = typer.Typer(
     " result must not be used; 6 a worker process or the local server died; 130 interrupted.",
 )
 app.add_typer(metadata.app, name="metadata")
+app.add_typer(images.app, name="images")
 # In the order of `metaclip --help`.
 for command in (
     shipped.demo,
@@ -30,7 +31,6 @@ for command in (
     inspect.files,
     report.report,
     export.export,
-    export.images,
     upkeep.gc,
     upkeep.doctor,
 ):

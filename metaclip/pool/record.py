@@ -12,13 +12,13 @@ from metaclip.errors import ConfigError, StoreError
 from metaclip.store.manifest import json_bytes, one_line
 from metaclip.store.store import Store
 
-SINGLE = ("metadata", "source", "partition", "survivors", "count", "report")
+SINGLE = ("metadata", "source", "partition", "survivors", "image-cover", "count", "report")
 """Stages with one output for the whole pool; the record names it without a list."""
 
 _ALWAYS = ("metadata", "source", "extract", "match", "partition", "dedup", "count", "balance", "curate")
 """Stages that every finished pool has."""
 
-_ADDRESS = re.compile(r"(?P<stage>[a-z][a-z0-9_]*)-v\d+/[A-Za-z0-9_]+/manifest\.json")
+_ADDRESS = re.compile(r"(?P<stage>[a-z][a-z0-9_-]*)-v\d+/[A-Za-z0-9_]+/manifest\.json")
 
 
 def record_address(pool: str) -> str:
