@@ -7,14 +7,18 @@ from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.finish import cut_set, report_and_record
+from flows.pictures.clean import IMAGE_STAGES, clean_images
 from flows.run import Run
 from flows.runner import task_runner
 from flows.summary import summarize
 from metaclip.balance.counts import tail_t
+from metaclip.config.images import Images
 from metaclip.config.loading import parse_config
 from metaclip.config.settings import Config, Threshold, format_t
 from metaclip.errors import ConfigError
 from metaclip.explore.size_curve import StoredSizeCurve
+from metaclip.images.decoder import require_pillow
+from metaclip.images.downloaded import downloaded_files
 from metaclip.io.inputs import InputFile
 from metaclip.pool.record import read_record
 from metaclip.pool.record import survivors_name as name_of_survivors
@@ -33,6 +37,8 @@ def _run_name() -> str:
     wanted = flow_run.parameters
     if wanted.get("survivors"):
         return f"{wanted['pool']} survivors"
+    if wanted.get("images"):
+        return f"{wanted['pool']} images"
     if wanted.get("t") is not None:
         return f"{wanted['pool']} t={format_t(wanted['t'])}"
     for name in ("target_pairs", "tail_share"):
@@ -51,6 +57,8 @@ def rebalance(
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None,
     survivors: list[str] | None = None,
     survivors_name: str | None = None,
+    images: str | None = None,
+    image_settings: Images | None = None,
 ) -> dict[str, Any]:
     """Curate a finished pool, or its survivors, at another t. Give one of t, target_pairs and tail_share.
 
@@ -67,7 +75,10 @@ def rebalance(
             img2dataset's output (Parquet with `status`, or tar shards), or lists of uids or image
             addresses (Parquet, JSON Lines, text, npy of dtype u8,u8). Only these pairs are counted, and
             the result becomes a pool of its own. Empty for the whole pool.
-        survivors_name: Name of that pool; empty for `<pool>-survivors`.
+        survivors_name: Name of that pool; empty for `<pool>-survivors`, or `<pool>-images` with images.
+        images: Folder or address that `metaclip images download` wrote. The pictures are inspected, filtered, and
+            each is kept once; only the pairs whose picture stays are counted, and become a pool of its own.
+        image_settings: What is left out, and what counts as the same picture. Empty: the pool's `images`.
 
     Returns:
         The summary of the run, see `flows.summary.summarize`.
@@ -78,29 +89,43 @@ def rebalance(
     """
     if sum(wanted is not None for wanted in (t, target_pairs, tail_share)) != 1:
         raise ConfigError("rebalance: give exactly one of t, target_pairs and tail_share")
-    if survivors_name and not survivors:
+    if survivors and images:
+        raise ConfigError("rebalance: give survivors or images, not both; one can follow on the pool of the other")
+    if survivors_name and not (survivors or images):
         raise ConfigError("rebalance: survivors_name names the survivors' pool, but no survivors are given")
+    if image_settings is not None and not images:
+        raise ConfigError("rebalance: image_settings are for images, but none are given")
     store = Store(storage)
     record = read_record(store, pool)
     stages, origin = record["stages"], record.get("survivors_of")
-    if survivors:
-        origin, files = pool, survivor_files(survivors)
+    if images:
+        require_pillow()
+        downloaded_files(images)
+        survivors_name = survivors_name or f"{pool}-images"
+        if image_settings is not None:
+            record["config"]["images"] = image_settings.model_dump(mode="json")
+    files = survivor_files(survivors) if survivors else []
+    if survivors or images:
+        origin = pool
         record["config"]["pool"] = name_of_survivors(store, pool, survivors_name)
         if seed is None:
             # The download was often chosen by the pool's draws already, so the remaining draws are low.
             # Balancing with the same draws again would keep too much.
             seed = (record["config"]["balance"]["seed"] + 1) % 2**63
-    own_t = None if survivors else record["config"]["balance"]["t"]
+    own_t = None if survivors or images else record["config"]["balance"]["t"]
     run = Run(_changed(record["config"], storage, t, seed), origin, own_t)
     gathered = ("gather",) if "gather" in stages else ()
     run.recall(stages, "metadata", "source", "extract", "match", *gathered, "partition", "dedup")
     with reporting(run.config), workers_for(run.config):
         partitions = run.recorded(stages, "survive" if "survive" in stages else "dedup")
-        if survivors:
-            partitions = _survivors(run, tuple(files), partitions)
+        if survivors or images:
+            if images:
+                partitions = clean_images(run, images, run.recorded(stages, "count")[0], partitions)
+            else:
+                partitions = _survivors(run, tuple(files), partitions)
             (counts,) = run.do(count, (partitions, run.outputs("metadata")[0]))
         else:
-            run.recall(stages, *(name for name in ("survivors", "survive") if name in stages), "count")
+            run.recall(stages, *(name for name in ("survivors", *IMAGE_STAGES, "survive") if name in stages), "count")
             (counts,) = run.outputs("count")
         balanced = run.do(balance, *((part, counts) for part in partitions))
         if target_pairs is not None:

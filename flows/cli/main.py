@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import export, images, inspect, metadata, report, run, shipped, upkeep
+from flows.cli import export, inspect, metadata, report, run, shipped, upkeep
+from flows.cli.pictures import images
 from metaclip import __version__
 
 app = typer.Typer(

@@ -129,12 +129,15 @@ def test_decoding_opens_and_connects_nothing(tmp_path: Path) -> None:
 
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
-    script = "from metaclip.images.decoding import *\nimport sys\nprint(inspect(open(sys.argv[1],'rb').read(), WHOLE, Bounds()).status)"
+    script = (
+        "from metaclip.images.decoding import *\nimport sys\n"
+        "print(inspect(open(sys.argv[1],'rb').read(), WHOLE, Bounds()).status)"
+    )
     (tmp_path / "a.jpg").write_bytes(encoded(picture(1)))
     command = ["strace", "-f", "-e", "trace=connect,openat", sys.executable, "-c", script, str(tmp_path / "a.jpg")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert "ok" in done.stdout
     assert "AF_INET" not in done.stderr
     assert not [
-        line for line in done.stderr.splitlines() if "O_WRONLY" in line or "O_RDWR" in line and "/dev" not in line
+        line for line in done.stderr.splitlines() if "O_WRONLY" in line or ("O_RDWR" in line and "/dev" not in line)
     ]
