@@ -3,25 +3,52 @@
 from flows.run import Run
 from metaclip.config.settings import format_t
 from metaclip.pool.record import SINGLE, write_record
+from metaclip.removal.lists import read_removals
+from metaclip.removal.removed_job import RemovedJob
 from metaclip.report.job import PAGE, REPORT
 from metaclip.report.planned import PlannedReport
 from metaclip.report.pool_outputs import PoolOutputs
-from metaclip.stages.curate import CuratedSetJob
+from metaclip.stages.curate import REMOVED, CuratedSetJob, Removed
 from metaclip.store.manifest import Reference
 from tasks.report import publish, report
-from tasks.stages import curate_part, curate_set, curve, survey
+from tasks.stages import curate_part, curate_set, curve, removed, survey
 
 COUNTED = ("ngrams", "titles")
 """Stages that the metadata is built from; the finished pool does not need them any more."""
 
 
 def cut_set(run: Run, balanced: tuple[Reference, ...]) -> None:
-    """Cut all partitions at the configured t into one set."""
+    """Cut all partitions at the configured t into one set, without what was asked to be taken out of the pool."""
+    config = run.config
     whole = CuratedSetJob(
-        balanced, run.config.balance.threshold, run.config.curate.rows_per_file, run.config.balance.seed
+        balanced,
+        config.balance.threshold,
+        config.curate.rows_per_file,
+        config.balance.seed,
+        find_removed(run, balanced),
     )
     run.do(curate_part, *((part,) for part in whole.parts()))
     (run.curated,) = run.do(curate_set, (whole,))
+
+
+def find_removed(run: Run, balanced: tuple[Reference, ...]) -> tuple[Removed | None, ...]:
+    """Return what is taken out of each partition; nothing at all where nothing is taken out of any."""
+    removals = read_removals(run.store, run.config.pool)
+    if not removals and run.survivors_of is not None:  # the pool's first run: its record does not name its origin yet
+        removals = read_removals(run.store, run.survivors_of)
+    if not removals:
+        return ()
+    found = run.do(removed, *((RemovedJob(part, removals),) for part in balanced))
+    taken = tuple(
+        Removed(each, run.store.manifest(each.manifest).file(REMOVED).sha256) if each_rows(run, each) else None
+        for each in found
+    )
+    return taken if any(taken) else ()
+
+
+def each_rows(run: Run, reference: Reference) -> int:
+    """Return how many pairs an output of the removed stage names."""
+    return int(run.store.manifest(reference.manifest).statistics["counts"]["removed"])
 
 
 def report_and_record(run: Run) -> None:
@@ -42,7 +69,7 @@ def report_and_record(run: Run) -> None:
     stages = {
         name: done[0].reference.manifest if name in SINGLE else [one.reference.manifest for one in done]
         for name, done in run.done.items()
-        if name not in ("curate", *COUNTED)
+        if name not in ("curate", "removed", *COUNTED)
     }
     config = run.config
     if run.own_t is not None:

@@ -25,7 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("metaclip.html", "metaclip.wat", "metaclip.rows", "metaclip.store"),
     ("metaclip.sources", "metaclip.metadata", "metaclip.metadata.wikipedia", "metaclip.balance", "metaclip.pool"),
     ("metaclip.stages",),
-    ("metaclip.explore", "metaclip.survivors", "metaclip.export"),
+    ("metaclip.explore", "metaclip.survivors", "metaclip.export", "metaclip.removal"),
     ("metaclip.report", "metaclip.images", "metaclip.images.dedup"),
     ("metaclip.prepare", "metaclip.demo"),
     ("tasks",),
@@ -38,6 +38,7 @@ SAME_FLOOR = {
     "metaclip.io.storage": {"metaclip.io"},
     "metaclip.language": {"metaclip.io"},  # the fingerprint of a model file
     "metaclip.metadata": {"metaclip.metadata.wikipedia"},
+    "metaclip.removal": {"metaclip.survivors"},
     "metaclip.images.dedup": {"metaclip.images"},
     "flows.pictures": {"flows"},
     "flows": {"flows.pictures"},  # rebalance
@@ -180,6 +181,8 @@ TESTED_IN = {
     "images.decoder": "metaclip/images/test_decoding.py",
     "images.decoding_process": "metaclip/images/test_decoding.py",
     "images.downloaded": "metaclip/images/test_inspect_job.py",
+    "images.fate": "flows/test_remove.py",
+    "removal.removed_job": "flows/test_remove.py",
     "images.hash_lists": "metaclip/images/dedup/test_filter_job.py",
     "images.dedup.keys_job": "metaclip/images/dedup/test_cover_job.py",
     "images.dedup.pairs_job": "metaclip/images/dedup/test_cover_job.py",

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from flows.cli import export, inspect, metadata, report, run, shipped, upkeep
-from flows.cli.pictures import images
+from flows.cli.pictures import images, remove
 from metaclip import __version__
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ for command in (
     shipped.init,
     run.run,
     run.rebalance,
+    remove.remove,
     upkeep.status,
     inspect.plan,
     inspect.explain,

@@ -53,7 +53,8 @@ def figures(store: Store, parts: SetParts, t: float) -> Figures:
     matched = sum_counts(store, parts.pool.matched)
     unique = sum_counts(store, parts.pool.unique)
     survived = sum_counts(store, parts.pool.survived) if parts.pool.survived else None
-    curated = store.manifest(parts.curated.manifest).statistics["counts"]["curated"]
+    of_set = store.manifest(parts.curated.manifest).statistics["counts"]
+    curated = of_set["curated"]
     before = read_counts(store, parts.pool.counts)
     after = np.zeros_like(before)
     add_set_tallies(after, store, parts.curated)
@@ -62,7 +63,7 @@ def figures(store: Store, parts: SetParts, t: float) -> Figures:
     pool, chosen = read_surveys(store, parts.pool_surveys), read_surveys(store, parts.set_surveys)
     content = {
         "t": format_t(t),
-        **funnel(extracted, matched, unique, survived, curated),
+        **funnel(extracted, matched, unique, survived, curated, of_set.get("removed", 0)),
         "entries": _entries(before, after, t),
         "top_entries": _top_entries(entries, curves, t),
         "entry_sources": _entry_sources(entries),

@@ -105,6 +105,7 @@ def funnel(
     unique: Counter[str],
     survived: Counter[str] | None,
     curated: int,
+    removed: int = 0,
 ) -> dict[str, Any]:
     """Return the number that is left after each step, and what each step drops, by reason.
 
@@ -117,7 +118,8 @@ def funnel(
     repeats = matched["matched"] - unique["unique"]
     dropped["dropped.pair.repeat_in_pool"] = repeats
     dropped["dropped.pair.not_survived"] = unique["unique"] - balanced
-    dropped["dropped.pair.balanced"] = balanced - curated
+    dropped["dropped.pair.balanced"] = balanced - curated - removed
+    dropped["dropped.pair.removed"] = removed
     return {
         "funnel": {
             # No page was seen where all files hold pairs that somebody gathered.
@@ -131,6 +133,7 @@ def funnel(
         "dropped": {name.removeprefix("dropped."): count for name, count in sorted(dropped.items()) if count},
         "languages": by_count(extracted.languages),
         "failed_files": extracted.failed,
+        **({"removed": removed} if removed else {}),
         **({} if survived is None else {"survivors": {name: survived[name] for name in SURVIVORS}}),
         "duplicates": {
             "texts": extracted.counts["texts"],
