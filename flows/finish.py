@@ -2,6 +2,7 @@
 
 from flows.run import Run
 from metaclip.config.settings import format_t
+from metaclip.images.dedup.outputs import ImageOutputs
 from metaclip.pool.record import SINGLE, write_record
 from metaclip.removal.lists import read_removals
 from metaclip.removal.removed_job import RemovedJob
@@ -63,6 +64,7 @@ def report_and_record(run: Run) -> None:
         counts=counts,
         balanced=run.outputs("balance"),
         survived=run.outputs("survive"),
+        images=_images(run),
     )
     t = run.config.balance.threshold
     make_report(run, PlannedReport.of(outputs, run.curated, t, run.config.card))
@@ -75,6 +77,14 @@ def report_and_record(run: Run) -> None:
     if run.own_t is not None:
         config = config.model_copy(update={"balance": config.balance.model_copy(update={"t": run.own_t})})
     write_record(run.store, config, stages, format_t(t), [run.curated.manifest], run.survivors_of)
+
+
+def _images(run: Run) -> ImageOutputs | None:
+    """Return the outputs of the stages of pictures, if the run has them."""
+    if not run.outputs("image-sheets"):
+        return None
+    several = (run.outputs(name) for name in ("inspect", "image-filter", "image-keys", "image-pairs"))
+    return ImageOutputs(*several, run.outputs("image-cover")[0], run.outputs("image-sheets")[0])
 
 
 def make_report(run: Run, planned: PlannedReport) -> None:

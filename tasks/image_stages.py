@@ -5,6 +5,7 @@ from metaclip.images.dedup.cover_job import ImageCoverJob
 from metaclip.images.dedup.filter_job import ImageFilterJob
 from metaclip.images.dedup.keys_job import ImageKeysJob
 from metaclip.images.dedup.pairs_job import ImagePairsJob
+from metaclip.images.dedup.sheets_job import ImageSheetsJob
 from metaclip.images.inspect_job import InspectJob
 from tasks.checkpoint import checkpointed
 
@@ -36,4 +37,10 @@ def image_pairs(config: Config, job: ImagePairsJob) -> ImagePairsJob:
 @checkpointed("image-cover")
 def image_cover(config: Config, job: ImageCoverJob) -> ImageCoverJob:
     """Choose the images that stay."""
+    return job
+
+
+@checkpointed("image-sheets")
+def image_sheets(config: Config, job: ImageSheetsJob) -> ImageSheetsJob:
+    """Shrink pictures of each reason for people to look at."""
     return job

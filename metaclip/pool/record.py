@@ -12,7 +12,7 @@ from metaclip.errors import ConfigError, StoreError
 from metaclip.store.manifest import json_bytes, one_line
 from metaclip.store.store import Store
 
-SINGLE = ("metadata", "source", "partition", "survivors", "image-cover", "count", "report")
+SINGLE = ("metadata", "source", "partition", "survivors", "image-cover", "image-sheets", "count", "report")
 """Stages with one output for the whole pool; the record names it without a list."""
 
 _ALWAYS = ("metadata", "source", "extract", "match", "partition", "dedup", "count", "balance", "curate")

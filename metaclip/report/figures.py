@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from metaclip.balance.counts import keep_share
 from metaclip.config.settings import format_t
+from metaclip.images.dedup.outputs import image_figures
 from metaclip.metadata.list_job import read_entries
 from metaclip.report.curves import Curves, read_curves
 from metaclip.report.pool_outputs import Extracted, SetParts, by_count, funnel, sum_counts
@@ -81,6 +82,8 @@ def figures(store: Store, parts: SetParts, t: float) -> Figures:
         },
         "settings": {**extracted.settings, **_settings(store, parts)},
     }
+    if parts.pool.images is not None:
+        content["images"] = image_figures(store, parts.pool.images, before, entries.column("entry"))
     return Figures(t, content, entries, before, after, curves, step)
 
 

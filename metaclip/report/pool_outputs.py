@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from metaclip.images.dedup.outputs import ImageOutputs
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 
@@ -32,6 +33,8 @@ class PoolOutputs:
     balanced: tuple[Reference, ...]
     survived: tuple[Reference, ...] = ()
     """Outputs of the survive stage, if the pool consists of survivors."""
+    images: ImageOutputs | None = None
+    """Outputs of the stages of pictures, if survivors are pairs whose picture stays."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ class SetParts:
         single = [pool.metadata.key, pool.counts.key, self.curated.key]
         shards = (pool.extracted, pool.matched)
         partitions = (pool.unique, pool.survived, self.curves, self.pool_surveys, self.set_surveys)
-        return [*single, *(part.key for parts in (*shards, *partitions) for part in parts)]
+        images = [] if pool.images is None else pool.images.keys
+        return [*single, *(part.key for parts in (*shards, *partitions) for part in parts), *images]
 
 
 @dataclass

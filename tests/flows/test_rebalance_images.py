@@ -74,6 +74,11 @@ def _images(site: Site, storage: str, folder: Path, halves: int = 2) -> tuple[Pa
     return images, {names[place]: high[row] for row, place in enumerate(order)}
 
 
+def _exported(folder: Path) -> list[dict[str, Any]]:
+    files = sorted((folder / "export").glob("*.parquet"))
+    return [row for file in files for row in pq.read_table(file, columns=["uid"]).to_pylist()]
+
+
 def _computed(summary: dict[str, Any]) -> dict[str, int]:
     stages = {stage["stage"]: stage["tasks"] - stage["cached"] for stage in summary["stages"]}
     return {stage: count for stage, count in stages.items() if count}
@@ -99,6 +104,24 @@ def test_pictures_are_inspected_once_and_each_is_kept_once(site: Site, finished:
     computed = _computed(first)
     assert (computed["inspect"], computed["image-filter"], computed["image-cover"]) == (2, 2, 1)
     assert Path(storage, "pools", "small.json").read_bytes() == record
+
+    # The report says what became of the pictures, and shows them; trace tells of one.
+    images_of = json.loads(Path(first["report"]).read_text())["images"]
+    assert (images_of["rows"], images_of["passed"], images_of["stay"]) == (58, 54, GROUPS + ALONE)
+    assert sum(images_of["duplicates"].values()) == 2 * GROUPS
+    assert images_of["reasons"]["not_downloaded"] == {"first": 2, "alone": 2}
+    page = Path(first["report_page"]).read_text()
+    assert page.count("<img ") == ALONE + GROUPS + 2 * 2 * GROUPS
+    done = CliRunner().invoke(
+        app, ["images", "sheet", "small-images", "--storage", storage, "--to", str(tmp_path / "s.html"), "--json"]
+    )
+    assert json.loads(done.stdout)["reasons"] == {"kept": GROUPS + ALONE, "duplicate": 2 * GROUPS}
+    full = {int(row["uid"][:16], 16): row["uid"] for row in _exported(tmp_path)}
+    gone = next(uid[f"g0-{copy}"] for copy in range(3) if uid[f"g0-{copy}"] not in kept)
+    command = ["trace", "small-images", full[gone], "--storage", storage, "--json"]
+    fate = json.loads(CliRunner().invoke(app, command).stdout)["picture"]
+    assert fate["reason"] == "duplicate"
+    assert int(fate["keeper"], 16) in {uid[f"g0-{copy}"] for copy in range(3)} & kept
 
     # A threshold decodes nothing; the same again does nothing; another t keeps the stages of pictures.
     filtered = Images.model_validate({"filter": {"min_side": 190}})

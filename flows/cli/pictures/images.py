@@ -171,3 +171,24 @@ def _show_hashed(done: dict[str, Any]) -> None:
     if done["other_files"]:
         console.print(f"{done['other_files']:,} files are no pictures by their names and were left out.")
     console.print(plain(f"hashes: {done['to']}"))
+
+
+@app.command()
+def sheet(
+    pool: Annotated[str, typer.Argument(help="Name of a pool that `metaclip rebalance --images` made.")],
+    storage: Storage,
+    to: Annotated[str, typer.Option(help="The HTML file to write.")],
+    as_json: Json = False,
+) -> None:
+    """Write the contact sheets of a pool's pictures as one page: kept, copies beside what stays, and each reason."""
+    from metaclip.report.sheets import write_sheets
+
+    with errors(as_json):
+        emit(write_sheets(storage, pool, to), as_json, _show_sheets)
+
+
+def _show_sheets(done: dict[str, Any]) -> None:
+    console = Console(soft_wrap=True)
+    rows = [(reason, f"{count:,}") for reason, count in done["reasons"].items()]
+    show_table(console, [Column("reason"), *figures("shown")], rows, f"pool {done['pool']}")
+    console.print(plain(f"page: {done['to']}"))
