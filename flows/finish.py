@@ -2,26 +2,38 @@
 
 from flows.run import Run
 from metaclip.config.settings import format_t
+from metaclip.images.dedup.outputs import ImageOutputs
 from metaclip.pool.record import SINGLE, write_record
+from metaclip.removal.lists import read_removals
+from metaclip.removal.removed_job import RemovedJob
 from metaclip.report.job import PAGE, REPORT
 from metaclip.report.planned import PlannedReport
 from metaclip.report.pool_outputs import PoolOutputs
-from metaclip.stages.curate import CuratedSetJob, OwnT
+from metaclip.stages.curate import REMOVED, CuratedSetJob, OwnT, Removed
 from metaclip.stages.group_counts import ByLanguage
 from metaclip.stages.near import NearJob, halvings_of, is_wanted
 from metaclip.store.manifest import Reference
 from tasks.report import publish, report
-from tasks.stages import curate_part, curate_set, curve, near, near_shard, survey
+from tasks.stages import curate_part, curate_set, curve, near, near_shard, removed, survey
 
 COUNTED = ("ngrams", "titles")
 """Stages that the metadata is built from; the finished pool does not need them any more."""
 
 
 def cut_set(run: Run, balanced: tuple[Reference, ...], own: OwnT | None = None) -> None:
-    """Cut all partitions at the configured t into one set; `own` has the languages with a t of their own."""
-    groups = run.config.groups
+    """Cut all partitions at the configured t into one set, without what was asked to be taken out of the pool.
+
+    `own` has the languages with a t of their own.
+    """
+    config = run.config
     whole = CuratedSetJob(
-        balanced, run.config.balance.threshold, run.config.curate.rows_per_file, run.config.balance.seed, groups, own
+        balanced,
+        config.balance.threshold,
+        config.curate.rows_per_file,
+        config.balance.seed,
+        config.groups,
+        own,
+        find_removed(run, balanced),
     )
     run.do(curate_part, *((part,) for part in whole.parts()))
     (run.curated,) = run.do(curate_set, (whole,))
@@ -40,6 +52,26 @@ def count_near_misses(run: Run) -> None:
     (run.near,) = run.do(near, (NearJob(counted, metadata, halvings),))
 
 
+def find_removed(run: Run, balanced: tuple[Reference, ...]) -> tuple[Removed | None, ...]:
+    """Return what is taken out of each partition; nothing at all where nothing is taken out of any."""
+    removals = read_removals(run.store, run.config.pool)
+    if not removals and run.survivors_of is not None:  # the pool's first run: its record does not name its origin yet
+        removals = read_removals(run.store, run.survivors_of)
+    if not removals:
+        return ()
+    found = run.do(removed, *((RemovedJob(part, removals),) for part in balanced))
+    taken = tuple(
+        Removed(each, run.store.manifest(each.manifest).file(REMOVED).sha256) if each_rows(run, each) else None
+        for each in found
+    )
+    return taken if any(taken) else ()
+
+
+def each_rows(run: Run, reference: Reference) -> int:
+    """Return how many pairs an output of the removed stage names."""
+    return int(run.store.manifest(reference.manifest).statistics["counts"]["removed"])
+
+
 def report_and_record(run: Run) -> None:
     """Report on the set that was made, and name all outputs of the run in the pool's record."""
     assert run.curated is not None
@@ -54,6 +86,7 @@ def report_and_record(run: Run) -> None:
         survived=run.outputs("survive"),
         lists=() if run.config.groups is None else tuple(zip(run.config.groups.names, metadata, strict=True)),
         by_language=ByLanguage.of(run.config.groups, run.config.balance),
+        images=_images(run),
     )
     t = run.config.balance.threshold
     make_report(run, PlannedReport.of(outputs, run.curated, t, run.config.card))
@@ -66,7 +99,7 @@ def record(run: Run, t: str) -> None:
     stages: dict[str, str | list[str] | dict[str, str]] = {
         name: done[0].reference.manifest if name in SINGLE else [one.reference.manifest for one in done]
         for name, done in run.done.items()
-        if name not in ("curate", "near", *COUNTED)
+        if name not in ("curate", "near", "removed", *COUNTED)
     }
     if run.near is not None:
         stages["near"] = run.near.manifest
@@ -78,6 +111,14 @@ def record(run: Run, t: str) -> None:
     if run.own_t is not None:
         config = config.model_copy(update={"balance": config.balance.model_copy(update={"t": run.own_t})})
     write_record(run.store, config, stages, t, [run.curated.manifest], run.survivors_of)
+
+
+def _images(run: Run) -> ImageOutputs | None:
+    """Return the outputs of the stages of pictures, if the run has them."""
+    if not run.outputs("image-sheets"):
+        return None
+    several = (run.outputs(name) for name in ("inspect", "image-filter", "image-keys", "image-pairs"))
+    return ImageOutputs(*several, run.outputs("image-cover")[0], run.outputs("image-sheets")[0])
 
 
 def make_report(run: Run, planned: PlannedReport) -> None:

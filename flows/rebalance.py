@@ -9,16 +9,20 @@ from pydantic import Field
 
 from flows.finish import cut_set, report_and_record
 from flows.finish import record as write
+from flows.pictures.clean import IMAGE_STAGES, clean_images
 from flows.run import Run
 from flows.runner import task_runner
 from flows.summary import summarize
 from flows.turns import give_up_after_crashes
 from metaclip.balance.counts import tail_t
+from metaclip.config.images import Images
 from metaclip.config.loading import parse_config
 from metaclip.config.settings import Config, Threshold, format_t
 from metaclip.errors import ConfigError
 from metaclip.explore.by_language import own_t
 from metaclip.explore.size_curve import StoredSizeCurve
+from metaclip.images.decoder import require_pillow
+from metaclip.images.downloaded import downloaded_files
 from metaclip.io.inputs import InputFile
 from metaclip.pool.record import read_record
 from metaclip.pool.record import survivors_name as name_of_survivors
@@ -38,6 +42,8 @@ def _run_name() -> str:
     wanted = flow_run.parameters
     if wanted.get("survivors"):
         return f"{wanted['pool']} survivors"
+    if wanted.get("images"):
+        return f"{wanted['pool']} images"
     if wanted.get("t") is not None:
         return f"{wanted['pool']} t={format_t(wanted['t'])}"
     for name in ("target_pairs", "tail_share"):
@@ -57,6 +63,8 @@ def rebalance(
     survivors: list[str] | None = None,
     survivors_name: str | None = None,
     language_t: dict[str, Threshold] | None = None,
+    images: str | None = None,
+    image_settings: Images | None = None,
 ) -> dict[str, Any]:
     """Curate a finished pool, or its survivors, at another t. Give one of t, target_pairs and tail_share.
 
@@ -73,10 +81,13 @@ def rebalance(
             img2dataset's output (Parquet with `status`, or tar shards), or lists of uids or image
             addresses (Parquet, JSON Lines, text, npy of dtype u8,u8). Only these pairs are counted, and
             the result becomes a pool of its own. Empty for the whole pool.
-        survivors_name: Name of that pool; empty for `<pool>-survivors`.
+        survivors_name: Name of that pool; empty for `<pool>-survivors`, or `<pool>-images` with images.
         language_t: Of a pool by language: the t of each of these languages, instead of what the rule gives it; the
             others follow t, by default the pool's. Such a set is no prefix: pairs are read up to the largest t of the
             reference language that one of these needs, and filtered. It gets no report.
+        images: Folder or address that `metaclip images download` wrote. The pictures are inspected, filtered, and
+            each is kept once; only the pairs whose picture stays are counted, and become a pool of its own.
+        image_settings: What is left out, and what counts as the same picture. Empty: the pool's `images`.
 
     Returns:
         The summary of the run, see `flows.summary.summarize`.
@@ -87,21 +98,32 @@ def rebalance(
     """
     if sum(wanted is not None for wanted in (t, target_pairs, tail_share)) != 1 and not language_t:
         raise ConfigError("rebalance: give exactly one of t, target_pairs and tail_share")
-    if language_t and (target_pairs is not None or tail_share is not None or survivors):
+    if language_t and (target_pairs is not None or tail_share is not None or survivors or images):
         raise ConfigError("rebalance: language_t goes with t alone, which is for the other languages")
-    if survivors_name and not survivors:
+    if survivors and images:
+        raise ConfigError("rebalance: give survivors or images, not both; one can follow on the pool of the other")
+    if survivors_name and not (survivors or images):
         raise ConfigError("rebalance: survivors_name names the survivors' pool, but no survivors are given")
+    if image_settings is not None and not images:
+        raise ConfigError("rebalance: image_settings are for images, but none are given")
     store = Store(storage)
     record = read_record(store, pool)
     stages, origin = record["stages"], record.get("survivors_of")
-    if survivors:
-        origin, files = pool, survivor_files(survivors)
+    if images:
+        require_pillow()
+        downloaded_files(images)
+        survivors_name = survivors_name or f"{pool}-images"
+        if image_settings is not None:
+            record["config"]["images"] = image_settings.model_dump(mode="json")
+    files = survivor_files(survivors) if survivors else []
+    if survivors or images:
+        origin = pool
         record["config"]["pool"] = name_of_survivors(store, pool, survivors_name)
         if seed is None:
             # The download was often chosen by the pool's draws already, so the remaining draws are low.
             # Balancing with the same draws again would keep too much.
             seed = (record["config"]["balance"]["seed"] + 1) % 2**63
-    own_t = None if survivors else record["config"]["balance"]["t"]
+    own_t = None if survivors or images else record["config"]["balance"]["t"]
     run = Run(_changed(record["config"], storage, t, seed), origin, own_t)
     gathered = ("gather",) if "gather" in stages else ()
     run.recall(stages, "metadata", "source", "extract", "match", *gathered, "partition", "dedup")
@@ -111,11 +133,14 @@ def rebalance(
         (run.near,) = run.outputs("near")
     with reporting(run.config), workers_for(run.config):
         partitions = run.recorded(stages, "survive" if "survive" in stages else "dedup")
-        if survivors:
-            partitions = _survivors(run, tuple(files), partitions)
+        if survivors or images:
+            if images:
+                partitions = clean_images(run, images, run.recorded(stages, "count")[0], partitions)
+            else:
+                partitions = _survivors(run, tuple(files), partitions)
             (counts,) = run.do(count, (partitions, run.outputs("metadata")))
         else:
-            run.recall(stages, *(name for name in ("survivors", "survive") if name in stages), "count")
+            run.recall(stages, *(name for name in ("survivors", *IMAGE_STAGES, "survive") if name in stages), "count")
             (counts,) = run.outputs("count")
         balanced = run.do(balance, *((part, counts) for part in partitions))
         if target_pairs is not None:

@@ -130,8 +130,90 @@ PAIR_COUNT = pa.schema(
 BUILT_ENTRY = ENTRY.append(pa.field("score", pa.float64()))
 """`metadata`, if the list was built from sources: with the score within the source, null for WordNet."""
 
+_AREA = pa.field("area64", pa.binary(32))
+_COLOUR = pa.field("colour", pa.binary(48))
+_IMAGE = [
+    pa.field("width", pa.uint32(), nullable=False),
+    pa.field("height", pa.uint32(), nullable=False),
+    _AREA,
+    pa.field("quality", pa.uint8(), nullable=False),
+    _COLOUR,
+    pa.field("bytes_sha256", pa.binary(32)),
+    pa.field("pixels", pa.uint64()),
+]
+
+INSPECTED = pa.schema(
+    [
+        *UID,
+        pa.field("status", pa.string(), nullable=False),
+        *_IMAGE,
+        pa.field("stored_width", pa.uint32(), nullable=False),
+        pa.field("stored_height", pa.uint32(), nullable=False),
+        pa.field("bytes", pa.uint64(), nullable=False),
+        pa.field("shard", pa.string(), nullable=False),
+        pa.field("key", pa.string(), nullable=False),
+    ]
+)
+"""`inspect`: what became of each row of an input file of img2dataset, sorted by uid. `width` and `height` are the
+original's, `stored_` those of the picture that is there, `bytes` its file's; `bytes_sha256` is of the bytes as served.
+`area64`, `pixels` and `colour` are null where the status is not `ok`."""
+
+HASHED = pa.schema([pa.field("name", pa.string(), nullable=False), INSPECTED.field("status"), *_IMAGE])
+"""`metaclip images hash`: the same of any pictures, by name. Nothing in it shows a picture."""
+
+JUDGED = pa.schema(
+    [
+        *UID,
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("by", pa.string(), nullable=False),
+        pa.field("distance", pa.uint16()),
+        pa.field("shown", pa.bool_(), nullable=False),
+    ]
+)
+"""`image-filter`: the rows of `inspect` in their order, with the first reason to leave a row out (empty: none), the
+list or score that gave it, the distance to the entry of a list, and whether the picture may be shown to people."""
+
+_RANK = [
+    pa.field("rank", pa.uint64(), nullable=False),
+    pa.field("image", pa.uint64(), nullable=False),
+]
+
+EQUAL_KEY = pa.schema(
+    [pa.field("kind", pa.uint8(), nullable=False), pa.field("key", pa.uint64(), nullable=False), *_RANK]
+)
+"""`image-keys`: images by the first 64 bits of the SHA-256 of their bytes (kind 0) and by their pixels (kind 1), sorted
+by all columns. An image is the `uid_hi` of its pairs; the one with the smallest (rank, image) stays."""
+
+NEAR_KEY = pa.schema([pa.field("key", pa.uint32(), nullable=False), *_RANK, _AREA, _COLOUR])
+"""`image-keys`: images by 32 bits of their `area64`, one file for each choice of bits, sorted by (key, rank, image)."""
+
+IMAGE_PAIR = pa.schema(
+    [
+        pa.field("kind", pa.uint8(), nullable=False),
+        pa.field("rank", pa.uint64(), nullable=False),
+        pa.field("image", pa.uint64(), nullable=False),
+        pa.field("other_rank", pa.uint64(), nullable=False),
+        pa.field("other", pa.uint64(), nullable=False),
+        pa.field("distance", pa.uint8(), nullable=False),
+    ]
+)
+"""`image-pairs`: two images that count as the same, that of smaller (rank, image) first; kind 2: near."""
+
+COVERED = pa.schema(
+    [
+        pa.field("image", pa.uint64(), nullable=False),
+        pa.field("kind", pa.uint8(), nullable=False),
+        pa.field("keeper", pa.uint64(), nullable=False),
+        pa.field("distance", pa.uint8(), nullable=False),
+    ]
+)
+"""`image-cover`: the images that fell, sorted, each with the one that stays and the distance of the two."""
+
 REPEATED = frozenset(
-    {"cause", "text_key", "page_url", "lang", "source", "count", "curated_count", "group", "first", "language"}
+    {
+        *("cause", "text_key", "page_url", "lang", "source", "count", "curated_count", "group", "first", "language"),
+        *("status", "shard", "reason", "by"),
+    }
 )
 """Columns whose values often repeat, so that a dictionary is worth its time."""
 

@@ -2,6 +2,7 @@
 
 from metaclip.config.settings import Config
 from metaclip.prepare.jobs import extract_job, match_job
+from metaclip.removal.removed_job import RemovedJob, TakeOutJob
 from metaclip.report.curves import CurveJob
 from metaclip.report.survey import SurveyJob
 from metaclip.sources.listing import SourceFile
@@ -122,4 +123,16 @@ def read_survivors(config: Config, job: SurvivorsJob) -> SurvivorsJob:
 @checkpointed("survive")
 def survive(config: Config, job: SurviveJob) -> SurviveJob:
     """Keep the pairs of one partition that survive, and count their entries."""
+    return job
+
+
+@checkpointed("removed")
+def removed(config: Config, job: RemovedJob) -> RemovedJob:
+    """Find the pairs of one partition that the pool's removals name."""
+    return job
+
+
+@checkpointed("survive")
+def take_out(config: Config, job: TakeOutJob) -> TakeOutJob:
+    """Leave out the removed pairs of one partition, and count what is left."""
     return job

@@ -35,11 +35,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "metaclip.pool",
     ),
     ("metaclip.stages", "metaclip.lists"),
-    ("metaclip.explore", "metaclip.samples", "metaclip.survivors", "metaclip.export"),
-    ("metaclip.report", "metaclip.opened", "metaclip.demo"),
+    ("metaclip.explore", "metaclip.samples", "metaclip.survivors", "metaclip.export", "metaclip.removal"),
+    ("metaclip.report", "metaclip.opened", "metaclip.demo", "metaclip.images", "metaclip.images.dedup"),
     ("metaclip.prepare",),
     ("tasks",),
-    ("flows",),
+    ("flows", "flows.pictures"),
     ("flows.cli", "flows.python"),
 )
 """From the ground up: a package may import those of lower floors, and what SAME_FLOOR allows."""
@@ -51,6 +51,11 @@ SAME_FLOOR = {
     "metaclip.samples": {"metaclip.explore"},  # the finished pool
     "metaclip.opened": {"metaclip.report"},  # hosts, and words
     "flows.python": {"flows.cli"},  # the local server, and the bars of progress
+    "metaclip.removal": {"metaclip.survivors"},
+    "metaclip.images.dedup": {"metaclip.images"},
+    "flows.pictures": {"flows"},
+    "flows": {"flows.pictures"},  # rebalance
+    "metaclip.report": {"metaclip.images", "metaclip.images.dedup"},
 }
 
 MOST_FILES = 12
@@ -194,6 +199,17 @@ TESTED_IN = {
     "html.pages": "metaclip/html/test_responses.py",
     "html.scan_kernel": "metaclip/html/test_scanner.py",
     "html.value_kernel": "metaclip/html/test_scanner.py",
+    "config.images": "metaclip/images/dedup/test_filter_job.py",
+    "images.decoder": "metaclip/images/test_decoding.py",
+    "images.decoding_process": "metaclip/images/test_decoding.py",
+    "images.downloaded": "metaclip/images/test_inspect_job.py",
+    "images.fate": "flows/test_remove.py",
+    "removal.removed_job": "flows/test_remove.py",
+    "images.hash_lists": "metaclip/images/dedup/test_filter_job.py",
+    "images.dedup.outputs": "flows/test_rebalance_images.py",
+    "images.dedup.sheets_job": "flows/test_rebalance_images.py",
+    "images.dedup.keys_job": "metaclip/images/dedup/test_cover_job.py",
+    "images.dedup.pairs_job": "metaclip/images/dedup/test_cover_job.py",
     "io.client": "metaclip/io/test_http.py",
     "io.fingerprint_log": "metaclip/io/test_fingerprints.py",
     "io.hashing": "metaclip/store/test_store.py",
@@ -236,6 +252,7 @@ TESTED_IN = {
     "report.planned": "metaclip/report/test_job.py",
     "report.plots": "metaclip/report/test_job.py",
     "report.pool_outputs": "metaclip/report/test_job.py",
+    "report.sheets": "flows/test_rebalance_images.py",
     "report.publish": "metaclip/report/test_job.py",
     "samples.again": "metaclip/samples/test_sample.py",
     "samples.of_set": "metaclip/report/test_job.py",

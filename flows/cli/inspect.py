@@ -130,7 +130,14 @@ def trace(
     from metaclip.explore.trace import trace_pair
 
     with errors(as_json):
-        emit(trace_pair(storage, pool, uid), as_json, show.show_trace)
+        from metaclip.images.fate import picture_fate
+        from metaclip.pool.record import read_record
+        from metaclip.store.store import Store
+
+        found = trace_pair(storage, pool, uid)
+        store = Store(storage)
+        fate = picture_fate(store, read_record(store, pool)["stages"], uid)
+        emit(found if fate is None else {**found, "picture": fate}, as_json, show.show_trace)
 
 
 def files(

@@ -6,6 +6,7 @@ import typer
 
 from flows.cli import export, inspect, metadata, report, run, shipped, upkeep
 from flows.cli.look import diff, near, sample
+from flows.cli.pictures import images, remove
 from metaclip import __version__
 
 app = typer.Typer(
@@ -17,12 +18,14 @@ app = typer.Typer(
     " result must not be used; 6 a worker process or the local server died; 130 interrupted.",
 )
 app.add_typer(metadata.app, name="metadata")
+app.add_typer(images.app, name="images")
 # In the order of `metaclip --help`.
 for command in (
     shipped.demo,
     shipped.init,
     run.run,
     run.rebalance,
+    remove.remove,
     upkeep.status,
     inspect.plan,
     inspect.explain,
@@ -34,7 +37,6 @@ for command in (
     inspect.files,
     report.report,
     export.export,
-    export.images,
     upkeep.warm,
     upkeep.gc,
     upkeep.doctor,

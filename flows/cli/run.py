@@ -1,7 +1,7 @@
 """`metaclip run` and `metaclip rebalance`: from a configuration, or a finished pool, to a set."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -65,8 +65,17 @@ def rebalance(
         str | None,
         typer.Option(help="Of a pool by language: these languages at a t of their own, such as de=500,fr=700."),
     ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(help="Only pairs whose picture, downloaded to this folder, passes the filter and is no copy."),
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="With --images: such as images.filter.min_side=200."),
+    ] = None,
     name: Annotated[
-        str | None, typer.Option("--as", help="Name of the survivors' pool; default: POOL-survivors.")
+        str | None,
+        typer.Option("--as", help="Name of the pool of what is left; default: POOL-survivors or POOL-images."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -92,12 +101,22 @@ def rebalance(
         recorded = read_record(Store(storage), pool)
         if own is not None:
             check_language_t(Config.model_validate(recorded["config"]), own)
-        if survivors:
+        settings = None
+        if override and not images:
+            raise ConfigError("--set changes settings of pictures: give --images too")
+        if images and survivors:
+            raise ConfigError("give --images or --survivors, not both; one can follow on the pool of the other")
+        if images and recorded["config"]["metadata"].get("languages"):
+            raise ConfigError("--images is for pools with one list of entries; this one has lists by language")
+        if images:
+            settings = _image_settings(recorded["config"], images, override or [])
+            survivors_name(Store(storage), pool, name or f"{pool}-images")
+        elif survivors:
             survivors = [hide(path) for path in survivors]
             survivor_files(survivors)
             survivors_name(Store(storage), pool, name)
         elif name:
-            raise ConfigError("--as names the survivors' pool: give --survivors too")
+            raise ConfigError("--as names the survivors' pool: give --survivors or --images too")
         with prefect(as_json):
             from flows.rebalance import rebalance as flow
 
@@ -111,5 +130,24 @@ def rebalance(
                 survivors=survivors,
                 survivors_name=name,
                 language_t=own,
+                images=images,
+                image_settings=settings,
             )
         emit(summary, as_json, show_summary)
+
+
+def _image_settings(tree: dict[str, Any], images: str, overrides: list[str]) -> Any:
+    """Return the settings of pictures, checked before Prefect starts."""
+    from metaclip.config.loading import override_tree, parse_config
+    from metaclip.images.decoder import require_pillow
+    from metaclip.images.dedup.filter_job import FilterFiles
+    from metaclip.images.downloaded import downloaded_files
+
+    require_pillow()
+    downloaded_files(images)
+    for each in overrides:
+        if not each.strip().startswith("images."):
+            raise ConfigError(f"--set {each}: only settings of pictures can be set here, such as images.dedup.radius=8")
+    settings = parse_config(override_tree(tree, overrides), "rebalance").images
+    FilterFiles.of(settings.filter)
+    return settings

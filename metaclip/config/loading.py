@@ -31,9 +31,18 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: the top level must be `key: value` lines; `metaclip init demo` writes an example")
+    return parse_config(override_tree(tree, overrides), str(path))
+
+
+def override_tree(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Apply `key=value` overrides to a tree of plain values, in place, and return it.
+
+    Raises:
+        ConfigError: one is not of that form.
+    """
     for override in overrides:
         _override(tree, override)
-    return parse_config(tree, str(path))
+    return tree
 
 
 def parse_config(tree: dict[str, Any], origin: str = "configuration") -> Config:

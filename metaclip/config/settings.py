@@ -7,13 +7,21 @@ Prefect UI. It never contains secrets: object stores read them from the environm
 import math
 import os
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from metaclip.config.base import Address, Model
 from metaclip.config.card import Card
 from metaclip.config.groups import OTHER, Groups, Rule, configured_groups
+from metaclip.config.images import Images
 from metaclip.config.language_labels import LABELS
 from metaclip.config.languages import Boundaries, Code, Languages, Spacing
 from metaclip.config.metadata import Metadata
@@ -284,7 +292,16 @@ class Config(Model):
     curate: Curate = Curate()
     card: Card = Card()
     near: Near = Near()
+    images: Images = Images()
     execution: Execution = Field(default_factory=Execution)
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Versions that know no pictures read the records of pools that have none.
+        found: dict[str, Any] = plain(self)
+        if self.images == Images():
+            found.pop("images", None)
+        return found
 
     @model_validator(mode="after")
     def _shared_downloads(self) -> Self:

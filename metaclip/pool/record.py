@@ -15,13 +15,13 @@ from metaclip.store.store import Store
 LISTS = "metadata"
 """The stage with one output for the whole pool, or one for each group of languages, by the group's name."""
 
-SINGLE = ("metadata", "source", "partition", "survivors", "count", "near", "report")
+SINGLE = ("metadata", "source", "partition", "survivors", "image-cover", "image-sheets", "count", "near", "report")
 """Stages with one output for the whole pool; the record names it without a list."""
 
 _ALWAYS = ("metadata", "source", "extract", "match", "partition", "dedup", "count", "balance", "curate")
 """Stages that every finished pool has."""
 
-_ADDRESS = re.compile(r"(?P<stage>[a-z][a-z0-9_]*)-v\d+/[A-Za-z0-9_]+/manifest\.json")
+_ADDRESS = re.compile(r"(?P<stage>[a-z][a-z0-9_-]*)-v\d+/[A-Za-z0-9_]+/manifest\.json")
 
 
 def record_address(pool: str) -> str:

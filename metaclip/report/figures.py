@@ -12,6 +12,7 @@ import metaclip
 from metaclip.balance.counts import keep_share
 from metaclip.config.settings import format_t
 from metaclip.explore.by_language import language_rows
+from metaclip.images.dedup.outputs import image_figures
 from metaclip.metadata.list_job import ENTRIES, read_entries
 from metaclip.report.curves import Curves, read_curves
 from metaclip.report.pool_outputs import Extracted, PoolOutputs, SetParts, by_count, funnel, sum_counts, sum_labels
@@ -58,7 +59,8 @@ def figures(store: Store, parts: SetParts, t: float) -> Figures:
     matched = sum_counts(store, parts.pool.matched)
     unique = sum_counts(store, parts.pool.unique)
     survived = sum_counts(store, parts.pool.survived) if parts.pool.survived else None
-    curated = store.manifest(parts.curated.manifest).statistics["counts"]["curated"]
+    of_set = store.manifest(parts.curated.manifest).statistics["counts"]
+    curated = of_set["curated"]
     lists = _ByLanguage.of(store, parts.pool, t) if parts.pool.by_language else _OneList(store, parts.pool, t)
     before, after = lists.before, lists.after(parts.curated)
     entries = lists.entries(after)
@@ -66,7 +68,7 @@ def figures(store: Store, parts: SetParts, t: float) -> Figures:
     pool, chosen = read_surveys(store, parts.pool_surveys), read_surveys(store, parts.set_surveys)
     content = {
         "t": format_t(t),
-        **funnel(extracted, matched, unique, survived, curated),
+        **funnel(extracted, matched, unique, survived, curated, of_set.get("removed", 0)),
         "entries": _entries(before, after, lists.own_t),
         "top_entries": _top_entries(entries, curves, lists.own_t),
         "entry_sources": _entry_sources(entries),
@@ -88,6 +90,8 @@ def figures(store: Store, parts: SetParts, t: float) -> Figures:
         "samples": samples_of(store, parts.pool.by_stage, parts.curated, format_t(t)) if not parts.pool.lists else [],
         **lists.more(pool, chosen),
     }
+    if parts.pool.images is not None:
+        content["images"] = image_figures(store, parts.pool.images, before, entries.column("entry"))
     return Figures(t, content, entries, before, after, curves, step)
 
 

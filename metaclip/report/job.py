@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from metaclip.config.card import Card
 from metaclip.config.settings import format_t
+from metaclip.images.dedup.sheets_job import SHEETS
 from metaclip.report.figures import figures
 from metaclip.report.pool_outputs import SetParts
 from metaclip.store.job import Job
@@ -69,12 +70,16 @@ class ReportJob(Job):
             with output.file(f"{name}.svg") as sink:
                 sink.write(plot.svg.encode())
         with output.file(PAGE) as sink:
-            sink.write(page(found, drawn, self.card.title).encode())
+            sink.write(page(found, drawn, self.card.title, self._sheets(store)).encode())
         files = data_files(store, self.parts.curated)
         output.json(CROISSANT, croissant(found, self.card, files, output.written(ENTRY_COUNTS)), 0)
         with output.file(CARD) as sink:
             sink.write(data_card(found, self.card).encode())
         return {"funnel": found.content["funnel"]}
+
+    def _sheets(self, store: Store) -> list[Any]:
+        images = self.parts.pool.images
+        return [] if images is None else list(store.output_json(images.sheets.manifest, SHEETS))
 
 
 def _count_lists(entries: pa.Table) -> Iterator[bytes]:

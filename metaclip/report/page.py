@@ -6,6 +6,7 @@ The template engine escapes every value. In addition the page blocks everything 
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -23,9 +24,9 @@ FOLDED_AFTER = 15
 """Rows of a table that are shown before the others are folded."""
 
 
-def page(figures: Figures, plots: dict[str, Plot], title: str) -> str:
-    """Return the page."""
-    script = _resource("report.js")
+def page(figures: Figures, plots: dict[str, Plot], title: str, sheets: Sequence[Any] = ()) -> str:
+    """Return the page; `sheets` are what `metaclip.images.dedup.sheets_job` wrote."""
+    script = resource("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     content = figures.content
     return (
@@ -34,6 +35,7 @@ def page(figures: Figures, plots: dict[str, Plot], title: str) -> str:
         .render(
             c=content,
             title=title,
+            sheets=sheets,
             funnel=_funnel_rows(content["funnel"]),
             plots={name: Markup(plot.svg) for name, plot in plots.items()},  # drawn here, from numbers only
             slider=_slider(figures, plots["size_curve"]),
@@ -42,7 +44,7 @@ def page(figures: Figures, plots: dict[str, Plot], title: str) -> str:
             folded_after=FOLDED_AFTER,
             marks=MARKS,
             script=Markup(script),
-            style=Markup(_resource("report.css")),
+            style=Markup(resource("report.css")),
             script_hash=digest,
             width=WIDTH * 72,
             height=HEIGHT * 72,
@@ -75,7 +77,8 @@ def share(part: float | None, whole: float = 1) -> str:
     return "–" if part is None or not whole else f"{part / whole:.1%}"
 
 
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
+    """Return a file of the templates' folder."""
     return (resources.files("metaclip.report") / "templates" / name).read_text(encoding="utf-8")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from metaclip.config.card import Card
 from metaclip.explore.pool import FinishedPool
+from metaclip.images.dedup.outputs import ImageOutputs
 from metaclip.report.curves import CurveJob
 from metaclip.report.job import ReportJob
 from metaclip.report.pool_outputs import PoolOutputs, SetParts
@@ -51,8 +52,17 @@ class PlannedReport:
             survived=tuple(pool.all("survive")) if pool.survivors else (),
             lists=tuple(pool.lists.items()) if pool.by_language else (),
             by_language=pool.by_language,
+            images=_images(pool),
         )
         return cls.of(outputs, curated, chosen, pool.config.card)
+
+
+def _images(pool: FinishedPool) -> ImageOutputs | None:
+    if "image-sheets" not in pool.stages:
+        return None
+    inspected, judged, keyed = (tuple(pool.all(name)) for name in ("inspect", "image-filter", "image-keys"))
+    pairs = tuple(pool.all("image-pairs")) if "image-pairs" in pool.stages else ()
+    return ImageOutputs(inspected, judged, keyed, pairs, pool.one("image-cover"), pool.one("image-sheets"))
 
 
 def _outputs(jobs: Sequence[Job]) -> tuple[Reference, ...]:

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from metaclip.images.dedup.outputs import ImageOutputs
 from metaclip.stages.group_counts import ByLanguage
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
@@ -33,6 +34,8 @@ class PoolOutputs:
     balanced: tuple[Reference, ...]
     survived: tuple[Reference, ...] = ()
     """Outputs of the survive stage, if the pool consists of survivors."""
+    images: ImageOutputs | None = None
+    """Outputs of the stages of pictures, if survivors are pairs whose picture stays."""
     lists: tuple[tuple[str, Reference], ...] = ()
     """In a pool by language each group with its list, ascending; `metadata` is then the first of them."""
     by_language: ByLanguage | None = None
@@ -69,7 +72,8 @@ class SetParts:
         single = [*lists, pool.counts.key, self.curated.key]
         shards = (pool.extracted, pool.matched)
         partitions = (pool.unique, pool.survived, self.curves, self.pool_surveys, self.set_surveys)
-        return [*single, *(part.key for parts in (*shards, *partitions) for part in parts)]
+        images = [] if pool.images is None else pool.images.keys
+        return [*single, *(part.key for parts in (*shards, *partitions) for part in parts), *images]
 
 
 @dataclass
@@ -133,6 +137,7 @@ def funnel(
     unique: Counter[str],
     survived: Counter[str] | None,
     curated: int,
+    removed: int = 0,
 ) -> dict[str, Any]:
     """Return the number that is left after each step, and what each step drops, by reason.
 
@@ -148,7 +153,8 @@ def funnel(
     repeats = matched["matched"] - unique["unique"]
     dropped["dropped.pair.repeat_in_pool"] = repeats
     dropped["dropped.pair.not_survived"] = unique["unique"] - balanced
-    dropped["dropped.pair.balanced"] = balanced - curated
+    dropped["dropped.pair.balanced"] = balanced - curated - removed
+    dropped["dropped.pair.removed"] = removed
     return {
         "funnel": {
             # No page was seen where all files hold pairs that somebody gathered.
@@ -162,6 +168,7 @@ def funnel(
         "dropped": {name.removeprefix("dropped."): count for name, count in sorted(dropped.items()) if count},
         "languages": by_count(extracted.languages),
         "failed_files": extracted.failed,
+        **({"removed": removed} if removed else {}),
         **({} if survived is None else {"survivors": {name: survived[name] for name in SURVIVORS}}),
         "duplicates": {
             "texts": extracted.counts["texts"],

@@ -69,6 +69,7 @@ _REASONS = {
     "pair.no_metadata": "a text in a language without a list of entries",
     "pair.no_match": "a text that contains no entry",
     "pair.not_survived": "a pair that is not among the survivors",
+    "pair.removed": "a pair that was taken out on request",
     "pair.balanced": "a pair that balancing left out",
 }
 _KINDS = {

@@ -5,6 +5,7 @@ of it. All partitions of a set lie in one flat folder. Each commits its own file
 own (`part-00003.manifest.json`), and the set's `manifest.json` is written when all are there.
 """
 
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from metaclip.tables.parquet import group_bytes
 from metaclip.tables.sorter import Sorter
 
 _TALLY = ".entry_counts.arrow"
+REMOVED = "removed.npy"
+"""In an output of the removed stage: the uids that are taken out of a partition."""
 STAGE = "curate"
 VERSION = 3
 
@@ -82,6 +85,8 @@ class CuratedSetJob(Job):
     groups: Groups | None = None
     """Of a pool by language; the balanced partitions' keys depend on them already."""
     own: OwnT | None = None
+    removed: tuple["Removed | None", ...] = ()
+    """For each partition what is taken out of it; empty where nothing is taken out of any."""
 
     @property
     def label(self) -> str:
@@ -94,24 +99,40 @@ class CuratedSetJob(Job):
         return {"t": format_t(self.t), "rows_per_file": self.rows_per_file, "seed": self.seed, **own}
 
     def inputs(self) -> list[str]:
-        """Return the keys of all balanced partitions."""
-        return [partition.key for partition in self.balanced]
+        """Return the keys of all balanced partitions, and the digests of what is taken out of them."""
+        digests = [f"removed:{number}:{each.sha256}" for number, each in enumerate(self.removed) if each is not None]
+        return [*(partition.key for partition in self.balanced), *digests]
 
     def parts(self) -> list["CuratePartJob"]:
         """Return the jobs that must be done before this one, one for each partition."""
+        removed = self.removed or (None,) * len(self.balanced)
         return [
-            CuratePartJob(partition, number, self.t, self.rows_per_file, self.seed, self.folder, self.groups, self.own)
-            for number, partition in enumerate(self.balanced)
+            CuratePartJob(
+                partition, number, self.t, self.rows_per_file, self.seed, self.folder, self.groups, self.own, taken
+            )
+            for number, (partition, taken) in enumerate(zip(self.balanced, removed, strict=True))
         ]
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
         """List the files of the parts."""
-        curated = 0
+        counts = Counter(curated=0)
         for part in self.parts():
             manifest = store.manifest(part.manifest)
             output.adopt(manifest.files)
-            curated += manifest.statistics["counts"]["curated"]
-        return {"counts": {"curated": curated}, "t": set_name(self.t, self.own)}
+            counts.update({name: manifest.statistics["counts"].get(name, 0) for name in ("curated", "removed")})
+        if not self.removed:
+            del counts["removed"]
+        return {"counts": dict(counts), "t": set_name(self.t, self.own)}
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What is taken out of one partition."""
+
+    reference: Reference
+    """An output of the removed stage."""
+    sha256: str
+    """Of its uids."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +150,7 @@ class CuratePartJob(Job):
     set_folder: str
     groups: Groups | None = None
     own: OwnT | None = None
+    removed: Removed | None = None
 
     @property
     def label(self) -> str:
@@ -147,8 +169,8 @@ class CuratePartJob(Job):
         }
 
     def inputs(self) -> list[str]:
-        """Return the key of the balanced partition."""
-        return [self.balanced.key]
+        """Return the key of the balanced partition, and the digest of what is taken out of it, if anything is."""
+        return [self.balanced.key, *([] if self.removed is None else [f"removed:{self.removed.sha256}"])]
 
     @property
     def folder(self) -> str:
@@ -170,15 +192,33 @@ class CuratePartJob(Job):
             chosen = balanced_prefix(pairs, self.t, counts)
         else:
             chosen = self.own.chosen(balanced_prefix(pairs, self.own.prefix, counts), self.groups, self.t, counts)
-        kept = tally.counting(chosen)
-        tables = shuffled(kept, self.seed)
+        if self.removed is not None:
+            chosen = not_removed(chosen, store, self.removed.reference, counts)
+        tables = shuffled(tally.counting(chosen), self.seed)
         curated = 0
         for number, file_tables in enumerate(cut(tables, self.rows_per_file)):
             name = f"part-{self.number:05d}-{number:05d}.parquet"
             curated += output.parquet(name, schema, (to_curated(table, self.groups) for table in file_tables))
         tally.write(output, f"part-{self.number:05d}{_TALLY}")
         read = {} if self.own is None else {"pairs_read": counts["pairs_read"]}
-        return {"counts": {"curated": curated, "bytes_read": counts["bytes_read"], **read}}
+        taken = {} if self.removed is None else {"removed": counts["removed"]}
+        return {"counts": {"curated": curated, "bytes_read": counts["bytes_read"], **read, **taken}}
+
+
+def not_removed(
+    tables: Iterator[pa.Table], store: Store, removed: Reference, counts: Counter[str] | None = None
+) -> Iterator[pa.Table]:
+    """Yield the rows of tables that an output of the removed stage does not name; add `removed` to `counts`."""
+    taken = np.load(io.BytesIO(store.read_bytes(removed, REMOVED)))
+    pairs = set(zip(taken["f0"].tolist(), taken["f1"].tolist(), strict=True))
+    for table in tables:
+        high, low = table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy()
+        stays = np.ones(len(high), np.bool_)
+        for row in np.flatnonzero(np.isin(high, taken["f0"])).tolist():
+            stays[row] = (int(high[row]), int(low[row])) not in pairs
+        if counts is not None:
+            counts["removed"] += int((~stays).sum())
+        yield table if stays.all() else table.take(pa.array(np.flatnonzero(stays)))
 
 
 def add_set_tallies(total: npt.NDArray[np.uint64], store: Store, curated: Reference, group: str | None = None) -> None:

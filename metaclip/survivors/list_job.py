@@ -47,14 +47,14 @@ class SurvivorsJob(Job):
             InputError: the lists name no pair.
         """
         counts: Counter[str] = Counter()
-        uids, images = _Buckets(UIDS, self.partitions), _Buckets(np.dtype("<u8"), self.partitions)
+        uids, images = Buckets(UIDS, self.partitions), Buckets(np.dtype("<u8"), self.partitions)
         for file in self.files:
             for ids in read_survivors(file.path, counts):
                 _scatter(ids, uids, images)
             counts["bytes_read"] += file.bytes or 0
         for number in range(self.partitions):
             for kind, buckets in (("uids", uids), ("images", images)):
-                found = _sorted(buckets.take(number))
+                found = sorted_ids(buckets.take(number))
                 counts[kind] += len(found)
                 if len(found):
                     with output.file(bucket_name(kind, number)) as sink:
@@ -74,12 +74,12 @@ def bucket_name(kind: str, number: int) -> str:
     return f"{kind}-{number:05d}.npy"
 
 
-def _scatter(ids: Ids, uids: "_Buckets", images: "_Buckets") -> None:
+def _scatter(ids: Ids, uids: "Buckets", images: "Buckets") -> None:
     uids.add(ids.uids, ids.uids["f0"])
     images.add(ids.images, ids.images)
 
 
-def _sorted(ids: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def sorted_ids(ids: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return ids sorted, each once."""
     if ids.dtype != UIDS:
         return np.unique(ids)
@@ -89,7 +89,7 @@ def _sorted(ids: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return ids[new]
 
 
-class _Buckets:
+class Buckets:
     """Ids by uid range, in bounded memory; they are returned one range at a time."""
 
     def __init__(self, dtype: np.dtype[Any], partitions: int) -> None:

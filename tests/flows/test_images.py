@@ -131,7 +131,7 @@ def test_downloads_once_and_a_file_that_joins_shifts_none(site: Site, tmp_path: 
 def test_killed_in_the_middle_and_started_again(site: Site, tmp_path: Path) -> None:
     export = _export(site, tmp_path / "export", [range(100)])
     to = tmp_path / "images"
-    command = [sys.executable, "-m", "flows", "images", str(export), "--to", str(to), "--json"]
+    command = [sys.executable, "-m", "flows", "images", "download", str(export), "--to", str(to), "--json"]
     command += ["--samples-per-shard", "20", "--threads", "1", "--processes", "1", "--image-size", "16"]
     release = site.hold("/70.png")
     site.requests.clear()

@@ -198,6 +198,10 @@ def show_trace(found: dict[str, Any]) -> None:
             _line(console, "own t", f"{found['own_t']!r} in {found['language']}")
         for t, inside in found["sets"].items():
             console.print(plain(f"  {'in' if inside else 'not in'} the set of t = {t}"))
+    if "picture" in found:
+        picture = found["picture"]
+        size = f", {picture['width']} by {picture['height']}" if picture["width"] else ""
+        _line(console, "picture", f"{picture['status']}{size}: {picture['why']}")
     _line(console, "ended", f"{found['ended']}: {found['why']}")
 
 

@@ -1,0 +1,1 @@
+"""The commands about pictures, and about pairs that are taken out again."""

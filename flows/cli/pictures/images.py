@@ -1,0 +1,194 @@
+"""The commands `metaclip images …`: download, inspect, hash, look at, blur and purge pictures."""
+
+import os
+from dataclasses import asdict
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from flows.cli.common import Json, Storage, emit, errors, prefect
+from flows.cli.show.summary import show_stages
+from flows.cli.show.tables import Column, figures, show_table
+from flows.cli.show.terminal import plain
+from metaclip.processes.shell import command
+
+
+class _Group(TyperGroup):
+    """Tells those who write the command as it was before it was a group."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the subcommand."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            wanted = ", ".join(self.commands)
+            ctx.fail(
+                f"{args[0]!r} is none of {wanted}. To download the images of an export: "
+                + command("metaclip", "images", "download", *args)
+            )
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=_Group,
+    help="Pictures of an export: download, inspect, hash, look at, blur and purge them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+class Output(StrEnum):
+    """The output formats of img2dataset."""
+
+    WEBDATASET = "webdataset"
+    FILES = "files"
+    PARQUET = "parquet"
+
+
+class Resize(StrEnum):
+    """How images are resized."""
+
+    BORDER = "border"
+    NO = "no"
+    KEEP_RATIO = "keep_ratio"
+    KEEP_RATIO_LARGEST = "keep_ratio_largest"
+    CENTER_CROP = "center_crop"
+
+
+@app.command()
+def download(
+    source: Annotated[str, typer.Argument(metavar="EXPORT", help="Folder or address of an img2dataset export.")],
+    to: Annotated[str, typer.Option(help="Folder or address for the images.")],
+    image_size: Annotated[int, typer.Option(min=1, help="Width and height in pixels.")] = 256,
+    resize_mode: Annotated[Resize, typer.Option(help="How images are resized.")] = Resize.BORDER,
+    output_format: Annotated[Output, typer.Option(help="Tar shards, plain files, or Parquet.")] = Output.WEBDATASET,
+    samples_per_shard: Annotated[int, typer.Option(min=1, help="Pairs in a shard.")] = 10_000,
+    processes: Annotated[int, typer.Option(min=1, help="Number of img2dataset processes.")] = os.cpu_count() or 1,
+    threads: Annotated[int, typer.Option(min=1, help="Parallel downloads in each process.")] = 64,
+    timeout: Annotated[int, typer.Option(min=1, help="Seconds that a server has to answer.")] = 10,
+    retries: Annotated[int, typer.Option(min=0, help="How often a download is retried.")] = 1,
+    user_agent_token: Annotated[str, typer.Option(help="Your name, a part of the user agent.")] = "img2dataset",
+    min_success: Annotated[float, typer.Option(min=0, max=1, help="Minimum share of downloaded images.")] = 0.01,
+    as_json: Json = False,
+) -> None:
+    """Download the images of an export with img2dataset; continue an interrupted download."""
+    from metaclip.export.images import Effort, ImageSettings, claim, exported_files, require_img2dataset
+
+    with errors(as_json):
+        # These checks come first, because Prefect takes seconds to start.
+        require_img2dataset()
+        settings = ImageSettings(image_size, resize_mode.value, output_format.value, samples_per_shard)
+        Effort(processes, threads, timeout, retries, user_agent_token, min_success)
+        exported_files(source)
+        claim(to, settings)
+        with prefect(as_json):
+            from flows.images import download_images
+
+            done = download_images(
+                source,
+                to,
+                **asdict(settings),
+                processes=processes,
+                threads=threads,
+                timeout=timeout,
+                retries=retries,
+                user_agent_token=user_agent_token,
+                min_success=min_success,
+            )
+        emit(done, as_json, _show_images)
+
+
+def _show_images(done: dict[str, Any]) -> None:
+    console = Console(soft_wrap=True)
+    names = ("success", "failed_to_download", "failed_to_resize")
+    rows = [(name.replace("_", " "), f"{done[name]:,}") for name in names]
+    rows += [(f"  {reason}", f"{count:,}") for reason, count in list(done["reasons"].items())[:5]]
+    title = f"{done['files']:,} files, {done['cached']:,} of them done before"
+    show_table(console, [Column("images"), *figures("count")], rows, title)
+    console.print(plain(f"images: {done['to']}"))
+    again = command("metaclip", "rebalance", "POOL", "--storage", "ROOT", "--t", "N", "--images", done["to"])
+    console.print(plain(f"next:   {again}"))
+
+
+Images = Annotated[str, typer.Option("--images", help="Folder or address of `metaclip images download`.")]
+
+
+@app.command()
+def inspect(
+    pool: Annotated[str, typer.Argument(help="Name of the pool that the images were exported from.")],
+    storage: Storage,
+    images: Images,
+    as_json: Json = False,
+) -> None:
+    """Decode every picture once, in bounded processes, and tell of each what it is or why it is none."""
+    from metaclip.images.decoder import require_pillow
+    from metaclip.images.downloaded import downloaded_files
+    from metaclip.pool.record import read_record
+    from metaclip.store.store import Store
+
+    with errors(as_json):
+        require_pillow()
+        read_record(Store(storage), pool)
+        downloaded_files(images)
+        with prefect(as_json):
+            from flows.pictures.inspect import inspect_images
+
+            done = inspect_images(pool, storage, images)
+        emit(done, as_json, _show_inspected)
+
+
+def _show_inspected(done: dict[str, Any]) -> None:
+    console = Console(soft_wrap=True)
+    show_stages(console, done["stages"], f"images of pool {done['pool']}")
+    rows = [(status.replace("_", " "), f"{count:,}") for status, count in done["status"].items()]
+    show_table(console, [Column("status"), *figures("rows")], rows, f"{done['rows']:,} rows")
+    if done["lost_by_downloader"]:
+        console.print(
+            f"{done['lost_by_downloader']:,} rows of the export are in no file of the downloader.", style="yellow"
+        )
+
+
+@app.command("hash")
+def hash_(
+    source: Annotated[str, typer.Argument(metavar="PICTURES", help="A folder, a tar, or a Parquet file of pictures.")],
+    to: Annotated[str, typer.Option(help="The Parquet file to write.")],
+    as_json: Json = False,
+) -> None:
+    """Write the hashes of pictures, such as those of an evaluation set; no picture can be made of them."""
+    with errors(as_json):
+        from metaclip.images.hash_lists import hash_pictures
+
+        emit(hash_pictures(source, to), as_json, _show_hashed)
+
+
+def _show_hashed(done: dict[str, Any]) -> None:
+    console = Console(soft_wrap=True)
+    rows = [(status.replace("_", " "), f"{count:,}") for status, count in done["status"].items()]
+    show_table(console, [Column("status"), *figures("pictures")], rows, f"{done['pictures']:,} pictures")
+    if done["too_flat"]:
+        console.print(f"{done['too_flat']:,} are too flat to be found by more than their bytes or pixels.")
+    if done["other_files"]:
+        console.print(f"{done['other_files']:,} files are no pictures by their names and were left out.")
+    console.print(plain(f"hashes: {done['to']}"))
+
+
+@app.command()
+def sheet(
+    pool: Annotated[str, typer.Argument(help="Name of a pool that `metaclip rebalance --images` made.")],
+    storage: Storage,
+    to: Annotated[str, typer.Option(help="The HTML file to write.")],
+    as_json: Json = False,
+) -> None:
+    """Write the contact sheets of a pool's pictures as one page: kept, copies beside what stays, and each reason."""
+    from metaclip.report.sheets import write_sheets
+
+    with errors(as_json):
+        emit(write_sheets(storage, pool, to), as_json, _show_sheets)
+
+
+def _show_sheets(done: dict[str, Any]) -> None:
+    console = Console(soft_wrap=True)
+    rows = [(reason, f"{count:,}") for reason, count in done["reasons"].items()]
+    show_table(console, [Column("reason"), *figures("shown")], rows, f"pool {done['pool']}")
+    console.print(plain(f"page: {done['to']}"))

@@ -1,0 +1,1 @@
+"""Flows of downloaded pictures: inspected, filtered, each kept once; shown, and pairs taken out again."""

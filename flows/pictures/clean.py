@@ -1,0 +1,41 @@
+"""The stages of pictures, from what was downloaded to the pairs whose picture stays."""
+
+from flows.pictures.inspect import inspect_all
+from flows.run import Run
+from metaclip.images.dedup.cover_job import ImageCoverJob
+from metaclip.images.dedup.filter_job import FilterFiles, ImageFilterJob
+from metaclip.images.dedup.keys_job import ImageKeysJob
+from metaclip.images.dedup.pairs_job import pairs_jobs
+from metaclip.images.dedup.sheets_job import ImageSheetsJob
+from metaclip.images.downloaded import downloaded_files
+from metaclip.store.manifest import Reference
+from metaclip.survivors.filter_job import check_survived, survive_jobs
+from tasks.image_stages import image_cover, image_filter, image_keys, image_pairs, image_sheets
+from tasks.stages import survive
+
+IMAGE_STAGES = ("inspect", "image-filter", "image-keys", "image-pairs", "image-cover", "image-sheets")
+"""In their order; the pairs that are left are those of the survive stage."""
+
+
+def clean_images(run: Run, images: str, counts: Reference, partitions: tuple[Reference, ...]) -> tuple[Reference, ...]:
+    """Keep the pairs of each partition whose picture was downloaded, passes the filter and is no copy.
+
+    Args:
+        run: its configuration has the settings.
+        images: folder or address of the images.
+        counts: the pool's counts before, by which the rarest entry of an image is known.
+        partitions: the pool's pairs.
+    """
+    settings = run.config.images
+    files = FilterFiles.of(settings.filter)
+    inspected = inspect_all(run, images)
+    judged = run.do(image_filter, *((ImageFilterJob(each, settings.filter, files),) for each in inspected))
+    both = zip(inspected, judged, strict=True)
+    keyed = run.do(image_keys, *((ImageKeysJob(*each, counts, partitions, settings.dedup),) for each in both))
+    jobs = pairs_jobs(run.store, keyed, settings.dedup)
+    pairs = run.do(image_pairs, *((job,) for job in jobs)) if jobs else ()
+    (cover,) = run.do(image_cover, (ImageCoverJob(pairs, inspected, judged, len(partitions)),))
+    run.do(image_sheets, (ImageSheetsJob(tuple(downloaded_files(images)), inspected, judged, cover),))
+    survived = run.do(survive, *((job,) for job in survive_jobs(run.store, cover, partitions)))
+    check_survived(run.store, survived)
+    return survived
