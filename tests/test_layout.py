@@ -48,7 +48,7 @@ SAME_FLOOR = {
     "metaclip.io.storage": {"metaclip.io"},
     "metaclip.language": {"metaclip.io"},  # the fingerprint of a model file
     "metaclip.metadata": {"metaclip.metadata.wikipedia", "metaclip.metadata.taxonomy", "metaclip.metadata.languages"},
-    "metaclip.samples": {"metaclip.explore"},  # the finished pool
+    "metaclip.samples": {"metaclip.explore", "metaclip.removal"},  # the finished pool
     "metaclip.opened": {"metaclip.report"},  # hosts, and words
     "flows.python": {"flows.cli"},  # the local server, and the bars of progress
     "metaclip.removal": {"metaclip.survivors"},

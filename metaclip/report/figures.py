@@ -86,8 +86,7 @@ def figures(store: Store, parts: SetParts, t: float) -> Figures:
         },
         "settings": {**extracted.settings, **_settings(store, parts)},
         "provenance": _provenance(store, parts),
-        # Samples name entries of one list.
-        "samples": samples_of(store, parts.pool.by_stage, parts.curated, format_t(t)) if not parts.pool.lists else [],
+        "samples": _samples(store, parts, t, of_set),
         **lists.more(pool, chosen),
     }
     if parts.pool.images is not None:
@@ -324,6 +323,13 @@ def _built_from(store: Store, pool: PoolOutputs) -> list[str]:
     listed = [metadata for _, metadata in pool.lists] or [pool.metadata]
     configs = [store.manifest(one.manifest).config for one in listed]
     return [source for source in ("wordnet", "words", "pairs", "titles") if any(one.get(source) for one in configs)]
+
+
+def _samples(store: Store, parts: SetParts, t: float, of_set: Mapping[str, int]) -> list[dict[str, Any]]:
+    # Samples name entries of one list; and they must not show what was asked to be taken out.
+    if parts.pool.lists or "removed" in of_set:
+        return []
+    return samples_of(store, parts.pool.by_stage, parts.curated, format_t(t))
 
 
 def _provenance(store: Store, parts: SetParts) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from metaclip.explore.pool import FinishedPool
 from metaclip.io.client import current_client, downloading
 from metaclip.metadata.list_job import open_matcher
 from metaclip.pairs.uids import format_uids
+from metaclip.removal.lists import read_removals
 from metaclip.samples.again import SEEN_PARTS, Dropped, look_again
 from metaclip.samples.walk import Choose, rows_of, start_of, take_from, take_from_shards
 from metaclip.schemas import PAIR, PAIRS
@@ -317,6 +318,10 @@ class Sampler:
     def _shown(self, table: pa.Table | None) -> list[dict[str, Any]]:
         if table is None:
             return []
+        removals = read_removals(self._pool.store, self._pool.config.pool)
+        if removals:  # what was asked to be taken out is not shown either
+            named, _ = removals.named(table)
+            table = table.filter(pa.array(~named))
         uids = format_uids(*(table.column(name).to_numpy() for name in _UIDS)).to_pylist()
         shown = rows_of(table.select([name for name in PAIR.names if name not in _UIDS]))
         names: Sequence[list[str]] = [[] for _ in shown]
