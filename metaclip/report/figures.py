@@ -1,5 +1,6 @@
 """All figures of a report, as JSON values and as the arrays for the plots."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
