@@ -7,7 +7,12 @@ import typer
 
 from flows.cli.common import ConfigPath, Json, Override, Storage, emit, errors, prefect, threshold
 from flows.cli.show.summary import show_summary
+from flows.cli.show.trackers import log_summary, require
 from metaclip.errors import ConfigError
+
+Log = Annotated[
+    str | None, typer.Option(metavar="TRACKER", help="Send the figures of the summary to wandb, tensorboard or mlflow.")
+]
 
 
 class Stage(StrEnum):
@@ -27,6 +32,7 @@ def run(
     config: ConfigPath,
     override: Override = None,
     until: Annotated[Stage, typer.Option(help="The last stage to run.")] = Stage.REPORT,
+    log: Log = None,
     as_json: Json = False,
 ) -> None:
     """Curate a pool; outputs of earlier runs in the store are used again."""
@@ -34,12 +40,15 @@ def run(
     from metaclip.prepare.jobs import check
 
     with errors(as_json):
+        tracker = None if log is None else require(log)
         checked = load_config(config, override or [])
         check(checked)  # checked first, because Prefect takes seconds to start
         with prefect(as_json):
             from flows.curate import curate
 
             summary = curate(checked, until.value)
+        if tracker is not None:
+            log_summary(tracker, summary)
         emit(summary, as_json, show_summary)
 
 
@@ -63,6 +72,7 @@ def rebalance(
     name: Annotated[
         str | None, typer.Option("--as", help="Name of the survivors' pool; default: POOL-survivors.")
     ] = None,
+    log: Log = None,
     as_json: Json = False,
 ) -> None:
     """Curate a finished pool at another t, in seconds, or count and balance its survivors."""
@@ -72,6 +82,7 @@ def rebalance(
     from metaclip.survivors.lists import survivor_files
 
     with errors(as_json):
+        tracker = None if log is None else require(log)
         given = [option for option in (t, target_pairs, tail_share) if option is not None]
         if len(given) != 1:
             raise ConfigError("give exactly one of --t, --target-pairs and --tail-share")
@@ -92,4 +103,6 @@ def rebalance(
             summary = flow(
                 pool, storage, chosen, target_pairs, tail_share, seed, survivors=survivors, survivors_name=name
             )
+        if tracker is not None:
+            log_summary(tracker, summary)
         emit(summary, as_json, show_summary)
