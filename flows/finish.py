@@ -7,7 +7,7 @@ from metaclip.report.job import PAGE, REPORT
 from metaclip.report.planned import PlannedReport
 from metaclip.report.pool_outputs import PoolOutputs
 from metaclip.stages.curate import CuratedSetJob
-from metaclip.stages.near import NearJob, halvings_of, is_wanted
+from metaclip.stages.near import NearJob, choose_shards, halvings_of, is_wanted
 from metaclip.store.manifest import Reference
 from tasks.report import publish, report
 from tasks.stages import curate_part, curate_set, curve, near, near_shard, survey
@@ -31,9 +31,10 @@ def count_near_misses(run: Run) -> None:
     settings = run.config.near
     if not is_wanted(settings, run.store.manifest(metadata.manifest).statistics["entries"]):
         return
-    halvings = halvings_of(sum(shard.rows for shard in shards), settings.most_pairs)
-    counted = run.do(near_shard, *((shard, metadata, halvings) for shard in shards))
-    (run.near,) = run.do(near, (NearJob(counted, metadata, halvings),))
+    chosen = choose_shards(shards)
+    halvings = halvings_of(sum(shard.rows for shard in chosen), settings.most_pairs)
+    counted = run.do(near_shard, *((shard, metadata, halvings) for shard in chosen))
+    (run.near,) = run.do(near, (NearJob(counted, metadata, halvings, len(shards)),))
 
 
 def report_and_record(run: Run) -> None:
