@@ -25,8 +25,11 @@ import pyarrow.parquet as pq
 from bench.timing import SHARED, by_size, in_turn, peak_memory_mb, rate_table, rates, report, size_table, timed
 from metaclip.matching.definition import match_by_definition, space_text
 from metaclip.matching.matcher import Matcher
+from metaclip.matching.variants import NearMatcher
 
 BY_DEFINITION = 20
+SHORT = 40_000
+"""Entries of the list for which near misses are measured; by default they are counted for lists below 50,000."""
 SIZES = (5_000, 20_000, 80_000)
 
 START = """
@@ -115,10 +118,12 @@ def _compare(matcher: Matcher, automaton: Any, entries: list[str], texts: list[s
     _, ids = matcher.match(array)
     if ids.tolist() != [i for found in with_automaton() for i in found]:
         raise AssertionError("the two do not agree")
+    short, near = Matcher(entries[:SHORT]), NearMatcher(entries[:SHORT])
     clocks = in_turn(
         {
             "matcher": lambda: matcher.match(array),
             "matcher, from a list": lambda: matcher.match(texts),
+            f"near misses, {SHORT:,} entries": lambda: near.find(array, *short.match(array)),
             "pyahocorasick": with_automaton,
         },
         repeats=3,

@@ -11,7 +11,7 @@ from metaclip.report.planned import PlannedReport
 from metaclip.report.pool_outputs import PoolOutputs
 from metaclip.stages.curate import REMOVED, CuratedSetJob, OwnT, Removed
 from metaclip.stages.group_counts import ByLanguage
-from metaclip.stages.near import NearJob, halvings_of, is_wanted
+from metaclip.stages.near import NearJob, choose_shards, halvings_of, is_wanted
 from metaclip.store.manifest import Reference
 from tasks.report import publish, report
 from tasks.stages import curate_part, curate_set, curve, near, near_shard, removed, survey
@@ -47,9 +47,10 @@ def count_near_misses(run: Run) -> None:
     (metadata,), shards = run.outputs("metadata"), run.outputs("extract")
     if not is_wanted(settings, run.store.manifest(metadata.manifest).statistics["entries"]):
         return
-    halvings = halvings_of(sum(shard.rows for shard in shards), settings.most_pairs)
-    counted = run.do(near_shard, *((shard, metadata, halvings) for shard in shards))
-    (run.near,) = run.do(near, (NearJob(counted, metadata, halvings),))
+    chosen = choose_shards(shards)
+    halvings = halvings_of(sum(shard.rows for shard in chosen), settings.most_pairs)
+    counted = run.do(near_shard, *((shard, metadata, halvings) for shard in chosen))
+    (run.near,) = run.do(near, (NearJob(counted, metadata, halvings, len(shards)),))
 
 
 def find_removed(run: Run, balanced: tuple[Reference, ...]) -> tuple[Removed | None, ...]:

@@ -1,5 +1,6 @@
 """The command `metaclip`: its options, and the modules of its subcommands."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -13,35 +14,39 @@ app = typer.Typer(
     help="CLIP data curation with the MetaCLIP algorithm: from web pages to a balanced set of image-text pairs.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     epilog="Exit codes: 0 done; 1 unexpected error; 2 configuration or usage; 3 input; 4 store; 5 a stage's"
     " result must not be used; 6 a worker process or the local server died; 130 interrupted.",
 )
-app.add_typer(metadata.app, name="metadata")
-app.add_typer(images.app, name="images")
-# In the order of `metaclip --help`.
-for command in (
-    shipped.demo,
-    shipped.init,
-    run.run,
-    run.rebalance,
-    remove.remove,
-    upkeep.status,
-    inspect.plan,
-    inspect.explain,
-    inspect.entry,
-    near.near,
-    sample.sample,
-    diff.diff,
-    inspect.trace,
-    inspect.files,
-    report.report,
-    export.export,
-    upkeep.warm,
-    upkeep.gc,
-    upkeep.doctor,
-):
-    app.command()(command)
+MAIN, LOOK, LISTS, CARE = "Make a set", "See what is in it", "Lists of entries", "Keep it running"
+"""The groups of `metaclip --help`, the main one first."""
+
+COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
+    (MAIN, shipped.demo, "demo"),
+    (MAIN, shipped.init, "init demo my.yaml"),
+    (MAIN, run.run, "run my.yaml --set balance.t=50"),
+    (MAIN, run.rebalance, "rebalance demo --storage demo-data/pool --t 50"),
+    (MAIN, export.export, "export demo --storage demo-data/pool --to export --format img2dataset"),
+    (MAIN, remove.remove, "remove demo --storage demo-data/pool --list removals.txt"),
+    (LOOK, report.report, "report demo --storage demo-data/pool --open"),
+    (LOOK, inspect.plan, "plan demo --storage demo-data/pool --target-pairs 1000"),
+    (LOOK, sample.sample, "sample demo --storage demo-data/pool --why no_match --n 10"),
+    (LOOK, near.near, "near demo --storage demo-data/pool --n 10"),
+    (LOOK, inspect.entry, "entry demo photo --storage demo-data/pool"),
+    (LOOK, inspect.explain, 'explain demo "a photo of a dog" --storage demo-data/pool'),
+    (LOOK, inspect.trace, "trace demo 003a4649e0e947ba0f0c82a6df5c298f --storage demo-data/pool"),
+    (LOOK, diff.diff, "diff demo --storage demo-data/pool --t 20 --other-t 50 --to diff.html"),
+    (LOOK, inspect.files, "files demo --storage demo-data/pool --stage balance"),
+    (CARE, upkeep.status, "status demo --storage demo-data/pool"),
+    (CARE, upkeep.doctor, "doctor my.yaml"),
+    (CARE, upkeep.warm, "warm"),
+    (CARE, upkeep.gc, "gc --storage demo-data/pool --dry-run"),
+)
+"""The group of each subcommand and an example of it, in the order of `metaclip --help`."""
+
+for group, command, example in COMMANDS:
+    app.command(rich_help_panel=group, epilog=f"Example: metaclip {example}")(command)
+app.add_typer(metadata.app, name="metadata", rich_help_panel=LISTS)
+app.add_typer(images.app, name="images", rich_help_panel=MAIN)
 
 
 def _version(wanted: bool) -> None:

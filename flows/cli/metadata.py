@@ -12,7 +12,7 @@ from metaclip.errors import ConfigError
 app = typer.Typer(help="The list of entries: build it from its sources, or show it.", no_args_is_help=True)
 
 
-@app.command("build")
+@app.command("build", epilog="Example: metaclip metadata build my.yaml")
 def build_list(
     config: ConfigPath,
     override: Override = None,
@@ -36,7 +36,7 @@ def build_list(
         emit(summary, as_json, show.show_build)
 
 
-@app.command("show")
+@app.command("show", epilog="Example: metaclip metadata show entries.txt")
 def show_list(
     config: Annotated[
         str, typer.Argument(metavar="CONFIG|LIST", help="A YAML configuration, or a list: .txt, .json or .parquet.")
@@ -49,10 +49,7 @@ def show_list(
     override: Override = None,
     as_json: Json = False,
 ) -> None:
-    """Show sizes by source and samples of a list of entries, or one entry; of a configuration, or of any list.
-
-    Example: metaclip metadata show entries.txt
-    """
+    """Show sizes by source and samples of a list of entries, or one entry; of a configuration, or of any list."""
     from metaclip.config.loading import load_config
     from metaclip.lists.show import describe_list, find_in_list
     from metaclip.metadata.jobs import one_plan
@@ -72,7 +69,7 @@ def show_list(
         emit(found, as_json, show.show_list if entry is None else show.show_entry)
 
 
-@app.command("variants")
+@app.command("variants", epilog="Example: metaclip metadata variants entries.txt --to more.txt --plural")
 def add_variants(
     entries: Annotated[str, typer.Argument(metavar="LIST", help="A list of entries, in any form that a run reads.")],
     to: Annotated[str, typer.Option(help="The new list: a .txt, .json or .parquet file.")],

@@ -8,7 +8,12 @@ import typer
 from flows.cli.common import ConfigPath, Json, Override, Storage, emit, errors, prefect, threshold
 from flows.cli.server_ahead import server_ahead
 from flows.cli.show.summary import show_summary
+from flows.cli.show.trackers import log_summary, require
 from metaclip.errors import ConfigError
+
+Log = Annotated[
+    str | None, typer.Option(metavar="TRACKER", help="Send the figures of the summary to wandb, tensorboard or mlflow.")
+]
 
 
 class Stage(StrEnum):
@@ -28,6 +33,7 @@ def run(
     config: ConfigPath,
     override: Override = None,
     until: Annotated[Stage, typer.Option(help="The last stage to run.")] = Stage.REPORT,
+    log: Log = None,
     as_json: Json = False,
 ) -> None:
     """Curate a pool; outputs of earlier runs in the store are used again."""
@@ -35,12 +41,15 @@ def run(
     from metaclip.prepare.jobs import check
 
     with errors(as_json), server_ahead():
+        tracker = None if log is None else require(log)
         checked = load_config(config, override or [])
         check(checked)  # checked first, because Prefect takes seconds to start
         with prefect(as_json):
             from flows.curate import curate
 
             summary = curate(checked, until.value)
+        if tracker is not None:
+            log_summary(tracker, summary)
         emit(summary, as_json, show_summary)
 
 
@@ -77,6 +86,7 @@ def rebalance(
         str | None,
         typer.Option("--as", help="Name of the pool of what is left; default: POOL-survivors or POOL-images."),
     ] = None,
+    log: Log = None,
     as_json: Json = False,
 ) -> None:
     """Curate a finished pool at another t, in seconds, or count and balance its survivors."""
@@ -88,6 +98,7 @@ def rebalance(
     from metaclip.survivors.lists import survivor_files
 
     with errors(as_json), server_ahead():
+        tracker = None if log is None else require(log)
         given = [option for option in (t, target_pairs, tail_share) if option is not None]
         own = None if language_t is None else parse_language_t(language_t)
         if own is not None and (target_pairs is not None or tail_share is not None or survivors or seed is not None):
@@ -133,6 +144,8 @@ def rebalance(
                 images=images,
                 image_settings=settings,
             )
+        if tracker is not None:
+            log_summary(tracker, summary)
         emit(summary, as_json, show_summary)
 
 

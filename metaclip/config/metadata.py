@@ -37,8 +37,7 @@ class WordNet(Model):
     no limit."""
     under: list[str] = Field(default=[])
     """Only what is a kind or an instance of these synsets of nouns or verbs, themselves included, such as `bird.n.01`
-    (word, part of speech, number of the sense), without the numerals. Then `use` is `lemmas`, or `synsets` if it
-    says so."""
+    (word, part of speech, number of the sense), without the numerals. `use` is then `lemmas` if it is not `synsets`."""
 
     @field_validator("under")
     @classmethod

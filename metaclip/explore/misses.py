@@ -77,7 +77,7 @@ def summarize_misses(store: Store, metadata: Reference, near: Reference | None) 
 
     Returns:
         JSON values: `never_match` with `entries` and `examples`; where they were counted `texts` (those that were
-        looked at), `part` (the share of all images that was), `texts_that_miss`,
+        looked at), `part` (the share of the pool that was, about), `texts_that_miss`,
         `texts_but_for_case_or_punctuation`, `texts_with_an_entry_that_never_matches`.
     """
     spaced = bool(store.manifest(metadata.manifest).config.get("space_entries"))
@@ -89,6 +89,6 @@ def summarize_misses(store: Store, metadata: Reference, near: Reference | None) 
     summary: dict[str, Any] = {"never_match": {"entries": len(never), "examples": never[:EXAMPLES]}}
     if near is not None:
         manifest = store.manifest(near.manifest)
-        summary["part"] = 0.5 ** manifest.config["halvings"]
+        summary["part"] = manifest.config["part"]
         summary |= {name: count for name, count in manifest.statistics["counts"].items() if name.startswith("texts")}
     return summary

@@ -8,7 +8,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-from fsspec.core import url_to_fs
 from markupsafe import Markup
 
 from metaclip.config.settings import Config, format_t
@@ -19,6 +18,7 @@ from metaclip.explore.misses import describe_misses
 from metaclip.explore.pool import FinishedPool
 from metaclip.explore.sizes import plan_sizes
 from metaclip.explore.trace import trace_pair
+from metaclip.io.object_store import connect
 from metaclip.opened.shown import Rows, Told, table_html
 from metaclip.samples.sample import sample_pairs
 from metaclip.schemas import PAIRS
@@ -94,7 +94,7 @@ class Pool:
                 raise StoreError(
                     f"{store.address(part.folder)}: is not whole; run the pool again, which makes what is missing anew"
                 )
-        system, _ = url_to_fs(store.address(parts[0].folder))
+        system, _ = connect(store.root)
         paths = [store.path(f"{part.folder}/{PAIRS}") for part in parts]
         whole = ds.dataset(paths, filesystem=system, format="parquet")
         return whole.filter(pc.field("min_t") <= t)

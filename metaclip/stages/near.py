@@ -31,6 +31,9 @@ MISSES = "near.parquet"
 AUTO_BELOW = 50_000
 """Entries of the shortest list for which near misses are counted only where `near.use` is `always`."""
 
+MOST_SHARDS = 1000
+"""Each shard is a task of the run that adds up; of a pool with more of them so many are looked at."""
+
 EXAMPLE_CHARACTERS = 300
 _COLUMNS = ["uid_hi", "uid_lo", "text", "lang", "lang_score"]
 _ROWS = 16_384
@@ -108,6 +111,8 @@ class NearJob(Job):
     shards: tuple[Reference, ...]
     metadata: Reference
     halvings: int
+    of: int
+    """Number of shards of the pool, of which these were chosen."""
 
     @property
     def label(self) -> str:
@@ -116,7 +121,7 @@ class NearJob(Job):
 
     def config(self) -> Mapping[str, Any]:
         """Return which part was looked at."""
-        return {"sum": True, "halvings": self.halvings}
+        return {"sum": True, "halvings": self.halvings, "part": len(self.shards) / self.of * 0.5**self.halvings}
 
     def inputs(self) -> list[str]:
         """Return the keys of the metadata and of all shards."""
@@ -141,6 +146,14 @@ class NearJob(Job):
 def is_wanted(settings: Near, entries: int) -> bool:
     """Return whether a pool with a list of this many entries gets near misses."""
     return settings.use == "always" or (settings.use == "auto" and entries < AUTO_BELOW)
+
+
+def choose_shards(shards: Sequence[Reference]) -> tuple[Reference, ...]:
+    """Return the shards that are looked at: all, or of very many those with the smallest keys, which are hashes."""
+    if len(shards) <= MOST_SHARDS:
+        return tuple(shards)
+    keys = sorted(shard.key for shard in shards)[:MOST_SHARDS]
+    return tuple(shard for shard in shards if shard.key <= keys[-1])
 
 
 def halvings_of(pairs: int, most: int) -> int:

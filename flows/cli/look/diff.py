@@ -21,10 +21,7 @@ def diff(
     to: Annotated[str | None, typer.Option(help="Write a page with plots to this .html file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare two sets: pairs in both and in one, entries that gained and lost, languages, hosts, tail share.
-
-    Example: metaclip diff demo --storage demo-data/pool --t 20 --other-t 50 --to diff.html
-    """
+    """Compare two sets: pairs in both and in one, entries that gained and lost, languages, hosts, tail share."""
     from metaclip.explore.pool import FinishedPool
     from metaclip.opened.difference import compare
     from metaclip.opened.difference_page import difference_page

@@ -15,10 +15,7 @@ def near(
     n: Annotated[int, typer.Option("--n", min=1, help="Number of entries to show.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """Show which entries texts miss by case, punctuation, spacing or a plural, with an example of each.
-
-    Example: metaclip near demo --storage demo-data/pool --n 10
-    """
+    """Show which entries texts miss by case, punctuation, spacing or a plural, with an example of each."""
     from metaclip.explore.misses import describe_misses
 
     with errors(as_json):

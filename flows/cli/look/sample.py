@@ -24,10 +24,7 @@ def sample(
     t: Annotated[str | None, typer.Option(help="With kept and balanced: use this t instead of the pool's own.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show a random sample of the pairs that a pool keeps, or that were left out for a reason.
-
-    Example: metaclip sample demo --storage demo-data/pool --why no_match --n 10
-    """
+    """Show a random sample of the pairs that a pool keeps, or that were left out for a reason."""
     from metaclip.samples.sample import sample_pairs
 
     with errors(as_json):

@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.console import Console
 
-from flows.cli.show.tables import Column, figures, show_table
+from flows.cli.show.tables import Column, figures, short_t, show_table
 from flows.cli.show.terminal import plain
 
 
@@ -13,7 +13,7 @@ def show_diff(found: dict[str, Any], most: int) -> None:
     console = Console(soft_wrap=True)
     a, b = found["a"], found["b"]
     for name, side in (("A", a), ("B", b)):
-        console.print(plain(f"{name}: pool {side['pool']}, t = {side['t']}, seed {side['seed']}"))
+        console.print(plain(f"{name}: pool {side['pool']}, t = {short_t(side['t'])}, seed {side['seed']}"))
     total = found["both"] + found["only_a"] + found["only_b"]
     rows = [
         (name, f"{count:,}", f"{count / total:.1%}" if total else "–")

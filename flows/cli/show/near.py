@@ -69,7 +69,7 @@ def show_misses(found: dict[str, Any]) -> None:
 
 
 def _totals(found: dict[str, Any]) -> Iterator[str]:
-    of = "" if found["part"] == 1 else f", a random {found['part']:.4g} of all images"
+    of = "" if found["part"] == 1 else f", a random {found['part']:.4g} of the pool"
     missed = found["texts_but_for_case_or_punctuation"]
     yield (
         f"pool {found['pool']}: {found['texts']:,} texts{of}; {missed:,} miss an entry by case or punctuation alone,"

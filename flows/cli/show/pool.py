@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from flows.cli.show.summary import short
-from flows.cli.show.tables import Column, figures, show_table
+from flows.cli.show.tables import Column, figures, short_t, show_table
 from flows.cli.show.terminal import plain
 from metaclip.explore.by_language import MARKS
 from metaclip.processes.plain_text import visible
@@ -35,7 +35,7 @@ def show_plan(found: dict[str, Any]) -> None:
     )
     rows = [
         (
-            size["t"],
+            short_t(size["t"]),
             f"{size['pairs']:,}",
             _percent(size["share"]),
             "" if size["tail_pairs"] is None else f"{size['tail_pairs']:,}",
@@ -48,6 +48,8 @@ def show_plan(found: dict[str, Any]) -> None:
         for size in found["sizes"]
     ]
     show_table(console, PLAN, rows)
+    if any(short_t(size["t"]) != size["t"] for size in found["sizes"]):
+        console.print(plain("Some t are shown in four digits; --json has them whole, for `metaclip rebalance --t`."))
     if "languages" in found["sizes"][0]:
         show_languages(found)
     if any(size["expected"] is None for size in found["sizes"]):
@@ -111,7 +113,11 @@ def show_explanation(found: dict[str, Any]) -> None:
         _show_entries(console, found["entries"], found["t"])
         if found.get("kept_from") is not None:
             _line(console, "whole", f"kept with every address from t = {found['kept_from']:g} on")
-        _line(console, "kept", f"with probability 1 − ∏(1 − p) = {found['keep_probability']:.6f} at t = {found['t']}")
+        _line(
+            console,
+            "kept",
+            f"with probability 1 − ∏(1 − p) = {found['keep_probability']:.6f} at t = {short_t(found['t'])}",
+        )
     else:
         _warn(console, "No entry matches: no t keeps it.")
     near = found["near_misses"]
@@ -157,12 +163,16 @@ def show_entry(found: dict[str, Any]) -> None:
         "share",
         f"{found['share_of_matches']:.4%} of all matches, in {found['share_of_pairs']:.4%} of all pairs",
     )
-    _line(console, "p", f"{found['keep_probability']:.6f} at t = {found['t']}")
+    _line(console, "p", f"{found['keep_probability']:.6f} at t = {short_t(found['t'])}")
     if "language" in found:
         own = f"{found['own_t']} in {found['language']}; all of it is kept from t = {found['kept_from']:g} on"
         _line(console, "t", own)
     share = found["curated"] / found["count"]
-    _line(console, "curated", f"{found['curated']:,} ({share:.2%}) at t = {found['t']}: {found['curated_told_by']}")
+    _line(
+        console,
+        "curated",
+        f"{found['curated']:,} ({share:.2%}) at t = {short_t(found['t'])}: {found['curated_told_by']}",
+    )
     for sample in found["samples"]:
         console.print()
         _line(console, "text", sample["text"])
@@ -191,7 +201,7 @@ def show_trace(found: dict[str, Any]) -> None:
         _line(
             console,
             "kept",
-            f"with probability {found['keep_probability']:.6f} at t = {found['t']}; drawn {found['draw']:.6f}"
+            f"with probability {found['keep_probability']:.6f} at t = {short_t(found['t'])}; drawn {found['draw']:.6f}"
             f" (seed {found['seed']}), so kept from t = {found['min_t']!r} on",
         )
         if "own_t" in found:
@@ -214,7 +224,7 @@ def show_files(found: dict[str, Any]) -> None:
 
 def _show_entries(console: Console, rows: Sequence[dict[str, Any]], t: str) -> None:
     cells = [(*_name(row), f"{row['count']:,}", f"{row['keep_probability']:.6f}") for row in rows]
-    show_table(console, [*map(Column, ("id", "entry", "source")), *figures("matches", f"p at t = {t}")], cells)
+    show_table(console, [*map(Column, ("id", "entry", "source")), *figures("matches", f"p at t = {short_t(t)}")], cells)
 
 
 def _name(row: dict[str, Any]) -> tuple[str, str, str]:

@@ -5,6 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from flows.cli.show.tables import short_t
 from flows.cli.show.terminal import plain
 from metaclip.processes.plain_text import visible
 
@@ -14,7 +15,7 @@ _WORDS = {"kept": "kept at t = {t}", "balanced": "left out by balancing at t = {
 def show_sample(found: dict[str, Any]) -> None:
     """Print the pairs of a sample, three lines each."""
     console = Console(soft_wrap=True)
-    what = _WORDS.get(found["why"], found["why"]).format(t=found["t"])
+    what = _WORDS.get(found["why"], found["why"]).format(t=short_t(found["t"]))
     total = "" if found["total"] is None else f" of {found['total']:,}"
     console.print(plain(f"pool {found['pool']}, {what}: {len(found['rows']):,}{total}, seed {found['seed']}"))
     read = found["read"]

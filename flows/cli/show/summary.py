@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from flows.cli.show.near import near_lines
-from flows.cli.show.tables import Column, figures, show_table
+from flows.cli.show.tables import Column, figures, short_t, show_table
 from flows.cli.show.terminal import plain
 from metaclip.processes.shell import command
 from metaclip.report.words import COMPARED, STEPS, step_shares
@@ -51,7 +51,9 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     if summary.get("nothing_new"):
         console.print(plain(summary["message"]))
         return
-    show_stages(console, summary["stages"], f"pool {summary['pool']}, t = {summary['t']}: {summary['seconds']:.1f} s")
+    show_stages(
+        console, summary["stages"], f"pool {summary['pool']}, t = {short_t(summary['t'])}: {summary['seconds']:.1f} s"
+    )
     if "compiling_seconds" in summary:
         seconds = summary["compiling_seconds"]
         console.print(f"compiling kernels took {seconds:,.1f} s beside that, once for this machine", highlight=False)
@@ -88,11 +90,11 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
         for entry in summary["top_entries"]
     ]
     columns = [Column("entry"), *figures("matches", "curated", "share kept")]
-    show_table(console, columns, top, f"top entries before and after balancing at t = {summary['t']}")
+    show_table(console, columns, top, f"top entries before and after balancing at t = {short_t(summary['t'])}")
     entries = summary["entries"]
     console.print(
         f"{entries['with_matches']:,} of {entries['entries']:,} entries have matches; {entries['head']:,} have more"
-        f" than t = {summary['t']}.",
+        f" than t = {short_t(summary['t'])}.",
         highlight=False,
     )
     if "near" in summary:

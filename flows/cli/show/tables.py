@@ -3,6 +3,7 @@
 A rule that a terminal wraps makes a table unreadable, and a figure that is cut short is wrong.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,12 @@ class Column:
     """Aligned on the right."""
     spare: int = 0
     """Left out where the table is too wide, the highest first; 0 stays."""
+
+
+def short_t(t: str) -> str:
+    """Return t in four digits, for reading; JSON has all of it, and commands that are suggested do too."""
+    value = float(t)
+    return t if not math.isfinite(value) or value == int(value) else f"{value:.4g}"
 
 
 def figures(*names: str) -> list[Column]:

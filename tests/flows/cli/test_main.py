@@ -34,3 +34,33 @@ def test_the_most_rows_that_help_states_are_those_of_an_export() -> None:
     from flows.cli.export import _MOST_ROWS
 
     assert _MOST_ROWS == MOST_ROWS
+
+
+def test_every_command_has_an_example_that_names_options_it_has() -> None:
+    from typer.main import get_command
+    from typer.testing import CliRunner
+
+    from flows.cli.main import app
+
+    command = get_command(app)
+    found = {("metadata", name): sub for name, sub in command.commands["metadata"].commands.items()}  # type: ignore[attr-defined]
+    found |= {(name,): sub for name, sub in command.commands.items() if name != "metadata"}  # type: ignore[attr-defined]
+    assert len(found) >= 21
+    for name, sub in found.items():
+        example = sub.epilog.removeprefix("Example: ").split()
+        assert example[: 1 + len(name)] == ["metaclip", *name]
+        options = {option for parameter in sub.params for option in parameter.opts}
+        assert {word for word in example if word.startswith("--")} <= options
+        shown = CliRunner().invoke(app, [*name, "--help"], env={"COLUMNS": "200"})
+        assert "Example: metaclip" in shown.stdout
+
+
+def test_help_has_the_main_commands_first_and_completion() -> None:
+    from typer.testing import CliRunner
+
+    from flows.cli.main import app
+
+    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "120"}).stdout
+    places = [shown.index(title) for title in ("Make a set", "See what is in it", "Keep it running")]
+    assert places == sorted(places)
+    assert "--install-completion" in shown

@@ -79,6 +79,13 @@ def test_pairs_are_those_up_to_t(pool: metaclip.Pool, t: float | None) -> None:
     assert found.to_table().sort_by(keys).equals(expected.sort_by(keys))
 
 
+def test_pairs_of_a_pool_in_s3(crawl: Path, bucket: str) -> None:
+    config = make_pool(crawl, Path("pool"), storage=bucket + "/pool")
+    found = metaclip.open(config.storage, "small")
+    assert found.pairs(float("inf")).count_rows() == len(found) > 0
+    assert found.pairs(5).head(3).num_rows == 3
+
+
 def test_a_part_that_is_not_whole_is_told(crawl: Path, tmp_path: Path) -> None:
     config = make_pool(crawl, tmp_path / "pool")
     opened = metaclip.open(tmp_path / "pool", "small")

@@ -16,7 +16,7 @@ from metaclip.metadata.jobs import metadata_plan
 from metaclip.pool.record import write_record
 from metaclip.prepare.jobs import check, extract_job
 from metaclip.stages.match import MatchJob
-from metaclip.stages.near import NearJob, NearShardJob, halvings_of, is_wanted, read_misses
+from metaclip.stages.near import NearJob, NearShardJob, choose_shards, halvings_of, is_wanted, read_misses
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from tests.conftest import config_tree
@@ -47,7 +47,7 @@ def count(folder: Path, texts: list[str], entries: list[str], files: int = 1, ha
     shards = [extract_job(config, shard).run(store) for shard in check(config).shards]
     counted = tuple(NearShardJob(shard, metadata, config.match, halvings).run(store) for shard in shards)
     matched = [MatchJob(shard, metadata, config.match).run(store).rows for shard in shards]
-    return store, metadata, NearJob(counted, metadata, halvings).run(store), sum(matched)
+    return store, metadata, NearJob(counted, metadata, halvings, len(shards)).run(store), sum(matched)
 
 
 def test_birds(tmp_path: Path) -> None:
@@ -107,6 +107,14 @@ def test_a_part_is_the_pairs_of_the_first_half_of_the_hashes(tmp_path: Path) -> 
     assert [halvings_of(pairs, 10) for pairs in (0, 10, 11, 40, 41)] == [0, 0, 1, 2, 2]
 
 
+def test_of_very_many_shards_those_with_the_smallest_keys_are_looked_at() -> None:
+    shards = [Reference(f"extract-v3/{n:04x}/manifest.json", f"{n * 7919 % 3000:04x}", 1) for n in range(3000)]
+    chosen = choose_shards(shards)
+    assert [shard.key for shard in chosen] == [shard.key for shard in shards if int(shard.key, 16) < 1000]
+    assert choose_shards(shards[:1000]) == tuple(shards[:1000])
+    assert NearJob(chosen, shards[0], 1, 3000).config()["part"] == pytest.approx(1 / 6)
+
+
 def test_auto_is_for_short_lists() -> None:
     near = parse_config(config_tree(Path("x"), Path("y"))).near
     assert is_wanted(near, 49_999)
@@ -130,7 +138,7 @@ def test_the_command_tells_the_pool(crawl: Path, tmp_path: Path) -> None:
     metadata = Reference(record["stages"]["metadata"], Path(record["stages"]["metadata"]).parent.name, 0)
     shards = [Reference(address, Path(address).parent.name, 0) for address in record["stages"]["extract"]]
     counted = tuple(NearShardJob(shard, metadata, config.match, 0).run(store) for shard in shards)
-    near = NearJob(counted, metadata, 0).run(store)
+    near = NearJob(counted, metadata, 0, len(shards)).run(store)
     stages = {name: value for name, value in record["stages"].items() if name != "curate"}
     write_record(store, config, stages | {"near": near.manifest}, "20", record["stages"]["curate"]["20"])
     done = CliRunner().invoke(app, ["near", "small", "--storage", config.storage, "--n", "3"])
