@@ -158,7 +158,7 @@ def test_a_text_with_a_tail_entry_is_kept_by_every_seed() -> None:
     thresholds = _thresholds(own_counts, [1, 4, 10**6, 6 * 10**6])
     offsets, ids = np.array([0, 2, 3, 4, 5, 6]), np.array([0, 2, 1, 2, 1, 2], np.uint32)
     high, low = np.full(5, 7, np.uint64), np.arange(5, dtype=np.uint64)
-    t = 4.0
+    t = 1.0
     assert thresholds.t(t) == 2
     kept = np.array([thresholds.min_t(min_t(counts, offsets, ids, draws(high, low, seed))) <= t for seed in range(100)])
     assert kept[:, 0].all()
