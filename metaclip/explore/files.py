@@ -4,7 +4,8 @@ from typing import Any
 
 from metaclip.config.settings import format_t
 from metaclip.errors import ConfigError
-from metaclip.explore.pool import FinishedPool
+from metaclip.explore.pool import FinishedPool, reference
+from metaclip.pool.record import addresses_of
 from metaclip.store.manifest import Reference
 
 
@@ -49,4 +50,4 @@ def _outputs(pool: FinishedPool, stage: str, t: float | None) -> list[Reference]
         return [pool.set(t)]
     if stage not in pool.stages:
         raise ConfigError(f"pool {pool.config.pool!r} has no stage {stage!r}; there: {', '.join(pool.stages)}")
-    return [pool.one(stage)] if isinstance(pool.stages[stage], str) else pool.all(stage)
+    return [reference(address) for address in addresses_of(pool.stages[stage])]

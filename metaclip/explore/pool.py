@@ -265,8 +265,10 @@ def entry_rows(
         row["count"] = int(counts[row["entry_id"]])
         row["keep_probability"] = keep_share(row["count"], own_t)
         if group is not None:
-            own = np.array([float(row["count"])])
-            row["kept_from"] = float(pool.group_counts.min_t(group, own)[0]) if row["count"] else None
+            # As for `keep_probability`, an entry without a match is one with so few that nothing is sampled down.
+            own = np.array([float(max(row["count"], 1))])
+            there = pool.group_counts.thresholds[group].matches
+            row["kept_from"] = float(pool.group_counts.min_t(group, own)[0]) if there else None
     return rows
 
 

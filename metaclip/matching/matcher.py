@@ -175,10 +175,18 @@ class Matcher:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
         if self.rule == "paper":
             return match_table.match(data, offsets, self._slots, self._filter, self._long_tokens, self._deepest)
-        kinds = character_kinds(self.rule != "unicode")
-        by_words = len(self._costs) > 0
-        tables = (self._slots, self._filter, self._long_tokens)
-        return match_table.match_tokens(data, offsets, kinds, *tables, self._costs, by_words)
+        n = len(offsets) - 1
+        tables = (character_kinds(self.rule != "unicode"), self._slots, self._filter, self._long_tokens, self._costs)
+        bounds, parts = np.zeros(n + 1, np.int64), [np.zeros(0, np.uint32)]
+        ids, scratch = np.empty(16 * n + (1 << 14), np.uint32), np.empty((3, 1 << 14), np.int64)
+        text = 0
+        while text < n:
+            done, m = match_table.match_tokens(data, offsets, *tables, len(self._costs) > 0, text, bounds, ids, scratch)
+            parts.append(ids[:m].copy())
+            if done == text:  # a single text needs more room
+                ids, scratch = np.empty(4 * len(ids), np.uint32), np.empty((3, 4 * scratch.shape[1]), np.int64)
+            text = done
+        return bounds, np.concatenate(parts)
 
     def _take(self, buffer: npt.NDArray[np.uint8], costs: Costs | None) -> None:
         if sys.byteorder != "little":

@@ -467,8 +467,12 @@ def match_tokens(
     long_tokens: Bytes,
     costs: HalfShorts,
     by_words: Truth,
-) -> tuple[Offsets, EntryIds]:
-    """As `match`, for texts that `tokenize` cuts.
+    text: Int,
+    bounds: Ints,
+    ids: EntryIds,
+    scratch: Ints,
+) -> tuple[Int, Int]:
+    """Match texts that `tokenize` cuts, as far as there is room for their ids.
 
     Args:
         data: uint8, the texts' bytes.
@@ -479,85 +483,91 @@ def match_tokens(
         long_tokens: uint8, as `build_tokens` filled it.
         costs: uint16[n_entries] for the rule `words`, see `boundaries.Costs`; else empty.
         by_words: whether both ends of an entry must be bounds of words, as `boundaries.word_bounds` finds them.
+        text: the first text to match.
+        bounds: int64[n + 1]; bounds[i + 1] becomes where the ids of text i end, if bounds[text] is where they begin.
+        ids: uint32[room]; filled from the front, with the ids of a text ascending and distinct.
+        scratch: int64[3, room], for what a single text contains.
+
+    Returns:
+        The first text that was not matched, and the number of ids. If that is the text that it began with, it needs
+        more room, in `ids` or in `scratch`.
     """
-    n = offsets.size - 1
     longest = 0
-    for text in range(n):
-        longest = max(longest, offsets[text + 1] - offsets[text])
+    for t in range(text, offsets.size - 1):
+        longest = max(longest, offsets[t + 1] - offsets[t])
     room = longest + 1
     starts, lengths, glues = np.empty(room, U64), np.empty(room, U64), np.empty(room, U64)
     firsts, seconds, hashes = np.empty(room, U64), np.empty(room, U64), np.empty(room, U64)
-    candidates = np.empty(room, np.int64)
-    best, before = np.empty(room if by_words else 1, np.int64), np.empty(room if by_words else 1, np.int64)
-    begins, ends = np.empty(64, np.int64), np.empty(64, np.int64)
-    ids = np.empty(4 * n + 64, np.uint32)
+    # The paths that go on: where each began, its next token, and what it is looked up by.
+    origins, nexts = np.empty(room, np.int64), np.empty(room, np.int64)
+    parents, key_hashes = np.empty(room, U64), np.empty(room, U64)
+    size = room if by_words else 1
+    best, before, newest = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64)
+    found_before = bounds[text]
     m = 0
-    bounds = np.zeros(n + 1, np.int64)
-    for text in range(n):
-        tokens = tokenize(data, offsets[text], offsets[text + 1], kinds, starts, lengths, glues)
+    for t in range(text, offsets.size - 1):
+        tokens = tokenize(data, offsets[t], offsets[t + 1], kinds, starts, lengths, glues)
         waiting = 0
         for j in range(tokens):
             first, second = _token_words(data, starts[j], lengths[j])
             firsts[j], seconds[j] = first, second
             hashes[j] = _hash_token(first, second, lengths[j])
-            candidates[waiting] = j
-            waiting += _passes(filter_words, _hash_key(U64(0), hashes[j]))
+            key_hash = _hash_key(U64(0), hashes[j])
+            origins[waiting], nexts[waiting], parents[waiting], key_hashes[waiting] = j, j, U64(0), key_hash
+            waiting += _passes(filter_words, key_hash)
         if by_words:
-            best[0] = 0
-            for j in range(1, tokens + 1):
-                best[j] = _NEVER
-        reached = 0  # tokens before this one have been left, each by itself
+            for j in range(tokens + 1):
+                newest[j] = -1
         begin, limit = m, 1 << 16
-        for c in range(waiting):
-            origin = j = candidates[c]
-            if by_words:
-                while reached < origin:
-                    if best[reached] + UNKNOWN < best[reached + 1]:
-                        best[reached + 1] = best[reached] + UNKNOWN
-                        before[reached + 1] = reached
-                    reached += 1
-            parent = U64(0)
-            key_hash = _hash_key(parent, hashes[j])
-            while True:
+        # One token further on all paths at a time, so that the loads of their slots do not wait for each other.
+        while waiting:
+            going = 0
+            for c in range(waiting):
+                j = nexts[c]
                 slot, found = _find_slot(
-                    slots, long_tokens, parent, data, starts[j], lengths[j], firsts[j], seconds[j], key_hash
+                    slots, long_tokens, parents[c], data, starts[j], lengths[j], firsts[j], seconds[j], key_hashes[c]
                 )
                 if not found:
-                    break
-                entry = slots[slot, 0] >> U64(32)
+                    continue
                 j += 1
+                entry = slots[slot, 0] >> U64(32)
                 if entry:
                     if m == ids.size:
-                        larger = np.empty(2 * m, np.uint32)
-                        larger[:m] = ids
-                        ids = larger
+                        return t, begin
                     ids[m] = entry - U64(1)
                     if by_words:
                         k = m - begin
-                        if k == begins.size:
-                            begins, ends = np.append(begins, begins), np.append(ends, ends)
-                        begins[k], ends[k] = origin, j
-                        cost = np.int64(costs[entry - U64(1)])
-                        if cost != NO_COST and best[origin] + cost < best[j]:
-                            best[j] = best[origin] + cost
-                            before[j] = origin
+                        if k == scratch.shape[1]:
+                            return t, begin
+                        scratch[0, k], scratch[1, k], scratch[2, k] = origins[c], j, newest[origins[c]]
+                        newest[origins[c]] = k
                     m += 1
-                if j == tokens or not (slots[slot, 3] >> (U64(32) + (hashes[j] >> U64(59)))) & U64(1):
-                    break
-                parent = (slot + U64(1)) | glues[j]
-                key_hash = _hash_key(parent, hashes[j])
-                if not _passes(filter_words, key_hash):
-                    break
+                if j < tokens and (slots[slot, 3] >> (U64(32) + (hashes[j] >> U64(59)))) & U64(1):
+                    parent = (slot + U64(1)) | glues[j]
+                    key_hash = _hash_key(parent, hashes[j])
+                    origins[going], nexts[going], parents[going], key_hashes[going] = origins[c], j, parent, key_hash
+                    going += _passes(filter_words, key_hash)
+            waiting = going
             if m - begin > limit and not by_words:
                 m = _sort_distinct(ids, begin, m)
                 limit = max(limit, 2 * (m - begin))
         if by_words:
-            while reached < tokens:
-                if best[reached] + UNKNOWN < best[reached + 1]:
-                    best[reached + 1] = best[reached] + UNKNOWN
-                    before[reached + 1] = reached
-                reached += 1
-            # Mark the bounds of words in `best`, from the end back, and keep what lies between two.
+            for j in range(tokens + 1):
+                best[j] = _NEVER
+            best[0] = 0
+            for j in range(tokens):
+                if best[j] + UNKNOWN < best[j + 1]:
+                    best[j + 1] = best[j] + UNKNOWN
+                    before[j + 1] = j
+                k = newest[j]
+                while k >= 0:
+                    cost = np.int64(costs[ids[begin + k]])
+                    end = scratch[1, k]
+                    if cost != NO_COST and best[j] + cost < best[end]:
+                        best[end] = best[j] + cost
+                        before[end] = j
+                    k = scratch[2, k]
+            # Mark what is within a word in `best`, from the end back, and keep what lies between two bounds.
             last = tokens
             while last:
                 for j in range(before[last] + 1, last):
@@ -565,10 +575,10 @@ def match_tokens(
                 last = before[last]
             kept = begin
             for k in range(m - begin):
-                if best[begins[k]] >= 0 and best[ends[k]] >= 0:
+                if best[scratch[0, k]] >= 0 and best[scratch[1, k]] >= 0:
                     ids[kept] = ids[begin + k]
                     kept += 1
             m = kept
         m = _sort_distinct(ids, begin, m)
-        bounds[text + 1] = m
-    return bounds, ids[:m]
+        bounds[t + 1] = found_before + m
+    return offsets.size - 1, m

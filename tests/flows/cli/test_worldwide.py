@@ -84,3 +84,58 @@ def test_the_label_is_told_by_the_model(tmp_path: Path) -> None:
 )
 def test_mistakes(arguments: list[str], named: str) -> None:
     assert named in explain(*arguments, ok=False)["message"]
+
+
+@pytest.fixture
+def languages(tmp_path: Path) -> Path:
+    """Return a configuration with lists of three languages, and texts of four."""
+    lists = {"en": ["dog", "red"], "de": ["Hund", "rot"], "ja": ["カメラ", "犬"]}
+    for name, entries in lists.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(entries))
+    texts = [
+        "a red dog on a small street",
+        "der rote Hund ist auf der Strasse",
+        "犬が走る。赤いカメラ",
+        "un chien dans la rue",
+    ]
+    rows = [json.dumps({"url": f"http://a.example/{i}.jpg", "text": text}) for i, text in enumerate(texts)]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(rows))
+    tree = {
+        "pool": "many",
+        "storage": str(tmp_path / "pool"),
+        "source": {"paths": [str(tmp_path / "pairs.jsonl")]},
+        "languages": {"reference": "en"},
+        "metadata": {"languages": {name: {"entries": str(tmp_path / f"{name}.json")} for name in lists}},
+        "execution": {"processes": 1},
+    }
+    path = tmp_path / "many.yaml"
+    path.write_text(json.dumps(tree))
+    return path
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_lists_by_language(languages: Path) -> None:
+    def run(*arguments: str, ok: bool = True) -> Any:
+        done = CliRunner().invoke(app, [*arguments, "--json"])
+        assert (done.exit_code == 0) == ok, done.output
+        return json.loads(done.stdout)
+
+    config = str(languages)
+    built = run("metadata", "build", config, "--languages", "ja,de")
+    assert {name: listed["entries"] for name, listed in built["languages"].items()} == {"de": 2, "ja": 2}
+    assert "xx" in run("metadata", "build", config, "--languages", "xx", ok=False)["message"]
+    assert "de, en, ja" in run("metadata", "show", config, ok=False)["message"]
+    assert run("metadata", "show", config, "--language", "ja")["entries"] == 2
+    matched = run("run", config, "--until", "match")
+    stages = {stage["stage"]: (stage["tasks"], stage["cached"]) for stage in matched["stages"]}
+    assert stages["metadata"] == (3, 2)
+    (manifest,) = (languages.parent / "pool").glob("match-*/*/manifest.json")
+    found = json.loads(manifest.read_text())
+    assert found["statistics"]["by_label"] == {
+        "de": {"texts": 1, "matched": 1},
+        "en": {"texts": 1, "matched": 1},
+        "fr": {"texts": 1, "no_metadata": 1},
+        "ja": {"texts": 1, "matched": 1},
+    }
+    shown = CliRunner().invoke(app, ["metadata", "build", config])
+    assert "6 entries in 3 lists" in shown.output

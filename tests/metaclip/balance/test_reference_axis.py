@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from metaclip.balance.algorithm import draws, min_t
 from metaclip.balance.reference_axis import GroupThresholds, Rule, distinct_counts, own_t, reference_t
 
 counts_of = st.lists(
@@ -148,3 +149,17 @@ def test_rules_that_are_none(wrong: dict[str, float]) -> None:
 def test_tail_share_is_of_the_entries_with_at_most_t() -> None:
     thresholds = _thresholds([1, 1, 2, 6], [3])
     assert [thresholds.tail_share(t) for t in (0.5, 1, 2, 5.9, 6)] == [0, 0.2, 0.4, 0.4, 1]
+
+
+def test_a_text_with_a_tail_entry_is_kept_by_every_seed() -> None:
+    """Of five texts of an image the one with an entry of the tail is kept whatever the draws; the others are not."""
+    counts = np.array([2, 10**6, 5 * 10**6], np.uint64)
+    own_counts = [2, 10**6, 5 * 10**6]
+    thresholds = _thresholds(own_counts, [1, 4, 10**6, 6 * 10**6])
+    offsets, ids = np.array([0, 2, 3, 4, 5, 6]), np.array([0, 2, 1, 2, 1, 2], np.uint32)
+    high, low = np.full(5, 7, np.uint64), np.arange(5, dtype=np.uint64)
+    t = 1.0
+    assert thresholds.t(t) == 2
+    kept = np.array([thresholds.min_t(min_t(counts, offsets, ids, draws(high, low, seed))) <= t for seed in range(100)])
+    assert kept[:, 0].all()
+    assert not kept[:, 1:].any()

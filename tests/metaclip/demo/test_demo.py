@@ -229,14 +229,20 @@ def test_shipped_list_is_what_its_script_makes():
     assert nouns == NOUNS_FILE.read_text(encoding="utf-8").splitlines()
 
 
-def test_there_are_six_configurations():
+def test_there_are_eight_configurations():
     names = [path.stem for path in CONFIGS]
-    assert names == ["commoncrawl-sample", "demo", "metaclip-2.5b", "metaclip-400m", "metadata-en", "metadata-offline"]
+    english = ["commoncrawl-sample", "demo", "metaclip-2.5b", "metaclip-400m", "metadata-en", "metadata-offline"]
+    assert names == [*english, "metadata-worldwide", "worldwide-offline"]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_configurations_load(path):
     config = load_config(path)
+    if "worldwide" in path.stem:
+        assert config.groups is not None
+        assert config.groups.reference == "en"
+        assert config.match.languages == []
+        return
     assert config.match.languages == ["en"]
     assert config.balance.t == {"metaclip-400m": 20_000, "metaclip-2.5b": 170_000}.get(path.stem, 20)
     if path.stem.startswith("metadata-"):

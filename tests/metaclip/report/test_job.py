@@ -32,7 +32,7 @@ from metaclip.explore.pool import FinishedPool
 from metaclip.report.croissant import MEANINGS
 from metaclip.report.planned import PlannedReport
 from metaclip.report.publish import publish_report
-from metaclip.schemas import CURATED, SET_COUNT
+from metaclip.schemas import CURATED, CURATED_BY_LANGUAGE, SET_COUNT, SET_COUNT_BY_LANGUAGE
 from metaclip.store.store import Store
 from tests.pools import make_pool
 
@@ -318,7 +318,7 @@ def test_the_front_matter_and_the_tables_of_the_card(folder: Path, content: dict
 
 
 def test_every_column_has_a_meaning() -> None:
-    assert {*CURATED.names, *SET_COUNT.names} == set(MEANINGS)
+    assert {*CURATED_BY_LANGUAGE.names, *SET_COUNT_BY_LANGUAGE.names} == set(MEANINGS)
 
 
 def test_publishing_twice_writes_once_and_never_mixes(hostile: Config, tmp_path: Path) -> None:
