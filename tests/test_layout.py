@@ -228,7 +228,6 @@ TESTED_IN = {
     "report.planned": "metaclip/report/test_job.py",
     "report.plots": "metaclip/report/test_job.py",
     "report.pool_outputs": "metaclip/report/test_job.py",
-    "report.sheets": "flows/test_rebalance_images.py",
     "report.publish": "metaclip/report/test_job.py",
     "schemas": "metaclip/report/test_job.py",
     "sources.common_crawl": "flows/test_latest.py",

@@ -181,7 +181,7 @@ def sheet(
     as_json: Json = False,
 ) -> None:
     """Write the contact sheets of a pool's pictures as one page: kept, copies beside what stays, and each reason."""
-    from metaclip.report.sheets import write_sheets
+    from metaclip.report.publish import write_sheets
 
     with errors(as_json):
         emit(write_sheets(storage, pool, to), as_json, _show_sheets)
