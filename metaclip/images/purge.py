@@ -35,8 +35,8 @@ def purge_pictures(images: str, listed: str) -> dict[str, Any]:
             raise ConfigError(f"{listed}: line {line}: {entry.kind}: pictures are known by uid, image, url and sha256")
     if files[0].output_format == "parquet":
         raise ConfigError(
-            f"{images}: the pictures are in Parquet files, which are not written again; download as webdataset or files,"
-            " or remove the shards"
+            f"{images}: the pictures are in Parquet files, which are not written again; download as webdataset or"
+            " files, or remove the shards"
         )
     store = Store(images)
     met: set[Entry] = set()

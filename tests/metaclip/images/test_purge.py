@@ -42,7 +42,10 @@ def test_pictures_leave_the_shards(tmp_path: Path, form: str) -> None:
     done = purge_pictures(str(images), str(listed))
     assert (done["pictures"], done["unknown"]) == (3, [4])
     if form == "webdataset":
-        names = [name for tar in images.glob("*/*.tar") for name in tarfile.open(tar).getnames()]
+        names: list[str] = []
+        for path in images.glob("*/*.tar"):
+            with tarfile.open(path) as archive:
+                names += archive.getnames()
         assert len(names) == 3 * 3
     after = InspectJob.of(downloaded_files(str(images))[0], Inspect()).run(store)
     assert after.key != before.key
