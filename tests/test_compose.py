@@ -223,7 +223,7 @@ def test_the_form_of_rebalance_has_few_fields() -> None:
     fields = flow.parameters.properties
     assert list(fields) == [
         *("pool", "storage", "t", "target_pairs", "tail_share", "seed"),
-        *("survivors", "survivors_name"),
+        *("survivors", "survivors_name", "images", "image_settings"),
     ]
     assert flow.parameters.required == ["pool", "storage"]
     assert all(len(field["description"]) > 10 for field in fields.values())

@@ -132,10 +132,18 @@ def trace(
     with errors(as_json):
         from metaclip.images.fate import picture_fate
         from metaclip.pool.record import read_record
+        from metaclip.removal.lists import is_removed
         from metaclip.store.store import Store
 
         found = trace_pair(storage, pool, uid)
         store = Store(storage)
+        if "sets" in found and is_removed(store, pool, found):
+            found |= {
+                "sets": dict.fromkeys(found["sets"], False),
+                "ended": "removed",
+                "reason": "removed",
+                "why": "it was taken out on request, and stays out",
+            }
         fate = picture_fate(store, read_record(store, pool)["stages"], uid)
         emit(found if fate is None else {**found, "picture": fate}, as_json, show.show_trace)
 

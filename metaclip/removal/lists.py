@@ -182,6 +182,18 @@ def _dictionary(column: Any) -> tuple[list[str], npt.NDArray[np.int64]]:
     return encoded.dictionary.to_pylist(), np.asarray(encoded.indices.to_numpy(), np.int64)
 
 
+def is_removed(store: Store, pool: str, pair: dict[str, Any]) -> bool:
+    """Return whether a pair (uid, url, copies with page_url), as `trace_pair` describes it, was taken out of a pool."""
+    removals = read_removals(store, pool)
+    if not removals:
+        return False
+    high, low = parse_uid(pair["uid"])
+    pages = [copy["page_url"] for copy in pair["copies"] if copy.get("stayed", True)] or [""]
+    columns = {"uid_hi": pa.array([high], pa.uint64()), "uid_lo": pa.array([low], pa.uint64())}
+    table = pa.table({**columns, "url": [pair["url"]], "page_url": pages[:1]})
+    return bool(removals.named(table)[0].any())
+
+
 def removals_address(pool: str) -> str:
     """Return where the removals of a pool are kept, relative to the root."""
     return f"removals/{pool}.parquet"

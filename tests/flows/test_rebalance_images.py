@@ -143,7 +143,9 @@ def test_pictures_are_inspected_once_and_each_is_kept_once(site: Site, finished:
     }
     collected = CliRunner().invoke(app, ["gc", "--storage", storage, "--dry-run", "--grace", "0", "--json"])
     assert collected.exit_code == 0, collected.output
-    assert "inspect-v1" in json.loads(collected.output)["kept"]
+    assert {"stage": "inspect-v1", "outputs": 2}.items() <= next(
+        each for each in json.loads(collected.output)["kept"] if each["stage"] == "inspect-v1"
+    ).items()
 
     # The command, with settings; the same folder inspected alone is found.
     command = ["rebalance", "small", "--storage", storage, "--t", "inf", "--images", str(images), "--json"]

@@ -78,6 +78,9 @@ def test_frozen_takes_out_pairs_alone(make_config: MakeConfig, tmp_path: Path) -
     card = Path(storage, stages["report"]).parent / CARD
     assert "1 pairs were taken out on request" in card.read_text()
 
+    told = json.loads(CliRunner().invoke(app, ["trace", "small", gone, "--storage", storage, "--json"]).stdout)
+    assert (told["ended"], told["sets"]) == ("removed", {"20": False, "inf": False})
+
     # Every later run keeps it out.
     later = curate(config)
     assert later["curated"] == folder

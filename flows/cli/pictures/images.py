@@ -181,7 +181,7 @@ def sheet(
     as_json: Json = False,
 ) -> None:
     """Write the contact sheets of a pool's pictures as one page: kept, copies beside what stays, and each reason."""
-    from metaclip.report.sheets import write_sheets
+    from metaclip.report.publish import write_sheets
 
     with errors(as_json):
         emit(write_sheets(storage, pool, to), as_json, _show_sheets)
@@ -192,3 +192,26 @@ def _show_sheets(done: dict[str, Any]) -> None:
     rows = [(reason, f"{count:,}") for reason, count in done["reasons"].items()]
     show_table(console, [Column("reason"), *figures("shown")], rows, f"pool {done['pool']}")
     console.print(plain(f"page: {done['to']}"))
+
+
+@app.command()
+def purge(
+    images: Annotated[str, typer.Argument(metavar="DIR", help="Folder or address of `metaclip images download`.")],
+    listed: Annotated[str, typer.Option("--list", help="On each line uid, image, url or sha256, and a value.")],
+    as_json: Json = False,
+) -> None:
+    """Take pictures out of the tars or folders that were downloaded; exit code 3 where a line names none."""
+    from metaclip.errors import InputError
+    from metaclip.images.purge import purge_pictures
+
+    with errors(as_json):
+        done = purge_pictures(images, listed)
+        emit(done, as_json, _show_purged)
+        if done["unknown"]:
+            lines = ", ".join(map(str, done["unknown"][:20]))
+            raise InputError(f"{listed}: {len(done['unknown']):,} lines name no picture there: {lines}")
+
+
+def _show_purged(done: dict[str, Any]) -> None:
+    told = f"{done['pictures']:,} pictures taken out of {done['shards']:,} shards of {done['images']}"
+    Console(soft_wrap=True).print(plain(told))
