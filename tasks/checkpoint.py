@@ -1,5 +1,6 @@
 """What every task of the pipeline does: find the output by its manifest, or compute it."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -14,6 +15,7 @@ from prefect.states import Completed
 from metaclip.config.settings import Config
 from metaclip.errors import StoreOutOfReachError, TransportError, WorkerLostError
 from metaclip.store.job import Job
+from metaclip.store.lookup import find_many
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from tasks.progress import current_progress
@@ -69,20 +71,71 @@ def checkpointed(stage: str) -> Callable[[Callable[..., Job]], Task[..., Any]]:
 def run_all(one: Task[..., Any], config: Config, arguments: Sequence[tuple[Any, ...]]) -> list[Done]:
     """Run a task for each tuple of arguments and return the results, in that order.
 
-    All tasks finish before the first failure is raised, so that the successful ones are checkpointed.
+    Of several, those whose outputs stand are found by one task; only the others are run. All tasks finish before
+    the first failure is raised, so that the successful ones are checkpointed.
     """
+    current_progress().begin(one.name, len(arguments))
+    return run_missing(one, config, arguments, find_all(one, config, arguments))
+
+
+def find_all(one: Task[..., Any], config: Config, arguments: Sequence[tuple[Any, ...]]) -> Sequence[Reference | None]:
+    """Find the outputs of many tasks of a stage by a single task; None stands for each that is missing.
+
+    The progress of the stage, which must have begun, counts those that were found.
+    """
+    if len(arguments) < 2:
+        return [None] * len(arguments)  # the task itself looks
+    make_job: Callable[..., Job] = inspect.unwrap(one.fn)
+
+    # Arguments and results are not those of the task, because Prefect would go through all of them.
+    found: list[Reference | None] = []
+
+    @task(
+        name=one.name,
+        task_run_name=f"{one.name}: look for {len(arguments):,} outputs",
+        persist_result=False,
+        retries=config.execution.retries,
+        retry_condition_fn=worth_retrying,
+        retry_delay_seconds=RETRY_DELAYS_SECONDS,
+    )
+    def look() -> State[None]:
+        jobs = [make_job(config, *values) for values in arguments]
+        standing = find_many(Store(config.storage), jobs, config.execution.verify, lambda _: None)
+        found[:] = [each[0] if each is not None else None for each in standing]
+        count = sum(each is not None for each in found)
+        message = f"{one.name}: {count:,} found, {len(found) - count:,} to make"
+        return Completed(name=CACHED if count == len(found) else None, message=message)
+
+    look()
+    current_progress().found(one.name, sum(each is not None for each in found))
+    return found
+
+
+def run_missing(
+    one: Task[..., Any],
+    config: Config,
+    arguments: Sequence[tuple[Any, ...]],
+    found: Sequence[Reference | None],
+) -> list[Done]:
+    """Run a task for each tuple of arguments without an output, and return the results of all, in their order."""
     retried = one.with_options(retries=config.execution.retries)
     progress = current_progress()
-    progress.begin(one.name, len(arguments))
-    futures: list[PrefectFuture[Any]] = [retried.submit(config, *values) for values in arguments]
-    for future in as_completed(futures):
+    futures: dict[int, PrefectFuture[Any]] = {
+        number: retried.submit(config, *values)
+        for number, (values, standing) in enumerate(zip(arguments, found, strict=True))
+        if standing is None
+    }
+    for future in as_completed(list(futures.values())):
         future.wait()  # otherwise the state is that of the server, which is late
         if future.state.is_completed():
             done: Done = future.result()
             progress.finished(one.name, cached=done.cached, rows=done.reference.rows, seconds=done.seconds)
         else:
             progress.failed(one.name, future.state.message or future.state.name or "ended without a reason")
-    return [future.result() for future in futures]
+    return [
+        Done(one.name, standing, True, 0.0) if standing is not None else futures[number].result()
+        for number, standing in enumerate(found)
+    ]
 
 
 def run_one(one: Task[..., Any], config: Config, *arguments: Any) -> Done:

@@ -59,6 +59,12 @@ class Progress:
         self.logger.count(stage, done=1, cached=int(cached), rows=computed, seconds=seconds)
         self._show(stage)
 
+    def found(self, stage: str, count: int) -> None:
+        """Count outputs that were found by one look at the store."""
+        if count:
+            self.logger.count(stage, done=count, cached=count)
+            self._show(stage)
+
     def failed(self, stage: str, message: str) -> None:
         """Count an output that could not be made."""
         self.logger.count(stage, failed=1)
@@ -120,13 +126,8 @@ def told(stage: str, known: StageState) -> str:
     """Return the progress of a stage in words: outputs, rate, time left, and when the last one is expected."""
     text = f"{stage}: {known.done:,} of {known.total:,} done ({known.cached:,} found in the store)"
     text += f", {known.failed:,} failed" if known.failed else ""
-    end, rate = known.projected_end(), known.per_minute
-    if end is None or rate is None:
-        return text
-    left = end - known.updated
-    minutes = -(-left.total_seconds() // 60)
-    hours = f"{minutes // 60:.0f} h {minutes % 60:.0f} min" if minutes >= 60 else f"{minutes:.0f} min"
-    return f"{text}; {rate:,.1f} a minute, {hours} left, until about {end:%Y-%m-%d %H:%M} UTC"
+    outlook = known.outlook()
+    return f"{text}; {outlook}" if outlook else text
 
 
 @contextmanager

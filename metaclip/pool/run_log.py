@@ -31,7 +31,7 @@ FAILURES = 10
 
 logger = logging.getLogger(__name__)
 
-State = Literal["running", "completed", "failed"]
+State = Literal["running", "completed", "failed", "cancelled"]
 
 
 class StageState(BaseModel):
@@ -61,6 +61,15 @@ class StageState(BaseModel):
         """Return when the last output is expected at the rate so far."""
         rate, left = self.per_minute, self.total - self.done - self.failed
         return self.updated + timedelta(minutes=left / rate) if rate and left > 0 else None
+
+    def outlook(self) -> str:
+        """Return rate, time left and projected end in words; nothing before the first computed output."""
+        end, rate = self.projected_end(), self.per_minute
+        if end is None or rate is None:
+            return ""
+        minutes = -(-(end - self.updated).total_seconds() // 60)
+        left = f"{minutes // 60:.0f} h {minutes % 60:.0f} min" if minutes >= 60 else f"{minutes:.0f} min"
+        return f"{rate:,.1f} a minute, {left} left, until about {end.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 class RunState(BaseModel):
@@ -234,13 +243,15 @@ def pool_runs(pool: str) -> str:
 def read_run(store: Store, pool: str, run: str) -> RunState | None:
     """Return the state of a run, or None before its file exists.
 
-    A file that cannot be read as one is logged and ignored.
+    A file that cannot be read as one is logged and ignored, and so is a store that does not answer.
     """
     try:
         return _read(store, pool, run)
+    except StoreOutOfReachError as error:
+        logger.warning("the sign of life of run %s cannot be read now: %s", run, error)
     except (MetaclipError, ValueError) as error:
         logger.warning("%s: not a run's file: %s", store.address(run_address(pool, run)), error)
-        return None
+    return None
 
 
 def _read(store: Store, pool: str, run: str) -> RunState | None:

@@ -64,13 +64,13 @@ class ExtractJob(Job):
         """Return the files' fingerprints."""
         return [file.fingerprint for file in self.files]
 
-    def find_manifest(self, store: Store, verify: Verify) -> Manifest | None:
+    def find_manifest(self, store: Store, verify: Verify, sizes: Mapping[str, int] | None = None) -> Manifest | None:
         """Return the manifest of the output if it stands.
 
         Raises:
             InputError: if a crawl file, which is identified by its path only, was replaced since.
         """
-        found = super().find_manifest(store, verify)
+        found = super().find_manifest(store, verify, sizes)
         if found is not None:
             sizes = found.statistics["file_bytes"]
             for file in self.files:
