@@ -7,7 +7,7 @@ from prefect import flow
 
 from flows.metadata import metadata_stage
 from flows.runner import task_runner
-from flows.scale_out import match_on_workers
+from flows.supervision.scale_out import match_on_workers
 from metaclip.config.settings import Config
 from metaclip.errors import ConfigError
 from metaclip.prepare.jobs import check_failed_files, read_failed_files

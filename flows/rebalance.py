@@ -10,7 +10,7 @@ from flows.finish import cut_set, report_and_record
 from flows.run import Run
 from flows.runner import task_runner
 from flows.summary import summarize
-from flows.turns import give_up_after_crashes
+from flows.supervision.turns import give_up_after_crashes
 from metaclip.balance.counts import tail_t
 from metaclip.config.loading import parse_config
 from metaclip.config.settings import Config, Threshold, format_t

@@ -13,8 +13,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 from prefect.states import Completed, Crashed, Running
 
-from flows import turns
-from flows.turns import give_up_after_crashes, in_turn
+from flows.supervision import turns
+from flows.supervision.turns import give_up_after_crashes, in_turn
 from metaclip.config.settings import Config
 from metaclip.errors import WorkerLostError
 from metaclip.pool.run_log import ALIVE_SECONDS, RunLog, RunState, read_run, run_address, run_log
