@@ -8,7 +8,7 @@ is computed from it, and it may be deleted at any time.
 import logging
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -194,11 +194,22 @@ class RunLog:
             self._store.write_whole(run_address(self._state.pool, self._state.run), json_bytes(content))
 
 
+def failed(error: BaseException) -> tuple[State, str]:
+    """Return how a run ended that raised an error."""
+    return "failed", f"{type(error).__name__}: {error}"
+
+
 @contextmanager
 def run_log(
-    store: Store, pool: str, run: str, flow: str, parent: str | None = None, sign_seconds: float = SIGN_SECONDS
+    store: Store,
+    pool: str,
+    run: str,
+    flow: str,
+    parent: str | None = None,
+    sign_seconds: float = SIGN_SECONDS,
+    ended: Callable[[BaseException], tuple[State, str]] = failed,
 ) -> Iterator[RunLog]:
-    """Update a run's file inside a `with` block; an exception marks the run as failed.
+    """Update a run's file inside a `with` block; an exception ends the run as `ended` says.
 
     Raises:
         StoreError: if the store can be reached and not be written, so that no work is worth its while.
@@ -221,7 +232,7 @@ def run_log(
     try:
         yield log
     except BaseException as error:
-        log.end("failed", f"{type(error).__name__}: {error}")
+        log.end(*ended(error))
         raise
     else:
         log.end("completed")
@@ -294,9 +305,9 @@ def neighbours(store: Store, pool: str, mine: str) -> Neighbours:
     return Neighbours(alive, silent)
 
 
-def end_silent(store: Store, run: RunState, message: str) -> None:
-    """Write into the file of a run that gives no sign of life that it failed."""
-    ended = run.model_copy(update={"state": "failed", "message": message[:500]})
+def end_silent(store: Store, run: RunState, state: State, message: str) -> None:
+    """Write into the file of a run that gives no sign of life how it ended."""
+    ended = run.model_copy(update={"state": state, "message": message[:500]})
     store.write_whole(run_address(run.pool, run.run), json_bytes(ended.model_dump(mode="json")))
 
 
