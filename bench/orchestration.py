@@ -1,4 +1,4 @@
-"""Measure what a run costs besides its work: `python -m bench.orchestration [--stands N] [SHARDS ...]`.
+"""Measure what a run costs besides its work: `python -m bench.orchestration [--stands N] [--place folder] [SHARDS ...]`.
 
 Shards of one pair each, by default 200 and 800, in a folder and in S3 (SeaweedFS on this machine), under one Prefect
 server: a first run, and a run that finds all outputs. Figures are seconds, requests to S3 (counted in a further run,
@@ -37,12 +37,12 @@ SIZES = (200, 800)
 PLACES = ("folder", "s3")
 
 
-def measure(sizes: tuple[int, ...] = SIZES, *, stand: bool = False) -> dict[str, Any]:
+def measure(sizes: tuple[int, ...] = SIZES, *, stand: bool = False, places: tuple[str, ...] = PLACES) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name, _servers(Path(name)) as server:
         found: dict[str, Any] = {}
         for size in sizes:
             source = _source(Path(name), size)
-            for place in PLACES:
+            for place in places:
                 root = str(Path(name) / f"pool-{size}") if place == "folder" else f"s3://bench/pool-{size}"
                 found[f"{size} {place}"] = _measure(Path(name), source, root, server, stand=stand)
         return found
@@ -137,7 +137,8 @@ if __name__ == "__main__":
     logging.disable(logging.WARNING)
     parser = argparse.ArgumentParser()
     parser.add_argument("--stands", type=int)
+    parser.add_argument("--place", choices=PLACES, action="append")
     parser.add_argument("sizes", type=int, nargs="*")
     given = parser.parse_args()
     chosen = (given.stands,) if given.stands else tuple(given.sizes) or SIZES
-    report(lambda: measure(chosen, stand=given.stands is not None), show)
+    report(lambda: measure(chosen, stand=given.stands is not None, places=tuple(given.place or PLACES)), show)
