@@ -1,9 +1,10 @@
-"""Measure what a run costs besides its work: `python -m bench.orchestration [--stands N] [--place folder] [SHARDS ...]`.
+"""Measure what a run costs besides its work: `python -m bench.orchestration [SHARDS ...]`.
 
 Shards of one pair each, by default 200 and 800, in a folder and in S3 (SeaweedFS on this machine), under one Prefect
 server: a first run, and a run that finds all outputs. Figures are seconds, requests to S3 (counted in a further run,
 because the proxy takes time), task runs, the growth of Prefect's database, and the memory of the leading process.
-With `--stands N` the outputs of N shards are made without Prefect, so that only the run that finds them is measured.
+With `--stands N` the outputs of N shards are made without Prefect, so that only the run that finds them is measured;
+`--place folder` leaves S3 out.
 """
 
 import argparse
