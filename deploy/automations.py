@@ -1,4 +1,4 @@
-"""Register the automations of deploy/automations.yaml with the Prefect server; those of the same name are replaced."""
+"""Register the automations of deploy/automations.yaml with the Prefect server; those that have changed are replaced."""
 
 import sys
 from pathlib import Path
@@ -21,11 +21,19 @@ async def _register() -> None:
     async with get_client() as client:
         for one in wanted():
             known: list[Automation] = await client.read_automations_by_name(one.name)
-            if known:
-                await client.update_automation(known[0].id, one)
-            else:
+            if not known:
                 await client.create_automation(one)
+            elif _is_same(known[0], one):
+                # A replaced automation forgets which runs it watches, so that those would stay Running for ever.
+                continue
+            else:
+                await client.update_automation(known[0].id, one)
             sys.stdout.write(f"{'replaced' if known else 'registered'}: {one.name}\n")
+
+
+def _is_same(known: Automation, one: AutomationCore) -> bool:
+    fields = AutomationCore.model_fields.keys()
+    return known.model_dump(mode="json", include=fields) == one.model_dump(mode="json", include=fields)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from flows.metadata import metadata_stage
 from flows.run import Run
 from flows.runner import task_runner
 from flows.summary import nothing_new, summarize
-from flows.turns import in_turn
+from flows.supervision.turns import in_turn
 from metaclip.config.settings import LATEST, Config
 from metaclip.pool.record import begin_crawls
 from metaclip.prepare.jobs import check, resolve

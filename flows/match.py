@@ -7,15 +7,16 @@ from prefect import flow
 
 from flows.metadata import lists_of, metadata_stage
 from flows.runner import task_runner
-from flows.scale_out import match_on_workers
+from flows.supervision.scale_out import match_on_workers
 from metaclip.config.settings import Config
 from metaclip.errors import ConfigError
-from metaclip.prepare.jobs import check_failed_files
+from metaclip.prepare.jobs import check_failed_files, read_failed_files
 from metaclip.stages.source import read_listing
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from tasks.checkpoint import Done, run_all
-from tasks.progress import reporting
+from tasks.progress import current_progress, reporting
+from tasks.shards import STAGES_OF, FoundRange, find_ranges
 from tasks.stages import extract, match
 from tasks.workers import workers_for
 
@@ -44,7 +45,7 @@ def match_shards(
     limit, files = config.extract.max_failed_files, sum(map(len, listing))
     with reporting(config), workers_for(config):
         extracted = run_all(extract, config, [(shard,) for shard in listing[first:last]])
-        check_failed_files(store, [done.reference for done in extracted], limit, files)
+        check_failed_files(read_failed_files(store, [done.reference for done in extracted]), limit, files)
         if until == "extract":
             return extracted
         metadata = lists_of(metadata_stage(config))
@@ -76,12 +77,26 @@ def match_all_shards(
         progress.expect("extract", count)
         if until == "match":
             progress.expect("match", count)
+        before = find_ranges(config, shards, ranges, metadata, until)
         if config.execution.deployment is not None:
-            done = match_on_workers(config, shards, ranges, metadata, until)
+            done = match_on_workers(config, shards, before, metadata, until)
         else:
-            done = [one for first, last in ranges for one in match_shards(config, shards, first, last, until=until)]
-    if config.execution.deployment is not None or len(ranges) > 1:
-        # Each run checked the limit for itself only, and ranges that exist in the store were not run.
-        extracted = [one.reference for one in done if one.stage == "extract"]
-        check_failed_files(store, extracted, config.extract.max_failed_files)
+            done = [one for found in before for one in _range(config, shards, found, until)]
+    # Each run checked the limit for itself only, and ranges that exist in the store were not run.
+    known = {
+        shard.extracted.key: shard.files for found in before for shard in found.shards if shard.extracted is not None
+    }
+    extracted = [one.reference for one in done if one.stage == "extract"]
+    made = iter(read_failed_files(store, [one for one in extracted if known.get(one.key) is None]))
+    check_failed_files([known.get(one.key) or next(made) for one in extracted], config.extract.max_failed_files)
+    return done
+
+
+def _range(config: Config, shards: str, found: FoundRange, until: Literal["extract", "match"]) -> list[Done]:
+    """Extract and match one range within this run, unless all of it stands."""
+    if found.missing(until):
+        return match_shards(config, shards, found.first, found.last, until=until)
+    done = found.done(until)
+    for stage in STAGES_OF[until]:
+        current_progress().found(stage, len(found.shards))
     return done

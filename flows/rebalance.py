@@ -13,7 +13,7 @@ from flows.pictures.clean import IMAGE_STAGES, clean_images
 from flows.run import Run
 from flows.runner import task_runner
 from flows.summary import summarize
-from flows.turns import give_up_after_crashes
+from flows.supervision.turns import give_up_after_crashes
 from metaclip.balance.counts import tail_t
 from metaclip.config.images import Images
 from metaclip.config.loading import parse_config

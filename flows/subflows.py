@@ -14,7 +14,7 @@ from prefect.runtime import flow_run
 
 from flows.runner import task_runner
 from metaclip.config.settings import Config
-from tasks.checkpoint import Done, run_all
+from tasks.checkpoint import Done, find_all, run_all, run_missing
 from tasks.progress import current_progress
 
 DIRECT = 50
@@ -35,12 +35,15 @@ def run_in_parts(one: Task[..., Any], config: Config, arguments: Sequence[tuple[
     if len(arguments) <= DIRECT:
         return run_all(one, config, arguments)
     current_progress().expect(one.name, len(arguments))
-    token = _work.set((one, config, arguments))
+    found = find_all(one, config, arguments)
+    missing = [number for number, standing in enumerate(found) if standing is None]
+    token = _work.set((one, config, [arguments[number] for number in missing]))
     try:
-        steps = pairwise([*range(0, len(arguments), TASKS_A_RUN), len(arguments)])
-        return [done for first, last in steps for done in part(first, last)]
+        steps = pairwise([*range(0, len(missing), TASKS_A_RUN), len(missing)])
+        made = iter([done for first, last in steps for done in part(first, last)])
     finally:
         _work.reset(token)
+    return [next(made) if standing is None else Done(one.name, standing, True, 0.0) for standing in found]
 
 
 def _run_name() -> str:
@@ -57,4 +60,4 @@ def part(first: int, last: int) -> list[Done]:
         last: Number after the last task.
     """
     one, config, arguments = _work.get()
-    return run_all(one, config, arguments[first:last])
+    return run_missing(one, config, arguments[first:last], [None] * (last - first))

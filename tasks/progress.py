@@ -5,15 +5,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.exceptions import PrefectHTTPStatusError
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State as PrefectState
+from prefect.client.schemas.objects import StateType
+from prefect.exceptions import PrefectHTTPStatusError, TerminationSignal
 from prefect.runtime import flow_run
 
 from metaclip.config.settings import Config
-from metaclip.pool.run_log import SIGN_SECONDS, RunLog, RunState, StageState, run_log
+from metaclip.pool.run_log import SIGN_SECONDS, RunLog, RunState, StageState, State, failed, run_log
 from metaclip.store.store import Store
 from tasks.artifacts import artifact_key, show
 
@@ -61,6 +65,12 @@ class Progress:
         computed = 0 if cached else rows
         self.logger.count(stage, done=1, cached=int(cached), rows=computed, seconds=seconds)
         self._show(stage)
+
+    def found(self, stage: str, count: int) -> None:
+        """Count outputs that were found by one look at the store."""
+        if count:
+            self.logger.count(stage, done=count, cached=count)
+            self._show(stage)
 
     def failed(self, stage: str, message: str) -> None:
         """Count an output that could not be made."""
@@ -135,13 +145,8 @@ def told(stage: str, known: StageState) -> str:
     """Return the progress of a stage in words: outputs, rate, time left, and when the last one is expected."""
     text = f"{stage}: {known.done:,} of {known.total:,} done ({known.cached:,} found in the store)"
     text += f", {known.failed:,} failed" if known.failed else ""
-    end, rate = known.projected_end(), known.per_minute
-    if end is None or rate is None:
-        return text
-    left = end - known.updated
-    minutes = -(-left.total_seconds() // 60)
-    hours = f"{minutes // 60:.0f} h {minutes % 60:.0f} min" if minutes >= 60 else f"{minutes:.0f} min"
-    return f"{text}; {rate:,.1f} a minute, {hours} left, until about {end:%Y-%m-%d %H:%M} UTC"
+    outlook = known.outlook()
+    return f"{text}; {outlook}" if outlook else text
 
 
 @contextmanager
@@ -154,13 +159,30 @@ def reporting(config: Config) -> Iterator[Progress]:
     # Often enough that a run is never considered lost between two signs of life.
     seconds = min(SIGN_SECONDS, config.execution.lost_after_seconds / 4)
     run, name, parent = flow_run.id, flow_run.flow_name, flow_run.parent_flow_run_id
-    with run_log(Store(config.storage), config.pool, run, name, parent, seconds) as log:
+    with run_log(Store(config.storage), config.pool, run, name, parent, seconds, _ended) as log:
         progress = Progress(config.pool, log)
         token = _current.set(progress)
         try:
             yield progress
         finally:
             _current.reset(token)
+
+
+def _ended(error: BaseException) -> tuple[State, str]:
+    """Return how the running flow ended; one whose process is told to end may have been cancelled."""
+    if isinstance(error, TerminationSignal):
+        state = show("the end of the run", _state_of_run)
+        if state is not None and state.type in (StateType.CANCELLING, StateType.CANCELLED):
+            return (
+                "cancelled",
+                f"cancelled at {state.timestamp:%Y-%m-%d %H:%M:%S} UTC: {state.message or 'no reason given'}",
+            )
+    return failed(error)
+
+
+def _state_of_run() -> PrefectState[Any] | None:
+    with get_client(sync_client=True) as client:
+        return client.read_flow_run(UUID(str(flow_run.id))).state
 
 
 def current_progress() -> Progress:

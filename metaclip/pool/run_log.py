@@ -8,7 +8,7 @@ is computed from it, and it may be deleted at any time.
 import logging
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ FAILURES = 10
 
 logger = logging.getLogger(__name__)
 
-State = Literal["running", "completed", "failed"]
+State = Literal["running", "completed", "failed", "cancelled"]
 
 
 class StageState(BaseModel):
@@ -61,6 +61,15 @@ class StageState(BaseModel):
         """Return when the last output is expected at the rate so far."""
         rate, left = self.per_minute, self.total - self.done - self.failed
         return self.updated + timedelta(minutes=left / rate) if rate and left > 0 else None
+
+    def outlook(self) -> str:
+        """Return rate, time left and projected end in words; nothing before the first computed output."""
+        end, rate = self.projected_end(), self.per_minute
+        if end is None or rate is None:
+            return ""
+        minutes = -(-(end - self.updated).total_seconds() // 60)
+        left = f"{minutes // 60:.0f} h {minutes % 60:.0f} min" if minutes >= 60 else f"{minutes:.0f} min"
+        return f"{rate:,.1f} a minute, {left} left, until about {end.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 class RunState(BaseModel):
@@ -198,11 +207,22 @@ class RunLog:
             self._store.write_whole(run_address(self._state.pool, self._state.run), json_bytes(content))
 
 
+def failed(error: BaseException) -> tuple[State, str]:
+    """Return how a run ended that raised an error."""
+    return "failed", f"{type(error).__name__}: {error}"
+
+
 @contextmanager
 def run_log(
-    store: Store, pool: str, run: str, flow: str, parent: str | None = None, sign_seconds: float = SIGN_SECONDS
+    store: Store,
+    pool: str,
+    run: str,
+    flow: str,
+    parent: str | None = None,
+    sign_seconds: float = SIGN_SECONDS,
+    ended: Callable[[BaseException], tuple[State, str]] = failed,
 ) -> Iterator[RunLog]:
-    """Update a run's file inside a `with` block; an exception marks the run as failed.
+    """Update a run's file inside a `with` block; an exception ends the run as `ended` says.
 
     Raises:
         StoreError: if the store can be reached and not be written, so that no work is worth its while.
@@ -225,7 +245,7 @@ def run_log(
     try:
         yield log
     except BaseException as error:
-        log.end("failed", f"{type(error).__name__}: {error}")
+        log.end(*ended(error))
         raise
     else:
         log.end("completed")
@@ -247,13 +267,15 @@ def pool_runs(pool: str) -> str:
 def read_run(store: Store, pool: str, run: str) -> RunState | None:
     """Return the state of a run, or None before its file exists.
 
-    A file that cannot be read as one is logged and ignored.
+    A file that cannot be read as one is logged and ignored, and so is a store that does not answer.
     """
     try:
         return _read(store, pool, run)
+    except StoreOutOfReachError as error:
+        logger.warning("the sign of life of run %s cannot be read now: %s", run, error)
     except (MetaclipError, ValueError) as error:
         logger.warning("%s: not a run's file: %s", store.address(run_address(pool, run)), error)
-        return None
+    return None
 
 
 def _read(store: Store, pool: str, run: str) -> RunState | None:
@@ -296,9 +318,9 @@ def neighbours(store: Store, pool: str, mine: str) -> Neighbours:
     return Neighbours(alive, silent)
 
 
-def end_silent(store: Store, run: RunState, message: str) -> None:
-    """Write into the file of a run that gives no sign of life that it failed."""
-    ended = run.model_copy(update={"state": "failed", "message": message[:500]})
+def end_silent(store: Store, run: RunState, state: State, message: str) -> None:
+    """Write into the file of a run that gives no sign of life how it ended."""
+    ended = run.model_copy(update={"state": state, "message": message[:500]})
     store.write_whole(run_address(run.pool, run.run), json_bytes(ended.model_dump(mode="json")))
 
 

@@ -106,6 +106,7 @@ def _stage(name: str, run: RunState) -> dict[str, Any]:
         "rows_per_second": round(stage.rows / seconds, 1) if stage.rows and seconds > 0 else None,
         "per_minute": round(rate, 2) if rate is not None else None,
         "projected_end": end.isoformat(timespec="seconds") if end is not None else None,
+        "outlook": stage.outlook() if end is not None else "",
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from metaclip.config.settings import LATEST, Config
 from metaclip.errors import StageError
@@ -16,7 +17,8 @@ from metaclip.stages.extract import ExtractJob
 from metaclip.stages.match import MatchJob
 from metaclip.stages.match_groups import MatchGroupsJob
 from metaclip.stages.source import ListingJob
-from metaclip.store.manifest import Reference
+from metaclip.store.lookup import find_many
+from metaclip.store.manifest import Manifest, Reference
 from metaclip.store.store import Store
 
 
@@ -88,48 +90,72 @@ def match_job(
     return MatchGroupsJob.of(store, extracted, dict(zip(groups.names, metadata, strict=True)), config.match, groups)
 
 
+class FailedFiles(NamedTuple):
+    """The files of a shard, and those of them that failed for good."""
+
+    files: int
+    failed: tuple[str, ...]
+    """Path, reason and detail of each."""
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "FailedFiles":
+        """Return those that the manifest of an extracted shard tells of."""
+        statistics = manifest.statistics
+        failed = (f"{file['path']}: {file['reason']}: {file['detail']}" for file in statistics["failed_files"])
+        return cls(statistics["counts"]["files"], tuple(failed))
+
+
 @dataclass(frozen=True)
 class ShardOutputs:
     """The outputs of one shard that are in the store."""
 
     extracted: Reference | None
     matched: Reference | None
+    files: FailedFiles | None = None
+    """Of the extracted shard."""
 
 
 def find_shards(
     config: Config, store: Store, shards: Sequence[tuple[SourceFile, ...]], metadata: tuple[Reference, ...]
 ) -> list[ShardOutputs]:
-    """Find the outputs of many shards at once, with parallel requests to an object store.
+    """Find the outputs of many shards at once, with one look at the store for each stage.
 
     Raises:
         InputError: if a local crawl file was replaced by another since it was extracted.
     """
+    verify = config.execution.verify
+    extracted = find_many(store, [extract_job(config, shard) for shard in shards], verify, FailedFiles.of)
+    jobs = [match_job(config, store, one[0], metadata) for one in extracted if one is not None]
+    matched = iter(find_many(store, jobs, verify, lambda _: None))
 
-    def find(shard: tuple[SourceFile, ...]) -> ShardOutputs:
-        extracted = extract_job(config, shard).find(store, config.execution.verify)
-        if extracted is None:
+    def outputs(one: tuple[Reference, FailedFiles] | None) -> ShardOutputs:
+        if one is None:
             return ShardOutputs(None, None)
-        job = match_job(config, store, extracted, metadata)
-        return ShardOutputs(extracted, job.find(store, config.execution.verify))
+        match = next(matched)
+        return ShardOutputs(one[0], match[0] if match is not None else None, one[1])
 
-    return side_by_side(find, shards)
+    return [outputs(one) for one in extracted]
 
 
-def check_failed_files(store: Store, extracted: Sequence[Reference], limit: float, files: int | None = None) -> None:
+def read_failed_files(store: Store, extracted: Sequence[Reference]) -> list[FailedFiles]:
+    """Return the files of extracted shards."""
+    return side_by_side(lambda one: FailedFiles.of(store.manifest(one.manifest)), extracted)
+
+
+def check_failed_files(shards: Sequence[FailedFiles], limit: float, files: int | None = None) -> None:
     """Check that the share of files that failed for good is at most `extract.max_failed_files`.
 
-    If `extracted` is only a part of the shards, `files` is the number of files of all shards: the limit
+    If `shards` is only a part of the shards, `files` is the number of files of all shards: the limit
     applies to all files, not to those of the part.
 
     Raises:
         StageError: it is larger; the message names the first of the files.
     """
-    read = side_by_side(lambda one: store.manifest(one.manifest).statistics, extracted)
-    failed = [file for statistics in read for file in statistics["failed_files"]]
+    failed = [file for shard in shards for file in shard.failed]
     if files is None:
-        files = sum(statistics["counts"]["files"] for statistics in read)
+        files = sum(shard.files for shard in shards)
     if len(failed) > limit * files:
-        named = "\n".join(f"  {file['path']}: {file['reason']}: {file['detail']}" for file in failed[:10])
+        named = "\n".join(f"  {file}" for file in failed[:10])
         raise StageError(
             f"{len(failed)} of {files} files could not be read, more than extract.max_failed_files = {limit:g} allows."
             f" Mend or remove them, or raise the limit (1 allows all); what was read is kept.\n{named}"

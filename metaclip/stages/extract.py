@@ -79,13 +79,13 @@ class ExtractJob(Job):
         rates = (_SECONDS_PER_MB[file.kind] for file in self.files)
         return Work(tuple(sorted(groups)), sum(size / 1e6 * rate for size, rate in zip(sizes, rates, strict=True)))
 
-    def find_manifest(self, store: Store, verify: Verify) -> Manifest | None:
+    def find_manifest(self, store: Store, verify: Verify, sizes: Mapping[str, int] | None = None) -> Manifest | None:
         """Return the manifest of the output if it stands.
 
         Raises:
             InputError: if a crawl file, which is identified by its path only, was replaced since.
         """
-        found = super().find_manifest(store, verify)
+        found = super().find_manifest(store, verify, sizes)
         if found is not None:
             sizes = found.statistics["file_bytes"]
             for file in self.files:

@@ -69,9 +69,9 @@ class Job(ABC):
         found = self.find_manifest(store, verify)
         return None if found is None else Reference(self.manifest, self.key, found.rows)
 
-    def find_manifest(self, store: Store, verify: Verify) -> Manifest | None:
-        """Return the manifest of the output if it is complete, else None."""
-        found, is_altered = store.examine(self.manifest, verify)
+    def find_manifest(self, store: Store, verify: Verify, sizes: Mapping[str, int] | None = None) -> Manifest | None:
+        """Return the manifest of the output if it is complete, else None; `sizes` as in `Store.examine`."""
+        found, is_altered = store.examine(self.manifest, verify, sizes)
         if is_altered:
             distrust(store, self.key)
         if found is not None and (found.key != self.key or found.stage != self.STAGE):

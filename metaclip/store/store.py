@@ -87,9 +87,13 @@ class Store(Files):
         """
         return self.examine(manifest, verify).manifest
 
-    def examine(self, manifest: str, verify: Verify = "size") -> Examined:
-        """Do the same as `find`, and tell whether a file was altered."""
-        content = self.read(manifest)
+    def examine(self, manifest: str, verify: Verify = "size", sizes: Mapping[str, int] | None = None) -> Examined:
+        """Do the same as `find`, and tell whether a file was altered.
+
+        `sizes` are those of a listing that was just made, by path relative to the root; what it has is not looked
+        up again.
+        """
+        content = None if sizes is not None and manifest not in sizes else self.read(manifest)
         if content is None:
             return Examined(None, False)
         try:
@@ -101,7 +105,7 @@ class Store(Files):
             return Examined(None, False)
         folder = str(PurePosixPath(manifest).parent)
         for file in found.files:
-            fault = self._fault(f"{folder}/{file.name}", file, verify)
+            fault = self._fault(f"{folder}/{file.name}", file, verify, sizes)
             if fault:
                 logger.warning("%s: %s; the output is made again", self.address(f"{folder}/{file.name}"), fault)
                 return Examined(None, fault != _MISSING)
@@ -276,9 +280,11 @@ class Store(Files):
         """Replace a JSON file as a whole."""
         self.write_whole(relative, json_bytes(value))
 
-    def _fault(self, relative: str, stated: StoredFile, verify: Verify) -> str | None:
+    def _fault(self, relative: str, stated: StoredFile, verify: Verify, sizes: Mapping[str, int] | None) -> str | None:
         try:
-            size = self.size(relative)
+            size = self.size(relative) if sizes is None else sizes.get(relative)
+            if size is None:
+                return _MISSING
             if size != stated.bytes:
                 return f"has {size:,} bytes where its manifest states {stated.bytes:,}"
             if verify == "full":

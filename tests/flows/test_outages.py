@@ -160,3 +160,18 @@ def test_a_run_that_crashes_again_and_again_is_given_up(services: Stack, site: S
     _until(lambda: _state(services, run)["state"]["type"] == "FAILED", "the run is not given up")
     release()
     assert "crashed 2 times within a day" in _state(services, run)["state"]["message"]
+
+
+def test_a_cancelled_run_is_called_cancelled(services: Stack, site: Site, crawl: Path) -> None:
+    held, release = _held(crawl, site)
+    run = _start(services, "curate", {"config": _tree(crawl, site, "five")})
+    _until(_is_asked(site, held), "no worker reads the file that is held")
+    cancelling = {"state": {"type": "CANCELLING", "name": "Cancelling", "message": "no longer wanted"}}
+    with services.api as api:
+        api.post(f"/flow_runs/{run}/set_state", json=cancelling).raise_for_status()
+    _until(lambda: _state(services, run)["state"]["type"] == "CANCELLED", "the run is not cancelled")
+    release()
+    with services.store_opened():
+        (told,) = pool_status("s3://stack/five", "five")["runs"]
+    assert told["state"] == "cancelled"
+    assert "UTC: no longer wanted" in told["message"]

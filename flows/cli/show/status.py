@@ -55,17 +55,20 @@ def _show_run(console: Console, run: dict[str, Any]) -> None:
                 stage["stage"],
                 *(f"{stage[name]:,}" for name in ("done", "total", "cached", "failed")),
                 *("" if rate is None else f"{rate:,.1f}" for rate in rates),
-                stage["projected_end"] or "",
             )
         )
     columns = [
         *(Column("stage"), *figures("done", "of"), Column("cached", figures=True, spare=1), *figures("failed")),
         *(Column("a minute", figures=True, spare=2), Column("rows/s", figures=True, spare=3)),
-        *figures("projected end"),
     ]
     show_table(console, columns, rows, title + workers)
     if run["note"]:
         console.print(plain(f"  {run['note']}"), highlight=False)
+    for stage in run["stages"]:
+        if stage["outlook"]:
+            console.print(plain(f"{stage['stage']}: {stage['outlook']}"))
+    if run["waits_for"]:
+        console.print(plain(f"It waits for run {run['waits_for']} of the same pool."))
     for failure in [*run["failures"], *([run["message"]] if run["message"] else [])]:
         console.print(plain(f"  {failure}"), style="red")
     if run["state"] == "lost":

@@ -45,6 +45,12 @@ class AnyFiles:
             if each["type"] != "directory" and name.startswith(f"{folder}/"):
                 yield StoredObject(name, each["size"], _modified(each))
 
+    def sizes_under(self, folder: str, start: str) -> Iterator[tuple[str, int]]:
+        """Yield path and size of all files in those folders and files of a folder whose names begin with `start`."""
+        for file in self.files_under(folder):
+            if file.path.startswith(f"{folder}/{start}"):
+                yield file.path, file.bytes
+
     def open(self, path: str, **how: Any) -> Any:
         """Open a file for reading."""
         return self.system.open(path, "rb", **how)

@@ -54,6 +54,9 @@ class FileSystem(Protocol):
     def files_under(self, folder: str) -> Iterable[StoredObject]:
         """Return all files in a folder, however deep."""
 
+    def sizes_under(self, folder: str, start: str) -> Iterable[tuple[str, int]]:
+        """Return path and size of all files in those folders and files of a folder whose names begin with `start`."""
+
     def open(self, path: str, **how: Any) -> Any:
         """Open a file for reading."""
 

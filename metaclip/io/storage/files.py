@@ -131,6 +131,30 @@ class Files:
             found = self._system.files_under(self.path(folder).rstrip("/"))
             return sorted(each._replace(path=each.path[start:]) for each in found)
 
+    def sizes(self, folder: str, starts: Iterable[str], limit: int) -> dict[str, int] | None:
+        """Return the sizes of the files under a folder by path relative to the root, listed side by side.
+
+        Args:
+            folder: relative to the root.
+            starts: what the names directly in the folder begin with; each is listed by itself.
+            limit: None is returned if there are more files than this.
+
+        Raises:
+            StoreError: if the folder cannot be listed.
+        """
+        cut = len(self.path(""))
+        found: dict[str, int] = {}
+
+        def one(start: str) -> None:
+            with explained(self.address(folder)):
+                for path, size in self._system.sizes_under(self.path(folder).rstrip("/"), start):
+                    found[path[cut:]] = size
+                    if len(found) > limit:
+                        return
+
+        side_by_side(one, starts)
+        return found if len(found) <= limit else None
+
     # Reading
 
     def open(self, relative: str, **how: Any) -> StoreFile:

@@ -49,6 +49,13 @@ class S3Files(AnyFiles):
             for each in page.get("Contents", []):
                 yield StoredObject(f"{bucket}/{each['Key']}", each["Size"], each["LastModified"])
 
+    def sizes_under(self, folder: str, start: str) -> Iterator[tuple[str, int]]:
+        """Yield path and size of the objects of a folder whose names begin with `start`, a thousand a request."""
+        bucket = self._split(folder)[0]
+        for page in self._listing(folder, start):
+            for each in page.get("Contents", []):
+                yield f"{bucket}/{each['Key']}", each["Size"]
+
     def read(self, path: str) -> bytes:
         """Return a small object's content."""
         # In one request: a larger number would ask for the size first, and list where there is no object.
@@ -163,12 +170,14 @@ class S3Files(AnyFiles):
         key = self._split(folder)[1]
         return f"{key}/" if key else ""
 
-    def _listing(self, folder: str, **how: str) -> Iterator[dict[str, Any]]:
+    def _listing(self, folder: str, start: str = "", **how: str) -> Iterator[dict[str, Any]]:
         """Yield the pages of a folder's listing; s3fs would list the folder above an empty one."""
         bucket = self._split(folder)[0]
         more: dict[str, str] = {}
         while True:
-            page = self.system.call_s3("list_objects_v2", Bucket=bucket, Prefix=self._prefix(folder), **how, **more)
+            page = self.system.call_s3(
+                "list_objects_v2", Bucket=bucket, Prefix=self._prefix(folder) + start, **how, **more
+            )
             yield page
             if not page.get("IsTruncated"):
                 return

@@ -86,6 +86,7 @@ RUN = {
     "updated": "2026-11-25 10:00:00",
     "host": f"{LONG}.example.org",
     "runs_on_workers": 12,
+    "waits_for": "4f0c",
     "message": "",
     "failures": [EVIL],
     "stages": [
@@ -97,7 +98,8 @@ RUN = {
             "failed": 12,
             "per_minute": 1234.5,
             "rows_per_second": 123_456.7,
-            "projected_end": "2026-11-25 23:59:59",
+            "projected_end": "2026-11-25T23:59:59+00:00",
+            "outlook": "1,234.5 a minute, 1 h 3 min left, until about 2026-11-25 23:59 UTC",
         }
     ],
 }
@@ -169,7 +171,9 @@ def test_tables_of_long_names_and_large_figures_fit(
     if width == 40:
         assert f"entry: {LONG}" in shown
         assert f"rows: {large:,}" in shown
-        assert "projected end: 2026-11-25 23:59:59" in shown
+    # At every width, because this is what people look for.
+    assert "extract: 1,234.5 a minute, 1 h 3 min left, until about 2026-11-25 23:59 UTC" in shown
+    assert "It waits for run 4f0c of the same pool." in shown
 
 
 def test_json_escapes_what_a_terminal_obeys_and_reads_back_the_same() -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from metaclip.errors import StoreOutOfReachError
 from metaclip.pool import run_log as runs
 from metaclip.pool.run_log import StageState, active, read_run, run_log, runs_of
 from metaclip.store.store import Store
@@ -71,6 +72,18 @@ def test_a_file_that_is_none_is_passed_over(tmp_path: Path, caplog: pytest.LogCa
     (tmp_path / "runs" / "pool" / "odd.json").write_text("{}")
     assert runs_of(Store(str(tmp_path)), "pool") == []
     assert caplog.text.count("not a run's file") == 2
+
+
+def test_a_store_that_does_not_answer_is_not_taken_for_a_wrong_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_store: Store, _address: str) -> None:
+        raise StoreOutOfReachError("connection refused")
+
+    monkeypatch.setattr(Store, "read_json", away)
+    assert read_run(Store(str(tmp_path)), "pool", "a1") is None
+    assert "cannot be read now: connection refused" in caplog.text
+    assert "not a run's file" not in caplog.text
 
 
 def test_no_runs(tmp_path: Path) -> None:

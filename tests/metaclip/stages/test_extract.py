@@ -9,7 +9,7 @@ import pytest
 
 from metaclip.config.loading import parse_config
 from metaclip.errors import StageError
-from metaclip.prepare.jobs import check_failed_files, extract_job
+from metaclip.prepare.jobs import check_failed_files, extract_job, read_failed_files
 from metaclip.sources.kinds import kind_of
 from metaclip.sources.listing import list_shards
 from metaclip.store.store import Store
@@ -34,7 +34,7 @@ def extract(tmp_path: Path, paths: list[Path], **settings: Any) -> list[dict[str
     found = [store.manifest(reference.manifest).statistics for reference in references]
     if any(one["failed_files"] for one in found):
         with pytest.raises(StageError, match=r"too_many_bad_records: .* records were refused"):
-            check_failed_files(store, references, 0.01)
+            check_failed_files(read_failed_files(store, references), 0.01)
     return found
 
 

@@ -16,9 +16,9 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymen
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Completed, Crashed, Failed, Pending, Running
 
-from flows import scale_out
 from flows.curate import curate
 from flows.match import match_shards
+from flows.supervision import scale_out
 from metaclip.config.settings import Config
 from metaclip.errors import ConfigError, StageError, WorkerLostError
 from tests.conftest import MakeConfig

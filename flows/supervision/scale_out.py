@@ -47,7 +47,7 @@ from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from tasks.checkpoint import Done
 from tasks.progress import Progress, current_progress
-from tasks.shards import FoundRange, find_range
+from tasks.shards import STAGES_OF, FoundRange, find_ranges
 
 POLL_SECONDS = 2.0
 RUNS_AN_ANSWER = 200
@@ -75,21 +75,31 @@ class _Range:
 
 
 def match_on_workers(
-    config: Config, shards: str, ranges: Sequence[tuple[int, int]], metadata: tuple[Reference, ...], until: str
+    config: Config,
+    shards: str,
+    before: Sequence[FoundRange],
+    metadata: tuple[Reference, ...],
+    until: Literal["extract", "match"],
 ) -> list[Done]:
-    """Process all ranges by runs of `execution.deployment`; return the outputs in their order.
+    """Process all ranges by runs of `execution.deployment`; return the outputs, stage by stage, in their order.
 
-    Ranges whose outputs exist in the store are not run.
+    Args:
+        config: the pool's configuration.
+        shards: address of the frozen listing.
+        before: what the store has of each range; those whose outputs exist are not run.
+        metadata: the list of entries.
+        until: the last stage.
 
     Raises:
         StageError: if a run failed; the other runs finish first.
         WorkerLostError: if a range's run was lost more than `execution.retries` times.
     """
-    before = _find_ranges(config, shards, ranges, metadata, until)
     waiting = [_Range(found) for found in before if found.missing(until)]
     _Supervisor(config, shards, until, before, waiting).run()
-    again = _find_ranges(config, shards, [(one.found.first, one.found.last) for one in waiting], metadata, until)
-    after = {found.first: found for found in again}
+    after = {found.first: found for found in before}
+    if waiting:
+        again = find_ranges(config, shards, [(one.found.first, one.found.last) for one in waiting], metadata, until)
+        after |= {found.first: found for found in again}
     told = {one.found.first: one.told for one in waiting}
     for found in after.values():
         if found.missing(until):
@@ -98,35 +108,24 @@ def match_on_workers(
                 " where this run looks for them. Workers must have the same version of this package and of the"
                 " language model, the same storage, and no task may delete outputs meanwhile"
             )
-    done: list[Done] = []
-    for stage in ("extract", "match")[: 1 if until == "extract" else 2]:
-        for found in before:
-            done += _outputs(stage, found, after.get(found.first, found), told.get(found.first))
-    return done
-
-
-def _find_ranges(
-    config: Config, shards: str, ranges: Sequence[tuple[int, int]], metadata: tuple[Reference, ...], until: str
-) -> list[FoundRange]:
-    futures = [find_range.submit(config, shards, first, last, metadata, until) for first, last in ranges]
-    return [future.result() for future in futures]
+    return [
+        done
+        for stage in STAGES_OF[until]
+        for found in before
+        for done in _outputs(stage, found, after[found.first], told.get(found.first))
+    ]
 
 
 def _outputs(stage: str, before: FoundRange, after: FoundRange, told: RunState | None) -> list[Done]:
     """Return a range's outputs of one stage; the time of their run is divided among those that it computed."""
-
-    def reference(found: FoundRange, number: int) -> Reference | None:
-        shard = found.shards[number]
-        return shard.extracted if stage == "extract" else shard.matched
-
     numbers = range(len(after.shards))
-    computed = sum(reference(before, number) is None for number in numbers)
+    computed = sum(before.output(stage, number) is None for number in numbers)
     seconds = told.stages[stage].seconds if told is not None and stage in told.stages else 0.0
     done = []
     for number in numbers:
-        output = reference(after, number)
+        output = after.output(stage, number)
         assert output is not None
-        cached = reference(before, number) is not None
+        cached = before.output(stage, number) is not None
         done.append(Done(stage, output, cached, 0.0 if cached else seconds / computed))
     return done
 

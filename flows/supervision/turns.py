@@ -142,4 +142,4 @@ def _end_ghosts(store: Store, found: Neighbours, states: dict[str, State[Any]]) 
             get_run_logger().warning("run %s of pool %s was set Crashed: %s", run.run, run.pool, message)
         else:
             message = f"{state.name}: {state.message or message}"
-        end_silent(store, run, message)
+        end_silent(store, run, "cancelled" if state.type == StateType.CANCELLED else "failed", message)

@@ -1,0 +1,53 @@
+"""A worker process that dies while the pool of processes starts costs a retry, as at any other moment."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from metaclip.config.settings import Config
+from metaclip.errors import WorkerLostError
+from metaclip.prepare.jobs import check
+from tasks.bounds import Bounds
+from tasks.workers import Downloads, Workers
+from tests.conftest import MakeConfig
+
+
+@pytest.fixture
+def pool() -> Iterator[Workers]:
+    made = Workers(2, Downloads())
+    yield made
+    made.close()
+
+
+def _kill_first_process(ended: threading.Event) -> None:
+    """Kill the first worker process that appears, before it has done anything."""
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    while not ended.is_set():
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if child.pid not in before and "spawn_main" in " ".join(child.cmdline()):
+                    child.kill()
+                    return
+        time.sleep(0.001)
+
+
+def test_a_worker_that_dies_while_the_pool_starts_is_replaced(make_config: MakeConfig, pool: Workers) -> None:
+    config: Config = make_config()
+    job = check(config)
+    bounds = Bounds.of(config.execution)
+    ended = threading.Event()
+    killer = threading.Thread(target=_kill_first_process, args=(ended,))
+    killer.start()
+    try:
+        with pytest.raises(WorkerLostError, match="a worker process died"):
+            pool.run(config.storage, job, bounds)
+    finally:
+        ended.set()
+        killer.join()
+    reference, _ = pool.run(config.storage, job, bounds)
+    assert (Path(config.storage) / reference.manifest).exists()
