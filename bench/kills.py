@@ -58,7 +58,7 @@ def measure(kills: int = 30, *, s3: bool = False) -> dict[str, Any]:
 @contextmanager
 def _servers(s3: bool) -> Iterator[str | None]:
     """Have a Prefect server, and an S3 server if that is asked for; yield a bucket."""
-    from flows.cli.local_server import prefect_api
+    from flows.cli.server.local import prefect_api
 
     os.environ |= {"DO_NOT_TRACK": "1", "PREFECT_HOME": tempfile.mkdtemp(prefix="kills-")}
     with prefect_api() as url:

@@ -51,7 +51,7 @@ def measure(sizes: tuple[int, ...] = SIZES, *, stand: bool = False, places: tupl
 
 @contextmanager
 def _servers(folder: Path) -> Iterator[S3Server]:
-    from flows.cli.local_server import prefect_api
+    from flows.cli.server.local import prefect_api
     from tasks.workers import workers
 
     os.environ |= {"DO_NOT_TRACK": "1", "PREFECT_LOGGING_LEVEL": "ERROR", "PREFECT_HOME": str(folder / "prefect")}

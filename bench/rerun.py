@@ -42,7 +42,7 @@ def measure() -> dict[str, Any]:
 
 
 def _measure(source: Path, roots: dict[str, str], server: S3Server) -> dict[str, Any]:
-    from flows.cli.local_server import prefect_api
+    from flows.cli.server.local import prefect_api
     from flows.curate import curate
     from tasks.workers import workers
 

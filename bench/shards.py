@@ -20,7 +20,7 @@ import psutil
 from prefect import flow
 
 from bench.timing import report, table
-from flows.cli.local_server import prefect_api
+from flows.cli.server.local import prefect_api
 from flows.match import match_shards
 from flows.metadata import metadata_stage
 from metaclip.config.loading import parse_config

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from metaclip.matching.matcher import Matcher
     from metaclip.opened.pool import Pool, open  # noqa: A004 (called as metaclip.open)
     from metaclip.opened.run import run
-    from metaclip.pairs.uids import uids
+    from metaclip.pairs.uid_columns import uids
     from metaclip.sources.pair_files import read_pairs
     from metaclip.sources.warc import read_warc
     from metaclip.sources.wat import read_wat
@@ -62,7 +62,7 @@ _HOMES = {
     "read_webdataset": "metaclip.sources.webdataset",
     "run": "metaclip.opened.run",
     "tail_t": "metaclip.balance.counts",
-    "uids": "metaclip.pairs.uids",
+    "uids": "metaclip.pairs.uid_columns",
 }
 
 __all__ = [

@@ -72,7 +72,7 @@ def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture(scope="session")
 def prefect_server(_quiet_prefect: None, s3_address: S3Server) -> Iterator[str]:
     """A real Prefect server on a database of its own; flows of this process and its children use it."""
-    from flows.cli.local_server import prefect_api
+    from flows.cli.server.local import prefect_api
     from tasks.workers import workers
 
     # Worker processes stay between tests: they take seconds to start.

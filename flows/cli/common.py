@@ -63,7 +63,7 @@ def prefect(as_json: bool) -> Iterator[None]:
     os.environ.setdefault("PREFECT_CLIENT_RETRY_EXTRA_CODES", "500")
     with ExitStack() as opened:
         with uninterruptible():  # nothing is begun yet
-            from flows.cli.local_server import prefect_api
+            from flows.cli.server.local import prefect_api
             from tasks.progress import watcher
 
             watch = opened.enter_context(progress(quiet=as_json))

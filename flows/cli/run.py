@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli.common import ConfigPath, Json, Override, Storage, emit, errors, prefect, threshold
-from flows.cli.server_ahead import server_ahead
+from flows.cli.server.ahead import server_ahead
 from flows.cli.show.summary import show_summary
 from flows.cli.show.trackers import log_summary, require
 from metaclip.errors import ConfigError

@@ -7,7 +7,7 @@ import typer
 import yaml
 
 from flows.cli.common import Json, emit, errors, prefect
-from flows.cli.server_ahead import server_ahead
+from flows.cli.server.ahead import server_ahead
 from flows.cli.show.summary import show_summary
 from metaclip.config.shipped import shipped_config, shipped_names
 from metaclip.errors import ConfigError, StoreError

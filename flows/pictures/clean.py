@@ -10,7 +10,7 @@ from metaclip.images.dedup.sheets_job import ImageSheetsJob
 from metaclip.images.downloaded import downloaded_files
 from metaclip.store.manifest import Reference
 from metaclip.survivors.filter_job import check_survived, survive_jobs
-from tasks.image_stages import image_cover, image_filter, image_keys, image_pairs, image_sheets
+from tasks.images import image_cover, image_filter, image_keys, image_pairs, image_sheets
 from tasks.stages import survive
 
 IMAGE_STAGES = ("inspect", "image-filter", "image-keys", "image-pairs", "image-cover", "image-sheets")

@@ -14,7 +14,7 @@ from metaclip.images.inspect_job import InspectJob, statuses
 from metaclip.pool.record import read_record
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
-from tasks.image_stages import inspect
+from tasks.images import inspect
 from tasks.progress import reporting
 from tasks.workers import workers_for
 

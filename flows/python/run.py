@@ -34,7 +34,7 @@ def run(
 def _curate(config: Config, show: bool) -> dict[str, Any]:
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
-    from flows.cli.local_server import prefect_api
+    from flows.cli.server.local import prefect_api
     from flows.cli.show.summary import progress
     from tasks.progress import watcher
 

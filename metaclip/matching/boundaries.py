@@ -8,7 +8,7 @@ within a cluster of characters, or within a Tibetan syllable; and a space in the
 `words` asks in addition that the run begins and ends where the words of the text do. They are the segmentation of least
 cost: a word with a count costs the more the rarer it is, and any single token can stand by itself at UNKNOWN.
 
-This is the definition; its fast way is `metaclip.matching.matcher`, held by tests/metaclip/matching/test_boundaries.py.
+This is the definition; its fast way is `metaclip.matching.matcher`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,7 @@
 """Find the entries that texts contain, fast.
 
-Equals `metaclip.matching.definition`, held by tests/metaclip/matching/test_matcher.py, and
-`metaclip.matching.boundaries`, held by tests/metaclip/matching/test_boundaries.py.
+Equals `metaclip.matching.definition`; held by tests/metaclip/matching/test_matcher.py.
+Equals `metaclip.matching.boundaries`; held by tests/metaclip/matching/test_boundaries.py.
 """
 
 import os

@@ -21,8 +21,8 @@ For the rules of `metaclip.matching.boundaries` a text is cut into tokens by the
 knows whether it is glued to the one before it. The table is the same; the highest bit of the parent in a key, which a
 table of at most 2^31 slots leaves free, says whether the token is glued. So one key is one (parent, glued, token).
 
-Equals `metaclip.matching.definition`, held by tests/metaclip/matching/test_matcher.py, and
-`metaclip.matching.boundaries`, held by tests/metaclip/matching/test_boundaries.py.
+Equals `metaclip.matching.definition`; held by tests/metaclip/matching/test_matcher.py.
+Equals `metaclip.matching.boundaries`; held by tests/metaclip/matching/test_boundaries.py.
 """
 
 from typing import Any

@@ -3,6 +3,9 @@
 Equals `metaclip.pairs.uids`; held by tests/metaclip/pairs/test_uid_columns.py.
 """
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -12,7 +15,15 @@ from metaclip.kernels.memory import bare, copy_bytes
 from metaclip.kernels.types import Bytes, Offsets, Words
 from metaclip.kernels.utf8 import chunks
 from metaclip.kernels.xxh3 import hash_bytes
-from metaclip.pairs.uids import uids
+from metaclip.pairs import uids as definition
+from metaclip.pairs.texts import clean_text
+from metaclip.pairs.urls import Base, resolve
+
+Strings: TypeAlias = "Sequence[str] | pa.Array | pa.ChunkedArray"
+"""Text for each row: a list, a numpy or pandas column, or an Arrow column of strings."""
+
+FEW = 4096
+"""Rows up to which Python is as fast as loading the compiled way."""
 
 
 @kernel
@@ -55,7 +66,7 @@ def uid_columns(
     if len(urls) != len(texts):
         raise ValueError(f"{len(urls)} addresses and {len(texts)} texts: there must be as many")
     if plain():
-        return uids(urls.to_pylist(), texts.to_pylist())
+        return definition.uids(urls.to_pylist(), texts.to_pylist())
     high, low = np.empty(len(urls), np.uint64), np.empty(len(urls), np.uint64)
     row = 0
     # Batches of a table: both columns are cut at the same rows.
@@ -67,3 +78,44 @@ def uid_columns(
             _hash_pairs(url_data, url_offsets, text_data, text_offsets, high[row:end], low[row:end])
             row = end
     return high, low
+
+
+def uids(
+    urls: Strings, texts: Strings, *, clean: bool = False
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """Return the two halves of each pair's uid, uint64[n] each.
+
+    `uid_hi` is XXH3-64 of the address's UTF-8 bytes. `uid_lo` is XXH3-64 of address, a zero byte and
+    text. Texts have no zero byte (`texts.clean_text`), so the last zero byte separates the two.
+
+    Args:
+        urls: addresses as a pool has them, or with `clean` as a file of pairs has them.
+        texts: texts, likewise.
+        clean: give addresses and texts the form that extraction gives them first. A row that extraction would drop
+            gets the uid of an empty address or text, which no pair of a pool has.
+
+    Raises:
+        ValueError: where there are not as many of both, or a value is missing.
+    """
+    if clean:
+        urls, texts = _cleaned(urls), [clean_text(str(text)) for text in _listed(texts)]
+    if len(urls) > FEW:
+        return uid_columns(_column(urls), _column(texts))
+    return definition.uids(_listed(urls), _listed(texts))
+
+
+def _column(values: Strings) -> pa.Array | pa.ChunkedArray:
+    return values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, pa.string())
+
+
+def _listed(values: Strings) -> Sequence[str]:
+    found: Sequence[str] = values.to_pylist() if isinstance(values, pa.Array | pa.ChunkedArray) else values
+    if any(value is None for value in found):
+        raise ValueError("a value is missing; leave such rows out, no pool has them")
+    return found
+
+
+def _cleaned(urls: Strings) -> list[str]:
+    nowhere = Base("", "", "", "", "")
+    found = (resolve(str(url), nowhere) for url in _listed(urls))
+    return [address if isinstance(address, str) else "" for address in found]

@@ -5,15 +5,12 @@ This is the definition; its fast way is `metaclip.pairs.uid_columns`.
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import xxhash
-
-from metaclip.pairs.texts import clean_text
-from metaclip.pairs.urls import Base, resolve
 
 UIDS = np.dtype("<u8,<u8")
 """A uid as its two halves, `uid_hi` first: DataComp's `u8,u8`, with the same byte order on every machine."""
@@ -35,60 +32,17 @@ def _characters(chunk: pa.Array) -> bytes:
     return cast(bytes, array.buffers()[2].slice(offsets[0], offsets[-1] - offsets[0]).to_pybytes())
 
 
-Strings: TypeAlias = "Sequence[str] | pa.Array | pa.ChunkedArray"
-"""Text for each row: a list, a numpy or pandas column, or an Arrow column of strings."""
-
-FEW = 4096
-"""Rows up to which Python is as fast as loading the compiled way."""
-
-
-def uids(
-    urls: Strings, texts: Strings, *, clean: bool = False
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+def uids(urls: Sequence[str], texts: Sequence[str]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
     """Return the two halves of each pair's uid, uint64[n] each.
 
     `uid_hi` is XXH3-64 of the address's UTF-8 bytes. `uid_lo` is XXH3-64 of address, a zero byte and
     text. Texts have no zero byte (`texts.clean_text`), so the last zero byte separates the two.
-
-    Args:
-        urls: addresses as a pool has them, or with `clean` as a file of pairs has them.
-        texts: texts, likewise.
-        clean: give addresses and texts the form that extraction gives them first. A row that extraction would drop
-            gets the uid of an empty address or text, which no pair of a pool has.
-
-    Raises:
-        ValueError: where there are not as many of both, or a value is missing.
     """
-    if clean:
-        urls, texts = _cleaned(urls), [clean_text(str(text)) for text in _listed(texts)]
-    if len(urls) > FEW:
-        from metaclip.pairs.uid_columns import uid_columns
-
-        return uid_columns(_column(urls), _column(texts))
-    addresses = [url.encode() for url in _listed(urls)]
+    addresses = [url.encode() for url in urls]
     digest = xxhash.xxh3_64_intdigest
     hi = np.fromiter(map(digest, addresses), np.uint64, len(addresses))
-    joined: Iterable[bytes] = (
-        address + b"\0" + text.encode() for address, text in zip(addresses, _listed(texts), strict=True)
-    )
+    joined: Iterable[bytes] = (address + b"\0" + text.encode() for address, text in zip(addresses, texts, strict=True))
     return hi, np.fromiter(map(digest, joined), np.uint64, len(addresses))
-
-
-def _column(values: Strings) -> pa.Array | pa.ChunkedArray:
-    return values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, pa.string())
-
-
-def _listed(values: Strings) -> Sequence[str]:
-    found: Sequence[str] = values.to_pylist() if isinstance(values, pa.Array | pa.ChunkedArray) else values
-    if any(value is None for value in found):
-        raise ValueError("a value is missing; leave such rows out, no pool has them")
-    return found
-
-
-def _cleaned(urls: Strings) -> list[str]:
-    nowhere = Base("", "", "", "", "")
-    found = (resolve(str(url), nowhere) for url in _listed(urls))
-    return [address if isinstance(address, str) else "" for address in found]
 
 
 def parse_uid(uid: str) -> tuple[int, int]:

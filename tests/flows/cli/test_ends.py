@@ -109,7 +109,7 @@ def begin(crawl: Path, tmp_path: Path) -> Iterator[Callable[..., Command]]:
             command.kill()
 
 
-SERVER, WORKER, TRACKER = "flows.cli.server_process", "spawn_main", "resource_tracker"
+SERVER, WORKER, TRACKER = "flows.cli.server.process", "spawn_main", "resource_tracker"
 
 
 @pytest.mark.parametrize("seconds", [0.02, 0.2, 0.5, 1, 2])

@@ -202,7 +202,7 @@ def test_mistakes_end_before_any_work_with_their_code(
     message: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flows.cli.local_server.prefect_api", _no_server)
+    monkeypatch.setattr("flows.cli.server.local.prefect_api", _no_server)
     done = _here("run", configure(**change), "--json")
     assert done.exit_code == code, done.output
     assert message in done.stderr

@@ -110,7 +110,7 @@ def test_spellings() -> None:
 
 
 def test_a_matcher_of_other_spellings_gives_the_ids_of_the_entries() -> None:
-    matcher = Matcher(["dog", "cat", "Dog", "DOG"], np_ids := pa.array([0, 1, 0, 0], pa.uint32()).to_numpy())
+    matcher = Matcher(["dog", "cat", "Dog", "DOG"], ids=(np_ids := pa.array([0, 1, 0, 0], pa.uint32()).to_numpy()))
     assert matcher.n_entries == int(np_ids.max()) + 1
     offsets, ids = matcher.match(["Dog dog cat", "DOG", "dOG"])
     assert offsets.tolist() == [0, 2, 3, 3]

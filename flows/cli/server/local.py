@@ -15,7 +15,7 @@ from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, temporary_settings
 
-from flows.cli.server_ahead import begin, take
+from flows.cli.server.ahead import begin, take
 from metaclip.errors import ServerLostError
 
 START_SECONDS = 180

@@ -65,7 +65,7 @@ def begin() -> Begun:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         server = start(
-            "flows.cli.server_process",
+            "flows.cli.server.process",
             str(listener.fileno()),
             environment=QUIET,
             pass_fds=(listener.fileno(),),

@@ -1,4 +1,4 @@
-"""The process of the local Prefect server: `-m flows.cli.server_process DESCRIPTOR`, of a listening socket."""
+"""The process of the local Prefect server: `-m flows.cli.server.process DESCRIPTOR`, of a listening socket."""
 
 import socket
 import sys

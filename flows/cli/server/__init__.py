@@ -1,0 +1,1 @@
+"""Prefect's local server, for one command."""
