@@ -14,7 +14,7 @@ from tasks.images import images
 from tasks.progress import watcher
 
 
-@flow(name="images", flow_run_name="{export}", task_runner=task_runner())
+@flow(name="download-images", flow_run_name="{export}", task_runner=task_runner())
 def download_images(
     export: str,
     to: str,

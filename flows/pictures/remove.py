@@ -139,7 +139,7 @@ def _anew(
     digests = [store.manifest(each.manifest).file(REMOVED).sha256 for each in found]
     jobs = [TakeOutJob(*each) for each in zip(partitions, found, digests, strict=True)]
     left = run.do(take_out, *((job,) for job in jobs))
-    (counts,) = run.do(count, (left, run.outputs("metadata")[0]))
+    (counts,) = run.do(count, (left, run.outputs("metadata")))
     cut_set(run, run.do(balance, *((part, counts) for part in left)))
     report_and_record(run)
     assert run.curated is not None

@@ -114,11 +114,12 @@ def test_a_second_run_computes_nothing(finished: MakeConfig) -> None:
         by_name = FlowRunFilter(name=FlowRunFilterName(like_="twice"))
         runs = client.read_flow_runs(flow_run_filter=by_name)
         assert [run.name for run in runs] == ["twice"]
-        # One task for all shards, and one for each other task but those of `survey`, which are found by one as well.
+        # One task for all shards, and one for each other task but those of `survey`, which are found by one as well,
+        # and those of `near`: one look for its shards, and one for the sum.
         # Runs are recorded a moment after they end.
         tasks_of = {stage["stage"]: stage["tasks"] for stage in summary["stages"]}
         assert tasks_of.pop("extract") == tasks_of.pop("match") == 6
-        expected = 1 + sum(tasks_of.values()) - tasks_of["survey"] + 1
+        expected = 1 + sum(tasks_of.values()) - tasks_of["survey"] + 1 - tasks_of["near"] + 2
         deadline = time.monotonic() + 30
         states: list[tuple[str, str | None]] = []
         while len(states) < expected and time.monotonic() < deadline:

@@ -49,5 +49,5 @@ def test_a_worker_that_dies_while_the_pool_starts_is_replaced(make_config: MakeC
     finally:
         ended.set()
         killer.join()
-    reference, _ = pool.run(config.storage, job, bounds)
+    reference = pool.run(config.storage, job, bounds).reference
     assert (Path(config.storage) / reference.manifest).exists()

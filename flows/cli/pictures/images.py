@@ -56,7 +56,7 @@ class Resize(StrEnum):
     CENTER_CROP = "center_crop"
 
 
-@app.command()
+@app.command(epilog="Example: metaclip images download export --to images")
 def download(
     source: Annotated[str, typer.Argument(metavar="EXPORT", help="Folder or address of an img2dataset export.")],
     to: Annotated[str, typer.Option(help="Folder or address for the images.")],
@@ -114,7 +114,7 @@ def _show_images(done: dict[str, Any]) -> None:
 Images = Annotated[str, typer.Option("--images", help="Folder or address of `metaclip images download`.")]
 
 
-@app.command()
+@app.command(epilog="Example: metaclip images inspect demo --storage demo-data/pool --images images")
 def inspect(
     pool: Annotated[str, typer.Argument(help="Name of the pool that the images were exported from.")],
     storage: Storage,
@@ -149,7 +149,7 @@ def _show_inspected(done: dict[str, Any]) -> None:
         )
 
 
-@app.command("hash")
+@app.command("hash", epilog="Example: metaclip images hash pictures --to hashes.parquet")
 def hash_(
     source: Annotated[str, typer.Argument(metavar="PICTURES", help="A folder, a tar, or a Parquet file of pictures.")],
     to: Annotated[str, typer.Option(help="The Parquet file to write.")],
@@ -173,7 +173,7 @@ def _show_hashed(done: dict[str, Any]) -> None:
     console.print(plain(f"hashes: {done['to']}"))
 
 
-@app.command()
+@app.command(epilog="Example: metaclip images sheet demo-images --storage demo-data/pool --to sheet.html")
 def sheet(
     pool: Annotated[str, typer.Argument(help="Name of a pool that `metaclip rebalance --images` made.")],
     storage: Storage,
@@ -194,7 +194,7 @@ def _show_sheets(done: dict[str, Any]) -> None:
     console.print(plain(f"page: {done['to']}"))
 
 
-@app.command()
+@app.command(epilog="Example: metaclip images purge images --list purge.txt")
 def purge(
     images: Annotated[str, typer.Argument(metavar="DIR", help="Folder or address of `metaclip images download`.")],
     listed: Annotated[str, typer.Option("--list", help="On each line uid, image, url or sha256, and a value.")],

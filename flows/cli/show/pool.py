@@ -9,7 +9,6 @@ from rich.text import Text
 from flows.cli.show.summary import short
 from flows.cli.show.tables import Column, figures, short_t, show_table
 from flows.cli.show.terminal import plain
-from metaclip.explore.by_language import MARKS
 from metaclip.processes.plain_text import visible
 
 NEAR_MISSES = 20
@@ -58,6 +57,8 @@ def show_plan(found: dict[str, Any]) -> None:
 
 def show_languages(found: dict[str, Any]) -> None:
     """Print each language at each t."""
+    from metaclip.explore.by_language import MARKS  # with numpy and Arrow, which `--help` does not need
+
     console = Console(soft_wrap=True)
     columns = [
         *(Column("language"), *figures("pairs", "t"), Column("entries\nmatched", figures=True, spare=2)),

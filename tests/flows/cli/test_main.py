@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -43,15 +44,17 @@ def test_every_command_has_an_example_that_names_options_it_has() -> None:
     from flows.cli.main import app
 
     command = get_command(app)
-    found = {("metadata", name): sub for name, sub in command.commands["metadata"].commands.items()}  # type: ignore[attr-defined]
-    found |= {(name,): sub for name, sub in command.commands.items() if name != "metadata"}  # type: ignore[attr-defined]
+    found: dict[tuple[str, ...], Any] = {}
+    for name, sub in command.commands.items():  # type: ignore[attr-defined]
+        inner = getattr(sub, "commands", None)
+        found |= {(name,): sub} if inner is None else {(name, one): of for one, of in inner.items()}
     assert len(found) >= 21
-    for name, sub in found.items():
+    for names, sub in found.items():
         example = sub.epilog.removeprefix("Example: ").split()
-        assert example[: 1 + len(name)] == ["metaclip", *name]
+        assert example[: 1 + len(names)] == ["metaclip", *names]
         options = {option for parameter in sub.params for option in parameter.opts}
         assert {word for word in example if word.startswith("--")} <= options
-        shown = CliRunner().invoke(app, [*name, "--help"], env={"COLUMNS": "200"})
+        shown = CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": "200"})
         assert "Example: metaclip" in shown.stdout
 
 

@@ -88,6 +88,7 @@ RUN = {
     "runs_on_workers": 12,
     "waits_for": "4f0c",
     "message": "",
+    "note": "",
     "failures": [EVIL],
     "stages": [
         {

@@ -273,6 +273,24 @@ def matches() -> None:
     assert tests.as_lists(Matcher(many).match([" ".join(many * 40)])) == [list(range(3000))]
 
 
+def matches_of_tokens() -> None:
+    """The same by characters and words, in scripts without spaces and odd ones."""
+    from tests.metaclip.matching import test_boundaries as tests
+
+    rng = random.Random(9)
+
+    def strings(count: int) -> list[str]:
+        return ["".join(rng.choices(tests.ODD, k=rng.randrange(14))) for _ in range(rng.randrange(1, count))]
+
+    for _ in range(60):
+        entries, texts = sorted(set(strings(12))), strings(9)
+        costs = tests.random_costs(len(entries), rng.randrange(1000))
+        for rule in tests.RULES:
+            given = costs if rule == "words" else None
+            expected = tests.match_tokens_by_definition(entries, texts, rule, given)
+            assert tests.fast(entries, texts, rule, given) == expected
+
+
 def word_counts() -> None:
     """Texts of odd characters, and more words than the tables hold, are counted as by the plain way."""
     from tests.metaclip.metadata.wikipedia import test_ngrams as tests
@@ -382,6 +400,7 @@ PARTS = [
     archives,
     hashes,
     matches,
+    matches_of_tokens,
     word_counts,
     bzip2_blocks,
     page_views,
