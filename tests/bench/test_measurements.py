@@ -17,6 +17,7 @@ def _without_shared_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(yardsticks.CC2DATASET, raising=False)
 
 
+@pytest.mark.long
 def test_the_stages_are_measured_on_the_demo_where_there_is_nothing_else() -> None:
     result = pipeline.measure(repeats=1, kinds=["wat"])
     found = result["wat"]
@@ -31,6 +32,7 @@ def test_the_stages_are_measured_on_the_demo_where_there_is_nothing_else() -> No
     assert "peak memory" in pipeline.show(result)
 
 
+@pytest.mark.long
 def test_cost_is_measured_against_size() -> None:
     result = scaling.measure(repeats=1, pages_per_file=4, kinds=["warc"])
     sizes = result["warc"]

@@ -146,6 +146,7 @@ def test_english_rows_are_those_of_an_english_pool(world: FinishedPool, folder: 
     assert joint.select(["uid", "min_t", "entry_ids"]).equals(alone.select(["uid", "min_t", "entry_ids"]))
 
 
+@pytest.mark.long
 def test_another_t_reads_a_prefix_and_is_what_a_fresh_run_has(world: FinishedPool, folder: Path) -> None:
     sets = {}
     for t in (3.0, 12.0, 40.0):

@@ -218,6 +218,7 @@ def _tasks(summary: dict[str, Any], stage: str) -> tuple[int, int]:
     return found["tasks"], found["cached"]
 
 
+@pytest.mark.long
 def test_many_partitions_are_done_in_runs_of_a_few(
     make_config: MakeConfig, partitioned: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

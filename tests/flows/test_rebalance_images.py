@@ -160,6 +160,7 @@ def test_pictures_are_inspected_once_and_each_is_kept_once(site: Site, finished:
     assert (told["rows"], told["stages"][0]["cached"]) == (len(_names()), 2)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_killed_at_random_it_ends_with_the_same_bytes(site: Site, finished: MakeConfig, tmp_path: Path) -> None:
     storage = finished().storage

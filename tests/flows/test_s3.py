@@ -61,6 +61,7 @@ def _stored(server: S3Server, root: str) -> dict[str, bytes]:
     return {name[start:]: content for name, content in found.items() if "-v" in name and "manifest" not in name}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_same_files_as_in_a_folder_after_a_kill_with_a_new_t_and_no_listing(
     configure: Callable[..., Path],

@@ -21,7 +21,7 @@ from tests.servers import Site, serve
 from tests.services import OTHERS, ROOT, SERVICES, Service, Stack, lose_database, stack
 
 # What a test waits for has deadlines of its own; on a busy machine that compiles its kernels first, the sum is long.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.long]
 
 CHROMIUM_OPTIONS = [
     "--no-sandbox",

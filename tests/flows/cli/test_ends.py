@@ -130,7 +130,9 @@ def test_an_interrupt_while_the_server_starts_is_one_line(begin: Callable[..., C
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", ["metadata", "extract", "match"])
+@pytest.mark.parametrize(
+    "moment", ["extract", *(pytest.param(one, marks=pytest.mark.long) for one in ("metadata", "match"))]
+)
 def test_an_interrupt_of_a_run_is_one_line(begin: Callable[..., Command], tmp_path: Path, moment: str) -> None:
     command = begin("--json")
     command.await_moment(lambda: any((tmp_path / "pool").glob(f"{moment}-v*/*/*")))

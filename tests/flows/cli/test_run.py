@@ -78,6 +78,7 @@ def test_without_a_server_or_any_variable_and_nothing_left_behind(
     assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_hash_seed_does_not_show(configure: Callable[..., Path], tmp_path: Path, prefect_server: str) -> None:
     sets = []
@@ -89,6 +90,7 @@ def test_hash_seed_does_not_show(configure: Callable[..., Path], tmp_path: Path,
     assert sets[0]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_killed_in_every_stage_and_started_again(
     configure: Callable[..., Path], tmp_path: Path, prefect_server: str, whole: dict[str, bytes]

@@ -88,6 +88,7 @@ def _curate(thread: ThreadPoolExecutor, config: Config) -> Future[Any]:
     return thread.submit(copy_context().run, curate, config, "match")
 
 
+@pytest.mark.long
 def test_a_run_that_waits_for_its_machine_is_not_lost(
     deployment: Deployment, waiting: tuple[Config, Callable[[], object]]
 ) -> None:
