@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from flows.cli.show.near import near_lines
 from flows.cli.show.tables import Column, figures, short_t, show_table
 from flows.cli.show.terminal import plain
+from metaclip.processes.plain_text import visible
 from metaclip.processes.shell import command
 from metaclip.report.words import COMPARED, STEPS, step_shares
 
@@ -103,7 +105,9 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     if not summary["funnel"]["curated"]:
         console.print("The set is empty: see which step of the funnel loses the pairs.", style="yellow")
     console.print(plain(f"set:    {short(summary['curated'])}"))
-    console.print(plain(f"report: {short(summary['report_page'])}"))
+    page = summary["report_page"]
+    link = f"link {Path(page).absolute().as_uri()}" if "://" not in page else ""
+    console.print(Text.assemble("report: ", (visible(short(page)), link)))
     for told, what in _next(summary):
         console.print(plain(f"next:   {told}    ({what})"))
 

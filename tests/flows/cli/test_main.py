@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from metaclip.export.run import MOST_ROWS
 from tests.examples import ROOT
+from tests.pools import make_pool
 
 HEAVY = {"prefect", "numba", "numpy", "pyarrow", "fsspec", "s3fs", "aiohttp", "matplotlib", "selectolax", "fasttext"}
 
@@ -29,6 +31,22 @@ def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
     )
     (imported,) = [line for line in done.stdout.splitlines() if line.startswith("imported:")]
     assert not HEAVY & {name.split(".")[0] for name in imported.split()}
+
+
+def test_what_looks_at_a_pool_imports_neither_prefect_nor_the_compiler(crawl: Path, tmp_path: Path) -> None:
+    make_pool(crawl, tmp_path)
+    name = "small"
+    for arguments in (
+        ["plan", name],
+        ["explain", name, "a photo of a dog"],
+        ["status", name],
+        ["sample", name, "--n", "2"],
+    ):
+        command = [sys.executable, "-c", PROGRAM, *arguments, "--storage", str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        (imported,) = [line for line in done.stdout.splitlines() if line.startswith("imported:")]
+        assert not {"prefect", "numba", "llvmlite"} & {one.split(".")[0] for one in imported.split()}, arguments[0]
 
 
 def test_the_most_rows_that_help_states_are_those_of_an_export() -> None:
