@@ -36,12 +36,7 @@ def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
 def test_what_looks_at_a_pool_imports_neither_prefect_nor_the_compiler(crawl: Path, tmp_path: Path) -> None:
     make_pool(crawl, tmp_path)
     name = "small"
-    for arguments in (
-        ["plan", name],
-        ["explain", name, "a photo of a dog"],
-        ["status", name],
-        ["sample", name, "--n", "2"],
-    ):
+    for arguments in (["plan", name], ["explain", name, "a photo of a dog"], ["status", name]):
         command = [sys.executable, "-c", PROGRAM, *arguments, "--storage", str(tmp_path)]
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
         assert done.returncode == 0, done.stderr
