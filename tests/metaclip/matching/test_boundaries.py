@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaclip.errors import StoreError
+from metaclip.kernels.jit import plainly
 from metaclip.matching.boundaries import NO_COST, TokenRule, match_tokens_by_definition, tokens, word_bounds
 from metaclip.matching.matcher import Matcher
 from tests.shared import shared_data
@@ -189,3 +190,14 @@ def test_real_texts() -> None:
             expected = match_tokens_by_definition(entries, texts, rule, costs)
             assert fast(entries, texts, rule, costs) == expected, name
             assert sum(map(len, expected)) > 20
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_kernels_that_python_runs_give_the_same(rule: TokenRule) -> None:
+    choose = random.Random(8)
+    texts = ["".join(choose.choices(ODD, k=choose.randrange(30))) for _ in range(60)]
+    entries = cut(texts, 80, 5, 2)
+    costs = random_costs(len(entries), 4) if rule == "words" else None
+    with plainly():
+        plainly_done = fast(entries, texts, rule, costs)
+    assert plainly_done == fast(entries, texts, rule, costs)
