@@ -141,7 +141,7 @@ class Workers:
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)  # idle ones end by themselves, beside what follows
 
 
 def _is_broken(pool: ProcessPoolExecutor) -> bool:

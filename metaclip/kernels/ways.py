@@ -35,7 +35,7 @@ COMPILE_SECONDS = {
 }
 """CPU seconds that each group of kernels takes to compile, about, by a core of 2024."""
 
-POOL_GROUPS = ("warc", "wat", "match", "balance", "pairs", "table", "tokens")
+POOL_GROUPS = ("table", "match", "warc", "wat", "balance", "pairs", "tokens")
 """What pools may need, in the order in which it is worth compiling."""
 
 NEVER = float("inf")

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip.config.settings import Match, Near
+from metaclip.kernels.ways import Work
 from metaclip.matching.spacing import can_match
 from metaclip.matching.variants import BOTH, CAUSES, NEVER, NearMatcher
 from metaclip.metadata.list_job import open_matcher, read_entries
@@ -63,6 +64,10 @@ class NearShardJob(Job):
     def inputs(self) -> list[str]:
         """Return the keys of the shard and of the metadata."""
         return [self.extracted.key, self.metadata.key]
+
+    def work(self) -> Work:
+        """Return the kernels of tables and of the matcher: those of the entries' other spellings are made here."""
+        return Work(("table", "match"), 5e-4 * self.metadata.rows + 1e-4 * self.extracted.rows)
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
         """Read the shard as a stream, as far as the part goes; it is sorted by uid."""
