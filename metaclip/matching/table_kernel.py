@@ -147,6 +147,42 @@ def _can_match(data: Bytes, begin: Int, end: Int) -> Truth:
 
 
 @kernel
+def _enter(
+    slots: Words,
+    long_tokens: Bytes,
+    used: Word,
+    data: Bytes,
+    start: Word,
+    length: Word,
+    parent: Word,
+    last: Word,
+    has_room: Truth,
+) -> tuple[Word, Truth, Word]:
+    """Append a token to the path that ends at `last` (`parent` 0: to the empty one), unless it is there already.
+
+    Returns:
+        The token's slot, whether it is new, and the bytes of `long_tokens` that are used. A new one is written only
+        if there is room.
+    """
+    first, second = _token_words(data, start, length)
+    token_hash = _hash_token(first, second, length)
+    if parent:
+        slots[last, 3] |= U64(1) << (U64(32) + (token_hash >> U64(59)))
+    key_hash = _hash_key(parent, token_hash)
+    slot, found = _find_slot(slots, long_tokens, parent, data, start, length, first, second, key_hash)
+    if found or not has_room:
+        return slot, not found, used
+    if length > _INLINE:
+        first = used
+        for i in range(length):
+            long_tokens[used + U64(i)] = data[start + U64(i)]
+        used += length
+    slots[slot, 0], slots[slot, 1], slots[slot, 2] = parent, first, second
+    slots[slot, 3] = length + U64(1)
+    return slot, True, used
+
+
+@kernel
 def build(data: Bytes, offsets: Offsets, slots: Words, long_tokens: Bytes) -> Ints:
     """Put entries into zeroed slots; stop where these are too few for probing to be short.
 
@@ -176,23 +212,10 @@ def build(data: Bytes, offsets: Offsets, slots: Words, long_tokens: Bytes) -> In
             while k < end and data[k] != 32:
                 k += U64(1)
             length = k - start
-            first, second = _token_words(data, start, length)
-            token_hash = _hash_token(first, second, length)
-            if parent:
-                slots[last, 3] |= U64(1) << (U64(32) + (token_hash >> U64(59)))
-            key_hash = _hash_key(parent, token_hash)
-            last, found = _find_slot(slots, long_tokens, parent, data, start, length, first, second, key_hash)
-            if not found:
-                if keys == fullest:
-                    return np.array([e, keys, used, duplicates, unmatchable, deepest], np.int64)
-                keys += 1
-                if length > _INLINE:
-                    first = used
-                    for i in range(length):
-                        long_tokens[used + U64(i)] = data[start + U64(i)]
-                    used += length
-                slots[last, 0], slots[last, 1], slots[last, 2] = parent, first, second
-                slots[last, 3] = length + U64(1)
+            last, is_new, used = _enter(slots, long_tokens, used, data, start, length, parent, last, keys < fullest)
+            if is_new and keys == fullest:
+                return np.array([e, keys, used, duplicates, unmatchable, deepest], np.int64)
+            keys += is_new
             parent = last + U64(1)
             depth += 1
             if k == end:
@@ -431,23 +454,10 @@ def build_tokens(data: Bytes, offsets: Offsets, kinds: Bytes, slots: Words, long
             start, length = starts[j], lengths[j]
             if j:
                 parent |= glues[j]
-            first, second = _token_words(data, start, length)
-            token_hash = _hash_token(first, second, length)
-            if j:
-                slots[last, 3] |= U64(1) << (U64(32) + (token_hash >> U64(59)))
-            key_hash = _hash_key(parent, token_hash)
-            last, found = _find_slot(slots, long_tokens, parent, data, start, length, first, second, key_hash)
-            if not found:
-                if keys == fullest:
-                    return np.array([e, keys, used, duplicates, unmatchable, deepest], np.int64)
-                keys += 1
-                if length > _INLINE:
-                    first = used
-                    for i in range(length):
-                        long_tokens[used + U64(i)] = data[start + U64(i)]
-                    used += length
-                slots[last, 0], slots[last, 1], slots[last, 2] = parent, first, second
-                slots[last, 3] = length + U64(1)
+            last, is_new, used = _enter(slots, long_tokens, used, data, start, length, parent, last, keys < fullest)
+            if is_new and keys == fullest:
+                return np.array([e, keys, used, duplicates, unmatchable, deepest], np.int64)
+            keys += is_new
             parent = last + U64(1)
         deepest = max(deepest, tokens)
         if slots[last, 0] >> U64(32):
