@@ -175,6 +175,11 @@ class Match(Model):
     two all punctuation and symbols end a word. Default: by group, as the shipped table says, and `paper` if there are
     no groups."""
 
+    @property
+    def rule(self) -> Rule:
+        """How entries are found in texts, if no group of languages says otherwise."""
+        return self.spacing if self.boundaries in (None, "paper") else self.boundaries
+
     @field_validator("languages")
     @classmethod
     def _known(cls, languages: list[str]) -> list[str]:
@@ -346,8 +351,7 @@ class Config(Model):
     @property
     def rule(self) -> Rule:
         """How entries are found in texts where one list is for all of them."""
-        match = self.match
-        return match.spacing if match.boundaries in (None, "paper") else match.boundaries
+        return self.match.rule
 
     @property
     def groups(self) -> Groups | None:

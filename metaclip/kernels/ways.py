@@ -70,7 +70,7 @@ class Ways:
         `auto` is the plain way as long as compiling what is not compiled yet would take longer than all plain work
         of this process, this work included. So no process loses more than it would take to compile at once.
         """
-        missing = [group for group in work.groups if not self._is_compiled(group)]
+        missing = self.missing(work.groups)
         cost = sum(COMPILE_SECONDS[group] for group in missing)
         way = kernels == "plain" or (kernels == "auto" and bool(missing) and self._spent + work.seconds <= cost)
         if missing and not way:

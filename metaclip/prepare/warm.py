@@ -8,19 +8,15 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from metaclip.config.loading import parse_config
 from metaclip.demo import ENTRIES, write_demo_crawl
 from metaclip.kernels.jit import KERNELS, plainly
 from metaclip.kernels.ways import COMPILE_SECONDS, WAYS
-from metaclip.matching.matcher import Matcher
 from metaclip.metadata.jobs import metadata_plan
 from metaclip.metadata.ngrams_job import NgramsJob
 from metaclip.metadata.titles_job import TitlesJob
@@ -45,7 +41,6 @@ _PAIRS = '{"url": "http://a.example/%d.jpg", "text": "a dog on the beach %d"}\n'
 _DUMP = """<mediawiki><page><title>Dog</title><ns>0</ns><revision><text>A dog is a dog, and the dog barks.</text>
 </revision></page></mediawiki>"""
 _VIEWS = "en Dog 12 0\nen Cat 3 0\nde Hund 4 0\n"
-_WORDS = ["东京 的夜景", "ที่", "a dog"]
 _LOWER_BY = 10
 """The niceness of the program: what the machine is for comes first."""
 
@@ -68,8 +63,6 @@ def warm(groups: Iterable[str] = GROUPS, report: Report | None = None) -> None:
                 jobs = sample.jobs(group)
                 for job in jobs:
                     job.run(sample.store)
-                if group == "tokens":
-                    Matcher(_WORDS, "words", np.ones(len(_WORDS), np.uint16)).match(_WORDS)
                 WAYS.mark([group])
     finally:
         done.set()
@@ -105,14 +98,14 @@ class _Sample:
             "pairs": lambda: self._extracts([self._write("pairs.jsonl", self._pairs())]),
             "table": lambda: [metadata_plan(self._config([])).job],
             "match": lambda: [self._match],
-            "tokens": lambda: [replace(metadata_plan(self._config([])).job, rule="words")],
+            "tokens": self._tokens,
             "balance": self._balance,
             "words": self._words,
             "titles": lambda: [TitlesJob(str(self._write("views", _VIEWS)), "", ("en",), 1)],
         }
         return make[group]()
 
-    def _config(self, paths: Iterable[Path]) -> Any:
+    def _config(self, paths: Iterable[Path], **match: str) -> Any:
         return parse_config(
             {
                 "pool": "warm",
@@ -120,6 +113,7 @@ class _Sample:
                 "source": {"paths": [str(path) for path in paths] or [str(self._crawl.paths)]},
                 "metadata": {"entries": str(ENTRIES)},
                 "extract": {"max_bad_records": 1},
+                "match": match,
             }
         )
 
@@ -133,10 +127,18 @@ class _Sample:
             return metadata_plan(self._config([])).job.run(self.store)
 
     @cached_property
-    def _match(self) -> Job:
+    def _extracted(self) -> Reference:
         with plainly():
-            extracted = self._extracts(self._crawl.wat_files[:1])[0].run(self.store)
-            return MatchJob(extracted, self._metadata, self._config([]).match)
+            return self._extracts(self._crawl.wat_files[:1])[0].run(self.store)
+
+    @cached_property
+    def _match(self) -> Job:
+        return MatchJob(self._extracted, self._metadata, self._config([]).match)
+
+    def _tokens(self) -> list[Job]:
+        config = self._config([], boundaries="words")
+        listed = metadata_plan(config).job
+        return [listed, MatchJob(self._extracted, Reference(listed.manifest, listed.key, 0), config.match)]
 
     def _balance(self) -> list[Job]:
         with plainly():

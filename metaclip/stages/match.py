@@ -44,7 +44,8 @@ class MatchJob(Job):
 
     def work(self) -> Work:
         """Return the matcher's kernels."""
-        return Work(("match",), 3e-5 * self.extracted.rows)
+        groups = ("match",) if self.settings.rule == "paper" else ("match", "tokens")
+        return Work(groups, 3e-5 * self.extracted.rows)
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
         """Read the shard as a stream; it is sorted by uid already, and so is the result."""
