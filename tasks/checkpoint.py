@@ -57,9 +57,7 @@ def checkpointed(stage: str) -> Callable[[Callable[..., Job]], Task[..., Any]]:
             reference = job.find(Store(config.storage), config.execution.verify)
             if reference is not None:
                 return Completed(name=CACHED, message=job.label, data=Done(stage, reference, True, 0.0))
-            reference, seconds, compiling = run_in_worker(config, job)
-            get_run_logger().info("%s %s: %s rows in %.1f s", stage, job.label, f"{reference.rows:,}", seconds)
-            return Done(stage, reference, False, seconds, compiling)
+            return _made(stage, config, job)
 
         return task(
             body,
@@ -73,6 +71,13 @@ def checkpointed(stage: str) -> Callable[[Callable[..., Job]], Task[..., Any]]:
         )
 
     return decorate
+
+
+def _made(stage: str, config: Config, job: Job) -> Done:
+    """Have a worker compute a job."""
+    reference, seconds, compiling = run_in_worker(config, job)
+    get_run_logger().info("%s %s: %s rows in %.1f s", stage, job.label, f"{reference.rows:,}", seconds)
+    return Done(stage, reference, False, seconds, compiling)
 
 
 def run_all(one: Task[..., Any], config: Config, arguments: Sequence[tuple[Any, ...]]) -> list[Done]:
@@ -202,13 +207,8 @@ def _several(one: Task[..., Any], config: Config, arguments: Sequence[tuple[Any,
                 job = make_job(config, *arguments[number])
                 # At first all are known to be missing; a further attempt finds those that the last one made.
                 reference = job.find(store, config.execution.verify) if (task_run.run_count or 1) > 1 else None
-                if reference is None:
-                    computed = run_in_worker(config, job)
-                    rows = f"{computed.reference.rows:,}"
-                    get_run_logger().info("%s %s: %s rows in %.1f s", one.name, job.label, rows, computed.seconds)
-                    outcomes.append(Done(one.name, computed.reference, False, computed.seconds, computed.compiling))
-                else:
-                    outcomes.append(Done(one.name, reference, True, 0.0))
+                standing = None if reference is None else Done(one.name, reference, True, 0.0)
+                outcomes.append(standing or _made(one.name, config, job))
             except Exception as error:  # noqa: BLE001 (raised below, when the others are done)
                 outcomes.append(error)
         done = [each for each in outcomes if isinstance(each, Done)]
