@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from metaclip.explore.pool import FinishedPool
 from metaclip.io.client import current_client, downloading
 from metaclip.metadata.list_job import open_matcher
 from metaclip.pairs.uids import format_uids
-from metaclip.removal.lists import read_removals
+from metaclip.removal.lists import Removals, read_removals
 from metaclip.samples.again import SEEN_PARTS, Dropped, look_again
 from metaclip.samples.walk import Choose, rows_of, start_of, take_from, take_from_shards
 from metaclip.schemas import PAIR, PAIRS
@@ -93,6 +94,10 @@ class Sampler:
             if at < 0:
                 raise ConfigError(f"{entry!r} is not in the list; entries are case-sensitive")
             self._entry_id = at
+
+    @cached_property
+    def _removals(self) -> Removals:
+        return read_removals(self._pool.store, self._pool.config.pool)
 
     def sample(self, why: str) -> dict[str, Any]:
         """Return a sample of one reason, see `sample_pairs`."""
@@ -318,9 +323,8 @@ class Sampler:
     def _shown(self, table: pa.Table | None) -> list[dict[str, Any]]:
         if table is None:
             return []
-        removals = read_removals(self._pool.store, self._pool.config.pool)
-        if removals:  # what was asked to be taken out is not shown either
-            named, _ = removals.named(table)
+        if self._removals:  # what was asked to be taken out is not shown either
+            named, _ = self._removals.named(table)
             table = table.filter(pa.array(~named))
         uids = format_uids(*(table.column(name).to_numpy() for name in _UIDS)).to_pylist()
         shown = rows_of(table.select([name for name in PAIR.names if name not in _UIDS]))
