@@ -73,6 +73,18 @@ def checkpointed(stage: str) -> Callable[[Callable[..., Job]], Task[..., Any]]:
     return decorate
 
 
+def single(config: Config, name: str, run_name: str) -> Callable[[Callable[[], Any]], Task[[], Any]]:
+    """Make a task of a function without arguments; it is retried as those of `checkpointed` are."""
+    return task(
+        name=name,
+        task_run_name=run_name,
+        persist_result=False,
+        retries=config.execution.retries,
+        retry_condition_fn=worth_retrying,
+        retry_delay_seconds=RETRY_DELAYS_SECONDS,
+    )
+
+
 def _made(stage: str, config: Config, job: Job) -> Done:
     """Have a worker compute a job."""
     reference, seconds, compiling = run_in_worker(config, job)
@@ -102,14 +114,7 @@ def find_all(one: Task[..., Any], config: Config, arguments: Sequence[tuple[Any,
     # Arguments and results are not those of the task, because Prefect would go through all of them.
     found: list[Reference | None] = []
 
-    @task(
-        name=one.name,
-        task_run_name=f"{one.name}: look for {len(arguments):,} outputs",
-        persist_result=False,
-        retries=config.execution.retries,
-        retry_condition_fn=worth_retrying,
-        retry_delay_seconds=RETRY_DELAYS_SECONDS,
-    )
+    @single(config, one.name, f"{one.name}: look for {len(arguments):,} outputs")
     def look() -> State[None]:
         jobs = [make_job(config, *values) for values in arguments]
         standing = find_many(Store(config.storage), jobs, config.execution.verify, lambda _: None)

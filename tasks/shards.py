@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from prefect import task
 from prefect.states import Completed, State
 
 from metaclip.config.settings import Config
@@ -13,7 +12,7 @@ from metaclip.prepare.jobs import ShardOutputs, find_shards
 from metaclip.stages.source import read_listing
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
-from tasks.checkpoint import CACHED, RETRY_DELAYS_SECONDS, Done, worth_retrying
+from tasks.checkpoint import CACHED, Done, single
 
 STAGES_OF: dict[str, tuple[str, ...]] = {"extract": ("extract",), "match": ("extract", "match")}
 """The stages of shards up to one of them."""
@@ -55,14 +54,7 @@ def find_ranges(
     # The result is not that of the task, because Prefect would go through all of it.
     found: list[FoundRange] = []
 
-    @task(
-        name="find-shards",
-        task_run_name=f"look for shards in {len(ranges):,} ranges",
-        persist_result=False,
-        retries=config.execution.retries,
-        retry_condition_fn=worth_retrying,
-        retry_delay_seconds=RETRY_DELAYS_SECONDS,
-    )
+    @single(config, "find-shards", f"look for shards in {len(ranges):,} ranges")
     def look() -> State[None]:
         store = Store(config.storage)
         listing = read_listing(store, shards)
