@@ -10,9 +10,9 @@ import pytest
 
 from metaclip.pool.status import pool_status
 from tests.conftest import config_tree, data_files
-from tests.flows.test_stack import _await, _listing, _registered, _runs, _start, _until
-from tests.servers import Site, serve
-from tests.services import Service, Stack, stack
+from tests.flows.test_stack import _await, _listing, _runs, _start, _until, serving, whole_stack
+from tests.servers import Site
+from tests.services import Service, Stack
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
@@ -21,26 +21,14 @@ OUTAGE_SECONDS = 15
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """All services of the compose file, with one worker for each queue."""
-    with stack(tmp_path_factory.mktemp("outages")) as services:
-        services.finish("prepare")
-        started = [services.start("s3"), services.start("prefect")]
-        for service in started:
-            service.await_health()
-        worker = services.start("worker")
-        _until(lambda: _registered(services), f"deployments are not registered, see {worker.log}")
-        for service in [worker, services.start("shards")]:
-            service.await_health()
+    with whole_stack(tmp_path_factory.mktemp("outages"), shards=1) as services:
         services.s3.client().mkdir("stack")
         yield services
 
 
 @pytest.fixture(scope="module")
 def site(crawl: Path) -> Iterator[Site]:
-    with serve() as site:
-        for path in crawl.rglob("*"):
-            if path.is_file():
-                site.files[f"/{path.relative_to(crawl)}"] = path.read_bytes()
+    with serving(crawl) as site:
         yield site
 
 

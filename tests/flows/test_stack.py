@@ -6,6 +6,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,10 @@ DEPLOYMENTS = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
-@pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """All services of the file: a worker that registers the deployments, and two workers for shards."""
-    with stack(tmp_path_factory.mktemp("stack")) as services:
+@contextmanager
+def whole_stack(home: Path, shards: int) -> Iterator[Stack]:
+    """Have all services of the file: a worker that registers the deployments, and so many workers for shards."""
+    with stack(home) as services:
         services.finish("prepare")
         started = [services.start("s3"), services.start("prefect")]
         for service in started:
@@ -46,18 +47,30 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         worker = services.start("worker")
         # Workers for shards take as long to come up; once this one has registered the deployments, they may.
         _until(lambda: _registered(services), f"deployments are not registered, see {worker.log}")
-        for service in [worker, services.start("shards"), services.start("shards")]:
+        for service in [worker, *(services.start("shards") for _ in range(shards))]:
             service.await_health()
+        yield services
+
+
+@contextmanager
+def serving(crawl: Path) -> Iterator[Site]:
+    """Have an http server that holds the small crawl, and answers late where it is told to."""
+    with serve() as site:
+        for path in crawl.rglob("*"):
+            if path.is_file():
+                site.files[f"/{path.relative_to(crawl)}"] = path.read_bytes()
+        yield site
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with whole_stack(tmp_path_factory.mktemp("stack"), shards=2) as services:
         yield services
 
 
 @pytest.fixture(scope="module")
 def site(crawl: Path) -> Iterator[Site]:
-    """An http server that holds the small crawl, and answers late where it is told to."""
-    with serve() as site:
-        for path in crawl.rglob("*"):
-            if path.is_file():
-                site.files[f"/{path.relative_to(crawl)}"] = path.read_bytes()
+    with serving(crawl) as site:
         yield site
 
 
