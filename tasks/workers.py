@@ -114,8 +114,12 @@ class Workers:
                 self._pool = ProcessPoolExecutor(self.processes, _SPAWN, initializer=begin, initargs=given)
                 with _hidden_main(), spawning():
                     # Processes start as jobs come in; start them all while the main module is hidden.
-                    for _ in range(self.processes):
-                        self._pool.submit(time.sleep, 0.05)
+                    try:
+                        for _ in range(self.processes):
+                            self._pool.submit(time.sleep, 0.05)
+                    except (OSError, ValueError) as error:
+                        # One that died at once has its pipes closed, which the next was just to inherit.
+                        raise BrokenProcessPool(f"a process did not start: {error}") from error
             return self._pool
 
     def _compile_beside(self, groups: Sequence[str]) -> None:

@@ -3,8 +3,11 @@
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -51,3 +54,24 @@ def test_a_worker_that_dies_while_the_pool_starts_is_replaced(make_config: MakeC
         killer.join()
     reference = pool.run(config.storage, job, bounds).reference
     assert (Path(config.storage) / reference.manifest).exists()
+
+
+def test_a_process_that_cannot_start_beside_a_dead_one_is_a_lost_worker(
+    make_config: MakeConfig, pool: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python closes the pipes of a pool whose process died, and the next one was to inherit them."""
+
+    class Broken(ProcessPoolExecutor):
+        asked = 0
+
+        def submit(self, *_arguments: object, **_named: object) -> Any:
+            Broken.asked += 1
+            raise ValueError("bad value(s) in fds_to_keep") if Broken.asked == 1 else BrokenProcessPool
+
+    config: Config = make_config()
+    job, bounds = check(config), Bounds.of(config.execution)
+    with monkeypatch.context() as patched:
+        patched.setattr("tasks.workers.ProcessPoolExecutor", Broken)
+        with pytest.raises(WorkerLostError, match="a worker process died"):
+            pool.run(config.storage, job, bounds)
+    assert pool.run(config.storage, job, bounds).reference.rows > 0
