@@ -135,6 +135,7 @@ def test_sets_by_own_t_are_the_prefixes_for_every_t(world: FinishedPool) -> None
         assert np.all(np.diff(one) >= 0)
 
 
+@pytest.mark.long
 def test_english_rows_are_those_of_an_english_pool(world: FinishedPool, folder: Path) -> None:
     changes: dict[str, Any] = {"metadata": {"entries": str(folder / "en.json")}, "languages": {}}
     curate(_config(folder, "english", match={"languages": ["en"]}, dedup={"rows_per_partition": 10_000}, **changes))
@@ -347,6 +348,7 @@ def test_ceiling_floor_and_same_are_other_orders(world: FinishedPool, folder: Pa
                 np.testing.assert_array_equal(own[of] <= own_t, smallest[of] <= t)
 
 
+@pytest.mark.long
 def test_a_reference_without_a_match_is_said_with_the_way_out(folder: Path) -> None:
     (folder / "nothing.json").write_text('["xyzzy"]')
     lists = {"en": "nothing", "de": "de", "fr": "fr"}

@@ -103,6 +103,7 @@ def test_entry_ids_counts_and_min_t_are_those_of_the_definition(finished: MakeCo
     assert np.all(np.diff(balanced.column("min_t").to_numpy()) >= 0)
 
 
+@pytest.mark.long
 def test_a_second_run_computes_nothing(finished: MakeConfig) -> None:
     config = finished(pool="twice")
     before = stage_files(Path(config.storage))
@@ -166,7 +167,12 @@ def test_a_changed_setting_redoes_what_depends_on_it(
 
 
 @pytest.mark.parametrize(
-    "changes", [{"execution__processes": 1}, {"source__files_per_shard": 3}, {"source__files_per_shard": 6}]
+    "changes",
+    [
+        {"execution__processes": 1},
+        pytest.param({"source__files_per_shard": 3}, marks=pytest.mark.long),
+        pytest.param({"source__files_per_shard": 6}, marks=pytest.mark.long),
+    ],
 )
 def test_bytes_of_the_set_depend_on_neither_processes_nor_shards(
     make_config: MakeConfig, tmp_path: Path, partitioned: dict[str, bytes], changes: dict[str, Any]
@@ -189,6 +195,7 @@ def partitioned(crawl: Path, tmp_path_factory: pytest.TempPathFactory, prefect_s
     return files
 
 
+@pytest.mark.long
 def test_shards_of_a_large_pool_are_gathered_first(
     make_config: MakeConfig, crawl: Path, partitioned: dict[str, bytes]
 ) -> None:
@@ -269,6 +276,7 @@ def test_rebalance_starts_from_the_finished_pool(finished: MakeConfig) -> None:
     assert data_files(other["curated"]) != data_files(summary["curated"])
 
 
+@pytest.mark.long
 def test_rebalance_takes_a_size_or_a_tail_share_for_t(finished: MakeConfig) -> None:
     storage = finished().storage
     matched = curate(finished(balance__t="inf"))["funnel"]["unique"]
@@ -297,6 +305,7 @@ def test_many_shards_are_done_in_runs_of_a_few(make_config: MakeConfig, finished
         match_all_shards(make_config(execution__shards_per_run=1), "", 501, Reference("", "", 0), "match")
 
 
+@pytest.mark.long
 def test_the_store_alone_tells_of_runs(make_config: MakeConfig, tmp_path: Path) -> None:
     (tmp_path / "rubbish.warc.gz").write_text("<html>503 Slow down</html>")
     paths = [*make_config().source.paths, str(tmp_path / "rubbish.warc.gz")]
@@ -344,6 +353,7 @@ def test_damage_under_a_standing_manifest_is_mended(finished: MakeConfig, stage:
     assert path.read_bytes() == content
 
 
+@pytest.mark.long
 def test_too_many_failed_files_fail_the_stage_and_are_named(
     make_config: MakeConfig, tmp_path: Path, crawl: Path
 ) -> None:

@@ -127,6 +127,7 @@ def test_downloads_once_and_a_file_that_joins_shifts_none(site: Site, tmp_path: 
         download_images(str(tmp_path / "a"), str(to), image_size=17)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_killed_in_the_middle_and_started_again(site: Site, tmp_path: Path) -> None:
     export = _export(site, tmp_path / "export", [range(100)])
@@ -160,6 +161,7 @@ def test_killed_in_the_middle_and_started_again(site: Site, tmp_path: Path) -> N
     assert len({path for path, _ in site.requests}) == 100 - 20 * finished
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_network_that_is_down_loses_nothing(site: Site, tmp_path: Path) -> None:
     export = _export(site, tmp_path / "export", [range(10)])

@@ -83,6 +83,7 @@ def test_a_broken_file_is_named_and_what_worked_stands(
     }
 
 
+@pytest.mark.long
 def test_a_pool_builds_its_metadata_first(
     make_config: MakeConfig, settings: dict[str, Any], prefect_server: str
 ) -> None:

@@ -29,6 +29,7 @@ def _rows(folder: str) -> pa.Table:
     return pa.concat_tables(pq.read_table(file) for file in sorted(Path(folder).glob("*.parquet")))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_frozen_takes_out_pairs_alone(make_config: MakeConfig, tmp_path: Path) -> None:
     config = make_config(dedup__rows_per_partition=800)

@@ -24,6 +24,7 @@ def _computed(summary: dict[str, Any]) -> set[str]:
     return {stage["stage"] for stage in summary["stages"] if stage["cached"] < stage["tasks"]}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_survivors_become_a_pool_of_their_own(finished: MakeConfig, tmp_path: Path) -> None:
     storage = finished().storage

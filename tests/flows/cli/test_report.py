@@ -30,6 +30,7 @@ def pool(finished: MakeConfig, tmp_path: Path, prefect_server: str) -> Path:
     return tmp_path / "pool"
 
 
+@pytest.mark.long
 def test_a_report_is_found_or_made_again_and_copied_with_its_set(pool: Path, tmp_path: Path) -> None:
     before = stage_files(pool)
     record = (pool / "pools" / "small.json").read_text()

@@ -102,7 +102,7 @@ def test_parquet_is_read_by_ranges_of_row_groups(proxy: Proxy, bucket: str) -> N
     assert sum(int(last) - int(first) + 1 for first, last in spans) < size / 2
 
 
-@pytest.mark.parametrize("fault", ["slow down", "broken", "reset"])
+@pytest.mark.parametrize("fault", [pytest.param("slow down", marks=pytest.mark.long), "broken", "reset"])
 def test_failing_requests_are_tried_again(
     proxy: Proxy, bucket: str, fault: Fault, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -25,7 +25,7 @@ def folder(crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(root)
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.long)])
 def root(request: pytest.FixtureRequest, folder: str, crawl: Path) -> str:
     if request.param == "folder":
         return folder
