@@ -33,7 +33,7 @@ from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from tasks.bounds import Bounds, bounded
 from tasks.compiling import Compiling
-from tasks.worker_process import begin
+from tasks.worker_process import begin, import_jobs
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class Workers:
                     # Processes start as jobs come in; start them all while the main module is hidden.
                     try:
                         for _ in range(self.processes):
-                            self._pool.submit(time.sleep, 0.05)
+                            self._pool.submit(import_jobs)
                     except (OSError, ValueError) as error:
                         # One that died at once has its pipes closed, which the next was just to inherit.
                         raise BrokenProcessPool(f"a process did not start: {error}") from error
