@@ -53,6 +53,7 @@ def _record(config: Config) -> dict[str, Any]:
     return record
 
 
+@pytest.mark.slow
 def test_a_pool_from_pages_to_a_balanced_set(make_config: MakeConfig) -> None:
     config = make_config()
     summary = curate(config)
@@ -150,6 +151,7 @@ def test_other_entries_do_not_read_the_crawl_again(finished: MakeConfig, tmp_pat
     assert {"metadata", "match", "dedup", "count", "balance", "curate"} <= _computed(summary)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "redone"),
     [
@@ -166,6 +168,7 @@ def test_a_changed_setting_redoes_what_depends_on_it(
     assert min(computed, key=STAGES.index) == redone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -251,6 +254,7 @@ def test_partitions_do_not_change_which_pairs_are_kept(finished_pool: Path, part
     assert whole.sort_by("uid").equals(parts.sort_by("uid"))
 
 
+@pytest.mark.slow
 def test_the_order_of_the_source_does_not_show(make_config: MakeConfig, crawl: Path, finished_pool: Path) -> None:
     files = sorted((str(path) for path in crawl.glob("*/*.gz")), reverse=True)
     other = curate(make_config(source={"paths": files}))
@@ -264,6 +268,7 @@ def test_t_of_infinity_keeps_every_matched_pair(finished: MakeConfig) -> None:
     assert sorted(_record(finished())["stages"]["curate"]) == ["20", "inf"]
 
 
+@pytest.mark.slow
 def test_rebalance_starts_from_the_finished_pool(finished: MakeConfig) -> None:
     config = finished()
     with pytest.raises(ConfigError, match=r"no finished pool 'other' .* there: small"):
@@ -296,6 +301,7 @@ def test_rebalance_takes_a_size_or_a_tail_share_for_t(finished: MakeConfig) -> N
             rebalance("small", storage, **wrong)
 
 
+@pytest.mark.slow
 def test_many_shards_are_done_in_runs_of_a_few(make_config: MakeConfig, finished_pool: Path) -> None:
     summary = curate(make_config(execution={"processes": 2, "shards_per_run": 4}))
     assert [stage["tasks"] for stage in summary["stages"] if stage["stage"] in ("extract", "match")] == [6, 6]
@@ -331,6 +337,7 @@ def test_the_store_alone_tells_of_runs(make_config: MakeConfig, tmp_path: Path) 
     assert [run["state"] for run in status["runs"]] == ["lost", "completed"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "damage"),
     [*zip(STAGES, cycle(["delete", "truncate", "replace"]), strict=False), ("extract", "delete"), ("curate", "delete")],
@@ -368,6 +375,7 @@ def test_too_many_failed_files_fail_the_stage_and_are_named(
     assert [file["path"] for file in report["failed_files"]] == [str(rubbish)]
 
 
+@pytest.mark.slow
 def test_a_crawl_file_replaced_by_another_is_refused(make_config: MakeConfig, tmp_path: Path, crawl: Path) -> None:
     path = tmp_path / "mine.warc.gz"
     path.write_bytes((crawl / "warc" / "demo-00000.warc.gz").read_bytes())
@@ -378,6 +386,7 @@ def test_a_crawl_file_replaced_by_another_is_refused(make_config: MakeConfig, tm
         curate(config)
 
 
+@pytest.mark.slow
 def test_a_pool_in_which_nothing_matches(finished: MakeConfig, tmp_path: Path) -> None:
     other = tmp_path / "entries.txt"
     other.write_text("no such entry anywhere\n")
@@ -386,6 +395,7 @@ def test_a_pool_in_which_nothing_matches(finished: MakeConfig, tmp_path: Path) -
     assert summary["funnel"]["kept_by_language"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("until", ["metadata", "extract", "dedup", "curate"])
 def test_until_stops_after_a_stage(make_config: MakeConfig, until: Any) -> None:
     summary = curate(make_config(), until=until)

@@ -176,6 +176,7 @@ def test_a_network_that_is_down_loses_nothing(site: Site, tmp_path: Path) -> Non
     assert left == ["images.settings.json"]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_downloaded_is_told(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     to = str(tmp_path / "images")
     with pytest.raises(ConfigError, match="no finished export"):

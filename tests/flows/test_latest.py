@@ -121,6 +121,7 @@ def test_a_pool_of_the_latest_crawl_grows_and_ends_at_once_when_nothing_is_new(
     assert "nothing_new" not in curate(configure(site, tmp_path / "named", source={"crawl": [A, B]}))
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_off_is_gone_on_with_though_the_latest_crawl_is_another(
     site: Site, crawl: Path, tmp_path: Path
 ) -> None:
@@ -152,6 +153,7 @@ def test_downloads_of_all_worker_processes_share_the_limit(site: Site, crawl: Pa
     assert site.most_open_bodies == 1
 
 
+@pytest.mark.slow
 def test_what_will_not_change_is_listed_by_its_reason_and_not_asked_for_again(
     site: Site, crawl: Path, tmp_path: Path
 ) -> None:

@@ -155,6 +155,7 @@ def test_a_killed_server_ends_the_run_in_one_line(begin: Callable[..., Command],
     _all_gone(command, killed)
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_start_is_one_line(begin: Callable[..., Command], tmp_path: Path) -> None:
     command = begin("--json")
     command.await_moment(lambda: command.processes(SERVER))
@@ -202,6 +203,7 @@ def _all_gone(command: Command, since: float) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_an_interrupt_in_a_terminal_brings_the_cursor_back(begin: Callable[..., Command]) -> None:
     ours, theirs = os.openpty()
     arguments = [sys.executable, "-P", "-c", BEGIN, "run", "small.yaml"]
@@ -280,6 +282,7 @@ def test_the_package_runs_as_the_command_does_beside_a_file_of_the_users(
     assert json.loads(done.stdout)["ok"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["metaclip", "flows"])
 def test_a_checkout_that_is_not_installed_runs_by_its_names(name: str) -> None:
     done = subprocess.run([sys.executable, "-m", name, "--version"], cwd=ROOT, capture_output=True, text=True)

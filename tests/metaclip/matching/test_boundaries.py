@@ -100,6 +100,7 @@ def test_an_entry_without_a_count_matches_between_bounds() -> None:
     assert fast(entries, ["东京都的夜景"], "words", costs) == [[0, 2, 3]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
@@ -121,6 +122,7 @@ def test_any_unicode(rule: TokenRule) -> None:
     assert fast(entries, texts, rule, costs) == match_tokens_by_definition(entries, texts, rule, costs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("character", ["a", "中", "!", "\u200b", "\ud800"])
 def test_a_megabyte_of_one_character(character: str) -> None:
     text = character * (1_000_000 // len(character.encode("utf-8", "surrogatepass")))
