@@ -1,5 +1,8 @@
 """The end of every run: make a set and its report, and write the pool's record."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from flows.run import Run
 from metaclip.config.settings import format_t
 from metaclip.images.dedup.outputs import ImageOutputs
@@ -92,6 +95,15 @@ def report_and_record(run: Run) -> None:
     t = run.config.balance.threshold
     make_report(run, PlannedReport.of(outputs, run.curated, t, run.config.card))
     record(run, format_t(t))
+
+
+def record_unreported(run: Run, stages: Mapping[str, Any], t: str) -> None:
+    """Name all outputs of a run whose set gets no report in the pool's record; the report of another set stays.
+
+    `stages` are those of the record, with that report.
+    """
+    run.recall(stages, *(name for name in ("curve", "survey", "report") if name in stages))
+    record(run, t)
 
 
 def record(run: Run, t: str) -> None:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from flows.cli.main import app
 from flows.curate import curate
+from flows.pictures.remove import remove_pairs
 from flows.rebalance import rebalance
 from metaclip.config.loading import parse_config
 from metaclip.config.settings import Config
@@ -313,6 +314,34 @@ def test_survivors_are_counted_by_language_again(world: FinishedPool, tmp_path: 
     assert summary["funnel"]["survived"] == len(chosen)
     left = FinishedPool.open(world.store.root, "world-survivors")
     counted = Counter((row["lang"], one) for row in _balanced(left).to_pylist() for one in row["entry_ids"])
+    for language in ("en", "de", "fr"):
+        counts = _counts(left, language)
+        assert counts == [counted[language, entry_id] for entry_id in range(len(counts))]
+
+
+def test_removal_from_sets_with_a_t_of_their_own_and_counts_anew(folder: Path, tmp_path: Path) -> None:
+    curate(_config(folder, "smaller"))
+    root = str(folder / "store")
+    own = rebalance("smaller", root, language_t={"de": 4.0, "fr": "inf"})
+    report = FinishedPool.open(root, "smaller").stages["report"]
+    before = _set(own)
+    gone = sorted(before)[0]
+    (tmp_path / "list").write_text(f"uid {gone}\n")
+    assert set(remove_pairs("smaller", root, str(tmp_path / "list"), dry_run=True)["sets"]) == {"12", "12;de=4,fr=inf"}
+    done = remove_pairs("smaller", root, str(tmp_path / "list"))
+    assert {name: each["before"] - each["now"] for name, each in done["sets"].items()}["12;de=4,fr=inf"] == 1
+    pool = FinishedPool.open(root, "smaller")
+    assert set(pool.sets) == {"12", "12;de=4,fr=inf"}
+    assert _set({"curated": done["sets"]["12;de=4,fr=inf"]["folder"]}) == before - {gone}
+    assert pool.stages["report"] != report  # that of the set at 12, without the pair
+    again = rebalance("smaller", root, language_t={"de": 4.0, "fr": "inf"})
+    assert _set(again) == before - {gone}
+
+    remove_pairs("smaller", root, str(tmp_path / "list"), counts="anew")
+    left = FinishedPool.open(root, "smaller-removed")
+    table = _balanced(left)
+    assert set(table.column("uid").to_pylist()) == set(_balanced(pool).column("uid").to_pylist()) - {gone}
+    counted = Counter((row["lang"], one) for row in table.to_pylist() for one in row["entry_ids"])
     for language in ("en", "de", "fr"):
         counts = _counts(left, language)
         assert counts == [counted[language, entry_id] for entry_id in range(len(counts))]
