@@ -7,7 +7,7 @@ matched by the rule `words`.
 
 Each step is a process of its own, so that its memory is its own: `peak` is the most that was resident, files that are
 mapped included, which all processes of a machine share; `own` is what is its own at its end; `tables` are the lists
-whose table it has mapped then. It needs 8 GB of disk in `TMPDIR` and some fifteen minutes. With numbers it runs a
+whose table it has mapped then. It needs 4 GB of disk in `TMPDIR` and some three minutes. With numbers it runs a
 smaller pool, here of 2.7 million entries and 400,000 texts: `python -m bench.worldwide_whole 2700000 400000`.
 """
 
