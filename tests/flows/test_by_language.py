@@ -197,6 +197,38 @@ def test_languages_with_a_t_of_their_own(world: FinishedPool) -> None:
         rebalance("world", world.store.root, language_t={"xx": 4.0})
 
 
+def test_a_set_by_language_is_shown(world: FinishedPool) -> None:
+    arguments = ["rebalance", "world", "--storage", world.store.root, "--language-t", "fr=3"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert "12;fr=3" in done.output
+
+
+def test_what_a_language_that_is_added_makes_anew_is_told_without_work(world: FinishedPool, folder: Path) -> None:
+    def ahead(config: Config) -> dict[str, dict[str, Any]]:
+        path = folder / "ahead.yaml"
+        path.write_text(json.dumps(config.model_dump(mode="json", exclude_unset=True)))
+        before = {path: path.stat().st_mtime_ns for path in Path(config.storage).rglob("*")}
+        done = CliRunner().invoke(app, ["plan", str(path), "--json"])
+        assert done.exit_code == 0, done.output
+        assert {path: path.stat().st_mtime_ns for path in Path(config.storage).rglob("*")} == before
+        assert CliRunner().invoke(app, ["plan", str(path)]).exit_code == 0
+        return {row["stage"]: row for row in json.loads(done.stdout)["stages"]}
+
+    same = ahead(_config(folder))
+    assert list(same) == ["metadata", "extract", "match", "dedup", "count", "balance"]
+    assert all(row["found"] == row["outputs"] for row in same.values())
+    (folder / "es.json").write_text('["foto", "perro"]')
+    more = ahead(_config(folder, lists=("en", "de", "fr", "es")))
+    assert (more["metadata"]["found"], more["metadata"]["outputs"], more["metadata"]["lists"]) == (3, 4, ["es"])
+    assert (more["extract"]["found"], more["match"]["found"], more["match"]["outputs"]) == (1, 0, 1)
+    assert more["dedup"] == more["dedup"] | {"outputs": None, "found": 0}
+    other = ahead(_config(folder, balance={"t": 5, "ceiling": 2}))
+    assert (other["count"]["found"], other["balance"]["found"], other["balance"]["outputs"]) == (1, 0, 3)
+    fresh = ahead(_config(folder, storage=str(folder / "nothing")))
+    assert {row["found"] for row in fresh.values()} == {0}
+
+
 def test_the_report_tells_every_text_and_every_language(world: FinishedPool) -> None:
     (address,) = [world.stages["report"]]
     folder = Path(world.store.address(address)).parent
