@@ -151,9 +151,9 @@ class Pool:
         total = "" if found["total"] is None else f" of {found['total']:,}"
         return Rows(found["rows"], f"{found['why']}: {len(found['rows']):,}{total}")
 
-    def near(self, n: int = 20, entry: str | None = None) -> Rows:
+    def near(self, n: int = 20, entry: str | None = None, language: str | None = None) -> Rows:
         """Return the entries that texts miss by case, punctuation, spacing or a plural; see docs/near.md."""
-        found = describe_misses(self.storage, self.name, n, entry)
+        found = describe_misses(self.storage, self.name, n, entry, language)
         return Rows(found["rows"], f"{found['texts_that_miss']:,} of {found['texts']:,} texts miss an entry")
 
     def diff(self, other: "Pool", t: float | None = None, other_t: float | None = None) -> "Told":

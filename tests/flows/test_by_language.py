@@ -23,6 +23,7 @@ from metaclip.config.settings import Config
 from metaclip.errors import ConfigError
 from metaclip.explore.entry import describe_entry
 from metaclip.explore.explain import explain_text
+from metaclip.explore.misses import describe_misses
 from metaclip.explore.online import OnlineBalancer, OnlineLanguageBalancer
 from metaclip.explore.pool import FinishedPool
 from metaclip.explore.sizes import plan_sizes
@@ -400,6 +401,26 @@ def test_differences_by_language(world: FinishedPool, english: FinishedPool, tmp
     assert done.exit_code == 0, done.output
     assert f"{found['gained'][0]['language']}: {found['gained'][0]['entry']}" in done.output
     assert f"{found['gained'][0]['language']}: {found['gained'][0]['entry']}" in page.read_text()
+
+
+def test_near_misses_by_language(world: FinishedPool) -> None:
+    root = world.store.root
+    found = describe_misses(root, "world")
+    assert found["languages"] == ["de", "en", "fr"]
+    assert found["texts"] == sum(PAIRS[name] for name in MORE)
+    for name in MORE:
+        for row in describe_misses(root, "world", language=name)["rows"]:
+            assert row["language"] == name
+            lists = WORDS[name] + MORE[name] + ["unmatched"]
+            assert (lists[row["entry_id"]], _counts(world, name)[row["entry_id"]]) == (row["entry"], row["count"])
+    (row,) = describe_misses(root, "world", entry="dog", language="en")["rows"]
+    assert (row["entry"], row["missed"]) == ("dog", 0)
+    with pytest.raises(ConfigError, match="there: de, en, fr"):
+        describe_misses(root, "world", entry="dog")
+    for options in ([], ["--language", "de"]):
+        done = CliRunner().invoke(app, ["near", "world", "--storage", root, *options])
+        assert done.exit_code == 0, done.output
+        assert "in de, en, fr" in done.output
 
 
 def test_the_table_of_entries_has_all_lists(world: FinishedPool) -> None:
