@@ -185,6 +185,7 @@ TESTED_IN = {
     "opened.difference_page": "metaclip/opened/test_difference.py",
     "lists.show": "metaclip/lists/test_add_variants.py",
     "explore.misses": "metaclip/stages/test_near.py",
+    "samples.unmatched": "metaclip/samples/test_sample.py",
     "prepare.ahead": "flows/test_by_language.py",
     "explore.explain_list": "flows/cli/test_worldwide.py",
     "explore.explain": "flows/cli/test_inspect.py",

@@ -11,19 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip.balance.algorithm import draws, min_t, shuffle_keys
-from metaclip.config.groups import Groups
+from metaclip.config.language_labels import LABELS
 from metaclip.config.settings import format_t
 from metaclip.errors import ConfigError, InputError, MetaclipError
 from metaclip.explore.pool import FinishedPool
 from metaclip.io.client import current_client, downloading
-from metaclip.metadata.list_job import open_matcher
 from metaclip.pairs.uids import format_uids
 from metaclip.removal.lists import Removals, read_removals
 from metaclip.samples.again import SEEN_PARTS, Dropped, look_again
-from metaclip.samples.walk import Choose, rows_of, start_of, take_from, take_from_shards
+from metaclip.samples.unmatched import COLUMNS, FATES, unmatched
+from metaclip.samples.walk import rows_of, start_of, take_from, take_from_shards
 from metaclip.schemas import PAIR, PAIRS
-from metaclip.stages.match import in_language
-from metaclip.stages.match_groups import REASONS, place
 from metaclip.stages.source import read_listing
 from metaclip.tables.by_group import rows_by_group
 from metaclip.tables.csr import csr
@@ -33,9 +31,6 @@ STORED = ("kept", "balanced", "no_match", "language", "repeat_in_pool", "no_surv
 
 BY_LANGUAGE = ("score", "no_metadata")
 """What else the store tells of a pool by language; `language` is there for labels that are not wanted."""
-
-_FATES = {"no_match": "no_match", "language": "not_wanted", "score": "score", "no_metadata": "no_metadata"}
-"""What the statistics of `stages.match_groups` call these reasons."""
 
 _UIDS = ("uid_hi", "uid_lo")
 _LANGUAGE = ("lang", "lang_score")
@@ -99,6 +94,7 @@ class Sampler:
             self._start = start_of(seed)
         except ValueError as error:
             raise ConfigError(str(error)) from error
+        self._check_language(language)
         self._entry_id: int | None = None
         if entry is not None:
             group = pool.group(language) if pool.by_language is not None else None
@@ -108,6 +104,14 @@ class Sampler:
             if at < 0:
                 raise ConfigError(f"{entry!r} is not in the list; entries are case-sensitive")
             self._entry_id = at
+
+    def _check_language(self, language: str | None) -> None:
+        """Raise a ConfigError for what is neither a label nor a group of the pool."""
+        by_language = self._pool.by_language
+        groups = () if by_language is None else by_language.groups.names
+        if language is not None and language not in LABELS and language not in groups:
+            there = f", and no group of the pool; its groups: {', '.join(groups)}" if groups else ""
+            raise ConfigError(f"--language {language}: no label of the language model, such as en, de, zh{there}")
 
     @cached_property
     def _removals(self) -> Removals:
@@ -119,11 +123,11 @@ class Sampler:
         ways: dict[str, Callable[[], dict[str, Any]]] = {
             "kept": lambda: self._balanced(kept=True),
             "balanced": lambda: self._balanced(kept=False),
-            **{reason: partial(self._unmatched, reason) for reason in _FATES},
+            **{reason: partial(self._unmatched, reason) for reason in FATES},
             "repeat_in_pool": self._repeats,
             "no_survivor": self._no_survivor,
         }
-        if self._entry_id is not None and reason in _FATES:
+        if self._entry_id is not None and reason in FATES:
             raise ConfigError(f"--entry: pairs of {reason!r} have no entries; `metaclip near` shows what they miss")
         if reason not in ways and (self._entry_id is not None or self._language is not None):
             raise ConfigError(f"--entry and --language: what was left out as {reason!r} has neither")
@@ -186,12 +190,12 @@ class Sampler:
                 return None
             kept = int(pool.store.manifest(found.manifest).statistics["counts"]["curated"])
             return kept if reason == "kept" else pool.pairs - kept
-        if reason in _FATES:
+        if reason in FATES:
             counts: Counter[str] = Counter()
             for manifest in pool.manifests("match"):
                 counts.update(manifest.statistics["counts"])
             if pool.by_language is not None:
-                return counts[f"dropped.{_FATES[reason]}"]
+                return counts[f"dropped.{FATES[reason]}"]
             language = counts["kept_by_language"]
             return counts["pairs"] - language if reason == "language" else language - counts["matched"]
         if reason == "repeat_in_pool":
@@ -246,39 +250,10 @@ class Sampler:
 
     def _unmatched(self, reason: str) -> dict[str, Any]:
         """Return pairs of extracted shards that have no entry, or whose language was not asked for one."""
-        choose: Choose = self._no_match if reason == "no_match" else self._other_language
-        if self._pool.by_language is not None:
-            choose = partial(self._by_fate, self._pool.by_language.groups, _FATES[reason])
-        columns = (*_UIDS, "text", *_LANGUAGE)
+        choose = unmatched(self._pool, reason, self._asked)
         shards = self._pool.all("extract")
-        found, read = take_from_shards(self._pool.store, shards, self._start, columns, choose, self._n)
+        found, read = take_from_shards(self._pool.store, shards, self._start, COLUMNS, choose, self._n)
         return {"read": {"from": "store", "shards": read, "of": len(shards)}, "rows": self._shown(found)}
-
-    def _by_fate(self, groups: Groups, fate: str, table: pa.Table) -> npt.NDArray[np.int64]:
-        """Return the rows of a pool by language that were not matched for a reason of `match_groups.REASONS`."""
-        labels = table.column("lang").combine_chunks().dictionary_encode()
-        of_rows, fates = place(groups, self._pool.config.match, table, labels)
-        if fate != "no_match":
-            return self._asked(table, np.flatnonzero(fates == 1 + REASONS.index(fate)))
-        rows = self._asked(table, np.flatnonzero(fates == 0))
-        without = [rows[:0]]
-        for position in np.unique(of_rows[rows]).tolist():
-            of_group = rows[of_rows[rows] == position]
-            matcher = open_matcher(self._pool.store, self._pool.lists[groups.names[position]])
-            offsets, _ = matcher.match(table.column("text").take(pa.array(of_group)))
-            without.append(of_group[np.diff(offsets) == 0])
-        return np.sort(np.concatenate(without))
-
-    def _no_match(self, table: pa.Table) -> npt.NDArray[np.int64]:
-        rows = self._asked(table, in_language(table, self._pool.config.match))
-        matcher = open_matcher(self._pool.store, self._pool.one("metadata"))
-        offsets, _ = matcher.match(table.column("text").take(pa.array(rows)))
-        without: npt.NDArray[np.int64] = rows[np.diff(offsets) == 0]
-        return without
-
-    def _other_language(self, table: pa.Table) -> npt.NDArray[np.int64]:
-        left = np.setdiff1d(np.arange(table.num_rows), in_language(table, self._pool.config.match))
-        return self._asked(table, left)
 
     def _no_survivor(self) -> dict[str, Any]:
         pool = self._pool

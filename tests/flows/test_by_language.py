@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -329,6 +332,9 @@ def test_samples_by_language(world: FinishedPool) -> None:
         with pytest.raises(ConfigError, match="there: de, en, fr"):
             sample("kept", **options)
 
+    with pytest.raises(ConfigError, match=r"klingon: no label .* its groups: de, en, fr"):
+        sample("kept", language="klingon")
+
     spanish = sample("no_metadata")
     assert (spanish["total"], {row["lang"] for row in spanish["rows"]}) == (PAIRS["es"], {"es"})
     assert {row["uid"] for row in spanish["rows"]} == set(_extracted_uids(world, "es"))
@@ -552,11 +558,21 @@ def test_pictures_are_ranked_on_the_axis_of_the_reference(world: FinishedPool, t
 
 
 @pytest.mark.long
-def test_another_order_of_the_lists_gives_the_same_bytes(world: FinishedPool, folder: Path) -> None:
-    curate(_config(folder, lists=("fr", "en", "de"), storage=str(folder / "other")))
+@pytest.mark.parametrize("seed", ["0", "1"])
+def test_hash_seed_processes_and_order_of_lists_do_not_show(world: FinishedPool, folder: Path, seed: str) -> None:
+    config = _config(
+        folder, lists=("fr", "en", "de"), storage=str(folder / f"seed{seed}"), execution={"processes": 1 + int(seed)}
+    )
+    path = folder / f"seed{seed}.yaml"
+    path.write_text(json.dumps(config.model_dump(mode="json", exclude_unset=True)))
+    command = [sys.executable, "-m", "flows", "run", str(path), "--json"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=240, env={**os.environ, "PYTHONHASHSEED": seed}
+    )
+    assert done.returncode == 0, done.stderr
     ours, theirs = (
-        {path.relative_to(root): path.read_bytes() for path in root.rglob("*.parquet")}
-        for root in (Path(world.store.root), folder / "other")
+        {file.relative_to(root): file.read_bytes() for file in root.rglob("*.parquet")}
+        for root in (Path(world.store.root), folder / f"seed{seed}")
     )
     assert len(theirs) > 10
     assert {name for name, content in theirs.items() if ours.get(name) != content} == set()
