@@ -115,6 +115,9 @@ NEAR_MISS = pa.schema(
 """`near`: how many texts miss an entry for a cause (`matching.variants.CAUSES`), sorted by both, only those above 0;
 the uid and the text, cut after 300 characters, of the pair with the smallest uid."""
 
+GROUP_NEAR_MISS = pa.schema([pa.field("group", pa.string(), nullable=False), *NEAR_MISS])
+"""`near` in a pool by language: the same for the list of each group, sorted by group first."""
+
 TEXT_COUNT = pa.schema([pa.field("text", pa.string(), nullable=False), pa.field("count", pa.uint64(), nullable=False)])
 """`ngrams` and `titles`: words, or titles, sorted by code point, with their counts."""
 

@@ -15,7 +15,7 @@ from metaclip.stages.gather import GatherJob
 from metaclip.stages.group_counts import ByLanguage
 from metaclip.stages.match import MatchJob
 from metaclip.stages.match_groups import MatchGroupsJob
-from metaclip.stages.near import NearJob, NearShardJob
+from metaclip.stages.near import NearGroupsJob, NearGroupsShardJob, NearJob, NearShardJob
 from metaclip.stages.partition import PartitionJob
 from metaclip.stages.source import ListingJob
 from metaclip.store.manifest import Reference
@@ -91,7 +91,17 @@ def near_shard(config: Config, extracted: Reference, metadata: Reference, halvin
 
 
 @checkpointed("near")
-def near(config: Config, job: NearJob) -> NearJob:
+def near_groups_shard(
+    config: Config, extracted: Reference, lists: dict[str, Reference], halvings: int
+) -> NearGroupsShardJob:
+    """Count how many texts of one shard of a pool by language miss an entry of their own list."""
+    groups = config.groups
+    assert groups is not None
+    return NearGroupsShardJob.of(Store(config.storage), extracted, lists, groups, config.match, halvings)
+
+
+@checkpointed("near")
+def near(config: Config, job: NearJob | NearGroupsJob) -> NearJob | NearGroupsJob:
     """Add up the near misses of all shards."""
     return job
 

@@ -8,6 +8,7 @@ from metaclip.images.dedup.keys_job import ImageKeysJob
 from metaclip.images.dedup.pairs_job import pairs_jobs
 from metaclip.images.dedup.sheets_job import ImageSheetsJob
 from metaclip.images.downloaded import downloaded_files
+from metaclip.stages.group_counts import ByLanguage
 from metaclip.store.manifest import Reference
 from metaclip.survivors.filter_job import check_survived, survive_jobs
 from tasks.images import image_cover, image_filter, image_keys, image_pairs, image_sheets
@@ -31,11 +32,13 @@ def clean_images(run: Run, images: str, counts: Reference, partitions: tuple[Ref
     inspected = inspect_all(run, images)
     judged = run.do(image_filter, *((ImageFilterJob(each, settings.filter, files),) for each in inspected))
     both = zip(inspected, judged, strict=True)
-    keyed = run.do(image_keys, *((ImageKeysJob(*each, counts, partitions, settings.dedup),) for each in both))
+    by_language = ByLanguage.of(run.config.groups, run.config.balance)
+    jobs_of_files = (ImageKeysJob(*each, counts, partitions, settings.dedup, by_language) for each in both)
+    keyed = run.do(image_keys, *((job,) for job in jobs_of_files))
     jobs = pairs_jobs(run.store, keyed, settings.dedup)
     pairs = run.do(image_pairs, *((job,) for job in jobs)) if jobs else ()
     (cover,) = run.do(image_cover, (ImageCoverJob(pairs, inspected, judged, len(partitions)),))
     run.do(image_sheets, (ImageSheetsJob(tuple(downloaded_files(images)), inspected, judged, cover),))
-    survived = run.do(survive, *((job,) for job in survive_jobs(run.store, cover, partitions)))
+    survived = run.do(survive, *((job,) for job in survive_jobs(run.store, cover, partitions, run.config.groups)))
     check_survived(run.store, survived)
     return survived

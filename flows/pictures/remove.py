@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from prefect import flow
 
-from flows.finish import cut_set, each_rows, report_and_record
+from flows.finish import cut_set, each_rows, record_unreported, report_and_record
 from flows.pictures.clean import IMAGE_STAGES
 from flows.run import Run
 from flows.runner import task_runner
@@ -13,6 +13,7 @@ from flows.summary import summarize_stage
 from metaclip.config.loading import parse_config
 from metaclip.config.settings import Config, parse_t
 from metaclip.errors import ConfigError
+from metaclip.explore.by_language import own_t, parse_set_name
 from metaclip.images.fate import images_of_hashes
 from metaclip.pool.record import read_record, survivors_name
 from metaclip.removal.lists import Entry, Removals, add_removals, read_list, read_removals
@@ -106,21 +107,29 @@ def _recut(run: Run, stages: Mapping[str, Any], dry_run: bool) -> dict[str, Any]
     """Cut every set of the pool again, without what is taken out; return the pairs of each before and now."""
     own = run.config
     sets: dict[str, Any] = {}
-    for t, addresses in stages["curate"].items():
+    for name, addresses in stages["curate"].items():
         before = run.store.manifest(addresses[0]).statistics["counts"]["curated"]
-        sets[t] = {"before": before}
+        sets[name] = {"before": before}
         if dry_run:
             continue
+        t, of_languages = parse_set_name(name)
         at_t = own.model_copy(update={"balance": own.balance.model_copy(update={"t": parse_t(t)})})
         once = Run(at_t, run.survivors_of, own.balance.t)
-        once.recall(stages, *(name for name in _RECORDED if name in stages))
-        cut_set(once, once.outputs("balance"))
-        report_and_record(once)
+        once.recall(stages, *(stage for stage in _RECORDED if stage in stages))
+        if "near" in stages:
+            once.recall(stages, "near")
+            (once.near,) = once.outputs("near")
+        if of_languages:
+            cut_set(once, once.outputs("balance"), own_t(at_t, once.store, once.outputs("count")[0], of_languages))
+            record_unreported(once, read_record(run.store, own.pool)["stages"], name)
+        else:
+            cut_set(once, once.outputs("balance"))
+            report_and_record(once)
+            run.add(once.done["report"])
         assert once.curated is not None
         now = run.store.manifest(once.curated.manifest).statistics["counts"]["curated"]
-        sets[t] |= {"now": now, "folder": run.store.address(once.curated.folder)}
-        for name in ("curate", "report"):
-            run.add(once.done[name])
+        sets[name] |= {"now": now, "folder": run.store.address(once.curated.folder)}
+        run.add(once.done["curate"])
     return sets
 
 
@@ -137,7 +146,8 @@ def _anew(
     run.recall(stages, "metadata", "source", "extract", "match", *gathered, "partition", "dedup")
     partitions = run.recorded(stages, "survive" if "survive" in stages else "dedup")
     digests = [store.manifest(each.manifest).file(REMOVED).sha256 for each in found]
-    jobs = [TakeOutJob(*each) for each in zip(partitions, found, digests, strict=True)]
+    groups = config.groups
+    jobs = [TakeOutJob(*each, groups) for each in zip(partitions, found, digests, strict=True)]
     left = run.do(take_out, *((job,) for job in jobs))
     (counts,) = run.do(count, (left, run.outputs("metadata")))
     cut_set(run, run.do(balance, *((part, counts) for part in left)))

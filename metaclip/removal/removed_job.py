@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from metaclip.balance.tally import Tally
+from metaclip.config.groups import Groups
 from metaclip.pairs.uids import UIDS
 from metaclip.removal.lists import Entry, Removals
 from metaclip.schemas import MATCHED, PAIRS
@@ -80,6 +81,8 @@ class TakeOutJob(Job):
     partition: Reference
     removed: Reference
     removed_sha256: str
+    groups: Groups | None = None
+    """Of a pool by language; the partition's key depends on them already."""
 
     def config(self) -> Mapping[str, Any]:
         """Return what tells this from lists of survivors."""
@@ -95,7 +98,7 @@ class TakeOutJob(Job):
 
         counts: Counter[str] = Counter()
         file = store.open_parquet(self.partition, PAIRS)
-        tally = Tally()
+        tally = Tally(self.groups)
 
         def left() -> Iterator[pa.Table]:
             for group in range(file.num_row_groups):

@@ -91,7 +91,8 @@ def figures(store: Store, parts: SetParts, t: float) -> Figures:
         **lists.more(pool, chosen),
     }
     if parts.pool.images is not None:
-        content["images"] = image_figures(store, parts.pool.images, before, entries.column("entry"))
+        offsets = lists.counts.offsets if isinstance(lists, _ByLanguage) else None
+        content["images"] = image_figures(store, parts.pool.images, before, entries.column("entry"), offsets)
     return Figures(t, content, entries, before, after, curves, step)
 
 
