@@ -103,6 +103,12 @@ SET_COUNT = ENTRY.append(pa.field("count", pa.uint64(), nullable=False)).append(
 SET_COUNT_BY_LANGUAGE = pa.schema([LANGUAGE, *SET_COUNT])
 """`report` in a pool by language; `entry_id` is the position in the list of the language."""
 
+BROWSED = pa.schema([field for field in BALANCED if field.name != "entry_ids"])
+"""`browse`: the rows of a segment of a balanced partition, in its order; their entry ids are in arrays beside them."""
+
+BROWSED_TERM = pa.schema([pa.field("term", pa.string(), nullable=False), pa.field("end", pa.uint64(), nullable=False)])
+"""`browse`: words, hosts and languages, each after the letter of its kind, ascending, and the end of the rows of each."""
+
 NEAR_MISS = pa.schema(
     [
         pa.field("entry_id", pa.uint32(), nullable=False),
