@@ -107,7 +107,7 @@ BROWSED = pa.schema([field for field in BALANCED if field.name != "entry_ids"])
 """`browse`: the rows of a segment of a balanced partition, in its order; their entry ids are in arrays beside them."""
 
 BROWSED_TERM = pa.schema([pa.field("term", pa.string(), nullable=False), pa.field("end", pa.uint64(), nullable=False)])
-"""`browse`: words, hosts and languages, each after the letter of its kind, ascending, and the end of the rows of each."""
+"""`browse`: words, hosts and languages, each after the letter of its kind, ascending, and where the rows of each end."""
 
 NEAR_MISS = pa.schema(
     [

@@ -71,7 +71,8 @@ def _shared(a: Rows, b: Rows) -> Rows:
     if not len(short):
         return short
     place = np.minimum(np.searchsorted(long, short), len(long) - 1)
-    return short[long[place] == short]
+    found: Rows = short[long[place] == short]
+    return found
 
 
 def index_jobs(pool: FinishedPool) -> list[BrowseIndexJob]:
@@ -167,8 +168,7 @@ class PoolIndex:
     def kept_of_entries(self, entry_ids: npt.NDArray[np.int64], t: float) -> npt.NDArray[np.int64]:
         """Return how many pairs that t keeps have each entry, int64[n]."""
         parts = [
-            segment.kept_of_entries(entry_ids, kept)
-            for segment, kept in zip(self.segments, self.kept(t), strict=True)
+            segment.kept_of_entries(entry_ids, kept) for segment, kept in zip(self.segments, self.kept(t), strict=True)
         ]
         return np.sum(parts, axis=0) if parts else np.zeros(len(entry_ids), np.int64)
 
