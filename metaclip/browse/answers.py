@@ -28,6 +28,8 @@ from metaclip.stages.near import read_misses
 SHOWN, SAMPLES, BESIDE, NEXT = 50, 10, 20, 4
 """Entries of a search, pairs of a sample, entries beside one, and entries next to one in rank on each side."""
 MOST_CHANGES = 100
+FIRST_LOOK = 1_000
+"""Entries that are looked at first for changes."""
 LONGEST_QUERY = 2_000
 """Characters of a question."""
 
@@ -49,7 +51,6 @@ class Answers:
         ).combine_chunks()
         self._lower = pc.utf8_lower(self._entries.take(pa.array(self._order)))
         self._sampling = threading.Lock()
-        self.kept_of_entries = lru_cache(maxsize=8)(self._kept_of_entries)
         self.forms = lru_cache(maxsize=64)(self._forms)
         self.sample = lru_cache(maxsize=64)(self._sample)
         self.difference = lru_cache(maxsize=8)(self._difference)
@@ -270,25 +271,34 @@ class Answers:
         rows = [{"name": name, "pairs": one.total, "kept": one.of_set(kept).total} for name, one in found]
         return {"kind": kind, "pairs": self._index.pairs, "kept": sum(kept), "rows": rows}
 
-    def _kept_of_entries(self, t: float, low: float) -> npt.NDArray[np.int64]:
-        return self._index.kept_of_entries(self._head(low), t)
+    def _largest_changes(
+        self, t: float, other_t: float
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the entries whose pairs differ most at two t, and the pairs of each at both, int64[n] each.
 
-    def _head(self, t: float) -> npt.NDArray[np.int64]:
-        """Return the entries that t does not keep whole, ascending."""
-        parts = []
-        for group, start in zip(self._groups, self._starts, strict=True):
-            parts.append(start + np.flatnonzero(self._pool.counts_of(group) > self._pool.t_of(group, t)))
-        return np.concatenate(parts)
+        No entry changes by more than its matches. So those with most matches are looked at, four times as many each
+        time, until the others have too few.
+        """
+        looked_at = 0
+        found = [np.zeros(0, np.int64)] * 3
+        while True:
+            some = self._order[looked_at : max(4 * looked_at, FIRST_LOOK)]
+            looked_at += len(some)
+            new = [some, *(self._index.kept_of_entries(some, one) for one in (t, other_t))]
+            found = [np.concatenate(both) for both in zip(found, new, strict=True)]
+            change = np.abs(found[2] - found[1])
+            best = np.argsort(-change, kind="stable")[:MOST_CHANGES]
+            found = [part[best[change[best] > 0]] for part in found]
+            least = int(change[best][-1]) if len(best) == MOST_CHANGES else 0
+            if looked_at == len(self._order) or int(self.counts[self._order[looked_at]]) <= least:
+                ids, a, b = found
+                return ids, a, b
 
     def compare(self, t: float | None, other_t: float | None) -> dict[str, Any]:
         """Return how the sets of two t differ; the one of the smaller t is a part of the other."""
         ts = self._pool.t(t), self._pool.t(other_t)
-        head = self._head(min(ts))
-        a, b = (self.kept_of_entries(one, min(ts)) for one in ts)
-        change = b - a
-        order = np.argsort(-np.abs(change), kind="stable")[:MOST_CHANGES]
-        order = order[change[order] != 0]
-        rows = self._rows(head[order], ts[0])
+        ids, a, b = self._largest_changes(*ts)
+        rows = self._rows(ids, ts[0])
         sides = [self._sizes.at(one, sum(self._index.kept(one))) for one in ts]
         smaller, larger = sorted(side["pairs"] for side in sides)
         kept = [self._index.kept(one) for one in ts]
@@ -297,10 +307,9 @@ class Answers:
             "b": sides[1],
             "both": smaller,
             "jaccard": smaller / larger if larger else None,
-            "changed_entries": int(np.count_nonzero(change)),
             "changes": [
-                {**row, "a": int(a[at]), "b": int(b[at]), "change": int(change[at])}
-                for row, at in zip(rows, order, strict=True)
+                {**row, "a": of_a, "b": of_b, "change": of_b - of_a}
+                for row, of_a, of_b in zip(rows, a.tolist(), b.tolist(), strict=True)
             ],
             "languages": [
                 {"language": name, "a": one.of_set(kept[0]).total, "b": one.of_set(kept[1]).total}

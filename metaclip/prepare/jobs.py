@@ -12,6 +12,7 @@ from metaclip.language.model_file import find_model, model_fingerprint
 from metaclip.metadata.jobs import metadata_plans
 from metaclip.pool.record import begun_crawls, find_record
 from metaclip.sources.common_crawl import resolve_crawls
+from metaclip.sources.kept_columns import check_kept_columns
 from metaclip.sources.listing import SourceFile, list_shards
 from metaclip.stages.extract import ExtractJob
 from metaclip.stages.match import MatchJob
@@ -53,6 +54,9 @@ def check(config: Config) -> ListingJob:
         metadata_plans(config)
         find_model(config.extract.language_model)
         listing = ListingJob(tuple(tuple(shard) for shard in list_shards(config.source)))
+        if config.source.keep_columns:
+            columns = (config.source.url_column, config.source.text_column)
+            check_kept_columns(listing.shards, config.source.keep_columns, columns)
     store = Store(config.storage)
     store.check()
     find_record(store, config.pool)  # a damaged one is told now and not after the work
@@ -69,6 +73,7 @@ def extract_job(config: Config, shard: tuple[SourceFile, ...]) -> ExtractJob:
         model_fingerprint(model),
         config.source.url_column,
         config.source.text_column,
+        tuple(config.source.keep_columns),
     )
 
 

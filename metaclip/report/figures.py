@@ -19,7 +19,7 @@ from metaclip.report.curves import Curves, read_curves
 from metaclip.report.pool_outputs import Extracted, PoolOutputs, SetParts, by_count, funnel, sum_counts, sum_labels
 from metaclip.report.survey import HostCounts, Survey, read_surveys
 from metaclip.samples.of_set import samples_of
-from metaclip.schemas import SET_COUNT, SET_COUNT_BY_LANGUAGE
+from metaclip.schemas import PAIRS, SET_COUNT, SET_COUNT_BY_LANGUAGE
 from metaclip.stages.count import read_counts
 from metaclip.stages.curate import add_set_tallies, set_group_tallies
 from metaclip.stages.group_counts import GroupCounts
@@ -48,6 +48,8 @@ class Figures:
     """The curves; the t of this set is one of the steps."""
     step: int
     """Index of the step with this set's t."""
+    kept: pa.Schema
+    """The balanced pairs' schema, which has the columns that files of the source had of their own."""
 
 
 def figures(store: Store, parts: SetParts, t: float) -> Figures:
@@ -92,7 +94,8 @@ def figures(store: Store, parts: SetParts, t: float) -> Figures:
     }
     if parts.pool.images is not None:
         content["images"] = image_figures(store, parts.pool.images, before, entries.column("entry"))
-    return Figures(t, content, entries, before, after, curves, step)
+    kept = store.open_parquet(parts.pool.balanced[0], PAIRS).schema_arrow
+    return Figures(t, content, entries, before, after, curves, step, kept)
 
 
 def with_step(curves: Curves, t: float, curated: int, after: npt.NDArray[np.uint64]) -> tuple[Curves, int]:
