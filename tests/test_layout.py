@@ -176,6 +176,7 @@ TESTED_IN = {
     "config.languages": "metaclip/config/test_groups.py",
     "config.language_labels": "metaclip/language/test_identifier.py",
     "config.shipped": "test_wheel.py",
+    "config.prices": "metaclip/prepare/test_estimate.py",
     "config.metadata": "metaclip/metadata/test_entry_list.py",
     "demo.archive": "metaclip/demo/test_demo.py",
     "demo.make_entries": "metaclip/demo/test_demo.py",

@@ -32,11 +32,11 @@ def resolve(config: Config) -> Config:
     if LATEST not in config.source.crawl:
         return config
     store = Store(config.storage)
-    with downloading(_client(config)):
+    with downloading(client_of(config)):
         return resolve_crawls(config, find_record(store, config.pool), begun_crawls(store, config.pool))
 
 
-def _client(config: Config) -> Client:
+def client_of(config: Config) -> Client:
     """Return this process's download client, with the contact of the configuration."""
     return replace(current_client(), contact=config.source.contact, allow_private=config.source.allow_private)
 
@@ -50,16 +50,26 @@ def check(config: Config) -> ListingJob:
         StoreError: if the store cannot be used, or the pool's record in it is damaged.
     """
     config = resolve(config)
-    with downloading(_client(config)):
+    listing = check_inputs(config)
+    store = Store(config.storage)
+    store.check()
+    find_record(store, config.pool)  # a damaged one is told now and not after the work
+    return listing
+
+
+def check_inputs(config: Config) -> ListingJob:
+    """Check what a run reads, and list its source; the store is not touched.
+
+    Raises:
+        ConfigError, InputError: as `check`.
+    """
+    with downloading(client_of(config)):
         metadata_plans(config)
         find_model(config.extract.language_model)
         listing = ListingJob(tuple(tuple(shard) for shard in list_shards(config.source)))
         if config.source.keep_columns:
             columns = (config.source.url_column, config.source.text_column)
             check_kept_columns(listing.shards, config.source.keep_columns, columns)
-    store = Store(config.storage)
-    store.check()
-    find_record(store, config.pool)  # a damaged one is told now and not after the work
     return listing
 
 
