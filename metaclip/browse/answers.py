@@ -28,6 +28,8 @@ from metaclip.stages.near import read_misses
 SHOWN, SAMPLES, BESIDE, NEXT = 50, 10, 20, 4
 """Entries of a search, pairs of a sample, entries beside one, and entries next to one in rank on each side."""
 MOST_CHANGES = 100
+COUNTED = 4_000_000
+"""Matches between two t that are counted one by one."""
 FIRST_LOOK = 1_000
 """Entries that are looked at first for changes."""
 LONGEST_QUERY = 2_000
@@ -276,9 +278,14 @@ class Answers:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the entries whose pairs differ most at two t, and the pairs of each at both, int64[n] each.
 
-        No entry changes by more than its matches. So those with most matches are looked at, four times as many each
-        time, until the others have too few.
+        If few matches lie between the two, they are counted. Otherwise no entry changes by more than its matches: those
+        with most matches are looked at, four times as many each time, until the others have too few.
         """
+        between = self._index.between(t, other_t, COUNTED, len(self.counts))
+        if between is not None:
+            ids = np.argsort(-between, kind="stable")[:MOST_CHANGES]
+            ids = ids[between[ids] > 0]
+            return ids, self._index.kept_of_entries(ids, t), self._index.kept_of_entries(ids, other_t)
         looked_at = 0
         found = [np.zeros(0, np.int64)] * 3
         while True:

@@ -165,6 +165,20 @@ class PoolIndex:
         order = np.lexsort((values, -counts))[:most]
         return len(chosen), [(int(values[at]), int(counts[at])) for at in order]
 
+    def between(self, t: float, other_t: float, most: int, entries: int) -> npt.NDArray[np.int64] | None:
+        """Return how many pairs of one set that the other has not have each entry, int64[entries]; None if too many.
+
+        `most` is the number of matches of such pairs that are counted at most.
+        """
+        low, high = self.kept(min(t, other_t)), self.kept(max(t, other_t))
+        parts = [segment.matches_of(a, b) for segment, a, b in zip(self.segments, low, high, strict=True)]
+        if sum(map(len, parts)) > most:
+            return None
+        total = np.zeros(entries, np.int64)
+        for part in parts:
+            total += np.bincount(part, minlength=entries)
+        return total
+
     def kept_of_entries(self, entry_ids: npt.NDArray[np.int64], t: float) -> npt.NDArray[np.int64]:
         """Return how many pairs that t keeps have each entry, int64[n]."""
         parts = [

@@ -103,6 +103,11 @@ class Segment:
         at = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - starts, np.diff(offsets))
         return offsets, self._row_entries[at]
 
+    def matches_of(self, first: int, end: int) -> Rows:
+        """Return the entry ids of the rows from `first` on, before `end`, one after the other."""
+        bounds = [int(self._row_ends[row - 1]) if row else 0 for row in (first, end)]
+        return self._row_entries[bounds[0] : bounds[1]]
+
     def read(self, rows: Sequence[int]) -> pa.Table:
         """Read rows, in the order asked for."""
         parts = [self._batch(row // BATCH_ROWS).slice(row % BATCH_ROWS, 1) for row in rows]

@@ -26,11 +26,13 @@ def browse(
     from metaclip.explore.pool import FinishedPool
 
     with errors(as_json):
+        from metaclip.browse.pictures import Pictures
         from metaclip.browse.pool_index import PoolIndex, index_jobs
         from metaclip.browse.server import BrowseServer, check_port, new_token
 
         check_port(port)
         opened = FinishedPool.open(storage, pool)
+        pictures = Pictures(opened, images)
         jobs = index_jobs(opened)
         made = not all(job.find(opened.store) for job in jobs)
         if made:
@@ -44,7 +46,7 @@ def browse(
             return
         outputs = [output for job in jobs if (output := job.find(opened.store)) is not None]
         with Console(stderr=True, quiet=as_json).status("opening the index"):
-            server = BrowseServer(opened, PoolIndex(opened, outputs), new_token(), port, images)
+            server = BrowseServer(opened, PoolIndex(opened, outputs), new_token(), port, pictures)
         thread = server.start()
         emit({**told, "url": server.url}, as_json, _show)
         if show:

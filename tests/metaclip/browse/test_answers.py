@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from metaclip.browse import answers as module
 from metaclip.browse.answers import LONGEST_QUERY, Answers
 from metaclip.errors import ConfigError, InputError
 from metaclip.explore.entry import describe_entry
@@ -72,8 +73,16 @@ def test_entries_are_found_whatever_their_case(pool_and_answers: tuple[FinishedP
     assert answers.entries("", None)["total"] == len(ENTRIES)
 
 
+@pytest.mark.parametrize("counted", [0, 1 << 30])
 @pytest.mark.parametrize("ts", [(20.0, math.inf), (3.0, 1.0), (5.0, 5.0)])
-def test_two_sets_differ_as_diff_says(pool_and_answers: tuple[FinishedPool, Answers], ts: tuple[float, float]) -> None:
+def test_two_sets_differ_as_diff_says(
+    pool_and_answers: tuple[FinishedPool, Answers],
+    ts: tuple[float, float],
+    counted: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "COUNTED", counted)
+    monkeypatch.setattr(module, "FIRST_LOOK", 2)
     pool, answers = pool_and_answers
     expected, found = compare(pool, pool, *ts), answers.compare(*ts)
     assert (found["both"], found["jaccard"]) == (expected["both"], expected["jaccard"])
