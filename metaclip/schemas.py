@@ -79,6 +79,25 @@ CURATED = pa.schema(
 CURATED_BY_LANGUAGE = CURATED.append(OWN_T).append(LANGUAGE)
 """`curate` in a pool by language; `language` is the group that the pair's label and score belong to."""
 
+_KNOWN = frozenset({*BALANCED_BY_LANGUAGE.names, *CURATED_BY_LANGUAGE.names})
+
+
+def with_kept(schema: pa.Schema, found: pa.Schema) -> pa.Schema:
+    """Return a schema of pairs with the columns that files had of their own (`source.keep_columns`) at its end."""
+    return pa.schema([*schema, *kept_fields(found)])
+
+
+def kept_fields(found: pa.Schema) -> list[pa.Field]:
+    """Return the columns of pairs that are none of this module: those that files had of their own."""
+    return [field for field in found if field.name not in _KNOWN]
+
+
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return a table of pairs with the columns of a schema of pairs, and after them those that files had."""
+    wanted = with_kept(schema, table.schema)
+    return table.select(wanted.names).cast(wanted)
+
+
 CURVE = pa.schema(
     [
         pa.field("group", pa.uint32()),
@@ -102,6 +121,12 @@ SET_COUNT = ENTRY.append(pa.field("count", pa.uint64(), nullable=False)).append(
 
 SET_COUNT_BY_LANGUAGE = pa.schema([LANGUAGE, *SET_COUNT])
 """`report` in a pool by language; `entry_id` is the position in the list of the language."""
+
+BROWSED = pa.schema([field for field in BALANCED if field.name != "entry_ids"])
+"""`browse`: the rows of a segment of a balanced partition, in its order; their entry ids are in arrays beside them."""
+
+BROWSED_TERM = pa.schema([pa.field("term", pa.string(), nullable=False), pa.field("end", pa.uint64(), nullable=False)])
+"""`browse`: words, hosts and languages, each after the letter of its kind, ascending, and where its rows end."""
 
 NEAR_MISS = pa.schema(
     [

@@ -1,5 +1,6 @@
 """One task for each stage of the pipeline: find the output, or let a worker compute it."""
 
+from metaclip.browse.index_job import BrowseIndexJob
 from metaclip.config.settings import Config
 from metaclip.prepare.jobs import extract_job, match_job
 from metaclip.removal.removed_job import RemovedJob, TakeOutJob
@@ -35,6 +36,12 @@ def extract(config: Config, shard: tuple[SourceFile, ...]) -> ExtractJob:
 def balance(config: Config, partition: Reference, counts: Reference) -> BalanceJob:
     """Sort one partition by min_t; this does not depend on t."""
     return BalanceJob(partition, counts, config.balance.seed, ByLanguage.of(config.groups, config.balance))
+
+
+@checkpointed("browse")
+def browse_index(config: Config, job: BrowseIndexJob) -> BrowseIndexJob:
+    """Index one partition for the page of `metaclip browse`."""
+    return job
 
 
 @checkpointed("count")

@@ -302,7 +302,7 @@ class Sampler:
                     tables.append(
                         table.slice(low_row, int(np.searchsorted(high, np.uint64(end - 1), "right")) - low_row)
                     )
-        whole = pa.concat_tables(tables)
+        whole = pa.concat_tables(tables, promote_options="permissive")  # kept columns may have several types
         whole = whole.append_column("row", pa.array(np.arange(whole.num_rows)))
         keys = [(name, "ascending") for name in (*_UIDS, "page_url", "text_key", "row")]
         whole = whole.take(pc.sort_indices(whole.select([name for name, _ in keys]), sort_keys=keys)).drop_columns(

@@ -18,7 +18,7 @@ from metaclip.config.groups import NO_GROUP, Groups
 from metaclip.config.settings import Match
 from metaclip.kernels.ways import Work
 from metaclip.metadata.list_job import open_matcher
-from metaclip.schemas import ENTRY_IDS, MATCHED, PAIR, PAIRS
+from metaclip.schemas import ENTRY_IDS, MATCHED, PAIR, PAIRS, conform, with_kept
 from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
@@ -95,7 +95,7 @@ class MatchGroupsJob(Job):
         sketch = DistinctSketch()
         pairs = store.open_parquet(self.extracted, PAIRS)
         tables = (self._matched(store, table, tally) for table in _row_groups(pairs))
-        rows = output.parquet(PAIRS, MATCHED, _sketched(tables, sketch))
+        rows = output.parquet(PAIRS, with_kept(MATCHED, pairs.schema_arrow), _sketched(tables, sketch))
         tally.counts["matched"] = rows
         tally.counts["bytes_read"] = store.manifest(self.extracted.manifest).file(PAIRS).bytes
         return {**tally.to_json(), "sketch": sketch.to_json()}
@@ -122,7 +122,8 @@ class MatchGroupsJob(Job):
         bounds = np.zeros(len(kept) + 1, np.int64)
         np.cumsum(sizes[kept], out=bounds[1:])
         entry_ids = _in_row_order(sizes, parts, rows_of)
-        return table.take(pa.array(kept)).append_column(ENTRY_IDS, id_lists(bounds, entry_ids)).cast(MATCHED)
+        matched = table.take(pa.array(kept)).append_column(ENTRY_IDS, id_lists(bounds, entry_ids))
+        return conform(matched, MATCHED)
 
 
 def place(
@@ -188,7 +189,7 @@ class _Tally:
 
 def _row_groups(pairs: Any) -> Iterator[pa.Table]:
     for group in range(pairs.num_row_groups):
-        yield pairs.read_row_group(group).cast(PAIR)
+        yield conform(pairs.read_row_group(group), PAIR)
 
 
 def _sketched(tables: Iterator[pa.Table], sketch: DistinctSketch) -> Iterator[pa.Table]:
