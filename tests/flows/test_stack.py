@@ -352,8 +352,8 @@ def _stamps(services: Stack) -> dict[str, tuple[str, int]]:
     }
 
 
-def _until(reached: Callable[[], bool], otherwise: str) -> None:
-    deadline = time.monotonic() + 300
+def _until(reached: Callable[[], bool], otherwise: str, seconds: float = 300) -> None:
+    deadline = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < deadline, otherwise
         time.sleep(0.5)
