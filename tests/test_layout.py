@@ -173,6 +173,7 @@ TESTED_IN = {
     "config.language_labels": "metaclip/language/test_identifier.py",
     "config.shipped": "test_wheel.py",
     "config.metadata": "metaclip/metadata/test_entry_list.py",
+    "config.prices": "metaclip/pool/test_cost.py",
     "demo.archive": "metaclip/demo/test_demo.py",
     "demo.make_entries": "metaclip/demo/test_demo.py",
     "demo.pages": "metaclip/demo/test_demo.py",

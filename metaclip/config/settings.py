@@ -25,6 +25,7 @@ from metaclip.config.images import Images
 from metaclip.config.language_labels import LABELS
 from metaclip.config.languages import Boundaries, Code, Languages, Spacing
 from metaclip.config.metadata import Metadata
+from metaclip.config.prices import Prices
 
 SourceKind = Literal["auto", "warc", "wat", "pairs", "webdataset"]
 TextKey = Literal["alt", "title", "data-image-title"]
@@ -298,6 +299,7 @@ class Config(Model):
     card: Card = Card()
     near: Near = Near()
     images: Images = Images()
+    prices: Prices = Prices()
     execution: Execution = Field(default_factory=Execution)
 
     @model_serializer(mode="wrap")
@@ -306,6 +308,8 @@ class Config(Model):
         found: dict[str, Any] = plain(self)
         if self.images == Images():
             found.pop("images", None)
+        if self.prices == Prices():
+            found.pop("prices", None)
         return found
 
     @model_validator(mode="after")

@@ -59,6 +59,8 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     if "compiling_seconds" in summary:
         seconds = summary["compiling_seconds"]
         console.print(f"compiling kernels took {seconds:,.1f} s beside that, once for this machine", highlight=False)
+    if "dollars" in summary.get("cost", {}):
+        console.print(_cost(summary["cost"]), highlight=False)
     if "read" in summary:
         read = summary["read"]
         console.print(
@@ -110,6 +112,18 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     console.print(Text.assemble("report: ", (visible(short(page)), link)))
     for told, what in _next(summary):
         console.print(plain(f"next:   {told}    ({what})"))
+
+
+def _cost(cost: dict[str, Any]) -> str:
+    """Return what a run took, and what that costs, in one line."""
+    took = (
+        f"cost: {cost['core_seconds']:,.0f} core-seconds, {cost['bytes_read'] / 1e9:,.3f} GB read,"
+        f" {cost['bytes_written'] / 1e9:,.3f} GB written, {cost['requests']:,} requests"
+    )
+    dollars = cost["dollars"]
+    told = [f"${dollars['total']:,.4f}"] if "total" in dollars else []
+    told += [f"${dollars['storage_a_month']:,.4f} a month to keep"] if "storage_a_month" in dollars else []
+    return f"{took}: {' and '.join(told)}"
 
 
 def _next(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
