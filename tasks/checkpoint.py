@@ -165,7 +165,7 @@ def run_missing(
             else:
                 state = future.state
                 message = state.message if size == 1 else f"{type(outcome).__name__}: {outcome}"
-                progress.failed(one.name, message or state.name or "ended without a reason")
+                progress.failed(one.name, message or state.name or "ended without a reason", type(outcome).__name__)
     for number in missing:
         outcome = outcomes[number]
         if isinstance(outcome, BaseException):

@@ -77,10 +77,10 @@ class Progress:
             self.logger.count(stage, done=count, cached=count)
             self._show(stage)
 
-    def failed(self, stage: str, message: str) -> None:
-        """Count an output that could not be made."""
+    def failed(self, stage: str, message: str, reason: str) -> None:
+        """Count an output that could not be made, by the type of its error."""
         self.logger.count(stage, failed=1)
-        self.logger.fail(f"{stage}: {message}")
+        self.logger.fail(f"{stage}: {message}", reason)
         self._show(stage)
 
     def compiling(self) -> Callable[[int, int], None]:

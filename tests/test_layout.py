@@ -162,6 +162,7 @@ TESTED_IN = {
     "store.distrust": "metaclip/store/test_altered.py",
     "io.storage.locked": "metaclip/io/storage/test_update.py",
     "processes.child": "metaclip/processes/test_starting.py",
+    "processes.json_lines": "flows/cli/test_metrics.py",
     "processes.plain_text": "flows/cli/test_show.py",
     "archive.batch_kernel": "metaclip/archive/test_batches.py",
     "archive.damaged_members": "metaclip/archive/test_salvage.py",

@@ -17,6 +17,7 @@ what is still on its way: a run is found by a tag that is made of all of its par
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -364,7 +365,11 @@ class _Supervisor:
             stages[stage] = total
         self._progress.replace(stages)
         costs = [each for one in self._all for each in (one.lost, one.told.cost if one.told is not None else NOTHING)]
-        self._progress.logger.spent_by_runs(reduce(Cost.plus, costs, NOTHING))
+        failed = Counter[str]()
+        for one in self._all:
+            failed.update(one.told.failed_tasks if one.told is not None else {})
+        failed["WorkerLostError"] += sum(len(one.history) for one in self._all)
+        self._progress.logger.told_by_runs(reduce(Cost.plus, costs, NOTHING), failed)
 
 
 class _Outage:

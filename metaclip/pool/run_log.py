@@ -8,6 +8,7 @@ is computed from it, and it may be deleted at any time.
 import logging
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -98,6 +99,10 @@ class RunState(BaseModel):
     stages: dict[str, StageState] = {}
     failures: list[str] = []
     """The first tasks that failed, and why."""
+    failed_tasks: dict[str, int] = {}
+    """How many outputs could not be made, by the type of the error; such as a worker that was lost."""
+    failed_files: dict[str, int] = {}
+    """How many files of the crawl failed for good, by reason, as far as shards are done."""
 
     @property
     def wrote_a_record(self) -> bool:
@@ -123,6 +128,7 @@ class RunLog:
         self._before = METER.look()
         self._workers = Cost()
         self._runs = Cost()
+        self._failed_tasks: Counter[str] = Counter()
 
     def begin(self, stage: str, total: int) -> None:
         """Add outputs that a stage will have; a stage can be begun in several parts."""
@@ -153,10 +159,16 @@ class RunLog:
             self._workers = self._workers.plus(cost)
             self._state.stages[stage].bytes_read += cost.bytes_read
 
-    def spent_by_runs(self, cost: Cost) -> None:
-        """Tell what all runs that this one started have taken so far."""
+    def told_by_runs(self, cost: Cost, failed_tasks: Mapping[str, int]) -> None:
+        """Tell what all runs that this one started have taken so far, and what failed in them."""
         with self._lock:
             self._runs = cost
+            self._state.failed_tasks = dict(self._failed_tasks + Counter(failed_tasks))
+
+    def tell_failed_files(self, reasons: Mapping[str, int]) -> None:
+        """Tell how many files of the crawl failed for good, by reason."""
+        with self._lock:
+            self._state.failed_files = dict(reasons)
 
     @property
     def cost(self) -> Cost:
@@ -169,9 +181,11 @@ class RunLog:
         with self._lock:
             self._state.stages.update(stages)
 
-    def fail(self, what: str) -> None:
-        """Add a failure to the file."""
+    def fail(self, what: str, reason: str) -> None:
+        """Add a failure to the file; `reason` is the type of the error."""
         with self._lock:
+            self._failed_tasks[reason] += 1
+            self._state.failed_tasks[reason] = self._state.failed_tasks.get(reason, 0) + 1
             if len(self._state.failures) < FAILURES:
                 self._state.failures.append(what[:500])
 

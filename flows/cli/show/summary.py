@@ -1,6 +1,8 @@
 """Show the progress of a run and its summary on a terminal."""
 
+import logging
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +47,25 @@ def progress(*, quiet: bool) -> "Iterator[Watcher]":
             bars.update(known[stage], completed=finished, total=total)
 
         yield watch
+
+
+LOGGED_SECONDS = 10.0
+"""So often at most the log tells how far a stage is."""
+
+_logged: dict[str, float] = {}
+
+logger = logging.getLogger("metaclip.progress")
+
+
+def log_progress(stage: str, finished: int, total: int) -> None:
+    """Log how far a stage is, at most every few seconds and at its end."""
+    now = time.monotonic()
+    if finished < total and now - _logged.get(stage, -LOGGED_SECONDS) < LOGGED_SECONDS:
+        return
+    _logged[stage] = now
+    told = {"stage": stage, "done": finished, "total": total}
+    logger.setLevel(logging.INFO)
+    logger.info("%s: %d of %d", stage, finished, total, extra=told)
 
 
 def show_summary(summary: dict[str, Any], console: Console | None = None) -> None:

@@ -17,7 +17,7 @@ def test_a_run_tells_how_far_it_is_and_how_it_ended(tmp_path: Path) -> None:
         log.count("extract", done=1, cached=1)
         log.count("extract", done=1, rows=100)
         log.count("extract", failed=1)
-        log.fail("extract x: broken")
+        log.fail("extract x: broken", "InputError")
         log.write()
         (run,) = active(store)
         assert (run.pool, run.run, run.flow, run.state) == ("pool", "a1", "curate", "running")
@@ -35,12 +35,14 @@ def test_a_run_tells_what_it_took(tmp_path: Path) -> None:
         for _ in range(2):
             log.spend("extract", Cost(core_seconds=60.0, bytes_read=1000))  # by worker processes
         for requests in (5, 7):  # by runs that it started, so far
-            log.spent_by_runs(Cost(requests=requests))
+            log.told_by_runs(Cost(requests=requests), {"WorkerLostError": 1})
+        log.fail("extract b: gone", "TransportError")
         store.write_whole("something", bytes(5000))  # by itself
     run = read_run(store, "pool", "a1")
     assert run is not None
     assert 120 < run.cost.core_seconds < 130
     assert (run.cost.bytes_read, run.cost.requests, run.stages["extract"].bytes_read) == (2000, 7, 2000)
+    assert run.failed_tasks == {"TransportError": 1, "WorkerLostError": 1}
     assert 5000 < run.cost.bytes_written < 10_000  # its own file too
 
 
