@@ -46,11 +46,11 @@ def curate(config: Config, until: Stage = "report") -> dict[str, Any] | State[di
         if has_nothing_new(asked, config, listing):
             return nothing_new(run)
         begin_crawls(run.store, config.pool, config.source.crawl, joining=LATEST in asked.source.crawl)
-        with reporting(config), workers_for(config):
+        with reporting(config) as progress, workers_for(config):
             for stage in _stages(run, config, listing, until):
                 if stage == until:
                     break
-        return summarize(run)
+            return summarize(run, progress.logger.cost)
 
 
 def _stages(run: Run, config: Config, listing: ListingJob, until: Stage) -> Iterator[Stage]:

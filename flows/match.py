@@ -10,7 +10,7 @@ from flows.runner import task_runner
 from flows.supervision.scale_out import match_on_workers
 from metaclip.config.settings import Config
 from metaclip.errors import ConfigError
-from metaclip.prepare.jobs import check_failed_files, read_failed_files
+from metaclip.prepare.jobs import check_failed_files, failed_by_reason, read_failed_files
 from metaclip.stages.source import read_listing
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
@@ -45,7 +45,9 @@ def match_shards(
     limit, files = config.extract.max_failed_files, sum(map(len, listing))
     with reporting(config), workers_for(config):
         extracted = run_all(extract, config, [(shard,) for shard in listing[first:last]])
-        check_failed_files(read_failed_files(store, [done.reference for done in extracted]), limit, files)
+        found = read_failed_files(store, [done.reference for done in extracted])
+        current_progress().logger.tell_failed_files(failed_by_reason(found))
+        check_failed_files(found, limit, files)
         if until == "extract":
             return extracted
         metadata = lists_of(metadata_stage(config))
@@ -82,13 +84,15 @@ def match_all_shards(
             done = match_on_workers(config, shards, before, metadata, until)
         else:
             done = [one for found in before for one in _range(config, shards, found, until)]
-    # Each run checked the limit for itself only, and ranges that exist in the store were not run.
-    known = {
-        shard.extracted.key: shard.files for found in before for shard in found.shards if shard.extracted is not None
-    }
-    extracted = [one.reference for one in done if one.stage == "extract"]
-    made = iter(read_failed_files(store, [one for one in extracted if known.get(one.key) is None]))
-    check_failed_files([known.get(one.key) or next(made) for one in extracted], config.extract.max_failed_files)
+        # Each run checked the limit for itself only, and ranges that exist in the store were not run.
+        known = {
+            shard.extracted.key: shard.files for each in before for shard in each.shards if shard.extracted is not None
+        }
+        extracted = [one.reference for one in done if one.stage == "extract"]
+        made = iter(read_failed_files(store, [one for one in extracted if known.get(one.key) is None]))
+        found = [known.get(one.key) or next(made) for one in extracted]
+        progress.logger.tell_failed_files(failed_by_reason(found))
+    check_failed_files(found, config.extract.max_failed_files)
     return done
 
 

@@ -32,7 +32,7 @@ from metaclip.store.store import Store
 from metaclip.survivors.filter_job import check_survived, survive_jobs
 from metaclip.survivors.list_job import SurvivorsJob
 from metaclip.survivors.lists import survivor_files
-from tasks.progress import reporting
+from tasks.progress import current_progress, reporting
 from tasks.stages import balance, count, read_survivors, survive
 from tasks.workers import workers_for
 
@@ -130,7 +130,7 @@ def rebalance(
     if "near" in stages and not survivors:
         run.recall(stages, "near")
         (run.near,) = run.outputs("near")
-    with reporting(run.config), workers_for(run.config):
+    with reporting(run.config) as progress, workers_for(run.config):
         partitions = run.recorded(stages, "survive" if "survive" in stages else "dedup")
         if survivors or images:
             if images:
@@ -151,7 +151,7 @@ def rebalance(
             return _by_own_t(run, stages, counts, balanced, language_t)
         cut_set(run, balanced)
         report_and_record(run)
-    return summarize(run)
+        return summarize(run, progress.logger.cost)
 
 
 def _by_own_t(
@@ -171,7 +171,7 @@ def _by_own_t(
     name = set_name(run.config.balance.threshold, own)
     record_unreported(run, stages, name)
     return {
-        **summarize(run),
+        **summarize(run, current_progress().logger.cost),
         "t": name,
         "read": {
             "prefix_t": format_t(own.prefix),

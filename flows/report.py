@@ -41,6 +41,6 @@ def make_report(
     balance = config.balance.model_copy(update={"t": planned.report.t})
     config = config.model_copy(update={"execution": execution, "balance": balance})
     run = Run(config)
-    with reporting(config), workers_for(config):
+    with reporting(config) as progress, workers_for(config):
         finish.make_report(run, planned)
-    return summarize(run)
+        return summarize(run, progress.logger.cost)

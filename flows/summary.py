@@ -10,6 +10,8 @@ from prefect.states import Completed
 from flows.run import Run
 from metaclip.config.settings import format_t
 from metaclip.explore.misses import summarize_misses
+from metaclip.pool.cost import describe
+from metaclip.processes.meter import Cost
 from metaclip.report.job import PAGE, REPORT
 from metaclip.store.store import Store
 from tasks.checkpoint import Done
@@ -21,12 +23,13 @@ NOTHING_NEW = "Nothing new"
 """The name of the final state of a run that has nothing to do."""
 
 
-def summarize(run: Run) -> dict[str, Any]:
+def summarize(run: Run, cost: Cost | None = None) -> dict[str, Any]:
     """Return the summary of a run, as JSON values.
 
     `stages` has for each stage its tasks, how many were found in the store (`cached`), and for
     the others the seconds of worker time, MB read and MB read a second. `crawls` has the names
-    of the crawls if the source has any, `near` what `metaclip.explore.misses.summarize_misses` says.
+    of the crawls if the source has any, `near` what `metaclip.explore.misses.summarize_misses` says,
+    and `cost` what `metaclip.pool.cost.describe` says.
     """
     summary: dict[str, Any] = {
         "pool": run.config.pool,
@@ -38,6 +41,8 @@ def summarize(run: Run) -> dict[str, Any]:
     compiling = sum(one.compiling for done in run.done.values() for one in done)
     if compiling >= _SHORT_SECONDS:
         summary["compiling_seconds"] = round(compiling, 3)
+    if cost is not None:
+        summary["cost"] = describe(cost, run.config.prices)
     if run.config.source.crawl:
         summary["crawls"] = run.config.source.crawl
     if run.curated is not None:

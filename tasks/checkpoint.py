@@ -14,6 +14,7 @@ from prefect.states import Completed
 
 from metaclip.config.settings import Config
 from metaclip.errors import StoreOutOfReachError, TransportError, WorkerLostError
+from metaclip.processes.meter import NOTHING, Cost
 from metaclip.store.job import Job
 from metaclip.store.lookup import find_many
 from metaclip.store.manifest import Reference
@@ -40,6 +41,8 @@ class Done:
     seconds: float
     compiling: float = 0.0
     """Seconds beside these in which its worker compiled kernels, or loaded them from disk."""
+    cost: Cost = NOTHING
+    """What its worker process took."""
 
 
 def checkpointed(stage: str) -> Callable[[Callable[..., Job]], Task[..., Any]]:
@@ -87,9 +90,9 @@ def single(config: Config, name: str, run_name: str) -> Callable[[Callable[[], A
 
 def _made(stage: str, config: Config, job: Job) -> Done:
     """Have a worker compute a job."""
-    reference, seconds, compiling = run_in_worker(config, job)
-    get_run_logger().info("%s %s: %s rows in %.1f s", stage, job.label, f"{reference.rows:,}", seconds)
-    return Done(stage, reference, False, seconds, compiling)
+    made = run_in_worker(config, job)
+    get_run_logger().info("%s %s: %s rows in %.1f s", stage, job.label, f"{made.reference.rows:,}", made.seconds)
+    return Done(stage, made.reference, False, made.seconds, made.compiling, made.cost)
 
 
 def run_all(one: Task[..., Any], config: Config, arguments: Sequence[tuple[Any, ...]]) -> list[Done]:
@@ -157,12 +160,12 @@ def run_missing(
         outcomes |= zip(futures[future], told, strict=True)
         for outcome in told:
             if isinstance(outcome, Done):
-                rows, seconds = outcome.reference.rows, outcome.seconds
-                progress.finished(one.name, cached=outcome.cached, rows=rows, seconds=seconds)
+                rows, seconds, cost = outcome.reference.rows, outcome.seconds, outcome.cost
+                progress.finished(one.name, cached=outcome.cached, rows=rows, seconds=seconds, cost=cost)
             else:
                 state = future.state
                 message = state.message if size == 1 else f"{type(outcome).__name__}: {outcome}"
-                progress.failed(one.name, message or state.name or "ended without a reason")
+                progress.failed(one.name, message or state.name or "ended without a reason", type(outcome).__name__)
     for number in missing:
         outcome = outcomes[number]
         if isinstance(outcome, BaseException):

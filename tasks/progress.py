@@ -1,9 +1,12 @@
 """The progress of a run: its file in the store, artifacts in the Prefect UI, a terminal."""
 
+import getpass
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -18,6 +21,7 @@ from prefect.runtime import flow_run
 
 from metaclip.config.settings import Config
 from metaclip.pool.run_log import SIGN_SECONDS, RunLog, RunState, StageState, State, failed, run_log
+from metaclip.processes.meter import NOTHING, Cost
 from metaclip.store.store import Store
 from tasks.artifacts import artifact_key, show
 
@@ -60,9 +64,10 @@ class Progress:
             self.logger.begin(stage, total)
             self._show(stage)
 
-    def finished(self, stage: str, *, cached: bool, rows: int, seconds: float) -> None:
-        """Count an output that exists."""
+    def finished(self, stage: str, *, cached: bool, rows: int, seconds: float, cost: Cost = NOTHING) -> None:
+        """Count an output that exists, and what its worker process took for it."""
         computed = 0 if cached else rows
+        self.logger.spend(stage, cost)
         self.logger.count(stage, done=1, cached=int(cached), rows=computed, seconds=seconds)
         self._show(stage)
 
@@ -72,10 +77,10 @@ class Progress:
             self.logger.count(stage, done=count, cached=count)
             self._show(stage)
 
-    def failed(self, stage: str, message: str) -> None:
-        """Count an output that could not be made."""
+    def failed(self, stage: str, message: str, reason: str) -> None:
+        """Count an output that could not be made, by the type of its error."""
         self.logger.count(stage, failed=1)
-        self.logger.fail(f"{stage}: {message}")
+        self.logger.fail(f"{stage}: {message}", reason)
         self._show(stage)
 
     def compiling(self) -> Callable[[int, int], None]:
@@ -169,7 +174,9 @@ def reporting(config: Config) -> Iterator[Progress]:
 
 
 def _ended(error: BaseException) -> tuple[State, str]:
-    """Return how the running flow ended; one whose process is told to end may have been cancelled."""
+    """Return how the running flow ended; one that is interrupted, or whose process is told to end, was cancelled."""
+    if isinstance(error, KeyboardInterrupt):
+        return "cancelled", f"interrupted by {_user()} at {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
     if isinstance(error, TerminationSignal):
         state = show("the end of the run", _state_of_run)
         if state is not None and state.type in (StateType.CANCELLING, StateType.CANCELLED):
@@ -178,6 +185,13 @@ def _ended(error: BaseException) -> tuple[State, str]:
                 f"cancelled at {state.timestamp:%Y-%m-%d %H:%M:%S} UTC: {state.message or 'no reason given'}",
             )
     return failed(error)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container may have no name for its user
+        return f"user {os.getuid()}"
 
 
 def _state_of_run() -> PrefectState[Any] | None:

@@ -10,6 +10,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from metaclip.processes.child import watch
+from metaclip.processes.json_lines import log_as_lines
 from metaclip.processes.plain_text import log_visibly
 
 
@@ -19,6 +20,7 @@ def begin(slots: Any, contact: str | None, allow_private: bool) -> None:
     assert parent is not None
     watch(lambda: wait([parent.sentinel]), lambda: os._exit(1))
     log_visibly()
+    log_as_lines()
     from metaclip.io.client import Client, set_client
 
     set_client(Client(slots, contact, allow_private=allow_private))

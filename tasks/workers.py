@@ -27,6 +27,7 @@ from metaclip.io.client import DOWNLOADS, Client, downloading
 from metaclip.io.temporary import own_folder
 from metaclip.kernels.clock import COMPILING
 from metaclip.kernels.ways import POOL_GROUPS, Kernels
+from metaclip.processes.meter import METER, NOTHING, Cost
 from metaclip.processes.starting import spawning
 from metaclip.store.job import Job, run_job
 from metaclip.store.manifest import Reference
@@ -69,6 +70,8 @@ class Computed(NamedTuple):
     seconds: float
     compiling: float
     """Seconds beside these in which kernels were compiled, or loaded from disk."""
+    cost: Cost
+    """What its worker process took; nothing for one that this process computed itself, which counts by itself."""
 
 
 class Workers:
@@ -94,7 +97,7 @@ class Workers:
             MetaclipError: the error that the job raised.
         """
         if not Store(root).is_shared_between_processes:
-            return _computed(root, job, kernels)
+            return _computed(root, job, kernels)._replace(cost=NOTHING)
         if kernels == "auto":
             self._compile_beside(job.work().groups)
         note = own_folder("limits") / uuid4().hex
@@ -174,10 +177,11 @@ def _hidden_main() -> Iterator[None]:
 
 
 def _computed(root: str, job: Job, kernels: Kernels) -> Computed:
-    started, compiled = time.monotonic(), COMPILING.seconds
+    started, compiled, before = time.monotonic(), COMPILING.seconds, METER.look()
     reference = run_job(root, job, kernels)
     compiling = COMPILING.seconds - compiled
-    return Computed(reference, time.monotonic() - started - compiling, compiling)
+    seconds = time.monotonic() - started - compiling
+    return Computed(reference, seconds, compiling, METER.look().minus(before))
 
 
 def _bounded(

@@ -10,6 +10,7 @@ import sys
 import tomllib
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -81,6 +82,10 @@ def test_automations_are_those_of_prefect_and_every_run_is_covered() -> None:
     gone, again = runpy.run_path(str(ROOT / "deploy/automations.py"))["wanted"]()
     frequency = DEPLOYMENTS[0]["work_pool"]["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]
     assert gone.trigger.within.total_seconds() >= 3 * int(frequency)
+    told = runpy.run_path(str(ROOT / "deploy/automations.py"))["wanted"](uuid4())
+    assert [action.type for one in told for action in one.actions] == ["change-flow-run-state"] * 2 + [
+        "call-webhook"
+    ] * 3
     supervisors = {one["name"] for one in DEPLOYMENTS if one["work_pool"]["work_queue_name"] == "parents"}
     assert set(again.trigger.match_related.root["prefect.resource.name"]) == supervisors - {"build-metadata"}
 

@@ -13,9 +13,10 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 import metaclip.errors
-from flows.cli.show.summary import progress
+from flows.cli.show.summary import log_progress, progress
 from flows.cli.show.terminal import to_json
 from metaclip.errors import ConfigError, MetaclipError
+from metaclip.processes import json_lines
 from metaclip.processes.interrupts import EXIT_CODE, MESSAGE, end_now, interruptible, uninterruptible
 from metaclip.processes.plain_text import log_visibly, visible_lines
 
@@ -61,12 +62,15 @@ def prefect(as_json: bool) -> Iterator[None]:
     # As prefect.yaml sets it for runs on workers: a server that is away for some minutes ends no run.
     os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "8")
     os.environ.setdefault("PREFECT_CLIENT_RETRY_EXTRA_CODES", "500")
+    if json_lines.is_chosen():
+        for name, value in json_lines.OF_PREFECT.items():
+            os.environ.setdefault(name, value)
     with ExitStack() as opened:
         with uninterruptible():  # nothing is begun yet
             from flows.cli.server.local import prefect_api
             from tasks.progress import watcher
 
-            watch = opened.enter_context(progress(quiet=as_json))
+            watch = log_progress if json_lines.is_chosen() else opened.enter_context(progress(quiet=as_json))
             opened.enter_context(prefect_api(lambda error: _end(error, as_json)))
             opened.callback(watcher.reset, watcher.set(watch))
         yield
@@ -97,6 +101,8 @@ def errors(as_json: bool) -> Iterator[None]:
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_unforeseen)
+        if json_lines.is_chosen():
+            handler.setFormatter(json_lines.JsonLines())
     try:
         from metaclip.io.failures import explaining_disks
 
@@ -106,7 +112,7 @@ def errors(as_json: bool) -> Iterator[None]:
         typer.echo(_told(error, as_json), err=True)
         raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt:
-        typer.echo(MESSAGE, err=True)
+        typer.echo(_line(MESSAGE), err=True)
         raise typer.Exit(EXIT_CODE) from None
 
 
@@ -115,7 +121,15 @@ def _told(error: MetaclipError, as_json: bool) -> str:
     if as_json:
         typer.echo(to_json({"error": type(error).__name__, "message": str(error)}, indent=None))
     # What it names may come from the web or from a file's name.
-    return visible_lines(f"error: {error}")
+    return _line(visible_lines(f"error: {error}"))
+
+
+def _line(text: str) -> str:
+    """Return the last words of a command in the form of its log."""
+    if not json_lines.is_chosen():
+        return text
+    record = logging.makeLogRecord({"name": "metaclip", "levelname": "ERROR", "msg": text, "process": os.getpid()})
+    return json_lines.JsonLines().format(record)
 
 
 def _end(error: MetaclipError, as_json: bool) -> NoReturn:

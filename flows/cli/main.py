@@ -1,14 +1,17 @@
 """The command `metaclip`: its options, and the modules of its subcommands."""
 
+import os
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from flows.cli import export, inspect, metadata, report, run, shipped, upkeep
+from flows.cli import export, inspect, metadata, metrics, report, run, shipped, upkeep
 from flows.cli.look import browse, diff, estimate, near, sample
 from flows.cli.pictures import images, remove
 from metaclip import __version__
+from metaclip.processes.json_lines import VARIABLE
 
 app = typer.Typer(
     help="CLIP data curation with the MetaCLIP algorithm: from web pages to a balanced set of image-text pairs.",
@@ -39,6 +42,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     (LOOK, diff.diff, "diff demo --storage demo-data/pool --t 20 --other-t 50 --to diff.html"),
     (LOOK, inspect.files, "files demo --storage demo-data/pool --stage balance"),
     (CARE, upkeep.status, "status demo --storage demo-data/pool"),
+    (CARE, metrics.metrics, "metrics --storage demo-data/pool"),
     (CARE, upkeep.doctor, "doctor my.yaml"),
     (CARE, upkeep.warm, "warm"),
     (CARE, upkeep.gc, "gc --storage demo-data/pool --dry-run"),
@@ -51,6 +55,13 @@ app.add_typer(metadata.app, name="metadata", rich_help_panel=LISTS)
 app.add_typer(images.app, name="images", rich_help_panel=MAIN)
 
 
+class LogFormat(StrEnum):
+    """How logs are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(__version__)
@@ -59,6 +70,11 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def main(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    _ended: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    log_format: Annotated[
+        LogFormat,
+        typer.Option(envvar=VARIABLE, help="How logs and progress are written to standard error.", show_envvar=False),
+    ] = LogFormat.TEXT,
 ) -> None:
     """Hold the options of the command itself."""
+    os.environ[VARIABLE] = log_format.value  # for its processes too

@@ -17,8 +17,10 @@ what is still on its way: a run is found by a tag that is made of all of its par
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any, Literal
 from uuid import UUID
 
@@ -30,6 +32,10 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateType,
     FlowRunFilterTags,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+    WorkQueueFilter,
+    WorkQueueFilterName,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.deployments import run_deployment
@@ -43,6 +49,7 @@ from prefect.states import Crashed
 from metaclip.config.settings import Config
 from metaclip.errors import ConfigError, StageError, WorkerLostError
 from metaclip.pool.run_log import RunState, StageState, read_run
+from metaclip.processes.meter import NOTHING, Cost
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from tasks.checkpoint import Done
@@ -72,6 +79,8 @@ class _Range:
     kind: StateType | None = None
     failure: str | None = None
     history: list[str] = field(default_factory=list)
+    lost: Cost = NOTHING
+    """What its earlier runs took, which were lost."""
 
 
 def match_on_workers(
@@ -149,6 +158,7 @@ class _Supervisor:
         self._outage = _Outage(self.logger)
         self._waited: float | None = None
         """Since when no run has been worked on; 0 after that was said."""
+        self._behind_others = False
         self._begun = self._progress.stages()
 
     def run(self) -> None:
@@ -161,7 +171,7 @@ class _Supervisor:
                 self._start_some(client)
                 time.sleep(POLL_SECONDS)
                 self._look(client)
-                self._say_what_it_waits_for()
+                self._say_what_it_waits_for(client)
                 self._tell()
         failures = [one for one in self._all if one.failure is not None]
         if failures:
@@ -290,23 +300,31 @@ class _Supervisor:
             client.set_flow_run_state(answer.id, Crashed(message=reason), force=True)
         return self._again(one, f"{where}: Pending for {silent:.0f} s") if is_pending else self._lost(one, reason)
 
-    def _say_what_it_waits_for(self) -> None:
+    def _say_what_it_waits_for(self, client: SyncPrefectClient) -> None:
         """Say once that nobody takes the runs, where none of them is being worked on."""
         if any(one.kind not in (StateType.SCHEDULED, StateType.PENDING) for one in self._running) or not self._running:
-            self._waited = None
+            self._waited, self._behind_others = None, False
             return
         now = time.monotonic()
         if self._waited is None:
             self._waited = now
         elif self._waited > 0 and now - self._waited > WAITING_SECONDS:
-            self._waited = 0.0
             deployment, count = self._config.execution.deployment, len(self._running)
             if all(one.kind == StateType.PENDING for one in self._running):
                 self.logger.warning("waits for the machines of %d runs of %s (all are Pending)", count, deployment)
             else:
-                self.logger.warning(
-                    "no worker takes any of %d runs; start one for the work queue of %s", count, deployment
-                )
+                try:
+                    queue, others = _at_work(str(deployment), client)
+                except (httpx.HTTPError, PrefectHTTPStatusError, ObjectNotFound) as error:
+                    self._outage.begin(error)
+                    return
+                if others:
+                    if not self._behind_others:
+                        self.logger.info("waits for %s, whose workers are busy with %d other runs", queue, others)
+                    self._waited, self._behind_others = now, True
+                    return
+                self.logger.warning("no worker takes any of %d runs; start one for %s", count, queue)
+            self._waited = 0.0
 
     def _lost(self, one: _Range, reason: str) -> Literal[True]:
         """Handle a run that is lost: start its range again, or give it up."""
@@ -320,6 +338,8 @@ class _Supervisor:
     def _again(self, one: _Range, reason: str) -> Literal[True]:
         self.logger.warning("%s; starting it again", reason)
         one.attempt += 1
+        if one.told is not None:
+            one.lost, one.told = one.lost.plus(one.told.cost), None
         self._waiting.insert(0, one)
         return True
 
@@ -329,7 +349,9 @@ class _Supervisor:
         for stage, begun in self._begun.items():
             if stage not in ("extract", "match"):
                 continue
-            total = begun.model_copy(update={"done": 0, "cached": 0, "failed": 0, "rows": 0, "seconds": 0.0})
+            total = begun.model_copy(
+                update={"done": 0, "cached": 0, "failed": 0, "rows": 0, "seconds": 0.0, "bytes_read": 0}
+            )
             told = {one.found.first: one.told for one in self._all}
             for found in self._found:
                 run = told.get(found.first)
@@ -342,6 +364,12 @@ class _Supervisor:
                     total.cached += standing
             stages[stage] = total
         self._progress.replace(stages)
+        costs = [each for one in self._all for each in (one.lost, one.told.cost if one.told is not None else NOTHING)]
+        failed = Counter[str]()
+        for one in self._all:
+            failed.update(one.told.failed_tasks if one.told is not None else {})
+        failed["WorkerLostError"] += sum(len(one.history) for one in self._all)
+        self._progress.logger.told_by_runs(reduce(Cost.plus, costs, NOTHING), failed)
 
 
 class _Outage:
@@ -361,6 +389,19 @@ class _Outage:
         if self._begun is not None:
             self._logger.info("the Prefect server answers again, after %.0f s", time.monotonic() - self._begun)
             self._begun = None
+
+
+def _at_work(deployment: str, client: SyncPrefectClient) -> tuple[str, int]:
+    """Return the name of the queue that a deployment's runs wait in, and how many runs its workers are busy with."""
+    found = client.read_deployment_by_name(deployment)
+    pool, queue = str(found.work_pool_name), str(found.work_queue_name)
+    busy = client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING]))),
+        work_pool_filter=WorkPoolFilter(name=WorkPoolFilterName(any_=[pool])),
+        work_queue_filter=WorkQueueFilter(name=WorkQueueFilterName(any_=[queue])),
+        limit=RUNS_AN_ANSWER,
+    )
+    return f"work pool {pool}, queue {queue}", len(busy)
 
 
 def tag_of(parameters: Mapping[str, Any]) -> str:
@@ -384,4 +425,5 @@ def _add(total: StageState, part: StageState) -> None:
     total.failed += part.failed
     total.rows += part.rows
     total.seconds += part.seconds
+    total.bytes_read += part.bytes_read
     total.updated = max(total.updated, part.updated)

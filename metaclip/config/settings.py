@@ -5,7 +5,6 @@ Prefect UI. It never contains secrets: object stores read them from the environm
 """
 
 import math
-import os
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -26,6 +25,7 @@ from metaclip.config.language_labels import LABELS
 from metaclip.config.languages import Boundaries, Code, Languages, Spacing
 from metaclip.config.metadata import Metadata
 from metaclip.config.prices import Prices
+from metaclip.processes.cores import cores
 
 SourceKind = Literal["auto", "warc", "wat", "pairs", "webdataset"]
 TextKey = Literal["alt", "title", "data-image-title"]
@@ -278,8 +278,8 @@ class Curate(Model):
 class Execution(Model):
     """How the work is run. Nothing here changes a result or a key."""
 
-    processes: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
-    """Number of worker processes on this machine. Default: one for each core."""
+    processes: int = Field(default_factory=cores, ge=1)
+    """Number of worker processes on this machine. Default: one for each core that it may use."""
     retries: int = Field(default=2, ge=0)
     """How often a task is retried if it lost its worker or its connection."""
     max_task_seconds: float = Field(default=6 * 3600.0, gt=0)

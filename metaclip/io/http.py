@@ -22,6 +22,7 @@ from metaclip.io.addresses.credentials import redact_text, reveal
 from metaclip.io.addresses.hosts import is_private
 from metaclip.io.client import Client, current_client
 from metaclip.io.resume import Answer, Fault, ResumingStream
+from metaclip.processes.meter import METER
 
 _NO_HEAD = ("forbidden", "http_400", "http_405", "http_501")
 """How servers refuse a HEAD that would answer a GET."""
@@ -151,6 +152,7 @@ def _request(url: str, method: str, headers: dict[str, str], client: Client) -> 
         quoted = urllib.parse.quote(real, safe="%/:=&?~#+!$,;'@()*[]")
         request = urllib.request.Request(quoted, method=method, headers=headers)
         opener = urllib.request.build_opener(_Redirects(url, allow_private=client.allow_private))
+        METER.count(requests=1)
         return cast(http.client.HTTPResponse, opener.open(request, timeout=client.backoff.timeout))
     except (ValueError, http.client.InvalidURL) as error:
         why = redact_text(str(error))

@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 import fsspec
 
 from metaclip.io.addresses.credentials import reveal
+from metaclip.processes.meter import METER
 
 ATTEMPTS = 6
 """Tries of one request before it fails: after 5xx, SlowDown, time-outs and resets, with waits that
@@ -87,8 +88,19 @@ def _connect_s3(patience: Patience, environment: tuple[tuple[str, str], ...], _p
     }
     if patience.user_agent is not None:
         settings["user_agent_extra"] = patience.user_agent
+    from aiobotocore.session import AioSession  # type: ignore[import-untyped]
+
+    session = AioSession()
+    session.register("before-send.s3", _count_request)
     # A cached listing would hide what other workers wrote meanwhile.
-    store = fsspec.filesystem("s3", skip_instance_cache=True, use_listings_cache=False, config_kwargs=settings)
+    store = fsspec.filesystem(
+        "s3", skip_instance_cache=True, use_listings_cache=False, config_kwargs=settings, session=session
+    )
     if not patience.s3fs_repeats:
         store.retries = 1
     return store
+
+
+def _count_request(**_: object) -> None:
+    """Count an attempt of a request that botocore is about to send; returning nothing, it is sent."""
+    METER.count(requests=1, store_requests=1)

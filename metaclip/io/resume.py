@@ -17,6 +17,7 @@ import xxhash
 
 from metaclip.errors import ChangedFileError, TransportError
 from metaclip.io.client import Client, current_client
+from metaclip.processes.meter import METER
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -138,6 +139,7 @@ class ResumingStream(io.RawIOBase, ABC):
         if self._answer is None:
             return b""
         data = self._answer.read(size)
+        METER.count(bytes_read=len(data))
         self._position += len(data)
         self._passed.update(data)
         if not data and self._size is not None and self._position < self._size:

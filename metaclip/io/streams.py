@@ -10,7 +10,6 @@ import re
 import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from metaclip.errors import ChangedFileError, InputError, TransportError, UnreadableFileError
@@ -22,6 +21,7 @@ from metaclip.io.http import head, open_url
 from metaclip.io.object_store import connect, is_s3
 from metaclip.io.resume import Answer, Fault, ResumingStream
 from metaclip.io.s3_stream import S3Stream
+from metaclip.processes.meter import METER
 
 logger = logging.getLogger(__name__)
 
@@ -69,11 +69,25 @@ def open_stream(path: str, offset: int = 0, client: Client | None = None) -> Bin
 
 def _open_local(path: str, offset: int) -> BinaryIO:
     try:
-        stream = Path(path).open("rb")  # noqa: SIM115
+        stream = _CountedFile(path)
         stream.seek(offset)
     except OSError as error:
         raise local_fault(path, error) from error
-    return stream
+    return io.BufferedReader(stream)
+
+
+class _CountedFile(io.FileIO):
+    """A local file whose bytes are counted as they are read."""
+
+    def readinto(self, buffer: Any) -> int:
+        size = super().readinto(buffer)
+        METER.count(bytes_read=size)
+        return size
+
+    def readall(self) -> bytes:
+        data = super().readall()
+        METER.count(bytes_read=len(data))
+        return data
 
 
 def _open_store(path: str, offset: int, client: Client | None) -> BinaryIO:

@@ -8,6 +8,7 @@ is computed from it, and it may be deleted at any time.
 import logging
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Literal, NamedTuple
 from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from metaclip.errors import MetaclipError, StoreOutOfReachError
+from metaclip.processes.meter import METER, Cost
 from metaclip.store.manifest import json_bytes, one_line
 from metaclip.store.store import Store
 
@@ -47,6 +49,8 @@ class StageState(BaseModel):
     """Rows of the computed outputs."""
     seconds: float = 0.0
     """Worker time spent on the computed outputs."""
+    bytes_read: int = 0
+    """Bytes that were read for the computed outputs, from the source and from the store."""
     started: AwareDatetime
     updated: AwareDatetime
 
@@ -90,9 +94,15 @@ class RunState(BaseModel):
     """The run of the same pool that this one waits for."""
     started: AwareDatetime
     updated: AwareDatetime
+    cost: Cost = Cost()
+    """What the run took since its first sign: its own process, its worker processes, and the runs that it started."""
     stages: dict[str, StageState] = {}
     failures: list[str] = []
     """The first tasks that failed, and why."""
+    failed_tasks: dict[str, int] = {}
+    """How many outputs could not be made, by the type of the error; such as a worker that was lost."""
+    failed_files: dict[str, int] = {}
+    """How many files of the crawl failed for good, by reason, as far as shards are done."""
 
     @property
     def wrote_a_record(self) -> bool:
@@ -115,6 +125,10 @@ class RunLog:
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._warned = False
+        self._before = METER.look()
+        self._workers = Cost()
+        self._runs = Cost()
+        self._failed_tasks: Counter[str] = Counter()
 
     def begin(self, stage: str, total: int) -> None:
         """Add outputs that a stage will have; a stage can be begun in several parts."""
@@ -139,14 +153,39 @@ class RunLog:
             known.seconds = round(known.seconds + seconds, 3)
             known.updated = _now()
 
+    def spend(self, stage: str, cost: Cost) -> None:
+        """Add what a worker process took for an output of a stage."""
+        with self._lock:
+            self._workers = self._workers.plus(cost)
+            self._state.stages[stage].bytes_read += cost.bytes_read
+
+    def told_by_runs(self, cost: Cost, failed_tasks: Mapping[str, int]) -> None:
+        """Tell what all runs that this one started have taken so far, and what failed in them."""
+        with self._lock:
+            self._runs = cost
+            self._state.failed_tasks = dict(self._failed_tasks + Counter(failed_tasks))
+
+    def tell_failed_files(self, reasons: Mapping[str, int]) -> None:
+        """Tell how many files of the crawl failed for good, by reason."""
+        with self._lock:
+            self._state.failed_files = dict(reasons)
+
+    @property
+    def cost(self) -> Cost:
+        """What the run has taken so far."""
+        with self._lock:
+            return METER.look().minus(self._before).plus(self._workers).plus(self._runs)
+
     def replace(self, stages: Mapping[str, StageState]) -> None:
         """Replace the state of stages by what other runs report."""
         with self._lock:
             self._state.stages.update(stages)
 
-    def fail(self, what: str) -> None:
-        """Add a failure to the file."""
+    def fail(self, what: str, reason: str) -> None:
+        """Add a failure to the file; `reason` is the type of the error."""
         with self._lock:
+            self._failed_tasks[reason] += 1
+            self._state.failed_tasks[reason] = self._state.failed_tasks.get(reason, 0) + 1
             if len(self._state.failures) < FAILURES:
                 self._state.failures.append(what[:500])
 
@@ -201,8 +240,10 @@ class RunLog:
             StoreError: if it cannot be written.
         """
         with self._writing:
+            cost = self.cost
             with self._lock:
                 self._state.updated = _now()
+                self._state.cost = cost
                 content = self._state.model_dump(mode="json")
             self._store.write_whole(run_address(self._state.pool, self._state.run), json_bytes(content))
 
@@ -267,21 +308,27 @@ def pool_runs(pool: str) -> str:
 def read_run(store: Store, pool: str, run: str) -> RunState | None:
     """Return the state of a run, or None before its file exists.
 
-    A file that cannot be read as one is logged and ignored, and so is a store that does not answer.
+    A file that holds no run's state is logged and ignored, and so is a store that does not answer or refuses.
     """
     try:
         return _read(store, pool, run)
-    except StoreOutOfReachError as error:
-        logger.warning("the sign of life of run %s cannot be read now: %s", run, error)
-    except (MetaclipError, ValueError) as error:
+    except ValueError as error:
         logger.warning("%s: not a run's file: %s", store.address(run_address(pool, run)), error)
+    except MetaclipError as error:
+        logger.warning("the sign of life of run %s cannot be read now: %s", run, error)
     return None
 
 
 def _read(store: Store, pool: str, run: str) -> RunState | None:
-    content = store.read_json(run_address(pool, run))
+    """Return the state of a run, or None before its file exists.
+
+    Raises:
+        StoreError: if the store does not give the file.
+        ValueError: if the file holds something else.
+    """
+    content = store.read(run_address(pool, run))
     try:
-        return None if content is None else RunState.model_validate(content)
+        return None if content is None else RunState.model_validate_json(content)
     except ValidationError as error:
         raise ValueError(one_line(error)) from error
 

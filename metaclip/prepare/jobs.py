@@ -1,6 +1,7 @@
 """The jobs of a configuration's first stages; all mistakes are found before any work."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -111,13 +112,15 @@ class FailedFiles(NamedTuple):
     files: int
     failed: tuple[str, ...]
     """Path, reason and detail of each."""
+    reasons: tuple[str, ...]
 
     @classmethod
     def of(cls, manifest: Manifest) -> "FailedFiles":
         """Return those that the manifest of an extracted shard tells of."""
         statistics = manifest.statistics
         failed = (f"{file['path']}: {file['reason']}: {file['detail']}" for file in statistics["failed_files"])
-        return cls(statistics["counts"]["files"], tuple(failed))
+        reasons = tuple(file["reason"] for file in statistics["failed_files"])
+        return cls(statistics["counts"]["files"], tuple(failed), reasons)
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,11 @@ def find_shards(
 def read_failed_files(store: Store, extracted: Sequence[Reference]) -> list[FailedFiles]:
     """Return the files of extracted shards."""
     return side_by_side(lambda one: FailedFiles.of(store.manifest(one.manifest)), extracted)
+
+
+def failed_by_reason(shards: Iterable[FailedFiles]) -> Counter[str]:
+    """Return how many files failed for good, by reason."""
+    return Counter(reason for shard in shards for reason in shard.reasons)
 
 
 def check_failed_files(shards: Sequence[FailedFiles], limit: float, files: int | None = None) -> None:

@@ -58,6 +58,13 @@ def test_a_pool_from_pages_to_a_balanced_set(make_config: MakeConfig) -> None:
     config = make_config()
     summary = curate(config)
     funnel = summary["funnel"]
+    cost = summary["cost"]
+    written = sum(path.stat().st_size for path in Path(config.storage).rglob("*") if path.is_file())
+    assert cost["bytes_written"] >= 0.9 * written
+    assert cost["bytes_read"] >= funnel["bytes_read"]
+    assert cost["core_seconds"] > 0
+    assert cost["requests"] == 0  # everything is in folders
+    assert "dollars" not in cost
     assert funnel["files"] == 6
     steps = ["images", "texts", "pairs", "kept_by_language", "matched", "unique", "curated"]
     assert 0 < funnel["curated"] < funnel["unique"] < funnel["matched"] < funnel["kept_by_language"] < funnel["pairs"]

@@ -135,3 +135,19 @@ def test_mistakes_end_with_the_code_of_the_store(
         done = _here(*arguments, "--json")
         assert done.exit_code == 4, done.output
         assert message in json.loads(done.stdout)["message"]
+
+
+@pytest.mark.slow
+def test_a_store_that_is_moved_is_the_same_store(
+    configure: Callable[..., Path], finished_pool: Path, crawl: Path, bucket: str
+) -> None:
+    """As docs/maintenance.md has it: everything is copied, found, and nothing is computed again."""
+    command = "import sys; from fsspec.generic import rsync; rsync(*sys.argv[1:])"
+    for source, to in ((finished_pool.as_uri(), f"{bucket}/first"), (f"{bucket}/first", f"{bucket}/second")):
+        subprocess.run([sys.executable, "-c", command, source, to], check=True, timeout=120)
+    moved = json.loads(_run("status", "small", "--storage", f"{bucket}/second", "--full", "--json").stdout)
+    assert (moved["missing"], moved["doubtful"]) == (0, [])
+    done = _run("run", configure(storage=f"{bucket}/second"), "--json")
+    assert done.returncode == 0, done.stderr
+    stages = json.loads(done.stdout)["stages"]
+    assert [stage["stage"] for stage in stages if stage["cached"] < stage["tasks"]] == []

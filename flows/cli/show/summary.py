@@ -1,6 +1,8 @@
 """Show the progress of a run and its summary on a terminal."""
 
+import logging
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +49,25 @@ def progress(*, quiet: bool) -> "Iterator[Watcher]":
         yield watch
 
 
+LOGGED_SECONDS = 10.0
+"""So often at most the log tells how far a stage is."""
+
+_logged: dict[str, float] = {}
+
+logger = logging.getLogger("metaclip.progress")
+
+
+def log_progress(stage: str, finished: int, total: int) -> None:
+    """Log how far a stage is, at most every few seconds and at its end."""
+    now = time.monotonic()
+    if finished < total and now - _logged.get(stage, -LOGGED_SECONDS) < LOGGED_SECONDS:
+        return
+    _logged[stage] = now
+    told = {"stage": stage, "done": finished, "total": total}
+    logger.setLevel(logging.INFO)
+    logger.info("%s: %d of %d", stage, finished, total, extra=told)
+
+
 def show_summary(summary: dict[str, Any], console: Console | None = None) -> None:
     """Print a run's summary: stages, funnel, top entries, and where the results are."""
     console = console or Console(soft_wrap=True)
@@ -59,6 +80,8 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     if "compiling_seconds" in summary:
         seconds = summary["compiling_seconds"]
         console.print(f"compiling kernels took {seconds:,.1f} s beside that, once for this machine", highlight=False)
+    if "dollars" in summary.get("cost", {}):
+        console.print(_cost(summary["cost"]), highlight=False)
     if "read" in summary:
         read = summary["read"]
         console.print(
@@ -110,6 +133,18 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     console.print(Text.assemble("report: ", (visible(short(page)), link)))
     for told, what in _next(summary):
         console.print(plain(f"next:   {told}    ({what})"))
+
+
+def _cost(cost: dict[str, Any]) -> str:
+    """Return what a run took, and what that costs, in one line."""
+    took = (
+        f"cost: {cost['core_seconds']:,.0f} core-seconds, {cost['bytes_read'] / 1e9:,.3f} GB read,"
+        f" {cost['bytes_written'] / 1e9:,.3f} GB written, {cost['requests']:,} requests"
+    )
+    dollars = cost["dollars"]
+    told = [f"${dollars['total']:,.4f}"] if "total" in dollars else []
+    told += [f"${dollars['storage_a_month']:,.4f} a month to keep"] if "storage_a_month" in dollars else []
+    return f"{took}: {' and '.join(told)}"
 
 
 def _next(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:

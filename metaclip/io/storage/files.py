@@ -21,6 +21,7 @@ from metaclip.io.storage.locked import Change
 from metaclip.io.storage.s3_files import S3Files
 from metaclip.io.storage.store_file import StoreFile
 from metaclip.io.temporary import is_temporary
+from metaclip.processes.meter import METER
 
 MARKER = "layout.json"
 THREADS = 32
@@ -165,7 +166,7 @@ class Files:
             StoreError: if it cannot be read, now or later.
         """
         with explained(self.address(relative)):
-            return StoreFile(self.address(relative), self._system.open(self.path(relative), **how))
+            return StoreFile(self.address(relative), self._system.open(self.path(relative), **how), self._count_read)
 
     def read(self, relative: str) -> bytes | None:
         """Return a small file's content, or None where there is none.
@@ -175,7 +176,7 @@ class Files:
         """
         try:
             with explained(self.address(relative)):
-                return self._system.read(self.path(relative))
+                return self._counted(self._system.read(self.path(relative)))
         except _MISSING:
             return None
 
@@ -187,7 +188,7 @@ class Files:
             StoreError: if it cannot be read.
         """
         with explained(self.address(relative)):
-            return self._system.read_range(self.path(relative), start, end)
+            return self._counted(self._system.read_range(self.path(relative), start, end))
 
     def size(self, relative: str) -> int:
         """Return a file's size in bytes.
@@ -216,6 +217,7 @@ class Files:
         """
         with self._writing(relative):
             self._system.write(self.path(relative), content)
+        METER.count(bytes_written=len(content))
 
     def update(self, relative: str, change: Change) -> None:
         """Replace a small file by what `change` makes of its content, with no write of others in between.
@@ -253,7 +255,16 @@ class Files:
             StoreError: if it cannot be written.
         """
         with self._writing(relative):
+            size = temporary.stat().st_size
             self._system.put(temporary, self.path(relative))
+        METER.count(bytes_written=size)
+
+    def _count_read(self, size: int) -> None:
+        METER.count(bytes_read=size, store_bytes_read=0 if self.is_local else size)
+
+    def _counted(self, content: bytes) -> bytes:
+        self._count_read(len(content))
+        return content
 
     @contextmanager
     def _writing(self, relative: str) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections.abc import Callable
 from typing import Any, cast
 
 from metaclip.io.failures import diagnose, faults
@@ -10,8 +11,9 @@ from metaclip.io.failures import diagnose, faults
 class StoreFile(io.RawIOBase):
     """An open file of fsspec that fails with `StoreError`."""
 
-    def __init__(self, address: str, file: Any) -> None:
+    def __init__(self, address: str, file: Any, count: Callable[[int], None] = lambda _: None) -> None:
         super().__init__()
+        self._count = count
         self._address = address
         self._file = file
 
@@ -38,7 +40,9 @@ class StoreFile(io.RawIOBase):
             StoreError: also where the file has vanished since it was opened.
         """
         try:
-            return cast(bytes, self._file.read(size))
+            data = cast(bytes, self._file.read(size))
+            self._count(len(data))
+            return data
         except faults() as error:
             raise diagnose(self._address, error).as_store_error() from error
 

@@ -1,5 +1,6 @@
 """Runs on other workers that crash, vanish, fail, or wait; the test takes the workers' place."""
 
+import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -54,6 +55,12 @@ class Deployment:
     def become(self, run: UUID, state: State[Any]) -> None:
         """Do what a worker does with a run's state."""
         self._client.set_flow_run_state(run, state, force=True)
+
+    def start_other(self) -> UUID:
+        """Start a run of somebody else."""
+        other = self._client.create_flow_run_from_deployment(self._id).id
+        self.become(other, Running())
+        return other
 
     @property
     def states(self) -> list[str]:
@@ -129,6 +136,43 @@ def test_a_run_that_is_on_its_way_is_taken_over(
         deployment.become(started, Completed())
         assert first.result(120)["pool"] == second.result(120)["pool"]
     assert deployment.states == ["COMPLETED"]
+
+
+def test_who_waits_behind_others_says_so_in_one_line(
+    deployment: Deployment,
+    waiting: tuple[Config, Callable[[], object]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(scale_out, "WAITING_SECONDS", 0.2)
+    monkeypatch.setattr(scale_out, "get_run_logger", lambda: logging.getLogger("supervision"))
+    caplog.set_level(logging.INFO, "supervision")
+    config, compute = waiting
+    other = deployment.start_other()
+    with ThreadPoolExecutor(1) as thread:
+        curating = _curate(thread, config)
+        started = deployment.await_run(1)
+        _until(lambda: "other runs" in caplog.text, curating)
+        time.sleep(1)
+        early = caplog.text
+        deployment.become(other, Completed())
+        _until(lambda: "no worker takes" in caplog.text, curating)
+        compute()
+        deployment.become(started, Completed())
+        curating.result(120)
+    assert "no worker takes" not in early
+    pool = f"work pool {deployment.name.rpartition('/')[2]}, queue default"
+    said = [line for line in caplog.messages if pool in line]
+    assert said == [
+        f"waits for {pool}, whose workers are busy with 1 other runs",
+        f"no worker takes any of 1 runs; start one for {pool}",
+    ]
+
+
+def _until(reached: Callable[[], bool], curating: Future[Any]) -> None:
+    deadline = time.monotonic() + 20
+    while not reached() and not curating.done() and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def test_another_setting_is_no_run_to_take_over() -> None:

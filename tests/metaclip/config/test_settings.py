@@ -1,6 +1,5 @@
 """The tree of settings: defaults, descriptions, a form, and values that go together."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 from metaclip.config.loading import load_config, parse_config
 from metaclip.config.settings import Config, format_t
 from metaclip.errors import ConfigError
+from metaclip.processes.cores import cores
 from tests.metaclip.config.test_loading import MINIMAL, _write
 
 
@@ -16,7 +16,7 @@ def test_defaults_are_usable() -> None:
     config = parse_config(MINIMAL)
     assert config.balance.threshold == 20_000
     assert config.match.languages == ["en"]
-    assert config.execution.processes == os.cpu_count()
+    assert config.execution.processes == cores()
 
 
 def test_every_field_is_described() -> None:

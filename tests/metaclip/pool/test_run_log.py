@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from metaclip.errors import StoreOutOfReachError
+from metaclip.errors import StoreError, StoreOutOfReachError
 from metaclip.pool import run_log as runs
 from metaclip.pool.run_log import StageState, active, read_run, run_log, runs_of
+from metaclip.processes.meter import Cost
 from metaclip.store.store import Store
 
 
@@ -16,7 +17,7 @@ def test_a_run_tells_how_far_it_is_and_how_it_ended(tmp_path: Path) -> None:
         log.count("extract", done=1, cached=1)
         log.count("extract", done=1, rows=100)
         log.count("extract", failed=1)
-        log.fail("extract x: broken")
+        log.fail("extract x: broken", "InputError")
         log.write()
         (run,) = active(store)
         assert (run.pool, run.run, run.flow, run.state) == ("pool", "a1", "curate", "running")
@@ -25,6 +26,24 @@ def test_a_run_tells_how_far_it_is_and_how_it_ended(tmp_path: Path) -> None:
         assert run.failures == ["extract x: broken"]
     assert not active(store)
     assert [run.state for run in runs_of(store, "pool")] == ["completed"]
+
+
+def test_a_run_tells_what_it_took(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    with run_log(store, "pool", "a1", "curate") as log:
+        log.begin("extract", 2)
+        for _ in range(2):
+            log.spend("extract", Cost(core_seconds=60.0, bytes_read=1000))  # by worker processes
+        for requests in (5, 7):  # by runs that it started, so far
+            log.told_by_runs(Cost(requests=requests), {"WorkerLostError": 1})
+        log.fail("extract b: gone", "TransportError")
+        store.write_whole("something", bytes(5000))  # by itself
+    run = read_run(store, "pool", "a1")
+    assert run is not None
+    assert 120 < run.cost.core_seconds < 130
+    assert (run.cost.bytes_read, run.cost.requests, run.stages["extract"].bytes_read) == (2000, 7, 2000)
+    assert run.failed_tasks == {"TransportError": 1, "WorkerLostError": 1}
+    assert 5000 < run.cost.bytes_written < 10_000  # its own file too
 
 
 def test_a_run_that_raises_is_told_as_failed(tmp_path: Path) -> None:
@@ -74,15 +93,16 @@ def test_a_file_that_is_none_is_passed_over(tmp_path: Path, caplog: pytest.LogCa
     assert caplog.text.count("not a run's file") == 2
 
 
-def test_a_store_that_does_not_answer_is_not_taken_for_a_wrong_file(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [StoreOutOfReachError, StoreError])
+def test_a_store_that_does_not_give_a_file_is_not_taken_for_a_wrong_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, error: type[StoreError]
 ) -> None:
     def away(_store: Store, _address: str) -> None:
-        raise StoreOutOfReachError("connection refused")
+        raise error("no")
 
-    monkeypatch.setattr(Store, "read_json", away)
+    monkeypatch.setattr(Store, "read", away)
     assert read_run(Store(str(tmp_path)), "pool", "a1") is None
-    assert "cannot be read now: connection refused" in caplog.text
+    assert "the sign of life of run a1 cannot be read now: no" in caplog.text
     assert "not a run's file" not in caplog.text
 
 
