@@ -240,3 +240,26 @@ def purge(
 def _show_purged(done: dict[str, Any]) -> None:
     told = f"{done['pictures']:,} pictures taken out of {done['shards']:,} shards of {done['images']}"
     Console(soft_wrap=True).print(plain(told))
+
+
+@app.command(epilog="Example: metaclip images blur images --boxes faces.parquet --to blurred")
+def blur(
+    images: Annotated[str, typer.Argument(metavar="DIR", help="Folder or address of `metaclip images download`.")],
+    boxes: Annotated[str, typer.Option(help="Parquet or JSON Lines: uid, x, y, w and h of a box in each row.")],
+    to: Annotated[str, typer.Option(help="Folder or address for the copies.")],
+    as_json: Json = False,
+) -> None:
+    """Copy the tars that were downloaded with parts of their pictures blurred, such as faces."""
+    from metaclip.images.blur import blur_pictures
+
+    with errors(as_json):
+        emit(blur_pictures(images, boxes, to), as_json, _show_blurred)
+
+
+def _show_blurred(done: dict[str, Any]) -> None:
+    console = Console(soft_wrap=True)
+    names = ("pictures", "boxes", "outside", "unknown", "damaged")
+    meant = ("blurred", "boxes in them", "boxes outside of their picture", "uids of no row", "damaged, not copied")
+    rows = [(text, f"{done[name]:,}") for name, text in zip(names, meant, strict=True)]
+    show_table(console, [Column("pictures"), *figures("count")], rows, f"{done['shards']:,} shards")
+    console.print(plain(f"images: {done['to']}"))
