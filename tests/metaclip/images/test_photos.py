@@ -146,7 +146,7 @@ def test_dedup_joins_what_is_the_same_and_nothing_else(photos: list[Photo], made
     assert {of_uid[keeper].group for keeper, _, _ in dropped.values()} == {photo.group for photo in photos}
     # Copies that no hash of this kind finds stay, each as a picture of its own.
     lost = Counter(of_uid[image].edit for image in dropped)
-    assert all(lost[edit] == 0 for edit in ("crop5", "banner", "mirror", "grey"))
+    assert all(lost[edit] == 0 for edit in ("crop5", "banner", "mirror"))
 
 
 def test_an_evaluation_set_takes_its_own_photographs_alone(photos: list[Photo], made: Made, tmp_path: Path) -> None:
