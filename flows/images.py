@@ -1,4 +1,4 @@
-"""Download the images of an export with img2dataset; each input file is a checkpoint."""
+"""Download the images of an export; each input file is a checkpoint, and in it each shard."""
 
 from collections import Counter
 from typing import Annotated, Any, Literal
@@ -8,7 +8,7 @@ from prefect.artifacts import create_table_artifact
 from pydantic import Field
 
 from flows.runner import task_runner
-from metaclip.export.images import Effort, ImageSettings, claim, exported_files, require_img2dataset
+from metaclip.export.images import Effort, ImageSettings, claim, exported_files, require_downloader
 from tasks.artifacts import PATIENCE_SECONDS, show
 from tasks.images import images
 from tasks.progress import watcher
@@ -28,6 +28,14 @@ def download_images(
     retries: Annotated[int, Field(ge=0)] = 1,
     user_agent_token: str = "img2dataset",
     min_success: Annotated[float, Field(ge=0, le=1)] = 0.01,
+    downloader: Literal["careful", "img2dataset"] = "careful",
+    contact: str = "",
+    host_connections: Annotated[int, Field(ge=1)] = 4,
+    max_host_share: Annotated[float, Field(gt=0, le=1)] = 0.05,
+    max_seconds: Annotated[int, Field(ge=1)] = 60,
+    max_bytes: Annotated[int, Field(ge=1)] = 50 << 20,
+    max_pixels: Annotated[int, Field(ge=1)] = 89_478_485,
+    allow_loopback: bool = False,
 ) -> dict[str, Any]:
     """Download the images of an export; files that are done are not downloaded again.
 
@@ -38,29 +46,52 @@ def download_images(
         resize_mode: How images are resized; `no` leaves them as they are.
         output_format: Tar shards, plain files, or Parquet.
         samples_per_shard: Pairs in a shard.
-        processes: Number of img2dataset processes.
-        threads: Parallel downloads in each process.
-        timeout: Seconds that a server has to answer.
+        processes: Number of processes that shrink pictures; of img2dataset, that download too.
+        threads: Connections that are open at once; of img2dataset, in each process.
+        timeout: Seconds that a server may be silent.
         retries: How often the download of an image is retried.
-        user_agent_token: Your name: a part of the user agent, by which X-Robots-Tag can address you.
+        user_agent_token: Your name: a part of the user agent, by which robots.txt and X-Robots-Tag can address you.
             Images whose X-Robots-Tag says noai, noimageai, noindex or noimageindex are dropped.
         min_success: The share of a file's images that must be downloaded.
+        downloader: `careful` asks robots.txt first and holds the bounds below; `img2dataset` does neither.
+        contact: An address of yours, which the user agent tells servers.
+        host_connections: Connections that are open to one host at once.
+        max_host_share: The share of a file's rows that one host may have, and at least 1,000; others are not asked for.
+        max_seconds: Time for one picture, redirects included.
+        max_bytes: Bytes of one picture.
+        max_pixels: A picture whose header states more is not decoded.
+        allow_loopback: Let 127.0.0.0/8 pass, for tests with a server of their own; all other networks that are not
+            public are refused always.
 
     Returns:
         `files`, `cached` files, `success`, `failed_to_download`, `failed_to_resize`, and `reasons`.
 
     Raises:
-        ConfigError: img2dataset is not installed, or `export` is not such an export, or `to` has other images.
+        ConfigError: what downloads is not installed, or `export` is not such an export, or `to` has other images.
     """
-    require_img2dataset()
-    settings = ImageSettings(image_size, resize_mode, output_format, samples_per_shard)
-    effort = Effort(processes, threads, timeout, retries, user_agent_token, min_success)
+    settings = ImageSettings(image_size, resize_mode, output_format, samples_per_shard, downloader)
+    require_downloader(settings)
+    effort = Effort(
+        processes,
+        threads,
+        timeout,
+        retries,
+        user_agent_token,
+        min_success,
+        contact,
+        host_connections,
+        max_host_share,
+        max_seconds,
+        max_bytes,
+        max_pixels,
+        allow_loopback,
+    )
     files = exported_files(export)
     claim(to, settings)
     watch = watcher.get()
     total, reasons = Counter[str](), Counter[str]()
     for number, file in enumerate(files, start=1):
-        # One after the other, because img2dataset has its own processes and threads.
+        # One after the other, because a downloader has its own processes and connections.
         done = images.submit(to, file, settings, effort).result()
         total.update({name: done[name] for name in ("success", "failed_to_download", "failed_to_resize", "cached")})
         reasons.update(done["reasons"])

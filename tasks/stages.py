@@ -3,6 +3,7 @@
 from metaclip.browse.index_job import BrowseIndexJob
 from metaclip.config.settings import Config
 from metaclip.prepare.jobs import extract_job, match_job
+from metaclip.removal.purged_job import PurgedJob
 from metaclip.removal.removed_job import RemovedJob, TakeOutJob
 from metaclip.report.curves import CurveJob
 from metaclip.report.survey import SurveyJob
@@ -152,4 +153,10 @@ def removed(config: Config, job: RemovedJob) -> RemovedJob:
 @checkpointed("survive")
 def take_out(config: Config, job: TakeOutJob) -> TakeOutJob:
     """Leave out the removed pairs of one partition, and count what is left."""
+    return job
+
+
+@checkpointed("purged")
+def purge(config: Config, job: PurgedJob) -> PurgedJob:
+    """Write an output again without the pairs that were taken out."""
     return job

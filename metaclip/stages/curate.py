@@ -205,11 +205,17 @@ class CuratePartJob(Job):
         return {"counts": {"curated": curated, "bytes_read": counts["bytes_read"], **read, **taken}}
 
 
+def removed_uids(store: Store, removed: Reference) -> npt.NDArray[np.void]:
+    """Return the uids that an output of the removed stage names, of dtype `pairs.uids.UIDS`, sorted."""
+    found: npt.NDArray[np.void] = np.load(io.BytesIO(store.read_bytes(removed, REMOVED)))
+    return found
+
+
 def not_removed(
     tables: Iterator[pa.Table], store: Store, removed: Reference, counts: Counter[str] | None = None
 ) -> Iterator[pa.Table]:
     """Yield the rows of tables that an output of the removed stage does not name; add `removed` to `counts`."""
-    taken = np.load(io.BytesIO(store.read_bytes(removed, REMOVED)))
+    taken = removed_uids(store, removed)
     pairs = set(zip(taken["f0"].tolist(), taken["f1"].tolist(), strict=True))
     for table in tables:
         high, low = table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy()

@@ -46,7 +46,8 @@ def names() -> list[str]:
 @pytest.mark.parametrize("form", ["webdataset", "files", "parquet"])
 def test_a_row_for_each_row_and_padding_is_cut_off(site: Site, names: list[str], tmp_path: Path, form: str) -> None:
     export = write_export(tmp_path / "export", [table_of(site, names)])
-    images = download(export, tmp_path / "images", image_size=256, output_format=form, samples_per_shard=8)
+    how = {"output_format": form, "samples_per_shard": 8, "downloader": "img2dataset"}
+    images = download(export, tmp_path / "images", image_size=256, **how)
     (file,) = downloaded_files(str(images))
     store = Store(str(tmp_path / "pool"))
     reference = InspectJob.of(file, Inspect()).run(store)
