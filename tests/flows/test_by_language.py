@@ -1,5 +1,6 @@
 """A pool by language: counted, balanced, cut and told by language, on one axis of t."""
 
+import io
 import json
 import math
 import os
@@ -13,10 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import metaclip
 from flows.cli.main import app
+from flows.cli.show.summary import show_summary
 from flows.curate import curate
 from flows.pictures.remove import remove_pairs
 from flows.rebalance import rebalance
@@ -207,6 +210,14 @@ def test_a_set_by_language_is_shown(world: FinishedPool) -> None:
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert "12;fr=3" in done.output
+    again = curate(_config(Path(world.store.root).parent))
+    assert isinstance(again, dict)
+    console = Console(width=200, file=io.StringIO())
+    show_summary(again, console)
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    top = again["top_entries"][0]
+    assert f"metaclip entry world {top['entry']} --storage {world.store.root} --language {top['language']}" in told
+    assert "have more than the t of their language." in told
 
 
 def test_what_a_language_that_is_added_makes_anew_is_told_without_work(world: FinishedPool, folder: Path) -> None:
