@@ -1,8 +1,10 @@
 """The answers of the page against those of the commands about the same pool."""
 
 import math
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from metaclip.browse import answers as module
@@ -13,7 +15,8 @@ from metaclip.explore.explain import explain_text
 from metaclip.explore.pool import FinishedPool
 from metaclip.explore.sizes import plan_sizes
 from metaclip.opened.difference import compare
-from tests.metaclip.browse.pool import ENTRIES, make
+from metaclip.schemas import PAIRS
+from tests.metaclip.browse.pool import ENTRIES, make, make_by_language
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +125,33 @@ def test_wrong_questions_are_told(pool_and_answers: tuple[FinishedPool, Answers]
     with pytest.raises(ConfigError, match="left out nothing for this reason"):
         answers.reason("whim", None)
     assert answers.texts("", None)["total"] == np.sum([len(one) for one in answers._index.all.parts])
+
+
+def test_a_pool_by_language_is_answered_by_the_lists_of_its_languages(tmp_path: Path) -> None:
+    pool, index = make_by_language(tmp_path)
+    answers = Answers(pool, index)
+    whole = pa.concat_tables([pool.store.open_parquet(part, PAIRS).read() for part in pool.all("balance")])
+    offsets = pool.group_counts.offsets
+    assert pool.by_language is not None
+    labels = zip(*(whole[name].to_pylist() for name in ("lang", "lang_score")), strict=True)
+    group_of = [pool.by_language.groups.of(*label) for label in labels]
+    for group in ("de", "en", "fr"):
+        listed = pool.entries_of(group).column("entry").to_pylist()
+        for local, entry in enumerate(listed):
+            found = answers.entry(offsets[group] + local, 12.0)
+            columns = (whole[name].to_pylist() for name in ("entry_ids", "min_t"))
+            of_entry = zip(group_of, *columns, strict=True)
+            rows = [min_t for of, ids, min_t in of_entry if of == group and local in ids]
+            assert (found["entry"], found["language"], found["count"]) == (entry, group, len(rows))
+            assert found["kept"] == sum(min_t <= 12 for min_t in rows)
+            assert {one["entry"] for row in found["samples"] for one in row["entries"]} <= set(listed)
+    assert {row["language"] for row in answers.entries("o", None)["rows"]} == {"de", "en", "fr"}
+    for t in (1.0, 12.0, math.inf):
+        assert answers.size(t)["pairs"] == sum(min_t <= t for min_t in whole["min_t"].to_pylist())
+    changed = answers.compare(3.0, math.inf)["changes"]
+    assert all(row["b"] > row["a"] for row in changed)
+    told = answers.explain("Ein schönes Foto von dem roten Hund im Garten, Bild", None)
+    assert told["group"] == "de"
+    assert {row["entry"]: row["id"] - offsets["de"] for row in told["entries"]} == {
+        row["entry"]: row["entry_id"] for row in told["entries"]
+    }
