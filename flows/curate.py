@@ -6,7 +6,7 @@ from typing import Any, Literal
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.finish import count_near_misses, cut_set, report_and_record
+from flows.finish import count_entries, count_near_misses, cut_set, report_and_record
 from flows.match import match_all_shards
 from flows.metadata import metadata_stage
 from flows.run import Run
@@ -21,7 +21,7 @@ from metaclip.stages.gather import groups_of
 from metaclip.stages.partition import read_members
 from metaclip.stages.source import ListingJob
 from tasks.progress import reporting
-from tasks.stages import balance, count, dedup, freeze_listing, gather, partition
+from tasks.stages import balance, dedup, freeze_listing, gather, partition
 from tasks.workers import workers_for
 
 Stage = Literal["metadata", "extract", "match", "dedup", "count", "balance", "curate", "report"]
@@ -73,7 +73,7 @@ def _stages(run: Run, config: Config, listing: ListingJob, until: Stage) -> Iter
     deduped = run.do(dedup, *((members, number, partitions) for number in range(partitions)))
     yield "dedup"
 
-    (counts,) = run.do(count, (deduped, metadata))
+    counts = count_entries(run, deduped)
     yield "count"
 
     balanced = run.do(balance, *((part, counts) for part in deduped))

@@ -12,15 +12,41 @@ from metaclip.removal.removed_job import RemovedJob
 from metaclip.report.job import PAGE, REPORT
 from metaclip.report.planned import PlannedReport
 from metaclip.report.pool_outputs import PoolOutputs
+from metaclip.stages.count import PARTITIONS_A_SUM
 from metaclip.stages.curate import REMOVED, CuratedSetJob, OwnT, Removed
+from metaclip.stages.gather import groups_of
 from metaclip.stages.group_counts import ByLanguage
 from metaclip.stages.near import NearGroupsJob, NearJob, choose_shards, halvings_of, is_wanted
 from metaclip.store.manifest import Reference
 from tasks.report import publish, report
-from tasks.stages import curate_part, curate_set, curve, near, near_groups_shard, near_shard, removed, survey
+from tasks.stages import (
+    count,
+    count_job,
+    curate_part,
+    curate_set,
+    curve,
+    near,
+    near_groups_shard,
+    near_shard,
+    removed,
+    survey,
+    tally_sum,
+)
 
-COUNTED = ("ngrams", "titles")
-"""Stages that the metadata is built from; the finished pool does not need them any more."""
+COUNTED = ("ngrams", "titles", "tally")
+"""Stages that the metadata or the counts are made from; the finished pool does not need them any more."""
+
+
+def count_entries(run: Run, partitions: tuple[Reference, ...]) -> Reference:
+    """Count the entries of the whole pool; those of many partitions are added up in groups first, side by side."""
+    metadata = run.outputs("metadata")
+    sums: tuple[Reference, ...] = ()
+    if len(partitions) > PARTITIONS_A_SUM:
+        whole = count_job(run.config, partitions, metadata)
+        if whole.find(run.store, run.config.execution.verify) is None:
+            sums = run.do(tally_sum, *((group,) for group in groups_of(partitions, PARTITIONS_A_SUM)))
+    (counts,) = run.do(count, (partitions, metadata, sums))
+    return counts
 
 
 def cut_set(run: Run, balanced: tuple[Reference, ...], own: OwnT | None = None) -> None:

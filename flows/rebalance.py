@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.finish import cut_set, record_unreported, report_and_record
+from flows.finish import count_entries, cut_set, record_unreported, report_and_record
 from flows.pictures.clean import IMAGE_STAGES, clean_images
 from flows.run import Run
 from flows.runner import task_runner
@@ -33,7 +33,7 @@ from metaclip.survivors.filter_job import check_survived, survive_jobs
 from metaclip.survivors.list_job import SurvivorsJob
 from metaclip.survivors.lists import survivor_files
 from tasks.progress import current_progress, reporting
-from tasks.stages import balance, count, read_survivors, survive
+from tasks.stages import balance, read_survivors, survive
 from tasks.workers import workers_for
 
 
@@ -137,7 +137,7 @@ def rebalance(
                 partitions = clean_images(run, images, run.recorded(stages, "count")[0], partitions)
             else:
                 partitions = _survivors(run, tuple(files), partitions)
-            (counts,) = run.do(count, (partitions, run.outputs("metadata")))
+            counts = count_entries(run, partitions)
         else:
             run.recall(stages, *(name for name in ("survivors", *IMAGE_STAGES, "survive") if name in stages), "count")
             (counts,) = run.outputs("count")

@@ -1,5 +1,9 @@
 """One task for each stage of the pipeline: find the output, or let a worker compute it."""
 
+from typing import Any
+
+from prefect import Task
+
 from metaclip.browse.index_job import BrowseIndexJob
 from metaclip.config.settings import Config
 from metaclip.prepare.jobs import extract_job, match_job
@@ -9,7 +13,7 @@ from metaclip.report.curves import CurveJob
 from metaclip.report.survey import SurveyJob
 from metaclip.sources.listing import SourceFile
 from metaclip.stages.balance import BalanceJob
-from metaclip.stages.count import CountByLanguageJob, CountJob
+from metaclip.stages.count import CountByLanguageJob, CountJob, TallySumJob
 from metaclip.stages.curate import CuratedSetJob, CuratePartJob
 from metaclip.stages.dedup import DedupJob
 from metaclip.stages.extract import ExtractJob
@@ -20,11 +24,30 @@ from metaclip.stages.match_groups import MatchGroupsJob
 from metaclip.stages.near import NearGroupsJob, NearGroupsShardJob, NearJob, NearShardJob
 from metaclip.stages.partition import PartitionJob
 from metaclip.stages.source import ListingJob
+from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from metaclip.survivors.filter_job import SurviveJob
 from metaclip.survivors.list_job import SurvivorsJob
 from tasks.checkpoint import checkpointed
+
+KINDS: dict[str, type[Job]] = {
+    kind.__name__: kind
+    for kind in (
+        *(GatherJob, DedupJob, TallySumJob, BalanceJob, CuratePartJob, CurveJob, SurveyJob),
+        *(SurviveJob, TakeOutJob),
+    )
+}
+"""The jobs of which a pool may have thousands in one stage, so that other workers do some of them."""
+
+
+def given(stage: str) -> Task[..., Any]:
+    """Return the task of a stage that is given its jobs as they are."""
+
+    def job(config: Config, job: Job) -> Job:
+        return job
+
+    return checkpointed(stage)(job)
 
 
 @checkpointed("extract")
@@ -47,13 +70,32 @@ def browse_index(config: Config, job: BrowseIndexJob) -> BrowseIndexJob:
 
 @checkpointed("count")
 def count(
-    config: Config, partitions: tuple[Reference, ...], metadata: tuple[Reference, ...]
+    config: Config,
+    partitions: tuple[Reference, ...],
+    metadata: tuple[Reference, ...],
+    sums: tuple[Reference, ...] = (),
 ) -> CountJob | CountByLanguageJob:
-    """Add up the counts of all partitions."""
+    """Add up the counts of all partitions, by the sums of groups of them where there are many."""
+    return count_job(config, partitions, metadata, sums)
+
+
+def count_job(
+    config: Config,
+    partitions: tuple[Reference, ...],
+    metadata: tuple[Reference, ...],
+    sums: tuple[Reference, ...] = (),
+) -> CountJob | CountByLanguageJob:
+    """Return the job of `count`."""
     groups = config.groups
     if groups is None:
-        return CountJob(partitions, metadata[0])
-    return CountByLanguageJob(partitions, tuple(zip(groups.names, metadata, strict=True)), groups.reference)
+        return CountJob(partitions, metadata[0], sums)
+    return CountByLanguageJob(partitions, tuple(zip(groups.names, metadata, strict=True)), groups.reference, sums)
+
+
+@checkpointed("tally")
+def tally_sum(config: Config, partitions: tuple[Reference, ...]) -> TallySumJob:
+    """Add up the counts of some partitions."""
+    return TallySumJob(partitions, config.groups)
 
 
 @checkpointed("curate")

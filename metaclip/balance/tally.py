@@ -45,12 +45,31 @@ class Tally:
 
     def _add(self, group: str, lists: pa.ChunkedArray) -> None:
         _, entry_ids = csr(lists)
-        if not len(entry_ids):
-            return
+        if len(entry_ids):
+            self._add_counts(group, entry_counts(entry_ids, int(entry_ids.max()) + 1))
+
+    def _add_counts(self, group: str, more: npt.NDArray[np.uint64]) -> None:
         counts = self._counts.get(group, np.zeros(0, np.uint64))
-        more = entry_counts(entry_ids, max(int(entry_ids.max()) + 1, len(counts)))
-        more[: len(counts)] += counts
-        self._counts[group] = more
+        longer, shorter = (more, counts) if len(more) >= len(counts) else (counts, more)
+        longer[: len(shorter)] += shorter
+        self._counts[group] = longer
+
+    def add_written(self, store: Store, output: Reference, name: str) -> None:
+        """Add what another one of the same groups wrote.
+
+        Raises:
+            StoreError: if the file is missing.
+        """
+        if self._groups is None:
+            table = pa.ipc.open_file(pa.BufferReader(store.read_bytes(output, name))).read_all()
+            found = iter([(_ALL, table.column("entry_id").to_numpy(), table.column("count").to_numpy())])
+        else:
+            found = read_group_tally(store, output, name)
+        for group, entry_ids, counts in found:
+            if len(entry_ids):
+                more = np.zeros(int(entry_ids[-1]) + 1, np.uint64)  # ascending, each once
+                more[entry_ids] = counts
+                self._add_counts(group, more)
 
     def write(self, output: OutputWriter, name: str) -> None:
         """Write the entries that occurred, with their counts, as an Arrow file of `schemas.ENTRY_COUNT`.

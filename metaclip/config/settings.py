@@ -298,7 +298,13 @@ class Execution(Model):
     shards_per_run: int = Field(default=200, ge=1, le=1000)
     """Shards in a run of `deployment`. Starting a run takes seconds, so it should work for minutes."""
     runs_at_once: int = Field(default=8, ge=1)
-    """Maximum number of parallel runs of `deployment`; each gets its part of `source.max_downloads`."""
+    """Maximum number of parallel runs of `deployment` and `parts_deployment`; each gets its part of
+    `source.max_downloads`."""
+    parts_deployment: str | None = None
+    """A deployment of pool-part, such as pool-part/pool-part. Its runs do stages of the pool with more than 50 jobs
+    to do (gather, dedup, balance, curate and the like) on the workers of its work pool. Empty: the run itself does."""
+    parts_per_run: int = Field(default=50, ge=1, le=1000)
+    """Jobs in a run of `parts_deployment`; more where there would be more than 500 runs."""
     lost_after_seconds: float = Field(default=300.0, gt=0)
     """A run of `deployment` that gives no sign of life for this time is started again, up to `retries`
     times. A run gives a sign every ten seconds, but a worker may need minutes to start a run."""
@@ -345,7 +351,7 @@ class Config(Model):
     @model_validator(mode="after")
     def _shared_downloads(self) -> Self:
         runs, downloads = self.execution.runs_at_once, self.source.max_downloads
-        if self.execution.deployment is not None and runs > downloads:
+        if (self.execution.deployment or self.execution.parts_deployment) and runs > downloads:
             raise ValueError(
                 f"execution.runs_at_once ({runs}) must not exceed source.max_downloads ({downloads}),"
                 " which the runs share"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from pathlib import PurePosixPath
 from typing import Literal, NamedTuple
 
@@ -127,7 +128,8 @@ class RunLog:
         self._warned = False
         self._before = METER.look()
         self._workers = Cost()
-        self._runs = Cost()
+        self._runs: dict[str, Cost] = {}
+        self._failed_in_runs: dict[str, Counter[str]] = {}
         self._failed_tasks: Counter[str] = Counter()
 
     def begin(self, stage: str, total: int) -> None:
@@ -159,11 +161,12 @@ class RunLog:
             self._workers = self._workers.plus(cost)
             self._state.stages[stage].bytes_read += cost.bytes_read
 
-    def told_by_runs(self, cost: Cost, failed_tasks: Mapping[str, int]) -> None:
-        """Tell what all runs that this one started have taken so far, and what failed in them."""
+    def told_by_runs(self, work: str, cost: Cost, failed_tasks: Mapping[str, int]) -> None:
+        """Tell what all runs that this one started for some work have taken so far, and what failed in them."""
         with self._lock:
-            self._runs = cost
-            self._state.failed_tasks = dict(self._failed_tasks + Counter(failed_tasks))
+            self._runs[work] = cost
+            self._failed_in_runs[work] = Counter(failed_tasks)
+            self._state.failed_tasks = dict(sum(self._failed_in_runs.values(), self._failed_tasks))
 
     def tell_failed_files(self, reasons: Mapping[str, int]) -> None:
         """Tell how many files of the crawl failed for good, by reason."""
@@ -174,7 +177,7 @@ class RunLog:
     def cost(self) -> Cost:
         """What the run has taken so far."""
         with self._lock:
-            return METER.look().minus(self._before).plus(self._workers).plus(self._runs)
+            return METER.look().minus(self._before).plus(reduce(Cost.plus, self._runs.values(), self._workers))
 
     def replace(self, stages: Mapping[str, StageState]) -> None:
         """Replace the state of stages by what other runs report."""

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from metaclip.balance.reference_axis import GroupThresholds, distinct_counts
-from metaclip.balance.tally import add_tally, read_group_tally
+from metaclip.balance.tally import Tally, add_tally, read_group_tally
+from metaclip.config.groups import Groups
 from metaclip.errors import ConfigError
 from metaclip.schemas import ENTRY_COUNT, THRESHOLD
 from metaclip.stages.dedup import TALLY
@@ -20,6 +21,44 @@ from metaclip.store.writer import OutputWriter
 
 COUNTS = "entry_counts.parquet"
 THRESHOLDS = "thresholds.parquet"
+PARTITIONS_A_SUM = 100
+
+
+@dataclass(frozen=True)
+class TallySumJob(Job):
+    """Add up the counts of some partitions.
+
+    In a pool of many partitions, the whole pool's counts are the sum of few such files then. Addition has no order, so
+    they are the same.
+    """
+
+    STAGE: ClassVar[str] = "tally"
+    VERSION: ClassVar[int] = 1
+
+    partitions: tuple[Reference, ...]
+    groups: Groups | None = None
+    """Of a pool by language; the partitions' keys depend on them already."""
+
+    @property
+    def label(self) -> str:
+        """The number of partitions."""
+        return f"{self.key[:8]}, {len(self.partitions)} partitions"
+
+    def config(self) -> Mapping[str, Any]:
+        """Return nothing: adding up has no settings."""
+        return {}
+
+    def inputs(self) -> list[str]:
+        """Return the keys of the partitions."""
+        return [partition.key for partition in self.partitions]
+
+    def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
+        """Write the sums in the form in which each partition has its counts."""
+        total = Tally(self.groups)
+        for partition in self.partitions:
+            total.add_written(store, partition, TALLY)
+        total.write(output, TALLY)
+        return {}
 
 
 @dataclass(frozen=True)
@@ -31,6 +70,8 @@ class CountJob(Job):
 
     partitions: tuple[Reference, ...]
     metadata: Reference
+    sums: tuple[Reference, ...] = ()
+    """The counts of all partitions, added up in groups by `TallySumJob`; the result is the same."""
 
     def config(self) -> Mapping[str, Any]:
         """Return nothing: counting has no settings."""
@@ -44,7 +85,7 @@ class CountJob(Job):
         """Write one row for each entry of the metadata."""
         entries = store.manifest(self.metadata.manifest).statistics["entries"]
         total = np.zeros(entries, np.uint64)
-        for partition in self.partitions:
+        for partition in self.sums or self.partitions:
             add_tally(total, store, partition, TALLY)
         table = pa.table([pa.array(np.arange(entries, dtype=np.uint32)), pa.array(total)], schema=ENTRY_COUNT)
         output.parquet(COUNTS, ENTRY_COUNT, iter([table]))
@@ -67,6 +108,8 @@ class CountByLanguageJob(Job):
     lists: tuple[tuple[str, Reference], ...]
     """The groups, ascending, each with the metadata output of its list."""
     reference: str
+    sums: tuple[Reference, ...] = ()
+    """The counts of all partitions, added up in groups by `TallySumJob`; the result is the same."""
 
     def config(self) -> Mapping[str, Any]:
         """Return the groups, and the one that t is for."""
@@ -84,7 +127,7 @@ class CountByLanguageJob(Job):
         """
         entries = {group: store.manifest(of.manifest).statistics["entries"] for group, of in self.lists}
         total: dict[str, npt.NDArray[np.uint64]] = {}
-        for partition in self.partitions:
+        for partition in self.sums or self.partitions:
             for group, entry_ids, counts in read_group_tally(store, partition, TALLY):
                 if group not in total:
                     total[group] = np.zeros(entries[group], np.uint64)

@@ -12,7 +12,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 
 from flows.cli.show.summary import show_summary
 from flows.curate import curate
-from flows.supervision.scale_out import part_of
+from flows.supervision.supervisor import part_of
 from metaclip.config.loading import parse_config
 from metaclip.config.settings import Config
 from metaclip.demo import ENTRIES

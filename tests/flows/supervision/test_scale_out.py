@@ -19,7 +19,7 @@ from prefect.states import Completed, Crashed, Failed, Pending, Running
 
 from flows.curate import curate
 from flows.match import match_shards
-from flows.supervision import scale_out
+from flows.supervision import supervisor
 from metaclip.config.settings import Config
 from metaclip.errors import ConfigError, StageError, WorkerLostError
 from tests.conftest import MakeConfig
@@ -69,7 +69,7 @@ class Deployment:
 
 @pytest.fixture
 def deployment(prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
-    monkeypatch.setattr(scale_out, "POLL_SECONDS", 0.1)
+    monkeypatch.setattr(supervisor, "POLL_SECONDS", 0.1)
     with get_client(sync_client=True) as client:
         yield Deployment(client)
 
@@ -144,8 +144,8 @@ def test_who_waits_behind_others_says_so_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(scale_out, "WAITING_SECONDS", 0.2)
-    monkeypatch.setattr(scale_out, "get_run_logger", lambda: logging.getLogger("supervision"))
+    monkeypatch.setattr(supervisor, "WAITING_SECONDS", 0.2)
+    monkeypatch.setattr(supervisor, "get_run_logger", lambda: logging.getLogger("supervision"))
     caplog.set_level(logging.INFO, "supervision")
     config, compute = waiting
     other = deployment.start_other()
@@ -178,14 +178,14 @@ def _until(reached: Callable[[], bool], curating: Future[Any]) -> None:
 def test_another_setting_is_no_run_to_take_over() -> None:
     parameters = {"config": {"match": {"languages": ["en"]}}, "first": 0, "last": 6}
     other = {"config": {"match": {"languages": []}}, "first": 0, "last": 6}
-    assert scale_out.tag_of(parameters) == scale_out.tag_of(dict(reversed(parameters.items())))
-    assert scale_out.tag_of(parameters) != scale_out.tag_of(other)
+    assert supervisor.tag_of("shards", parameters) == supervisor.tag_of("shards", dict(reversed(parameters.items())))
+    assert supervisor.tag_of("shards", parameters) != supervisor.tag_of("shards", other)
 
 
 def test_more_runs_than_the_server_tells_of_at_once(
     deployment: Deployment, finished: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scale_out, "RUNS_AN_ANSWER", 1)
+    monkeypatch.setattr(supervisor, "RUNS_AN_ANSWER", 1)
     config = finished(execution={"processes": 2, "deployment": deployment.name, "shards_per_run": 3})
     (matched,) = Path(config.storage).glob("match-v*")
     shutil.move(matched, tmp_path / "gone")

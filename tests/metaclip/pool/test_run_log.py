@@ -35,7 +35,7 @@ def test_a_run_tells_what_it_took(tmp_path: Path) -> None:
         for _ in range(2):
             log.spend("extract", Cost(core_seconds=60.0, bytes_read=1000))  # by worker processes
         for requests in (5, 7):  # by runs that it started, so far
-            log.told_by_runs(Cost(requests=requests), {"WorkerLostError": 1})
+            log.told_by_runs("shards", Cost(requests=requests), {"WorkerLostError": 1})
         log.fail("extract b: gone", "TransportError")
         store.write_whole("something", bytes(5000))  # by itself
     run = read_run(store, "pool", "a1")
