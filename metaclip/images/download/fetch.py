@@ -159,7 +159,7 @@ class Fetcher:
             if error.passes:
                 host.pause(error.after, host.failures)
             raise
-        except Exception as error:  # noqa: BLE001 (whatever a library makes of a hostile answer; counted by its reason)
+        except Exception as error:
             reason = _reason(error)
             host.failures += 1
             raise _FetchError(reason, passes=reason in _PASSING) from error
