@@ -21,7 +21,7 @@ from tasks.artifacts import PATIENCE_SECONDS, show
 from tasks.images import images
 from tasks.progress import watcher
 
-_LOOK_SECONDS = 5.0
+_LOOK_SECONDS = 2.0
 """How often the shards that are finished are counted, for the bar of progress."""
 
 

@@ -41,6 +41,7 @@ def _json(*command: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_from_an_export_to_a_clean_set_and_out_again(finished: MakeConfig, tmp_path: Path) -> None:
     storage = finished().storage

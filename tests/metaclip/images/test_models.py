@@ -22,9 +22,10 @@ from tests.pictures import download, encoded, write_export
 from tests.servers import serve
 
 
-@pytest.fixture
-def images(tmp_path: Path) -> tuple[Path, list[str]]:
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """A dark picture with two white spots, one without, and a red one."""
+    tmp_path = tmp_path_factory.mktemp("models")
     dark, red = Image.new("RGB", (256, 256), (20, 20, 20)), Image.new("RGB", (256, 128), (220, 10, 10))
     spots = dark.copy()
     for left, upper in ((40, 60), (180, 200)):
@@ -35,9 +36,13 @@ def images(tmp_path: Path) -> tuple[Path, list[str]]:
         folder = download(
             write_export(tmp_path / "export", [table]), tmp_path / "images", resize_mode="keep_ratio_largest"
         )
+    return folder, format_uids(table["uid_hi"].to_numpy(), table["uid_lo"].to_numpy()).to_pylist()
+
+
+@pytest.fixture(autouse=True)
+def _models(tmp_path: Path) -> None:
     (tmp_path / "faces.onnx").write_bytes(bright_faces(256))
     (tmp_path / "nsfw.onnx").write_bytes(red_scores())
-    return folder, format_uids(table["uid_hi"].to_numpy(), table["uid_lo"].to_numpy()).to_pylist()
 
 
 def test_boxes_are_where_the_model_sees_faces(images: tuple[Path, list[str]], tmp_path: Path) -> None:
