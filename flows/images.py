@@ -8,10 +8,21 @@ from prefect.artifacts import create_table_artifact
 from pydantic import Field
 
 from flows.runner import task_runner
-from metaclip.export.images import Effort, ImageSettings, claim, exported_files, require_downloader
+from metaclip.export.images import (
+    Effort,
+    ImageSettings,
+    claim,
+    exported_files,
+    finished_shards,
+    require_downloader,
+    shards_of,
+)
 from tasks.artifacts import PATIENCE_SECONDS, show
 from tasks.images import images
 from tasks.progress import watcher
+
+_LOOK_SECONDS = 2.0
+"""How often the shards that are finished are counted, for the bar of progress."""
 
 
 @flow(name="download-images", flow_run_name="{export}", task_runner=task_runner())
@@ -88,16 +99,26 @@ def download_images(
     )
     files = exported_files(export)
     claim(to, settings)
-    watch = watcher.get()
     total, reasons = Counter[str](), Counter[str]()
-    for number, file in enumerate(files, start=1):
+    before, shards = 0, sum(shards_of(file, settings) for file in files)
+    for file in files:
         # One after the other, because a downloader has its own processes and connections.
-        done = images.submit(to, file, settings, effort).result()
+        future = images.submit(to, file, settings, effort)
+        while watcher.get() is not None and not future.state.is_final():
+            future.wait(_LOOK_SECONDS)
+            _watch(before + finished_shards(to, file), shards)
+        done = future.result()
+        before += shards_of(file, settings)
+        _watch(before, shards)
         total.update({name: done[name] for name in ("success", "failed_to_download", "failed_to_resize", "cached")})
         reasons.update(done["reasons"])
-        if watch is not None:
-            watch("images", number, len(files))
     summary = {"export": export, "to": to, "files": len(files), **total, "reasons": dict(reasons.most_common(20))}
     table = [{"count": name, "images": total[name]} for name in total if name != "cached"]
     show("the table of images", lambda: create_table_artifact(table, key="images"), PATIENCE_SECONDS)
     return summary
+
+
+def _watch(finished: int, shards: int) -> None:
+    watch = watcher.get()
+    if watch is not None:
+        watch("images", finished, shards)

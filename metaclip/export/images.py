@@ -189,6 +189,16 @@ def claim(to: str, settings: ImageSettings) -> None:
     )
 
 
+def shards_of(file: ExportedFile, settings: ImageSettings) -> int:
+    """Return the number of shards of a file."""
+    return -(-file.rows // settings.samples_per_shard)
+
+
+def finished_shards(to: str, file: ExportedFile) -> int:
+    """Return how many of them are finished."""
+    return sum(name.endswith("_stats") for name in Store(to).names(file.key))
+
+
 def find_images(to: str, file: ExportedFile) -> dict[str, Any] | None:
     """Return the result for a file, if it is done."""
     found = Store(to).read_json(f"{file.key}.json")

@@ -263,3 +263,33 @@ def _show_blurred(done: dict[str, Any]) -> None:
     rows = [(text, f"{done[name]:,}") for name, text in zip(names, meant, strict=True)]
     show_table(console, [Column("pictures"), *figures("count")], rows, f"{done['shards']:,} shards")
     console.print(plain(f"images: {done['to']}"))
+
+
+class Model(StrEnum):
+    """What a model finds."""
+
+    FACES = "faces"
+    NSFW = "nsfw"
+
+
+@app.command(epilog="Example: metaclip images score images --with faces --model centerface.onnx --to faces.parquet")
+def score(
+    images: Annotated[str, typer.Argument(metavar="DIR", help="Folder or address of `metaclip images download`.")],
+    kind: Annotated[
+        Model, typer.Option("--with", help="faces: CenterFace, for `blur`. nsfw: open_nsfw, for the filter.")
+    ],
+    model: Annotated[str, typer.Option(help="The ONNX file; none is bundled or fetched.")],
+    to: Annotated[str, typer.Option(help="The Parquet file to write, by uid.")],
+    as_json: Json = False,
+) -> None:
+    """Run a model of yours over the pictures: boxes of faces, or a score."""
+    from metaclip.images.models import run_model
+
+    with errors(as_json):
+        emit(run_model(images, kind.value, model, to), as_json, _show_scored)
+
+
+def _show_scored(done: dict[str, Any]) -> None:
+    console = Console(soft_wrap=True)
+    console.print(f"{done['rows']:,} rows of {done['pictures']:,} pictures; {done['damaged']:,} could not be decoded")
+    console.print(plain(f"written: {done['to']}"))

@@ -159,7 +159,7 @@ class Fetcher:
             if error.passes:
                 host.pause(error.after, host.failures)
             raise
-        except (aiohttp.ClientError, OSError, ValueError, asyncio.IncompleteReadError) as error:
+        except Exception as error:
             reason = _reason(error)
             host.failures += 1
             raise _FetchError(reason, passes=reason in _PASSING) from error

@@ -26,7 +26,7 @@ from tests.metaclip.images.dedup.test_cover_job import Made
 from tests.pools import make_pool
 from tests.shared import shared_data
 
-pytestmark = pytest.mark.timeout(200)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 
 DRAWINGS = {"ubuntu-mate-cold-no-logo", "ubuntu-mate-warm-no-logo"}
 """One drawing in two colours."""
