@@ -23,7 +23,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from flows.cli.main import app
-from flows.images import download_images
+from flows.pictures.download import download_images
 from metaclip.errors import ConfigError, StageError, StoreError
 from metaclip.export.images import Effort, ImageSettings
 from metaclip.pairs.uids import format_uids, parse_uids, uids

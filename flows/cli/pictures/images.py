@@ -118,7 +118,7 @@ def download(
         exported_files(source)
         claim(to, settings)
         with prefect(as_json):
-            from flows.images import download_images
+            from flows.pictures.download import download_images
 
             done = download_images(source, to, **asdict(settings), **asdict(effort))
         emit(done, as_json, _show_images)
