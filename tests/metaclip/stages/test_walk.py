@@ -9,7 +9,7 @@ import pytest
 from tests.examples import ROOT
 from tests.test_layout import FLOOR
 
-GROUND = {"kernels", "config", "errors", "schemas", "io"}
+GROUND = {"kernels", "config", "errors", "schemas", "io", "processes"}
 """What all packages stand on; the pair itself is never there."""
 
 # In a process of its own: a profiler sees the calls of one thread.
