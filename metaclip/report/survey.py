@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from metaclip.config.groups import Groups
 from metaclip.config.settings import format_t
+from metaclip.errors import StoreError
 from metaclip.schemas import HOST_COUNT, PAIRS
 from metaclip.stages.curate import balanced_prefix
 from metaclip.store.job import Job
@@ -157,6 +158,17 @@ def _classes(values: pa.ChunkedArray, ends: Sequence[int]) -> npt.NDArray[np.int
     return np.bincount(np.searchsorted(ends, values.to_numpy()), minlength=len(ends) + 1)
 
 
+def _add(total: npt.NDArray[np.int64], statistics: Mapping[str, Any], name: str, part: Reference) -> None:
+    """Add the classes that a survey counted.
+
+    Raises:
+        StoreError: they are of another number.
+    """
+    if len(statistics[name]) != len(total):
+        raise StoreError(f"{part.manifest}: `{name}` has other classes; delete it and run the pool again")
+    total += np.array(statistics[name], np.int64)
+
+
 def _count_values(total: Counter[str], column: pa.ChunkedArray) -> None:
     total.update({found["values"]: found["counts"] for found in column.value_counts().to_pylist()})
 
@@ -192,8 +204,8 @@ def read_surveys(store: Store, parts: Sequence[Reference]) -> Survey:
             languages.update(statistics["languages"])
             groups.update(statistics.get("groups", {}))
             text_keys.update(statistics["text_keys"])
-            lengths[:] += np.array(statistics["text_lengths"])
-            matches[:] += np.array(statistics["matches_a_pair"])
+            _add(lengths, statistics, "text_lengths", part)
+            _add(matches, statistics, "matches_a_pair", part)
             yield store.open_parquet(part, HOSTS).read(), statistics["largest_host_left_out"]
 
     lengths, matches = np.zeros(len(TEXT_LENGTHS) + 1, np.int64), np.zeros(len(MATCHES) + 1, np.int64)
