@@ -77,7 +77,7 @@ def worker(prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wor
         working.result(60)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_stages_of_the_pool_are_done_by_other_workers(
     worker: Worker, finished: MakeConfig, crawl: Path, tmp_path: Path
 ) -> None:
@@ -106,7 +106,7 @@ def test_stages_of_the_pool_are_done_by_other_workers(
     assert {"work-v1", "tally-v1"} <= {stage["stage"] for stage in removed}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_counts_added_up_in_groups_are_the_same(
     prefect_server: str, finished: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
