@@ -18,18 +18,19 @@ _CHECK = "prefect"
 def prefect_api(config: Config | None) -> Iterator[Finding]:
     """Check the Prefect API that runs would use."""
     url = PREFECT_API_URL.value()
-    deployment = config.execution.deployment if config is not None else None
+    wanted = _wanted(config)
     if not url:
-        if deployment is None:
+        if not wanted:
             yield Finding(_CHECK, "ok", "no API is configured; each command starts a server of its own")
         else:
-            message = f"execution.deployment is {deployment}, and no API is configured"
+            setting, deployment = wanted[0]
+            message = f"{setting} is {deployment}, and no API is configured"
             yield Finding(_CHECK, "fail", message, "set PREFECT_API_URL, such as http://127.0.0.1:4200/api", 2)
         return
     try:
         with get_client(sync_client=True) as client:
             theirs = client.api_version()
-            yield from _deployments(client, deployment)
+            yield from _deployments(client, wanted)
     except PrefectHTTPStatusError as error:
         status = error.response.status_code
         mend = "set PREFECT_API_AUTH_STRING to user:password" if status in (401, 403) else "look at the server's log"
@@ -48,9 +49,17 @@ def prefect_api(config: Config | None) -> Iterator[Finding]:
         yield Finding(_CHECK, "warn", f"{url} has version {theirs}, here is {ours}", mend)
 
 
-def _deployments(client: SyncPrefectClient, wanted: str | None) -> Iterator[Finding]:
+def _wanted(config: Config | None) -> list[tuple[str, str]]:
+    """Return the deployments that a configuration names, each with its setting."""
+    if config is None:
+        return []
+    named = [(f"execution.{name}", getattr(config.execution, name)) for name in ("deployment", "parts_deployment")]
+    return [(setting, deployment) for setting, deployment in named if deployment is not None]
+
+
+def _deployments(client: SyncPrefectClient, wanted: list[tuple[str, str]]) -> Iterator[Finding]:
     missing = []
-    for name in dict.fromkeys([*DEPLOYMENTS, *([wanted] if wanted else [])]):
+    for name in dict.fromkeys([*DEPLOYMENTS, *(deployment for _, deployment in wanted)]):
         try:
             client.read_deployment_by_name(name)
         except ObjectNotFound:
@@ -58,7 +67,8 @@ def _deployments(client: SyncPrefectClient, wanted: str | None) -> Iterator[Find
     mend = "prefect --no-prompt deploy --all, in the folder of prefect.yaml (docs/deploy.md)"
     if not missing:
         yield Finding("deployments", "ok", "all of prefect.yaml are registered")
-    elif wanted in missing:
-        yield Finding("deployments", "fail", f"execution.deployment: {wanted} is not registered", mend, 2)
+    elif lacking := [each for each in wanted if each[1] in missing]:
+        setting, deployment = lacking[0]
+        yield Finding("deployments", "fail", f"{setting}: {deployment} is not registered", mend, 2)
     else:
         yield Finding("deployments", "warn", f"not registered: {', '.join(missing)}", mend)
