@@ -14,11 +14,14 @@ def sample(
     why: Annotated[
         str,
         typer.Option(
-            help="kept, balanced, no_match, language, repeat, no_survivor, or a reason of the report: bad_address, …"
+            help="kept, balanced, no_match, language, repeat, no_survivor, by language also score and no_metadata, or a"
+            " reason of the report: bad_address, …"
         ),
     ] = "kept",
     entry: Annotated[str | None, typer.Option(help="Only pairs with this entry.")] = None,
-    language: Annotated[str | None, typer.Option(help="Only pairs in this language, such as en.")] = None,
+    language: Annotated[
+        str | None, typer.Option(help="Only pairs in this language, such as en: a label, or a group.")
+    ] = None,
     n: Annotated[int, typer.Option("--n", min=1, max=100_000, help="Number of pairs.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="Another seed gives other pairs.")] = 0,
     t: Annotated[str | None, typer.Option(help="With kept and balanced: use this t instead of the pool's own.")] = None,
