@@ -177,7 +177,6 @@ TESTED_IN = {
     "browse.index_job": "metaclip/browse/test_pool_index.py",
     "browse.segment": "metaclip/browse/test_pool_index.py",
     "browse.server": "metaclip/browse/test_app.py",
-    "browse.pictures": "metaclip/browse/test_app.py",
     "balance.tally": "flows/cli/test_inspect.py",
     "config.base": "metaclip/config/test_settings.py",
     "config.card": "metaclip/report/test_job.py",

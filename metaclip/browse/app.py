@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from importlib import resources
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import TypeAdapter
@@ -38,6 +38,7 @@ FILES = {
 
 T = Annotated[str | None, Query(max_length=40)]
 Number = Annotated[int, Query(ge=0, lt=2**31)]
+Uid = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
 Text = Annotated[str, Query(max_length=100_000)]
 _THRESHOLD: TypeAdapter[Any] = TypeAdapter(Threshold)
 
@@ -79,7 +80,7 @@ def make_app(answers: Answers, pictures: Pictures, token: str, hosts: Sequence[s
         return Response(status_code=204)
 
     @app.get("/picture/{uid}")
-    def picture(uid: str) -> Response:
+    def picture(uid: Uid) -> Response:
         found = pictures.thumbnail(uid)
         if found is None:
             return JSONResponse({"error": "no picture of this pair can be shown"}, 404)

@@ -102,6 +102,14 @@ class Source(Model):
     """For `pairs` and `webdataset`: columns of the files, such as `similarity`, that stay beside each pair in all
     outputs, with their types: numbers, booleans and texts. Each file must have them."""
 
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Versions that keep no columns read the records of pools that have none.
+        found: dict[str, Any] = plain(self)
+        if not self.keep_columns:
+            found.pop("keep_columns", None)
+        return found
+
     @field_validator("keep_columns")
     @classmethod
     def _own_names(cls, names: list[str]) -> list[str]:
@@ -344,8 +352,6 @@ class Config(Model):
             found.pop("images", None)
         if self.prices == Prices():
             found.pop("prices", None)
-        if not self.source.keep_columns and isinstance(found.get("source"), dict):
-            found["source"].pop("keep_columns", None)
         return found
 
     @model_validator(mode="after")

@@ -85,6 +85,7 @@ def test_every_answer_has_the_strict_headers(server: BrowseServer) -> None:
         ("/api/difference?other=none", "no finished pool 'none'"),
         ("/api/explain?text=%20", "white space alone"),
         ("/api/texts?seed=-1", "seed: Input should be greater"),
+        ("/picture/00", "uid: String should match"),
     ],
 )
 def test_a_wrong_question_gets_one_line(server: BrowseServer, path: str, told: str) -> None:
@@ -104,7 +105,7 @@ def test_a_port_that_is_taken_is_told(server: BrowseServer) -> None:
 def test_pictures_of_a_pool_without_any_are_refused(server: BrowseServer, tmp_path: Path) -> None:
     from metaclip.browse.pictures import Pictures
 
-    assert _ask(server, "/picture/00")[0] == 404
+    assert _ask(server, f"/picture/{'0' * 32}")[0] == 404
     root = next(iter(json.loads(_ask(server, "/api/pool")[2])["pools"]))
     assert root == "small"
     pool, _ = make(tmp_path, 40, 100)

@@ -1,8 +1,10 @@
 """The index of a pool against its balanced pairs, read as a whole."""
 
 import math
+import uuid
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from metaclip.browse import index_job
 from metaclip.browse.index_job import BrowseIndexJob, words
 from metaclip.browse.pool_index import Found, PoolIndex, index_jobs
+from metaclip.errors import StoreError
 from metaclip.explore.pool import FinishedPool
 from metaclip.pairs.uids import format_uids
 from metaclip.pool.record import BROWSE, add_index, read_record
@@ -137,3 +140,22 @@ def test_the_record_names_the_index_until_the_pool_is_balanced_anew(made: Made) 
 def test_an_empty_pool_has_an_index(tmp_path: Path) -> None:
     found = Found((np.zeros(0, np.uint32),))
     assert (found.total, found.some(5, 0)) == (0, [])
+
+
+def test_an_index_elsewhere_is_copied_to_this_machine_and_an_altered_one_is_told(made: Made) -> None:
+    pool, index = made
+    memory = fsspec.filesystem("memory")
+    root = f"memory://browse-{uuid.uuid4().hex}"
+    memory.put(pool.store.root, root.removeprefix("memory:/"), recursive=True)
+    there = FinishedPool.open(root, "small")
+    outputs = [job.find(there.store) for job in index_jobs(there)]
+    opened = PoolIndex(there, [output for output in outputs if output is not None])
+    assert opened.of_words("dog").total == index.of_words("dog").total
+    some = opened.of_words("dog").some(5, 3)
+    assert opened.read(some, 20.0) == index.read(some, 20.0)
+    damaged = next(path for path in memory.find(root.removeprefix("memory:/")) if path.endswith("00000.rows.arrow"))
+    content = bytearray(memory.cat(damaged))
+    content[len(content) // 3] ^= 1
+    memory.pipe(damaged, bytes(content))
+    with pytest.raises(StoreError, match="altered since it was written"):
+        PoolIndex(there, [output for output in outputs if output is not None])  # the file is one block

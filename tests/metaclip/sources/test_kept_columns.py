@@ -157,6 +157,7 @@ def test_keys_are_as_before_where_no_column_is_kept(tmp_path: Path) -> None:
     )
     jobs = [extract_job(config, tuple(check(without).shards[0])) for config in (without, with_)]
     assert "keep_columns" not in jobs[0].config()
+    assert ["keep_columns" in config.model_dump()["source"] for config in (without, with_)] == [False, True]
     assert jobs[1].config() == {**jobs[0].config(), "keep_columns": ["WIDTH"]}
     store = Store(str(tmp_path / "pool"))
     jobs[0].run(store)
