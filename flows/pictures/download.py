@@ -62,7 +62,7 @@ def download_images(
         timeout: Seconds that a server may be silent.
         retries: How often the download of an image is retried.
         user_agent_token: Your name: a part of the user agent, by which robots.txt and X-Robots-Tag can address you.
-            Images whose X-Robots-Tag says noai, noimageai, noindex or noimageindex are dropped.
+            Images whose X-Robots-Tag says noai, noimageai, noindex, noimageindex or noml are dropped.
         min_success: The share of a file's images that must be downloaded.
         downloader: `careful` asks robots.txt first and holds the bounds below; `img2dataset` does neither.
         contact: An address of yours, which the user agent tells servers.

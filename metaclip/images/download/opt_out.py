@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable
 
-DIRECTIVES = frozenset({"noai", "noimageai", "noindex", "noimageindex"})
-"""Those that img2dataset respects; a picture with one of them is not used."""
+DIRECTIVES = frozenset({"noai", "noimageai", "noindex", "noimageindex", "noml"})
+"""Those that img2dataset respects, and `noml` (img2dataset, issue 365); a picture with one of them is not used."""
 
 OPTED_OUT = "Use of image disallowed by X-Robots-Tag directive"
 """img2dataset's words for it."""

@@ -161,9 +161,11 @@ def test_what_is_not_given_is_told(site: Hostile) -> None:
         "/gone.jpg": body(b"", status=410),
         "/asked.jpg": body(JPEG, X_Robots_Tag="otherbot: noindex, img2dataset: NoAI"),
         "/other.jpg": body(JPEG, X_Robots_Tag="otherbot: noai"),
-        "/noml.jpg": body(JPEG, X_Robots_Tag="unavailable_after: 25 Jun 2030 15:00:00 PST, noimageindex"),
+        "/index.jpg": body(JPEG, X_Robots_Tag="unavailable_after: 25 Jun 2030 15:00:00 PST, noimageindex"),
+        "/learning.jpg": body(JPEG, X_Robots_Tag="NoML"),
     }
-    assert _reasons(site, *site.answers, "/lost.jpg") == ["http 410", OPTED_OUT, "", OPTED_OUT, "http 404"]
+    reasons = ["http 410", OPTED_OUT, "", OPTED_OUT, OPTED_OUT, "http 404"]
+    assert _reasons(site, *site.answers, "/lost.jpg") == reasons
     found = _fetch("http://127.0.0.1:1/a.jpg", "http://no.such.name.invalid/a.jpg", "nonsense", "http://[/")
     assert [each.reason for each in found] == ["connect", "dns", "not an address", "not an address"]
 
