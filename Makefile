@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.dev-installed
 
-.PHONY: help setup dev demo test long quick lint format bench lock clean
+.PHONY: help setup dev demo test long quick lint format bench docs lock clean
 
 help:  ## List the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,11 +58,14 @@ format: $(DEV_STAMP)  ## Mend what can be mended by itself.
 bench: $(DEV_STAMP)  ## Measure; prints JSON and ratios within one run.
 	$(BIN)/python -m bench
 
+docs: $(DEV_STAMP)  ## Build the docs as a site in site/; links that lead nowhere are errors.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 LOCK := UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --generate-hashes --no-emit-index-url \
 	--no-emit-find-links pyproject.toml --group build
 lock:  ## Resolve pyproject.toml into the lock files (needs uv).
 	$(LOCK) --output-file requirements.lock
-	$(LOCK) --group test --group lint --extra images --constraint requirements.lock --output-file requirements-dev.lock
+	$(LOCK) --group test --group lint --group docs --extra images --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:  ## Remove what the demo wrote, and caches.
-	rm -rf demo-data .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf demo-data site .pytest_cache .mypy_cache .ruff_cache .hypothesis

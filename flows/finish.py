@@ -1,6 +1,7 @@
 """The end of every run: make a set and its report, and write the pool's record."""
 
-import inspect
+from collections.abc import Mapping
+from typing import Any
 
 from flows.run import Run
 from metaclip.config.settings import format_t
@@ -15,10 +16,22 @@ from metaclip.stages.count import PARTITIONS_A_SUM
 from metaclip.stages.curate import REMOVED, CuratedSetJob, OwnT, Removed
 from metaclip.stages.gather import groups_of
 from metaclip.stages.group_counts import ByLanguage
-from metaclip.stages.near import NearJob, choose_shards, halvings_of, is_wanted
+from metaclip.stages.near import NearGroupsJob, NearJob, choose_shards, halvings_of, is_wanted
 from metaclip.store.manifest import Reference
 from tasks.report import publish, report
-from tasks.stages import count, curate_part, curate_set, curve, near, near_shard, removed, survey, tally_sum
+from tasks.stages import (
+    count,
+    count_job,
+    curate_part,
+    curate_set,
+    curve,
+    near,
+    near_groups_shard,
+    near_shard,
+    removed,
+    survey,
+    tally_sum,
+)
 
 COUNTED = ("ngrams", "titles", "tally")
 """Stages that the metadata or the counts are made from; the finished pool does not need them any more."""
@@ -29,7 +42,7 @@ def count_entries(run: Run, partitions: tuple[Reference, ...]) -> Reference:
     metadata = run.outputs("metadata")
     sums: tuple[Reference, ...] = ()
     if len(partitions) > PARTITIONS_A_SUM:
-        whole = inspect.unwrap(count.fn)(run.config, partitions, metadata)
+        whole = count_job(run.config, partitions, metadata)
         if whole.find(run.store, run.config.execution.verify) is None:
             sums = run.do(tally_sum, *((group,) for group in groups_of(partitions, PARTITIONS_A_SUM)))
     (counts,) = run.do(count, (partitions, metadata, sums))
@@ -57,16 +70,27 @@ def cut_set(run: Run, balanced: tuple[Reference, ...], own: OwnT | None = None) 
 
 def count_near_misses(run: Run) -> None:
     """Count the near misses of the whole pool, if the configuration wants them for a list of this size."""
-    settings = run.config.near
-    if run.config.groups is not None or run.config.rule != "paper":
-        return  # near misses are told by the paper's rule, of one list
-    (metadata,), shards = run.outputs("metadata"), run.outputs("extract")
-    if not is_wanted(settings, run.store.manifest(metadata.manifest).statistics["entries"]):
+    config, shards = run.config, run.outputs("extract")
+    groups = config.groups
+    # Near misses are told by the paper's rule.
+    rules = {"": config.rule} if groups is None else groups.rules
+    named = dict(zip(rules if groups is None else groups.names, run.outputs("metadata"), strict=True))
+    lists = {
+        name: listed
+        for name, listed in named.items()
+        if rules[name] == "paper" and is_wanted(config.near, run.store.manifest(listed.manifest).statistics["entries"])
+    }
+    if not lists:
         return
     chosen = choose_shards(shards)
-    halvings = halvings_of(sum(shard.rows for shard in chosen), settings.most_pairs)
-    counted = run.do(near_shard, *((shard, metadata, halvings) for shard in chosen))
-    (run.near,) = run.do(near, (NearJob(counted, metadata, halvings, len(shards)),))
+    halvings = halvings_of(sum(shard.rows for shard in chosen), config.near.most_pairs)
+    if groups is None:
+        metadata = lists[""]
+        counted = run.do(near_shard, *((shard, metadata, halvings) for shard in chosen))
+        (run.near,) = run.do(near, (NearJob(counted, metadata, halvings, len(shards)),))
+    else:
+        counted = run.do(near_groups_shard, *((shard, lists, halvings) for shard in chosen))
+        (run.near,) = run.do(near, (NearGroupsJob(counted, tuple(lists.items()), halvings, len(shards)),))
 
 
 def find_removed(run: Run, balanced: tuple[Reference, ...]) -> tuple[Removed | None, ...]:
@@ -108,6 +132,15 @@ def report_and_record(run: Run) -> None:
     t = run.config.balance.threshold
     make_report(run, PlannedReport.of(outputs, run.curated, t, run.config.card))
     record(run, format_t(t))
+
+
+def record_unreported(run: Run, stages: Mapping[str, Any], t: str) -> None:
+    """Name all outputs of a run whose set gets no report in the pool's record; the report of another set stays.
+
+    `stages` are those of the record, with that report.
+    """
+    run.recall(stages, *(name for name in ("curve", "survey", "report") if name in stages))
+    record(run, t)
 
 
 def record(run: Run, t: str) -> None:

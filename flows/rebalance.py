@@ -7,8 +7,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.finish import count_entries, cut_set, report_and_record
-from flows.finish import record as write
+from flows.finish import count_entries, cut_set, record_unreported, report_and_record
 from flows.pictures.clean import IMAGE_STAGES, clean_images
 from flows.run import Run
 from flows.runner import task_runner
@@ -169,9 +168,8 @@ def _by_own_t(
     cut = [run.store.manifest(done.reference.manifest) for done in run.done["curate"]]
     read = sum(part.statistics["counts"].get("pairs_read", 0) for part in cut)
     size = sum(part.statistics["counts"].get("bytes_read", 0) for part in cut)
-    run.recall(stages, *(name for name in ("curve", "survey", "report") if name in stages))
     name = set_name(run.config.balance.threshold, own)
-    write(run, name)
+    record_unreported(run, stages, name)
     return {
         **summarize(run, current_progress().logger.cost),
         "t": name,

@@ -57,7 +57,8 @@ def summarize(run: Run, cost: Cost | None = None) -> dict[str, Any]:
             summary["survivors"] = run.report["survivors"]
         summary["top_entries"] = run.report["top_entries"][:10]
         if listed := run.outputs("metadata"):  # a run that only reports does not look at the list
-            summary["near"] = summarize_misses(run.store, listed[-1], run.near)
+            lists = listed[-1:] if run.config.groups is None else listed
+            summary["near"] = summarize_misses(run.store, lists, run.near)
     return summary
 
 

@@ -79,6 +79,25 @@ CURATED = pa.schema(
 CURATED_BY_LANGUAGE = CURATED.append(OWN_T).append(LANGUAGE)
 """`curate` in a pool by language; `language` is the group that the pair's label and score belong to."""
 
+_KNOWN = frozenset({*BALANCED_BY_LANGUAGE.names, *CURATED_BY_LANGUAGE.names})
+
+
+def with_kept(schema: pa.Schema, found: pa.Schema) -> pa.Schema:
+    """Return a schema of pairs with the columns that files had of their own (`source.keep_columns`) at its end."""
+    return pa.schema([*schema, *kept_fields(found)])
+
+
+def kept_fields(found: pa.Schema) -> list[pa.Field]:
+    """Return the columns of pairs that are none of this module: those that files had of their own."""
+    return [field for field in found if field.name not in _KNOWN]
+
+
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return a table of pairs with the columns of a schema of pairs, and after them those that files had."""
+    wanted = with_kept(schema, table.schema)
+    return table.select(wanted.names).cast(wanted)
+
+
 CURVE = pa.schema(
     [
         pa.field("group", pa.uint32()),
@@ -103,6 +122,12 @@ SET_COUNT = ENTRY.append(pa.field("count", pa.uint64(), nullable=False)).append(
 SET_COUNT_BY_LANGUAGE = pa.schema([LANGUAGE, *SET_COUNT])
 """`report` in a pool by language; `entry_id` is the position in the list of the language."""
 
+BROWSED = pa.schema([field for field in BALANCED if field.name != "entry_ids"])
+"""`browse`: the rows of a segment of a balanced partition, in its order; their entry ids are in arrays beside them."""
+
+BROWSED_TERM = pa.schema([pa.field("term", pa.string(), nullable=False), pa.field("end", pa.uint64(), nullable=False)])
+"""`browse`: words, hosts and languages, each after the letter of its kind, ascending, and where its rows end."""
+
 NEAR_MISS = pa.schema(
     [
         pa.field("entry_id", pa.uint32(), nullable=False),
@@ -114,6 +139,9 @@ NEAR_MISS = pa.schema(
 )
 """`near`: how many texts miss an entry for a cause (`matching.variants.CAUSES`), sorted by both, only those above 0;
 the uid and the text, cut after 300 characters, of the pair with the smallest uid."""
+
+GROUP_NEAR_MISS = pa.schema([pa.field("group", pa.string(), nullable=False), *NEAR_MISS])
+"""`near` in a pool by language: the same for the list of each group, sorted by group first."""
 
 TEXT_COUNT = pa.schema([pa.field("text", pa.string(), nullable=False), pa.field("count", pa.uint64(), nullable=False)])
 """`ngrams` and `titles`: words, or titles, sorted by code point, with their counts."""

@@ -12,6 +12,7 @@ from metaclip.images.dedup.filter_job import ImageFilterJob
 from metaclip.images.dedup.keys_job import ImageKeysJob
 from metaclip.images.dedup.pairs_job import ImagePairsJob
 from metaclip.images.dedup.sheets_job import ImageSheetsJob
+from metaclip.images.dedup.shown_job import ShownSheetsJob
 from metaclip.images.inspect_job import InspectJob
 from tasks.checkpoint import CACHED, RETRY_DELAYS_SECONDS, checkpointed, worth_retrying
 
@@ -67,4 +68,10 @@ def image_cover(config: Config, job: ImageCoverJob) -> ImageCoverJob:
 @checkpointed("image-sheets")
 def image_sheets(config: Config, job: ImageSheetsJob) -> ImageSheetsJob:
     """Shrink pictures of each reason for people to look at."""
+    return job
+
+
+@checkpointed("image-sheets")
+def shown_sheets(config: Config, job: ShownSheetsJob) -> ShownSheetsJob:
+    """Leave out of the sheets what was taken out of the pool."""
     return job

@@ -4,8 +4,10 @@ from typing import Any
 
 from prefect import Task
 
+from metaclip.browse.index_job import BrowseIndexJob
 from metaclip.config.settings import Config
 from metaclip.prepare.jobs import extract_job, match_job
+from metaclip.removal.purged_job import PurgedJob
 from metaclip.removal.removed_job import RemovedJob, TakeOutJob
 from metaclip.report.curves import CurveJob
 from metaclip.report.survey import SurveyJob
@@ -19,7 +21,7 @@ from metaclip.stages.gather import GatherJob
 from metaclip.stages.group_counts import ByLanguage
 from metaclip.stages.match import MatchJob
 from metaclip.stages.match_groups import MatchGroupsJob
-from metaclip.stages.near import NearJob, NearShardJob
+from metaclip.stages.near import NearGroupsJob, NearGroupsShardJob, NearJob, NearShardJob
 from metaclip.stages.partition import PartitionJob
 from metaclip.stages.source import ListingJob
 from metaclip.store.job import Job
@@ -60,6 +62,12 @@ def balance(config: Config, partition: Reference, counts: Reference) -> BalanceJ
     return BalanceJob(partition, counts, config.balance.seed, ByLanguage.of(config.groups, config.balance))
 
 
+@checkpointed("browse")
+def browse_index(config: Config, job: BrowseIndexJob) -> BrowseIndexJob:
+    """Index one partition for the page of `metaclip browse`."""
+    return job
+
+
 @checkpointed("count")
 def count(
     config: Config,
@@ -68,6 +76,16 @@ def count(
     sums: tuple[Reference, ...] = (),
 ) -> CountJob | CountByLanguageJob:
     """Add up the counts of all partitions, by the sums of groups of them where there are many."""
+    return count_job(config, partitions, metadata, sums)
+
+
+def count_job(
+    config: Config,
+    partitions: tuple[Reference, ...],
+    metadata: tuple[Reference, ...],
+    sums: tuple[Reference, ...] = (),
+) -> CountJob | CountByLanguageJob:
+    """Return the job of `count`."""
     groups = config.groups
     if groups is None:
         return CountJob(partitions, metadata[0], sums)
@@ -123,7 +141,17 @@ def near_shard(config: Config, extracted: Reference, metadata: Reference, halvin
 
 
 @checkpointed("near")
-def near(config: Config, job: NearJob) -> NearJob:
+def near_groups_shard(
+    config: Config, extracted: Reference, lists: dict[str, Reference], halvings: int
+) -> NearGroupsShardJob:
+    """Count how many texts of one shard of a pool by language miss an entry of their own list."""
+    groups = config.groups
+    assert groups is not None
+    return NearGroupsShardJob.of(Store(config.storage), extracted, lists, groups, config.match, halvings)
+
+
+@checkpointed("near")
+def near(config: Config, job: NearJob | NearGroupsJob) -> NearJob | NearGroupsJob:
     """Add up the near misses of all shards."""
     return job
 
@@ -167,4 +195,10 @@ def removed(config: Config, job: RemovedJob) -> RemovedJob:
 @checkpointed("survive")
 def take_out(config: Config, job: TakeOutJob) -> TakeOutJob:
     """Leave out the removed pairs of one partition, and count what is left."""
+    return job
+
+
+@checkpointed("purged")
+def purge(config: Config, job: PurgedJob) -> PurgedJob:
+    """Write an output again without the pairs that were taken out."""
     return job

@@ -24,3 +24,8 @@ def begin(slots: Any, contact: str | None, allow_private: bool) -> None:
     from metaclip.io.client import Client, set_client
 
     set_client(Client(slots, contact, allow_private=allow_private))
+
+
+def import_jobs() -> None:
+    """Import what nearly every job needs, beside what the process that began this one still has to do."""
+    import metaclip.prepare.jobs  # noqa: F401

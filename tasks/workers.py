@@ -12,7 +12,7 @@ import time
 import types
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -34,9 +34,12 @@ from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from tasks.bounds import Bounds, bounded
 from tasks.compiling import Compiling
-from tasks.worker_process import begin
+from tasks.worker_process import begin, import_jobs
 
 logger = logging.getLogger(__name__)
+
+START_SECONDS = 5
+"""So long at most do processes that have just been started keep a run from its end."""
 
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -82,6 +85,7 @@ class Workers:
         """Called while kernels are compiled beside the work: see `Compiling`."""
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
+        self._starting: list[Future[None]] = []
         self._compiling: Compiling | None = None
 
     def run(self, root: str, job: Job, bounds: Bounds, kernels: Kernels = "auto") -> Computed:
@@ -118,8 +122,7 @@ class Workers:
                 with _hidden_main(), spawning():
                     # Processes start as jobs come in; start them all while the main module is hidden.
                     try:
-                        for _ in range(self.processes):
-                            self._pool.submit(time.sleep, 0.05)
+                        self._starting = [self._pool.submit(import_jobs) for _ in range(self.processes)]
                     except (OSError, ValueError) as error:
                         # One that died at once has its pipes closed, which the next was just to inherit.
                         raise BrokenProcessPool(f"a process did not start: {error}") from error
@@ -148,6 +151,8 @@ class Workers:
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
+            # One that starts still opens semaphores of this process, and would say at length that they are gone.
+            wait(self._starting, START_SECONDS)
             pool.shutdown(wait=False, cancel_futures=True)  # idle ones end by themselves, beside what follows
 
 

@@ -1,6 +1,7 @@
-"""Pictures for tests, made of noise at all scales, and exports and downloads of them with the real img2dataset."""
+"""Pictures for tests, made of noise at all scales, and exports and downloads of them."""
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,11 @@ from metaclip.schemas import CURATED
 from metaclip.store.delivery import Target
 from metaclip.store.manifest import StoredFile
 from metaclip.tables.parquet import write_parquet
+
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else its import asks a server for news
+
+EFFORT = Effort(threads=8, retries=0, min_success=0.0, host_connections=8, allow_loopback=True)
+"""For a server on this machine."""
 
 
 def picture(seed: int, width: int = 320, height: int = 240) -> Image.Image:
@@ -61,5 +67,5 @@ def download(export: Path, to: Path, **settings: Any) -> Path:
     chosen = ImageSettings(**settings)
     claim(str(to), chosen)
     for file in exported_files(str(export)):
-        download_file(str(to), file, chosen, Effort(threads=8, retries=0, min_success=0.0))
+        download_file(str(to), file, chosen, EFFORT)
     return to

@@ -1,19 +1,28 @@
-"""A finished pool of several partitions, made by the stages themselves without a flow."""
+"""Finished pools, made by the stages themselves without a flow."""
 
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from metaclip.config.loading import parse_config
 from metaclip.config.settings import Config, format_t
-from metaclip.metadata.jobs import metadata_plan
+from metaclip.explore.pool import FinishedPool
+from metaclip.metadata.jobs import metadata_plan, metadata_plans
 from metaclip.pool.record import write_record
-from metaclip.prepare.jobs import check, extract_job
+from metaclip.prepare.jobs import check, extract_job, match_job
 from metaclip.report.planned import PlannedReport
 from metaclip.report.pool_outputs import PoolOutputs
+from metaclip.schemas import PAIR, PAIRS
 from metaclip.stages.balance import BalanceJob
-from metaclip.stages.count import CountJob
+from metaclip.stages.count import CountByLanguageJob, CountJob
 from metaclip.stages.curate import CuratedSetJob
 from metaclip.stages.dedup import DedupJob
+from metaclip.stages.group_counts import ByLanguage
 from metaclip.stages.match import MatchJob
 from metaclip.stages.partition import PartitionJob, read_members
 from metaclip.store.manifest import Reference
@@ -63,3 +72,55 @@ def make_pool(crawl: Path, root: Path, rows_per_partition: int = 1200, **changes
     }
     write_record(store, config, stages, format_t(whole.t), [curated.manifest])
     return config
+
+
+def make_language_pool(
+    folder: Path, lists: Mapping[str, list[str]], texts: Sequence[tuple[str, str]], **changes: Any
+) -> FinishedPool:
+    """Make a pool of texts, each with its label, by the lists of their languages; the reference is `en`."""
+    folder.mkdir(exist_ok=True)
+    for name, entries in lists.items():
+        (folder / f"{name}.json").write_text(json.dumps(entries))
+    tree: dict[str, Any] = {
+        "pool": "languages",
+        "storage": str(folder / "pool"),
+        "source": {"paths": ["x"]},
+        "languages": {"reference": "en"},
+        "metadata": {"languages": {name: {"entries": str(folder / f"{name}.json")} for name in lists}},
+        **changes,
+    }
+    config = parse_config(tree)
+    store, groups = Store(config.storage), config.groups
+    assert groups is not None
+    metadata = tuple(plan.job.run(store) for plan in metadata_plans(config).values())
+    n = len(texts)
+    uid = pa.array(np.random.default_rng(0).permutation(n).astype(np.uint64) * np.uint64(2**64 // n))
+    strings = [pa.repeat("x", n), pa.array([text for text, _ in texts]), pa.repeat("alt", n), pa.repeat("p", n)]
+    labels = [label for _, label in texts]
+    columns = [uid, uid, *strings, pa.array(labels), pa.array(np.ones(n, np.float32))]
+    table = pa.table(columns, schema=PAIR).sort_by("uid_hi")
+    with store.create("extract", 3, {"kinds": ["pairs"]}, [], "extract-v3/texts/manifest.json") as output:
+        output.parquet(PAIRS, PAIR, iter([table]))
+        extracted = output.commit({"languages": dict(Counter(labels)), "counts": {}, "failed_files": []})
+    matched = match_job(config, store, extracted, metadata).run(store)
+    members = PartitionJob((matched,), n).run(store)
+    unique = (DedupJob(members, 0, 1, groups).run(store),)
+    counts = CountByLanguageJob(unique, tuple(zip(groups.names, metadata, strict=True)), groups.reference).run(store)
+    by_language = ByLanguage.of(groups, config.balance)
+    balanced = tuple(BalanceJob(part, counts, config.balance.seed, by_language).run(store) for part in unique)
+    whole = CuratedSetJob(balanced, config.balance.threshold, 10_000, config.balance.seed, groups)
+    for part in whole.parts():
+        part.run(store)
+    curated = whole.run(store)
+    stages = {
+        "metadata": dict(zip(groups.names, [one.manifest for one in metadata], strict=True)),
+        "source": "source-v1/none/manifest.json",
+        "extract": [extracted.manifest],
+        "match": [matched.manifest],
+        "partition": members.manifest,
+        "dedup": [part.manifest for part in unique],
+        "count": counts.manifest,
+        "balance": [part.manifest for part in balanced],
+    }
+    write_record(store, config, stages, format_t(config.balance.threshold), [curated.manifest])
+    return FinishedPool.open(config.storage, config.pool)

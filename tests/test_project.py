@@ -18,6 +18,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 both_locks = pytest.mark.parametrize("lock", LOCKS)
 
 
+@pytest.mark.slow
 def test_importing_every_module_of_metaclip_imports_no_prefect() -> None:
     program = (
         "import pkgutil, importlib, sys, metaclip\n"

@@ -1,12 +1,14 @@
 """`metaclip plan`, `explain`, `entry`, `trace` and `files`: what a finished pool tells, read from the store alone."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from flows.cli.common import Json, Storage, emit, errors, threshold
 from flows.cli.show import pool as show
+from flows.cli.show.ahead import show_ahead
 from metaclip.errors import ConfigError
 
 
@@ -30,8 +32,13 @@ T = Annotated[str | None, typer.Option(help="Use this t instead of the pool's ow
 
 
 def plan(
-    pool: Pool,
-    storage: Storage,
+    pool: Annotated[
+        str, typer.Argument(help="Name of a finished pool; or a configuration (.yaml), to see what a run would do.")
+    ],
+    storage: Annotated[
+        str | None,
+        typer.Option(help="Root of the store: a folder, or an address such as s3://bucket/prefix. For a pool."),
+    ] = None,
     t: Annotated[list[str] | None, typer.Option(help="Show the size at this t; can be repeated.")] = None,
     target_pairs: Annotated[
         list[int] | None, typer.Option(min=1, help="Find the t that gives this many pairs; can be repeated.")
@@ -51,10 +58,23 @@ def plan(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show how many pairs any t keeps, exactly, and which t gives a size or a tail share."""
-    from metaclip.explore.sizes import plan_sizes
+    """Show how many pairs any t keeps, exactly, and which t gives a size or a tail share.
 
+    Of a configuration: which outputs a run would find in the store, and which it would compute. Nothing is written.
+    """
     with errors(as_json):
+        if pool.endswith((".yaml", ".yml")):
+            if any((storage, t, target_pairs, tail_share, by_language)) or expected is not None:
+                raise ConfigError(f"plan {pool}: the options are for a finished pool; give its name in their place")
+            from metaclip.config.loading import load_config
+            from metaclip.prepare.ahead import look_ahead
+
+            emit(look_ahead(load_config(Path(pool))), as_json, show_ahead)
+            return
+        if storage is None:
+            raise ConfigError(f"plan {pool}: give the store of the pool with --storage, or a configuration (.yaml)")
+        from metaclip.explore.sizes import plan_sizes
+
         ts = [float(threshold(one)) for one in t or []]
         found = plan_sizes(storage, pool, ts, target_pairs or [], tail_share or [], expected, by_language)
         emit(found, as_json, show.show_plan)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.cli import export, inspect, metadata, metrics, report, run, shipped, upkeep
-from flows.cli.look import diff, near, sample
+from flows.cli.look import browse, diff, estimate, near, sample
 from flows.cli.pictures import images, remove
 from metaclip import __version__
 from metaclip.processes.json_lines import VARIABLE
@@ -26,11 +26,13 @@ MAIN, LOOK, LISTS, CARE = "Make a set", "See what is in it", "Lists of entries",
 COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     (MAIN, shipped.demo, "demo"),
     (MAIN, shipped.init, "init demo my.yaml"),
+    (MAIN, estimate.estimate, "estimate my.yaml --set prices.core_hour=0.04"),
     (MAIN, run.run, "run my.yaml --set balance.t=50"),
     (MAIN, run.rebalance, "rebalance demo --storage demo-data/pool --t 50"),
     (MAIN, export.export, "export demo --storage demo-data/pool --to export --format img2dataset"),
     (MAIN, remove.remove, "remove demo --storage demo-data/pool --list removals.txt"),
     (LOOK, report.report, "report demo --storage demo-data/pool --open"),
+    (LOOK, browse.browse, "browse demo --storage demo-data/pool --open"),
     (LOOK, inspect.plan, "plan demo --storage demo-data/pool --target-pairs 1000"),
     (LOOK, sample.sample, "sample demo --storage demo-data/pool --why no_match --n 10"),
     (LOOK, near.near, "near demo --storage demo-data/pool --n 10"),

@@ -1,6 +1,6 @@
 """The command `metaclip report`: find or make the report of a set, and copy it."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -9,6 +9,10 @@ from flows.cli.common import Json, Storage, emit, errors, prefect, threshold
 from flows.cli.show.summary import short
 from flows.cli.show.terminal import plain
 from metaclip.errors import ConfigError
+
+if TYPE_CHECKING:
+    from metaclip.store.manifest import Reference
+    from metaclip.store.store import Store
 
 
 def report(
@@ -57,14 +61,23 @@ def report(
             "set": store.address(job.parts.curated.folder),
         }
         if to is not None:
-            published = publish_report(store, reference, job.parts.curated, to, with_set=with_set)
+            published = publish_report(store, reference, job.parts.curated, to, pool, with_set=with_set)
             told |= {"to": to, "files": len(published["files"]), "written": published["written"]}
         if show:
-            page = f"{to.rstrip('/')}/{PAGE}" if to is not None else told["report"]
-            if "://" in page:
-                raise ConfigError(f"--open: {page} is not on this machine; copy it here with --to FOLDER")
-            typer.launch(page)
+            if to is not None and "://" in to:
+                raise ConfigError(f"--open: {to} is not on this machine; copy it here with --to FOLDER")
+            typer.launch(f"{to}/{PAGE}" if to is not None else _headed(store, reference, pool))
         emit(told, as_json, _show)
+
+
+def _headed(store: "Store", report: "Reference", pool: str) -> str:
+    """Write the page with its pool and date in its heading to the cache of this machine, and return its path."""
+    from metaclip.io.temporary import own_folder
+    from metaclip.report.publish import headed_page
+
+    path = own_folder("cache") / f"report-{report.key}-{pool}.html"
+    path.write_text(headed_page(store, report, pool), encoding="utf-8")
+    return str(path)
 
 
 def _show(told: dict[str, Any]) -> None:

@@ -5,17 +5,20 @@ from typing import Any, Literal
 
 from prefect import flow
 
-from flows.finish import cut_set, each_rows, report_and_record
+from flows.finish import cut_set, each_rows, record_unreported, report_and_record
 from flows.pictures.clean import IMAGE_STAGES
+from flows.pictures.purge import drop, purged, removed_of, sheets_without
 from flows.run import Run
 from flows.runner import task_runner
 from flows.summary import summarize_stage
 from metaclip.config.loading import parse_config
 from metaclip.config.settings import Config, parse_t
 from metaclip.errors import ConfigError
+from metaclip.explore.by_language import own_t, parse_set_name
 from metaclip.images.fate import images_of_hashes
 from metaclip.pool.record import read_record, survivors_name
 from metaclip.removal.lists import Entry, Removals, add_removals, read_list, read_removals
+from metaclip.removal.purged_job import STAGES
 from metaclip.removal.removed_job import RemovedJob, TakeOutJob, entries_met
 from metaclip.stages.curate import REMOVED
 from metaclip.store.manifest import Reference
@@ -41,6 +44,7 @@ def remove_pairs(
     reason: str = "",
     counts: Counts = "frozen",
     dry_run: bool = False,
+    purge: bool = False,
 ) -> dict[str, Any]:
     """Take out of a pool's sets what a list names, and keep it out of every later run.
 
@@ -52,15 +56,20 @@ def remove_pairs(
         counts: `frozen`: the sets become what they were without these pairs. `anew`: what is left is counted and
             balanced again, as a pool of its own, `<pool>-removed`.
         dry_run: Only tell what would be taken out; nothing is kept or written but the outputs that tell it.
+        purge: Write the outputs that hold the texts (extract to balance) again without them, and remove the old ones;
+            with frozen counts alone.
 
     Returns:
         `entries` of the list, how many of them are new, `unknown` lines, `removed` pairs, and for each set of the pool
-        its pairs `before` and now.
+        its pairs `before` and now; `still_hold`, the stages whose outputs hold the texts, and with purge
+        `held_by`, the other pools whose records name such outputs.
 
     Raises:
-        ConfigError: no such pool, or a line is not understood.
+        ConfigError: no such pool, a line is not understood, or purge with counts anew.
         StoreError: an output of the pool is missing.
     """
+    if purge and counts == "anew":
+        raise ConfigError("remove: purge goes with frozen counts; count anew first, and then purge both pools")
     store = Store(storage)
     record = read_record(store, pool)
     config = parse_config({**record["config"], "storage": storage}, f"pool {pool}")
@@ -86,15 +95,26 @@ def remove_pairs(
         }
         if not dry_run:
             add_removals(store, pool, list(given), reason)
+        if not dry_run and "image-sheets" in stages:
+            stages = _shown(run, stages, removals)
+        if purge and not dry_run:
+            stages = purged(run, stages, removals, found)
         if counts == "anew":
             done["sets"] = {} if dry_run else _anew(store, record, config, stages, found)
         else:
             done["sets"] = _recut(run, stages, dry_run)
-    done["still_hold"] = [
-        name for name in ("extract", "match", "gather", "dedup", "survive", "balance") if name in stages
-    ]
+    done["still_hold"] = [name for name in STAGES if name in stages and not (purge and not dry_run)]
+    if purge and not dry_run:
+        done["held_by"] = drop(store, pool, record["stages"], stages)
     done["stages"] = [summarize_stage(store, name, each) for name, each in run.done.items()]
     return done
+
+
+def _shown(run: Run, stages: dict[str, Any], removals: Removals) -> dict[str, Any]:
+    """Leave what is taken out off the contact sheets; return the record's stages anew."""
+    (sheets,), (cover,) = run.recorded(stages, "image-sheets"), run.recorded(stages, "image-cover")
+    taken = removed_of(run, run.recorded(stages, "dedup"), removals)
+    return {**stages, "image-sheets": sheets_without(run, sheets, cover, taken).manifest}
 
 
 def _lines_without(lines: Mapping[Entry, int], given: Mapping[Entry, int]) -> set[int]:
@@ -106,21 +126,29 @@ def _recut(run: Run, stages: Mapping[str, Any], dry_run: bool) -> dict[str, Any]
     """Cut every set of the pool again, without what is taken out; return the pairs of each before and now."""
     own = run.config
     sets: dict[str, Any] = {}
-    for t, addresses in stages["curate"].items():
+    for name, addresses in stages["curate"].items():
         before = run.store.manifest(addresses[0]).statistics["counts"]["curated"]
-        sets[t] = {"before": before}
+        sets[name] = {"before": before}
         if dry_run:
             continue
+        t, of_languages = parse_set_name(name)
         at_t = own.model_copy(update={"balance": own.balance.model_copy(update={"t": parse_t(t)})})
         once = Run(at_t, run.survivors_of, own.balance.t)
-        once.recall(stages, *(name for name in _RECORDED if name in stages))
-        cut_set(once, once.outputs("balance"))
-        report_and_record(once)
+        once.recall(stages, *(stage for stage in _RECORDED if stage in stages))
+        if "near" in stages:
+            once.recall(stages, "near")
+            (once.near,) = once.outputs("near")
+        if of_languages:
+            cut_set(once, once.outputs("balance"), own_t(at_t, once.store, once.outputs("count")[0], of_languages))
+            record_unreported(once, read_record(run.store, own.pool)["stages"], name)
+        else:
+            cut_set(once, once.outputs("balance"))
+            report_and_record(once)
+            run.add(once.done["report"])
         assert once.curated is not None
         now = run.store.manifest(once.curated.manifest).statistics["counts"]["curated"]
-        sets[t] |= {"now": now, "folder": run.store.address(once.curated.folder)}
-        for name in ("curate", "report"):
-            run.add(once.done[name])
+        sets[name] |= {"now": now, "folder": run.store.address(once.curated.folder)}
+        run.add(once.done["curate"])
     return sets
 
 
@@ -137,7 +165,8 @@ def _anew(
     run.recall(stages, "metadata", "source", "extract", "match", *gathered, "partition", "dedup")
     partitions = run.recorded(stages, "survive" if "survive" in stages else "dedup")
     digests = [store.manifest(each.manifest).file(REMOVED).sha256 for each in found]
-    jobs = [TakeOutJob(*each) for each in zip(partitions, found, digests, strict=True)]
+    groups = config.groups
+    jobs = [TakeOutJob(*each, groups) for each in zip(partitions, found, digests, strict=True)]
     left = run.do(take_out, *((job,) for job in jobs))
     (counts,) = run.do(count, (left, run.outputs("metadata")))
     cut_set(run, run.do(balance, *((part, counts) for part in left)))

@@ -112,17 +112,18 @@ def _read_head(data: Data, at: Int, end: Int, types: Bytes, bounds: Offsets, row
 
 @kernel
 def find_records(
-    data: Bytes, at: Int, end: Int, types: Bytes, bounds: Offsets, found: Ints
+    data: Bytes, at: Int, end: Int, last: Truth, types: Bytes, bounds: Offsets, found: Ints
 ) -> tuple[Int, Int, Int, Int]:
     r"""Find the records that lie whole in data[at:end], the first of which starts at `at`.
 
     They are of WARC 1.0 or 1.1, of a known type, with line ends as they should be, no field twice that
-    counts once, and the length that they state: `\r\n\r\n` is where it ends.
+    counts once, and the length that they state: where it ends is `\r\n\r\n`, and then the next one or the end.
 
     Args:
         data: uint8.
         at: where the first begins.
         end: where the data end.
+        last: whether the data end where a record may end, as at the end of a member or of all.
         types: uint8, the known types in lower case, end to end.
         bounds: int64[types + 1], where each begins.
         found: int64[n, 5], filled with the places in `data` of address (both 0 without one) and block, and the
@@ -150,12 +151,17 @@ def find_records(
         if not _read_head(text, at, head_end, types, bounds, row):
             return count, at, ODD, np.int64(0)
         stop = row[BLOCK_END]
-        if stop + 4 > end:
-            return count, at, MORE, stop + 4 - at
+        is_last = last and stop + 4 == end
+        needed = stop + 4 if is_last else stop + 4 + _VERSION.size
+        if needed > end:
+            return count, at, MORE, needed - at
         if text[stop] != _RETURN or text[stop + 1] != _FEED:
             return count, at, ODD, np.int64(0)
         if text[stop + 2] != _RETURN or text[stop + 3] != _FEED:
             return count, at, ODD, np.int64(0)
+        for k in range(0 if is_last else _VERSION.size):
+            if text[stop + 4 + k] != _VERSION[k]:
+                return count, at, ODD, np.int64(0)
         at = stop + 4
         count += 1
     return count, at, MORE, np.int64(0)

@@ -37,6 +37,8 @@ BATCH_BYTES = 4 << 20
 _MOST_BYTES = 16 << 20  # longer records are left to `read_records`, so that memory stays bounded
 _MOST_RECORDS = 4096
 _PADDING = 64
+_HEADER, _BEHIND = b"WARC/", b"\r\n\r\n"
+"""What begins a record, and what stands behind its block."""
 _THREAD = threading.local()
 
 
@@ -160,6 +162,7 @@ class _RegularFile:
         by_kind = np.zeros(len(kinds), np.int64)
         held = 0  # bytes of `data` that are filled
         found = np.empty((_MOST_RECORDS, 5), np.int64)
+        begun = np.empty(0, np.int64)  # where in `data` members begin
         while True:
             # Enough for one batch at a time, and for what it ends within.
             array = np.frombuffer(data, np.uint8)
@@ -169,7 +172,13 @@ class _RegularFile:
                 raise
             except DAMAGE:
                 return
-            count, at, why, length = find_records(array, 0, held, names, bounds, found)
+            # Where there is no room for another member, the last one's end is as good as another header.
+            whole = inflater.ended or inflater.blocked
+            count, at, why, length = find_records(array, 0, held, whole, names, bounds, found)
+            begun = np.concatenate([begun, inflater.starts])
+            sound = _before_hidden(array, begun, found[:count, BLOCK_END])
+            if sound < count:
+                count, why = sound, ODD
             picked = found[:count][wanted[found[:count, KIND]]]
             if (picked[:, BLOCK_END] - picked[:, BLOCK]).max(initial=0) > self._limit:
                 return
@@ -196,12 +205,26 @@ class _RegularFile:
             else:
                 data[: held - at] = data[at:held]
             held -= at
+            begun = begun[np.searchsorted(begun, at) :] - at
         self.counts["records"] = int(by_kind.sum())
         for kind, number in zip(kinds, by_kind.tolist(), strict=True):
             if number:
                 self.counts[f"records.{kind}"] = number
         count_continuations(self.counts, self._types)
         self.ended = bool(self.counts["records"])
+
+
+def _before_hidden(array: npt.NDArray[np.uint8], begun: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> int:
+    """Return how many records, given by their blocks' ends, come before one in which a member with a header begins."""
+    if not len(ends):
+        return 0
+    starts = np.concatenate([[0], ends[:-1] + len(_BEHIND)])
+    inside = begun[: np.searchsorted(begun, ends[-1])]
+    if np.array_equal(inside, starts):
+        return len(ends)
+    hidden = np.setdiff1d(inside, starts)
+    headed = (array[hidden[:, None] + np.arange(len(_HEADER))] == np.frombuffer(_HEADER, np.uint8)).all(1)
+    return int(np.searchsorted(ends, hidden[headed][0])) if headed.any() else len(ends)
 
 
 @contextmanager

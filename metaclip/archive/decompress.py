@@ -20,7 +20,7 @@ from isal import isal_zlib
 
 from metaclip.kernels.jit import kernel
 from metaclip.kernels.memory import address_of, call_native
-from metaclip.kernels.types import Bytes, Int
+from metaclip.kernels.types import Bytes, Int, Ints
 
 DAMAGE: tuple[type[Exception], ...] = (EOFError, OSError, isal_zlib.error)  # type: ignore[assignment]
 """What `Inflater.fill` raises where members are damaged or break off."""
@@ -47,6 +47,8 @@ class Inflater:
         """Whether all was given."""
         self.blocked = False
         """Whether the rest of the room was too small for the next member."""
+        self._starts = np.empty(1 << 12, np.int64)
+        self._members_begun = 0
         self._source = source
         self._library = _libdeflate()
         self._reader: Any = None
@@ -64,6 +66,11 @@ class Inflater:
             self._library.free(self._decompressor)
             self._library = None
 
+    @property
+    def starts(self) -> npt.NDArray[np.int64]:
+        """int64[members]: where in the buffer members began that are not empty, as far as libdeflate took them."""
+        return self._starts[: self._members_begun]
+
     def fill(self, buffer: npt.NDArray[np.uint8], begin: int, end: int) -> int:
         """Decompress into buffer[begin:end] until that is full, `blocked` or `ended`; return where it is filled to.
 
@@ -71,6 +78,7 @@ class Inflater:
             EOFError, OSError, isal_zlib.error: `DAMAGE`, at a member that is damaged or breaks off.
         """
         self.blocked = False
+        self._members_begun = 0
         while begin < end and not (self.ended or self.blocked):
             begin = self._members(buffer, begin, end) if self._reader is None else self._piece(buffer, begin, end)
         return begin
@@ -87,9 +95,13 @@ class Inflater:
             self.ended = True
             return begin
         assert self._library is not None
-        self._at, begin, result = inflate_members(
-            self._library.function, self._decompressor, self._data, self._at, self._end, buffer, begin, end
+        if self._members_begun == len(self._starts):
+            self._starts = np.resize(self._starts, 2 * len(self._starts))
+        starts = self._starts[self._members_begun :]
+        self._at, begin, result, begun = inflate_members(
+            self._library.function, self._decompressor, self._data, self._at, self._end, buffer, begin, end, starts
         )
+        self._members_begun += begun
         self.blocked = result == _NO_ROOM
         if result not in (_SUCCESS, _NO_ROOM):
             # Not all of the member may be there yet.
@@ -167,8 +179,16 @@ def _libdeflate() -> _Library | None:
 
 @kernel
 def inflate_members(
-    function: Int, decompressor: Int, source: Bytes, at: Int, stop: Int, target: Bytes, begin: Int, end: Int
-) -> tuple[Int, Int, Int]:
+    function: Int,
+    decompressor: Int,
+    source: Bytes,
+    at: Int,
+    stop: Int,
+    target: Bytes,
+    begin: Int,
+    end: Int,
+    starts: Ints,
+) -> tuple[Int, Int, Int, Int]:
     """Decompress the gzip members in source[at:stop] into target[begin:end] until one is odd or does not fit.
 
     Args:
@@ -180,17 +200,19 @@ def inflate_members(
         target: uint8, filled.
         begin: where the first is to go.
         end: where the room ends.
+        starts: int64, filled with where in the target members begin that are not empty; no more are decompressed
+            than it has room for.
 
     Returns:
-        Where the first member begins that was not decompressed, where the target is filled to, and
-        libdeflate's result for that member, 0 where there is none.
+        Where the first member begins that was not decompressed, where the target is filled to,
+        libdeflate's result for that member, 0 where there is none, and how many starts there are.
     """
     # libdeflate_gzip_decompress_ex(decompressor, in, in_nbytes, out, out_nbytes_avail, actual_in_nbytes_ret,
     # actual_out_nbytes_ret), of libdeflate.h.
     sizes = np.zeros(2, np.int64)
     told = sizes.ctypes.data
-    result = np.int64(0)
-    while True:
+    result = count = np.int64(0)
+    while count < starts.size:
         while at < stop and not source[at]:  # zeros between members are nothing
             at += 1
         if at == stop:
@@ -200,5 +222,8 @@ def inflate_members(
         if result:
             break
         at += sizes[0]
+        if sizes[1]:
+            starts[count] = begin
+            count += 1
         begin += sizes[1]
-    return at, begin, result
+    return at, begin, result, count

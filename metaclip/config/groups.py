@@ -138,6 +138,10 @@ class Groups:
             return OTHER
         return self.by_label.get(label)
 
+    def labels_of(self, name: str) -> list[str]:
+        """Return the labels of a group, ascending."""
+        return sorted(label for label, group in self.by_label.items() if group == name)
+
     def of_rows(self, labels: pa.Array | pa.ChunkedArray, scores: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int16]:
         """Return the position in `names` of the group of each text, int16[n], or NO_GROUP.
 

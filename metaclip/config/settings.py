@@ -52,6 +52,17 @@ Threshold = Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)] | Liter
 """t: a positive number, or `inf`."""
 
 
+_TAKEN = frozenset(
+    {
+        *("uid", "uid_hi", "uid_lo", "url", "caption", "text", "text_key", "page_url", "lang", "lang_score"),
+        *("entry_ids", "min_t", "own_t", "language", "group", "place", "shuffle_key", "uuid", "texts"),
+        *("key", "width", "height", "original_width", "original_height", "status", "error_message", "exif", "md5"),
+        *("sha256", "sha512", "jpg", "json", "txt"),
+    }
+)
+"""Columns of this project's files and of img2dataset's."""
+
+
 class Source(Model):
     """The files that the pool's pages or pairs come from."""
 
@@ -86,6 +97,23 @@ class Source(Model):
     text_column: str | None = None
     """For `pairs`: the column of texts, by name or number. Default: the first that exists of `text`, `TEXT`,
     `caption`, `captions`, `alt` and others. Of a list each text makes a pair."""
+
+    keep_columns: list[str] = Field(default=[])
+    """For `pairs` and `webdataset`: columns of the files, such as `similarity`, that stay beside each pair in all
+    outputs, with their types: numbers, booleans and texts. Each file must have them."""
+
+    @field_validator("keep_columns")
+    @classmethod
+    def _own_names(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if not name.strip() or name in _TAKEN:
+                raise ValueError(
+                    f"{name!r} cannot be kept under this name, which outputs or img2dataset use for something else;"
+                    " rename the column in the files"
+                )
+        if len(set(names)) < len(names):
+            raise ValueError("a column is named twice")
+        return names
 
     @field_validator("paths")
     @classmethod
@@ -316,6 +344,8 @@ class Config(Model):
             found.pop("images", None)
         if self.prices == Prices():
             found.pop("prices", None)
+        if not self.source.keep_columns and isinstance(found.get("source"), dict):
+            found["source"].pop("keep_columns", None)
         return found
 
     @model_validator(mode="after")

@@ -106,6 +106,12 @@ def parse_language_t(given: str) -> dict[str, float]:
     return found
 
 
+def parse_set_name(name: str) -> tuple[str, dict[str, float]]:
+    """Return t as text and the languages with a t of their own of what a pool's record calls a set (`set_name`)."""
+    t, _, own = name.partition(";")
+    return t, parse_language_t(own) if own else {}
+
+
 def check_language_t(config: Config, language_t: Mapping[str, float]) -> ByLanguage:
     """Check that a pool has these languages; return its groups and rule.
 

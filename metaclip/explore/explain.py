@@ -1,5 +1,8 @@
 """How a pool treats a text: its spacing, its entries with their counts, and its keep probability."""
 
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +12,7 @@ import pyarrow.compute as pc
 from metaclip.config.settings import format_t
 from metaclip.errors import ConfigError
 from metaclip.explore.explain_list import parts_of
-from metaclip.explore.near import near_misses
+from metaclip.explore.near import LooseEntries, loose_entries, near_misses
 from metaclip.explore.pool import FinishedPool, entry_rows, pair_probability
 from metaclip.kernels.jit import plainly
 from metaclip.language.identifier import LanguageIdentifier
@@ -43,8 +46,18 @@ def explain_text(
         ConfigError: unknown pool, t not above 0, or a text of white space only.
         StoreError: an output of the pool is missing.
     """
-    pool = FinishedPool.open(storage, name)
-    t = pool.t(t)
+    return explain_in(FinishedPool.open(storage, name), text, t, language)
+
+
+Forms = Callable[[str | None], Iterable[LooseEntries]]
+"""Returns the loose forms of a group's list; None stands for the one list."""
+
+
+def explain_in(
+    pool: FinishedPool, text: str, t: float | None = None, language: str | None = None, forms: Forms | None = None
+) -> dict[str, Any]:
+    """Do the same in a pool that is open; `forms` gives the loose forms of lists, if somebody keeps them."""
+    name, t = pool.config.pool, pool.t(t)
     cleaned = clean_text(text)
     if not cleaned:
         raise ConfigError("the text is empty, or white space alone; such texts are dropped when pages are read")
@@ -58,7 +71,10 @@ def explain_text(
         with plainly():  # for one text, loading compiled kernels takes longer
             _, found = open_matcher(pool.store, pool.lists[group or ""]).match([cleaned])
         ids = found.tolist()
-        near = near_misses(cleaned, pool.entries_of(group).column("entry"), ids, pool.config.match.space_entries)
+        listed_entries = pool.entries_of(group).column("entry")
+        have = listed_entries.take(pa.array(ids, pa.int64())).to_pylist()
+        parts = loose_entries(listed_entries) if forms is None else forms(group)
+        near = near_misses(cleaned, parts, have, pool.config.match.space_entries)
     entries = entry_rows(pool, ids, t, group) if ids else []
     rows = entry_rows(pool, [miss.entry_id for miss in near], t, group) if near else []
     for row, miss in zip(rows, near, strict=True):
@@ -118,7 +134,7 @@ def _language(pool: FinishedPool, text: str, given: str | None) -> dict[str, Any
     try:
         model = find_model(pool.config.extract.language_model)
         with plainly():
-            labels, scores = LanguageIdentifier(model).identify([text])
+            labels, scores = _identifier(model).identify([text])
     except ConfigError as error:
         return {**filtered, "label": None, "score": None, "kept": None, "problem": str(error)}
     used = {pool.store.manifest(part.manifest).config["language_model"] for part in pool.all("extract")[:1]}
@@ -126,3 +142,8 @@ def _language(pool: FinishedPool, text: str, given: str | None) -> dict[str, Any
     kept = bool(scores[0] >= np.float32(least)) and (not wanted or labels[0] in wanted)
     score = round(float(scores[0]), 6)
     return {**filtered, "label": labels[0], "score": score, "kept": kept, "problem": other or None}
+
+
+@lru_cache(maxsize=2)
+def _identifier(model: Path) -> LanguageIdentifier:
+    return LanguageIdentifier(model)

@@ -7,7 +7,7 @@ occurs in the loose form of the text between spaces or ends. So `dog` is a near 
 `dog's` and `Dog`, but not of `dogs`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,28 +33,44 @@ class NearMiss:
     """Whether any text can contain it as it is spelled."""
 
 
-def near_misses(text: str, entries: pa.ChunkedArray, matched: Sequence[int], spaced: bool) -> list[NearMiss]:
+@dataclass(frozen=True, slots=True)
+class LooseEntries:
+    """A part of a list, with the loose forms of its entries."""
+
+    start: int
+    """Id of the first."""
+    entries: pa.StringArray
+    forms: pa.StringArray
+    most_words: int
+    """Of a form."""
+
+
+def loose_entries(entries: pa.ChunkedArray) -> Iterator[LooseEntries]:
+    """Yield the loose forms of a list, part by part; whoever asks about many texts keeps them."""
+    for start in range(0, len(entries), CHUNK):
+        part = entries.slice(start, CHUNK).combine_chunks()
+        forms = loose(part)
+        yield LooseEntries(start, part, forms, (pc.max(pc.count_substring(forms, " ")).as_py() or 0) + 1)
+
+
+def near_misses(text: str, parts: Iterable[LooseEntries], matched: Iterable[str], spaced: bool) -> list[NearMiss]:
     """Return the near misses of a text, by id.
 
     Args:
         text: any text.
-        entries: all entries, string[n].
-        matched: ids of the entries that it contains.
+        parts: all entries, see `loose_entries`.
+        matched: the entries that it contains.
         spaced: whether entries are matched spaced out (`match.space_entries`).
     """
-    have = {str(entries[entry_id]) for entry_id in matched}
+    have = set(matched)
     words = loose(pa.array([text]))[0].as_py().split(" ")
     found: list[NearMiss] = []
-    for start in range(0, len(entries), CHUNK):
-        part = entries.slice(start, CHUNK).combine_chunks()
-        forms = loose(part)
-        longest = (pc.max(pc.count_substring(forms, " ")).as_py() or 0) + 1
-        runs = {" ".join(words[i : i + n]) for n in range(1, min(longest, len(words)) + 1) for i in range(len(words))}
-        candidates = np.flatnonzero(
-            pc.is_in(forms, value_set=pa.array(sorted(runs - {""}), pa.string())).to_numpy(False)
-        )
-        for at in candidates.tolist():
-            entry = part[at].as_py()
+    for part in parts:
+        lengths = range(1, min(part.most_words, len(words)) + 1)
+        runs = {" ".join(words[i : i + n]) for n in lengths for i in range(len(words))}
+        asked = pa.array(sorted(runs - {""}), pa.string())
+        for at in np.flatnonzero(pc.is_in(part.forms, value_set=asked).to_numpy(False)).tolist():
+            entry, start = part.entries[at].as_py(), part.start
             if entry not in have:
                 have.add(entry)  # of equal entries only the first can match
                 found.append(NearMiss(start + at, _causes(text, entry, spaced), spaced or can_match(entry)))

@@ -101,17 +101,6 @@ class FinishedPool:
         """Groups and rule of a pool with lists by language; None where one list is for all texts."""
         return ByLanguage.of(self.config.groups, self.config.balance)
 
-    def need_one_list(self, what: str) -> None:
-        """Make sure that one list is for all texts.
-
-        Raises:
-            ConfigError: there are lists by language; the message says that `what` is not for such pools.
-        """
-        if self.by_language is not None:
-            raise ConfigError(
-                f"pool {self.config.pool!r} has a list for each language: {what} not available for such pools yet"
-            )
-
     @cached_property
     def group_counts(self) -> GroupCounts:
         """Counts and thresholds of a pool by language.

@@ -69,7 +69,7 @@ def plan_sizes(
         StoreError: an output of the pool is missing.
     """
     pool = FinishedPool.open(storage, name)
-    sizes = _Sizes(pool)
+    sizes = Sizes(pool)
     asked: dict[float, list[str]] = {pool.t(t): [f"t {format_t(t)}"] for t in ts}
     for target in target_pairs:
         asked.setdefault(sizes.curve.t(target), []).append(f"target_pairs {target}")
@@ -105,7 +105,7 @@ def plan_sizes(
 
 
 @dataclass
-class _Sizes:
+class Sizes:
     """The sizes of one pool, from manifests if they have them, else from footers and row groups."""
 
     pool: FinishedPool
@@ -113,6 +113,7 @@ class _Sizes:
 
     @cached_property
     def curve(self) -> StoredSizeCurve:
+        """The size of any t, from the balanced files."""
         return StoredSizeCurve(self.pool.store, self.pool.all("balance"))
 
     @cached_property
@@ -148,9 +149,10 @@ class _Sizes:
             found[group] = (ordered, np.concatenate([np.zeros(1, np.uint64), np.cumsum(ordered, dtype=np.uint64)]))
         return found
 
-    def at(self, t: float) -> dict[str, Any]:
-        """Return the exact figures of one t."""
-        pairs, head, capped = self._pairs(t), 0, 0.0
+    def at(self, t: float, pairs: int | None = None) -> dict[str, Any]:
+        """Return the exact figures of one t; `pairs` if the number of pairs is known."""
+        head, capped = 0, 0.0
+        pairs = self._pairs(t) if pairs is None else pairs
         shares: dict[str | None, float | None] = {}
         for group, (ordered, held) in self._ascending.items():
             own = self.pool.t_of(group, t)

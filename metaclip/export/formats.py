@@ -16,8 +16,8 @@ from metaclip.errors import StoreError
 from metaclip.export.selection import Selection
 from metaclip.io.hashing import HashingFile
 from metaclip.pairs.uids import UIDS
-from metaclip.schemas import BALANCED, BALANCED_BY_LANGUAGE, CURATED, CURATED_BY_LANGUAGE
-from metaclip.stages.curate import cut, to_curated
+from metaclip.schemas import kept_fields
+from metaclip.stages.curate import curated_schema, cut, to_curated
 from metaclip.store.delivery import Target
 from metaclip.store.manifest import StoredFile
 from metaclip.tables.parquet import write_parquet
@@ -50,7 +50,7 @@ def write_img2dataset(target: Target, number: int, selection: Selection, rows_pe
     images = _Images()
     for file, tables in enumerate(cut(images.counting(selection.tables()), rows_per_file)):
         with target.file(_part(number, file, "parquet", selection), written.files) as sink:
-            schema = CURATED if selection.groups is None else CURATED_BY_LANGUAGE
+            schema = curated_schema(selection.schema, selection.groups)
             sink.rows = write_parquet(sink, schema, (to_curated(table, selection.groups) for table in tables))
             written.pairs += sink.rows
     written.images = images.count
@@ -78,10 +78,11 @@ def write_metaclip(target: Target, number: int, selection: Selection, rows_per_f
     """Write JSON Lines of MetaCLIP's records, one image on each line, sorted by uid, another hash.
 
     A record is `uuid` (the first 24 hex digits of the SHA-224 of the address), `url`, and `texts`: a
-    list of [text key, text, matched entry ids].
+    list of [text key, text, matched entry ids]. Columns that the source's files had of their own follow, each with the
+    values of all texts.
     """
     written = Written([])
-    scratch = ScratchTable(BALANCED if selection.groups is None else BALANCED_BY_LANGUAGE)
+    scratch = ScratchTable(selection.schema)
     halves = []
     for table in selection.tables():
         scratch.append(table)
@@ -107,9 +108,12 @@ def _records(table: pa.Table, borders: npt.NDArray[np.int64]) -> Iterator[dict[s
     urls = table.column("url").to_pylist()
     columns = (table.column(name).to_pylist() for name in ("text_key", "text", "entry_ids"))
     texts = list(zip(*columns, strict=True))
+    own = {field.name: table.column(field.name).to_pylist() for field in kept_fields(table.schema)}
     for first, end in zip(borders[:-1].tolist(), borders[1:].tolist(), strict=True):
         url = urls[first]
-        yield {"uuid": hashlib.sha224(url.encode()).hexdigest()[:24], "url": url, "texts": texts[first:end]}
+        uuid = hashlib.sha224(url.encode()).hexdigest()[:24]
+        kept = {name: values[first:end] for name, values in own.items()}
+        yield {"uuid": uuid, "url": url, "texts": texts[first:end], **kept}
 
 
 def _write_lines(sink: HashingFile, rows: list[dict[str, Any]]) -> None:

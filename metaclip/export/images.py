@@ -1,4 +1,4 @@
-"""Download the images of an export with img2dataset: one input file at a time, to a folder named by its content."""
+"""Download the images of an export: one input file at a time, to a folder named by its content."""
 
 import importlib.util
 import json
@@ -18,6 +18,8 @@ COLUMNS = ["uid", "text_key", "page_url", "lang", "lang_score", "min_t"]
 
 Output = Literal["webdataset", "files", "parquet"]
 Resize = Literal["border", "no", "keep_ratio", "keep_ratio_largest", "center_crop"]
+Downloader = Literal["careful", "img2dataset"]
+"""`careful`: the project's own (`metaclip.images.download`), which writes what img2dataset writes."""
 
 
 @dataclass(frozen=True)
@@ -32,17 +34,32 @@ class ImageSettings:
     resize_mode: str = "border"
     output_format: str = "webdataset"
     samples_per_shard: int = 10_000
+    downloader: str = "careful"
 
     def __post_init__(self) -> None:
         _at_least("image size", self.image_size, 1)
         _at_least("samples per shard", self.samples_per_shard, 1)
         _one_of("resize mode", self.resize_mode, get_args(Resize))
         _one_of("output format", self.output_format, get_args(Output))
+        _one_of("downloader", self.downloader, get_args(Downloader))
+        if self.downloader == "careful" and self.output_format != "webdataset":
+            raise ConfigError(
+                f"output format {self.output_format!r}: the careful downloader writes webdataset; choose that, or"
+                " --downloader img2dataset"
+            )
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What a folder of images keeps of them; a folder of older versions names no downloader."""
+        found = asdict(self)
+        if self.downloader == "img2dataset":
+            del found["downloader"]
+        return found
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How images are downloaded; nothing here changes the images.
+    """How images are downloaded; nothing here changes an image that comes through.
 
     Raises:
         ConfigError: a value is invalid; the message names it.
@@ -50,20 +67,45 @@ class Effort:
 
     processes: int = 1
     threads: int = 64
+    """Open connections; with img2dataset in each process, else of all."""
     timeout: int = 10
     retries: int = 1
     user_agent_token: str = "img2dataset"
-    """Your name in the user agent; X-Robots-Tag headers for this name are respected too."""
+    """Your name in the user agent; robots.txt and X-Robots-Tag headers for this name are respected too."""
     min_success: float = 0.01
     """The minimum share of a file's images that must be downloaded; with less, the network is assumed to be broken."""
+    contact: str = ""
+    """An address of yours, for the user agent. This and what follows is of the careful downloader."""
+    host_connections: int = 4
+    max_host_share: float = 0.05
+    max_seconds: int = 60
+    max_bytes: int = 50 << 20
+    max_pixels: int = 89_478_485
+    allow_loopback: bool = False
 
     def __post_init__(self) -> None:
-        for name, least in (("processes", 1), ("threads", 1), ("timeout", 1), ("retries", 0)):
-            _at_least(name, getattr(self, name), least)
+        least = {"processes": 1, "threads": 1, "timeout": 1, "retries": 0, "host_connections": 1}
+        least |= {"max_seconds": 1, "max_bytes": 1, "max_pixels": 1}
+        for name, value in least.items():
+            _at_least(name.replace("_", " "), getattr(self, name), value)
         if not 0 <= self.min_success <= 1:
             raise ConfigError(f"min success {self.min_success:g}: must be 0 to 1")
+        if not 0 < self.max_host_share <= 1:
+            raise ConfigError(f"max host share {self.max_host_share:g}: must be above 0 and at most 1")
         if not self.user_agent_token.strip() or not self.user_agent_token.isprintable():
             raise ConfigError("user agent token: must be printable, and not empty: servers are told who asks")
+        if not self.contact.isprintable() or not self.contact.isascii():
+            raise ConfigError("contact: must be printable ASCII, such as an address of a page or of mail")
+
+    @property
+    def care(self) -> dict[str, Any]:
+        """The same as the fields of `metaclip.images.download.care.Care`."""
+        same = ("timeout", "retries", "host_connections", "max_host_share", "max_seconds", "max_bytes", "max_pixels")
+        return {
+            **{name: getattr(self, name) for name in (*same, "contact", "allow_loopback")},
+            "connections": self.threads,
+            "token": self.user_agent_token.strip(),
+        }
 
 
 def _at_least(name: str, value: int, least: int) -> None:
@@ -91,14 +133,15 @@ class ExportedFile:
         return self.sha256[:16]
 
 
-def require_img2dataset() -> None:
-    """Check that img2dataset is installed.
+def require_downloader(settings: ImageSettings) -> None:
+    """Check that what downloads is installed: img2dataset, or Pillow, which shrinks pictures.
 
     Raises:
         ConfigError: it is not; the message says how to install it.
     """
-    if importlib.util.find_spec("img2dataset") is None:
-        raise ConfigError("img2dataset is not installed; install it with: pip install 'metaclip-pipeline[images]'")
+    name, module = ("img2dataset",) * 2 if settings.downloader == "img2dataset" else ("Pillow", "PIL")
+    if importlib.util.find_spec(module) is None:
+        raise ConfigError(f"{name} is not installed; install it with: pip install 'metaclip-pipeline[images]'")
 
 
 def exported_files(export: str) -> list[ExportedFile]:
@@ -133,14 +176,27 @@ def claim(to: str, settings: ImageSettings) -> None:
         store = Store(to)
         found = store.read_json(SETTINGS)
         if found is None:
-            store.write_json(SETTINGS, asdict(settings))
+            store.write_json(SETTINGS, settings.recorded)
     except OSError as error:
         raise StoreError(f"{to}: cannot be used: {error}; check that it may be written") from error
-    if found is not None and found != asdict(settings):
-        others = [f"{name} {found.get(name)!r}" for name, value in asdict(settings).items() if found.get(name) != value]
-        raise ConfigError(
-            f"{to}: holds images made with {', '.join(others)}; name another folder, or use the same settings"
-        )
+    if found is None or found == settings.recorded:
+        return
+    given = asdict(settings)
+    found.setdefault("downloader", "img2dataset")
+    others = [f"{name} {found.get(name)!r}" for name, value in given.items() if found.get(name) != value]
+    raise ConfigError(
+        f"{to}: holds images made with {', '.join(others)}; name another folder, or use the same settings"
+    )
+
+
+def shards_of(file: ExportedFile, settings: ImageSettings) -> int:
+    """Return the number of shards of a file."""
+    return -(-file.rows // settings.samples_per_shard)
+
+
+def finished_shards(to: str, file: ExportedFile) -> int:
+    """Return how many of them are finished."""
+    return sum(name.endswith("_stats") for name in Store(to).names(file.key))
 
 
 def find_images(to: str, file: ExportedFile) -> dict[str, Any] | None:
@@ -152,38 +208,23 @@ def find_images(to: str, file: ExportedFile) -> dict[str, Any] | None:
 def download_file(to: str, file: ExportedFile, settings: ImageSettings, effort: Effort) -> dict[str, Any]:
     """Download the images of one file and return how many succeeded; `<key>.json` with the result is written last.
 
-    After a kill it continues after the last shard that img2dataset finished. img2dataset numbers shards
-    by position, which is safe in a folder that always has one input.
+    After a kill it continues after the last shard that was finished. Shards are numbered by position, which is safe
+    in a folder that always has one input.
 
     Raises:
         StoreError: the input is missing or short.
-        TransportError: img2dataset ended before it had tried every row.
+        TransportError: the downloader ended before it had tried every row.
         StageError: fewer succeeded than `effort.min_success`; the partial result is removed.
     """
     store = Store(to)
     folder, name = file.path.rsplit("/", 1)
     if not Store(folder).has(name, file.bytes):
         raise StoreError(f"{file.path}: missing or short; run `metaclip export` again, which mends it")
-    _run(
-        {
-            "url_list": file.path,
-            "input_format": "parquet",
-            "url_col": "url",
-            "caption_col": "caption",
-            "save_additional_columns": COLUMNS,
-            "output_folder": store.address(file.key),
-            "output_format": settings.output_format,
-            "image_size": settings.image_size,
-            "resize_mode": settings.resize_mode,
-            "number_sample_per_shard": settings.samples_per_shard,
-            "processes_count": effort.processes,
-            "thread_count": effort.threads,
-            "timeout": effort.timeout,
-            "retries": effort.retries,
-            "user_agent_token": effort.user_agent_token,
-        },
-        file,
-    )
+    is_careful = settings.downloader == "careful"
+    arguments = _careful(folder, name, to, file, settings, effort)
+    if not is_careful:
+        arguments = _img2dataset(store.address(file.key), file, settings, effort)
+    _run("metaclip.images.download.process" if is_careful else "metaclip.export.image_process", arguments, file)
     counts, reasons = Counter[str](), Counter[str]()
     for shard in store.names(file.key):
         if shard.endswith("_stats"):
@@ -192,7 +233,7 @@ def download_file(to: str, file: ExportedFile, settings: ImageSettings, effort: 
             reasons.update(statistics["status_dict"])
     if counts["count"] != file.rows:
         raise TransportError(
-            f"{file.path}: img2dataset tried {counts['count']:,} of {file.rows:,} rows; run again to go on"
+            f"{file.path}: the downloader tried {counts['count']:,} of {file.rows:,} rows; run again to go on"
             " (with fewer processes or threads, if memory or files ran out)"
         )
     reasons.pop("success", None)
@@ -205,7 +246,7 @@ def download_file(to: str, file: ExportedFile, settings: ImageSettings, effort: 
         )
     done = {
         "input": {"name": name, "sha256": file.sha256, "rows": file.rows},
-        "settings": asdict(settings),
+        "settings": settings.recorded,
         "success": counts["successes"],
         "failed_to_download": counts["failed_to_download"],
         "failed_to_resize": counts["failed_to_resize"],
@@ -218,19 +259,58 @@ def download_file(to: str, file: ExportedFile, settings: ImageSettings, effort: 
 _STATISTICS = ("count", "successes", "failed_to_download", "failed_to_resize")
 
 
-def _run(arguments: dict[str, Any], file: ExportedFile) -> None:
-    """Run img2dataset in a process of its own, which ends with its children when this one does."""
+def _careful(
+    source: str, name: str, to: str, file: ExportedFile, settings: ImageSettings, effort: Effort
+) -> dict[str, Any]:
+    """Return the fields of `metaclip.images.download.file.Wanted`."""
+    return {
+        "source": source,
+        "name": name,
+        "to": to,
+        "folder": file.key,
+        "columns": COLUMNS,
+        "image_size": settings.image_size,
+        "resize_mode": settings.resize_mode,
+        "samples_per_shard": settings.samples_per_shard,
+        "processes": effort.processes,
+        "care": effort.care,
+    }
+
+
+def _img2dataset(to: str, file: ExportedFile, settings: ImageSettings, effort: Effort) -> dict[str, Any]:
+    """Return the arguments of img2dataset."""
+    return {
+        "url_list": file.path,
+        "input_format": "parquet",
+        "url_col": "url",
+        "caption_col": "caption",
+        "save_additional_columns": COLUMNS,
+        "output_folder": to,
+        "output_format": settings.output_format,
+        "image_size": settings.image_size,
+        "resize_mode": settings.resize_mode,
+        "number_sample_per_shard": settings.samples_per_shard,
+        "processes_count": effort.processes,
+        "thread_count": effort.threads,
+        "timeout": effort.timeout,
+        "retries": effort.retries,
+        "user_agent_token": effort.user_agent_token,
+    }
+
+
+def _run(module: str, arguments: dict[str, Any], file: ExportedFile) -> None:
+    """Run a downloader in a process of its own, which ends with its children when this one does."""
     with tempfile.TemporaryFile(prefix="metaclip-") as log, tempfile.TemporaryFile(prefix="metaclip-") as given:
         given.write(json.dumps(arguments).encode())
         given.seek(0)
-        child = start("metaclip.export.image_process", stdin=given, stdout=log, stderr=log)
+        child = start(module, stdin=given, stdout=log, stderr=log)
         try:
             code = child.wait()
         finally:
             child.end()
         if code:
             raise TransportError(
-                f"{file.path}: img2dataset ended with code {code}; run again to go on. It said:\n" + _tail(log)
+                f"{file.path}: the downloader ended with code {code}; run again to go on. It said:\n" + _tail(log)
             )
 
 

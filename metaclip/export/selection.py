@@ -57,6 +57,11 @@ class Selection:
         self._seed = seed
         self._texts = texts
 
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema of the pairs: `schemas.BALANCED`, or that by language, and columns that files had of their own."""
+        return self._pairs.schema_arrow
+
     def tables(self) -> Iterator[pa.Table]:
         """Yield the pairs as tables of `schemas.BALANCED`, in bounded memory."""
         yield from shuffled(self._by_min_t(), self._seed)

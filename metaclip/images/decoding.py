@@ -5,7 +5,7 @@ import struct
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -116,8 +116,16 @@ def _known() -> tuple[str, ...]:
 
 def upright_rgb(picture: Image.Image) -> npt.NDArray[np.uint8]:
     """Decode a picture to 8-bit RGB, uint8[height, width, 3]: turned by EXIF, alpha on white."""
+    found = white_behind(picture)
+    turn = orientation(picture)  # which some formats have behind their pixels
+    if found.mode != "RGB":
+        found = found.convert("RGB")
+    return np.asarray(turned(found, turn))
+
+
+def white_behind(picture: Image.Image) -> Image.Image:
+    """Decode a picture to 8 bits, in RGB or grey: alpha on white."""
     picture.load()
-    turn = _TURNS.get(_orientation(picture))
     if picture.mode.startswith("I") or picture.mode == "F":
         values = np.asarray(picture)
         # 16 bits are cut to the upper 8, as for colour pictures of 16 bits.
@@ -127,18 +135,21 @@ def upright_rgb(picture: Image.Image) -> npt.NDArray[np.uint8]:
         with_alpha = picture.convert("RGBA")
         picture = Image.new("RGB", with_alpha.size, (255, 255, 255))
         picture.paste(with_alpha, mask=with_alpha.getchannel("A"))
-    if picture.mode != "RGB":
-        picture = picture.convert("RGB")
-    if turn is not None:
-        picture = picture.transpose(turn)
-    return np.asarray(picture)
+    return picture if picture.mode in ("RGB", "L") else picture.convert("RGB")
 
 
-def _orientation(picture: Image.Image) -> Any:
+def orientation(picture: Image.Image) -> int | None:
+    """Return how EXIF says that a picture is turned, from 2 to 8; None where it is upright."""
     try:
-        return picture.getexif().get(_ORIENTATION)
+        found = picture.getexif().get(_ORIENTATION)
     except (SyntaxError, ValueError, TypeError, KeyError, IndexError, OSError, struct.error):
         return None  # broken metadata: the picture is taken as it is
+    return found if isinstance(found, int) and found in _TURNS else None
+
+
+def turned(picture: Image.Image, turn: int | None) -> Image.Image:
+    """Return a picture upright, given its `orientation`."""
+    return picture if turn is None else picture.transpose(_TURNS[turn])
 
 
 def _cut(rgb: npt.NDArray[np.uint8], box: Box) -> npt.NDArray[np.uint8]:

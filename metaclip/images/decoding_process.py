@@ -22,7 +22,7 @@ def main() -> None:
 
     bounds = Bounds(int(sys.argv[1]), int(sys.argv[2]))
     source, sink = sys.stdin.buffer, sys.stdout.buffer
-    _bound_memory()
+    bound_memory()
     while header := source.read(REQUEST.size):
         size, *box = REQUEST.unpack(header)
         found = inspect(source.read(size), (box[0], box[1], box[2], box[3]), bounds)
@@ -41,7 +41,7 @@ def main() -> None:
         sink.flush()
 
 
-def _bound_memory() -> None:
+def bound_memory() -> None:
     """Refuse memory beyond `MEMORY_BYTES` more; only where the system tells how much there is (Linux)."""
     with suppress(ImportError, OSError, ValueError):
         import resource

@@ -51,6 +51,8 @@ class Downloaded:
     output_format: str
     resize_mode: str
     image_size: int
+    changed: tuple[tuple[str, str | int], ...] = ()
+    """What was done to the pictures since: which boxes were blurred, how many pictures were taken out."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -59,6 +61,7 @@ class Downloaded:
             "output_format": self.output_format,
             "resize_mode": self.resize_mode,
             "image_size": self.image_size,
+            **dict(self.changed),
         }
 
 
@@ -90,6 +93,9 @@ def downloaded_files(images: str) -> list[Downloaded]:
                     settings["output_format"],
                     settings["resize_mode"],
                     settings["image_size"],
+                    tuple(
+                        (what, each[what]) for what, each in (("blurred", settings), ("purged", done)) if what in each
+                    ),
                 )
             )
     if not found:

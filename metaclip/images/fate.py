@@ -67,6 +67,18 @@ def picture_fate(store: Store, stages: Mapping[str, Any], uid: str) -> dict[str,
     return None
 
 
+def shown_place(store: Store, stages: Mapping[str, Any], uid: str) -> tuple[str, str, str] | None:
+    """Return where the picture of a pair is, if it may be shown: the address of its `inspect` output, shard and key."""
+    high, low = parse_uid(uid)
+    for inspected, judged in zip(stages["inspect"], stages["image-filter"], strict=True):
+        row = _row(store, inspected, IMAGES, high, low)
+        if row is not None:
+            verdict = _row(store, judged, "reasons.parquet", high, low)
+            may = verdict is not None and verdict["shown"] and row["status"] == "ok"
+            return (inspected, row["shard"], row["key"]) if may else None
+    return None
+
+
 def _covered(store: Store, stages: Mapping[str, Any], high: int) -> dict[str, Any]:
     dropped = store.open_parquet(_reference(store, stages["image-cover"]), "dropped.parquet")
     for group in range(dropped.num_row_groups):

@@ -131,6 +131,9 @@ def _pictures(source: str, max_bytes: int, counts: Counter[str]) -> Iterator[tup
             for key, data, size in tar_pictures(Store(folder), tar, max_bytes):
                 yield f"{name}/{key}", data, size
         elif ending == ".parquet":
+            if file.named_by == "folder" and not _has_pictures(file.path):
+                counts["other_files"] += 1  # such as the rows beside a tar
+                continue
             yield from _parquet_pictures(file.path, name)
         elif ending in PICTURES or file.named_by == "name":
             with open_stream(file.path) as stream:
@@ -154,6 +157,17 @@ def _parquet_pictures(path: str, name: str) -> Iterator[tuple[str, bytes, int]]:
                 row += 1
     except pa.ArrowException as error:
         raise InputError(f"{path}: cannot be read as Parquet: {error}") from error
+
+
+def _has_pictures(path: str) -> bool:
+    try:
+        with open_stream(path) as stream:
+            _picture_column(path, pq.read_schema(pa.BufferReader(stream.read())))
+    except InputError:
+        return False
+    except pa.ArrowException:
+        return True  # a damaged file is told by who reads it
+    return True
 
 
 def _picture_column(path: str, schema: pa.Schema) -> str:

@@ -42,11 +42,16 @@ def purge_pictures(images: str, listed: str) -> dict[str, Any]:
     met: set[Entry] = set()
     pictures = shards = 0
     for file in files:
+        of_file = 0
         for shard in file.shards:
             keys = _named_keys(store, file, shard.name, entries, met)
             taken = _take_out(store, file, shard.name, keys) if keys else 0
-            pictures += taken
+            of_file += taken
             shards += bool(taken)
+        if of_file:  # a tar may have the size that it had
+            done = store.read_json(f"{file.key}.json") or {}
+            store.write_json(f"{file.key}.json", {**done, "purged": done.get("purged", 0) + of_file})
+        pictures += of_file
     unknown = sorted(line for entry, line in entries.items() if entry not in met)
     return {"images": images, "pictures": pictures, "shards": shards, "unknown": unknown}
 

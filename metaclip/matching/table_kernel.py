@@ -28,10 +28,11 @@ Equals `metaclip.matching.boundaries`; held by tests/metaclip/matching/test_boun
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from metaclip.kernels.jit import kernel
 from metaclip.kernels.memory import word_at
-from metaclip.kernels.types import Byte, Bytes, EntryIds, HalfShorts, Int, Ints, Offsets, Truth, Word, Words
+from metaclip.kernels.types import Bytes, EntryIds, HalfShorts, Int, Ints, Offsets, Truth, Word, Words
 from metaclip.matching.boundaries import NO_COST, UNKNOWN
 from metaclip.matching.characters import BASE, CODES, EXTEND, FOLLOW, JOIN, LEAD, MARK, OTHER, SPACE, TIBETAN
 from metaclip.matching.definition import BLANKS, ISOLATED
@@ -367,15 +368,37 @@ GLUED = U64(1 << 31)
 
 _NEVER = 1 << 62
 
+_TOGETHER, _TOGETHER_BYTES = 128, 2048  # texts that are walked together, and their bytes
 
-@kernel
-def _continues(kind: Byte, opened: Byte, takes: Truth) -> Truth:
-    """Tell whether a character of a kind goes on with the last token; see `boundaries.tokens`."""
-    if kind in (OTHER, TIBETAN):
-        return bool(opened == kind)
-    if kind in (EXTEND, JOIN):
-        return bool(opened != MARK)
-    return bool(opened == BASE and (kind == FOLLOW or (kind == BASE and takes)))
+
+_CONTINUES = 8
+"""Of a step: the character goes on with the last token."""
+
+
+def _steps() -> npt.NDArray[np.uint8]:
+    """Return the step of `boundaries.tokens` from each state at each kind of character, uint8[states, kinds].
+
+    A state is what the last token may go on with (MARK: nothing), and whether it takes another base. A step is the next
+    state, and CONTINUES.
+    """
+    states = [(MARK, False), (BASE, False), (BASE, True), (OTHER, False), (TIBETAN, False)]
+    steps = np.zeros((len(states), 1 + max(_KINDS)), np.uint8)
+    for number, (opened, takes) in enumerate(states):
+        for kind in _KINDS - {SPACE}:
+            goes_on = (
+                (kind in (EXTEND, JOIN) and opened != MARK)
+                or (kind == FOLLOW and opened == BASE)
+                or (kind == BASE and opened == BASE and takes)
+                or (kind in (OTHER, TIBETAN) and opened == kind)
+            )
+            after = opened if goes_on else {FOLLOW: BASE, LEAD: BASE, EXTEND: OTHER, JOIN: OTHER}.get(kind, kind)
+            state = states.index((after, after == BASE and kind in (LEAD, JOIN)))
+            steps[number, kind] = state | (_CONTINUES if goes_on else 0)
+    return steps
+
+
+_KINDS = frozenset((BASE, EXTEND, FOLLOW, JOIN, LEAD, MARK, OTHER, SPACE, TIBETAN))
+_STEPS = _steps()
 
 
 @kernel
@@ -391,9 +414,8 @@ def tokenize(data: Bytes, begin: Int, end: Int, kinds: Bytes, starts: Words, len
         lengths: likewise; filled with their bytes.
         glues: likewise; filled with GLUED or 0.
     """
-    tokens = 0
-    opened: Any = np.int64(MARK)
-    takes = False
+    tokens: Any = 0
+    state: Any = 0
     glue = U64(0)
     at = begin
     while at < end:
@@ -412,22 +434,15 @@ def tokenize(data: Bytes, begin: Int, end: Int, kinds: Bytes, starts: Words, len
                     code = 0
         kind = kinds[code]
         if kind == SPACE:
-            opened = np.int64(MARK)
-            takes = False
+            state = 0
             glue = U64(0)
         else:
-            if tokens and _continues(kind, opened, takes):
-                lengths[tokens - 1] += U64(size)
-            else:
-                starts[tokens], lengths[tokens], glues[tokens] = U64(at), U64(size), glue
-                tokens += 1
-                if kind in (FOLLOW, LEAD):
-                    opened = np.int64(BASE)
-                elif kind in (EXTEND, JOIN):
-                    opened = np.int64(OTHER)
-                else:
-                    opened = np.int64(kind)
-            takes = opened == BASE and kind in (LEAD, JOIN)
+            step = np.int64(_STEPS[state, kind])
+            # Whether a character begins a token cannot be predicted: it is entered, and stays only if it does.
+            starts[tokens], lengths[tokens], glues[tokens] = U64(at), U64(0), glue
+            tokens += 1 - step // _CONTINUES
+            lengths[tokens - 1] += U64(size)
+            state = step % _CONTINUES
             glue = GLUED
         at += size
     return tokens
@@ -468,6 +483,115 @@ def build_tokens(data: Bytes, offsets: Offsets, kinds: Bytes, slots: Words, long
 
 
 @kernel
+def _walk(
+    data: Bytes,
+    slots: Words,
+    filter_words: Words,
+    long_tokens: Bytes,
+    begin: Int,
+    stop: Int,
+    ends: Ints,
+    tokens: tuple[Words, ...],
+    paths: tuple[Words, ...],
+    newest: Ints,
+    found: Int,
+    matches: Ints,
+) -> Int:
+    """Find the entries that begin at the tokens `begin` to `stop` - 1 of some texts.
+
+    Args:
+        data: uint8, the texts' bytes.
+        slots: as for `match_tokens`.
+        filter_words: likewise.
+        long_tokens: likewise.
+        begin: the first token.
+        stop: after the last token.
+        ends: int64, for each token where the tokens of its text end.
+        tokens: start, length, GLUED or 0, the two words and the hash of each token.
+        paths: room for as many paths as there are tokens: where each began, its next token, what it is looked up by,
+            and the hash of that.
+        newest: int64, for each token the last match that begins there, or -1; added to.
+        found: how many matches there are before.
+        matches: int64[3, room]: for each match after its last token, the match before it that begins at the same
+            token, and the entry; added to.
+
+    Returns:
+        How many matches there are now; -1 if there is no room for them.
+    """
+    starts, lengths, glues, firsts, seconds, hashes = tokens
+    origins, nexts, parents, key_hashes, extents = paths
+    capacity = U64(slots.shape[0])
+    waiting = 0
+    for j in range(begin, stop):
+        key_hash = _hash_key(U64(0), hashes[j])
+        origins[waiting], nexts[waiting], parents[waiting], key_hashes[waiting] = U64(j), U64(j), U64(0), key_hash
+        waiting += _passes(filter_words, key_hash)
+    # One token further on all paths of all texts at a time. Slots are anywhere in the table: they are loaded in a loop
+    # of its own, in which no load waits for another.
+    while waiting:
+        for c in range(waiting):
+            extents[c] = slots[((key_hashes[c] >> U64(32)) * capacity) >> U64(32), 3]
+        going = 0
+        for c in range(waiting):
+            if not extents[c]:
+                continue
+            at: Any = np.int64(nexts[c])
+            slot, is_key = _find_slot(
+                slots, long_tokens, parents[c], data, starts[at], lengths[at], firsts[at], seconds[at], key_hashes[c]
+            )
+            if not is_key:
+                continue
+            origin = np.int64(origins[c])
+            end = ends[at]
+            at += 1
+            entry = slots[slot, 0] >> U64(32)
+            if entry:
+                if found == matches.shape[1]:
+                    return -1
+                matches[0, found], matches[1, found] = at, newest[origin]
+                matches[2, found] = np.int64(entry) - 1
+                newest[origin] = found
+                found += 1
+            if at < end and (slots[slot, 3] >> (U64(32) + (hashes[at] >> U64(59)))) & U64(1):
+                parent = (slot + U64(1)) | glues[at]
+                key_hash = _hash_key(parent, hashes[at])
+                origins[going], nexts[going], parents[going], key_hashes[going] = U64(origin), U64(at), parent, key_hash
+                going += _passes(filter_words, key_hash)
+        waiting = going
+    return found
+
+
+@kernel
+def _word_bounds(
+    begin: Int, end: Int, newest: Ints, matches: Ints, costs: HalfShorts, best: Ints, before: Ints
+) -> None:
+    """Fill best[0 : end - begin + 1] with -1 where the tokens begin to end of a text are within a word, else not.
+
+    This is `boundaries.word_bounds`; `newest` and `matches` are as `_walk` filled them, `before` is room.
+    """
+    for j in range(end - begin + 1):
+        best[j] = _NEVER
+    best[0] = 0
+    for j in range(end - begin):
+        if best[j] + UNKNOWN < best[j + 1]:
+            best[j + 1] = best[j] + UNKNOWN
+            before[j + 1] = j
+        k = newest[begin + j]
+        while k >= 0:
+            cost = np.int64(costs[matches[2, k]])
+            after = matches[0, k] - begin
+            if cost != NO_COST and best[j] + cost < best[after]:
+                best[after] = best[j] + cost
+                before[after] = j
+            k = matches[1, k]
+    last = end - begin
+    while last:
+        for j in range(before[last] + 1, last):
+            best[j] = -1
+        last = before[last]
+
+
+@kernel
 def match_tokens(
     data: Bytes,
     offsets: Offsets,
@@ -484,6 +608,9 @@ def match_tokens(
 ) -> tuple[Int, Int]:
     """Match texts that `tokenize` cuts, as far as there is room for their ids.
 
+    Short texts are walked together. A long one is walked part by part where bounds of words do not matter, so that
+    what it contains is never held more than once.
+
     Args:
         data: uint8, the texts' bytes.
         offsets: int64[n + 1], where each begins; the first may begin anywhere.
@@ -496,99 +623,84 @@ def match_tokens(
         text: the first text to match.
         bounds: int64[n + 1]; bounds[i + 1] becomes where the ids of text i end, if bounds[text] is where they begin.
         ids: uint32[room]; filled from the front, with the ids of a text ascending and distinct.
-        scratch: int64[3, room], for what a single text contains.
+        scratch: int64[3, room], for what texts that are walked together contain.
 
     Returns:
         The first text that was not matched, and the number of ids. If that is the text that it began with, it needs
         more room, in `ids` or in `scratch`.
     """
+    n = offsets.size - 1
     longest = 0
-    for t in range(text, offsets.size - 1):
+    for t in range(text, n):
         longest = max(longest, offsets[t + 1] - offsets[t])
-    room = longest + 1
+    room = max(longest, _TOGETHER_BYTES) + 1
     starts, lengths, glues = np.empty(room, U64), np.empty(room, U64), np.empty(room, U64)
     firsts, seconds, hashes = np.empty(room, U64), np.empty(room, U64), np.empty(room, U64)
-    # The paths that go on: where each began, its next token, and what it is looked up by.
-    origins, nexts = np.empty(room, np.int64), np.empty(room, np.int64)
-    parents, key_hashes = np.empty(room, U64), np.empty(room, U64)
+    held = (starts, lengths, glues, firsts, seconds, hashes)
+    paths = (np.empty(room, U64), np.empty(room, U64), np.empty(room, U64), np.empty(room, U64), np.empty(room, U64))
+    ends, newest = np.empty(room, np.int64), np.empty(room, np.int64)
     size = room if by_words else 1
-    best, before, newest = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64)
+    best, before = np.empty(size, np.int64), np.empty(size, np.int64)
+    begins = np.empty(_TOGETHER + 1, np.int64)
     found_before = bounds[text]
     m = 0
-    for t in range(text, offsets.size - 1):
-        tokens = tokenize(data, offsets[t], offsets[t + 1], kinds, starts, lengths, glues)
-        waiting = 0
-        for j in range(tokens):
-            first, second = _token_words(data, starts[j], lengths[j])
-            firsts[j], seconds[j] = first, second
-            hashes[j] = _hash_token(first, second, lengths[j])
-            key_hash = _hash_key(U64(0), hashes[j])
-            origins[waiting], nexts[waiting], parents[waiting], key_hashes[waiting] = j, j, U64(0), key_hash
-            waiting += _passes(filter_words, key_hash)
-        if by_words:
-            for j in range(tokens + 1):
+    t = text
+    while t < n:
+        stop, tokens = t, 0
+        begins[0] = 0
+        while stop < n and stop - t < _TOGETHER and (stop == t or offsets[stop + 1] - offsets[t] <= _TOGETHER_BYTES):
+            more = tokenize(
+                data, offsets[stop], offsets[stop + 1], kinds, starts[tokens:], lengths[tokens:], glues[tokens:]
+            )
+            for j in range(tokens, tokens + more):
+                ends[j] = tokens + more
                 newest[j] = -1
-        begin, limit = m, 1 << 16
-        # One token further on all paths at a time, so that the loads of their slots do not wait for each other.
-        while waiting:
-            going = 0
-            for c in range(waiting):
-                j = nexts[c]
-                slot, found = _find_slot(
-                    slots, long_tokens, parents[c], data, starts[j], lengths[j], firsts[j], seconds[j], key_hashes[c]
-                )
-                if not found:
-                    continue
-                j += 1
-                entry = slots[slot, 0] >> U64(32)
-                if entry:
-                    if m == ids.size:
-                        return t, begin
-                    ids[m] = entry - U64(1)
-                    if by_words:
-                        k = m - begin
-                        if k == scratch.shape[1]:
-                            return t, begin
-                        scratch[0, k], scratch[1, k], scratch[2, k] = origins[c], j, newest[origins[c]]
-                        newest[origins[c]] = k
-                    m += 1
-                if j < tokens and (slots[slot, 3] >> (U64(32) + (hashes[j] >> U64(59)))) & U64(1):
-                    parent = (slot + U64(1)) | glues[j]
-                    key_hash = _hash_key(parent, hashes[j])
-                    origins[going], nexts[going], parents[going], key_hashes[going] = origins[c], j, parent, key_hash
-                    going += _passes(filter_words, key_hash)
-            waiting = going
-            if m - begin > limit and not by_words:
-                m = _sort_distinct(ids, begin, m)
-                limit = max(limit, 2 * (m - begin))
-        if by_words:
-            for j in range(tokens + 1):
-                best[j] = _NEVER
-            best[0] = 0
-            for j in range(tokens):
-                if best[j] + UNKNOWN < best[j + 1]:
-                    best[j + 1] = best[j] + UNKNOWN
-                    before[j + 1] = j
-                k = newest[j]
-                while k >= 0:
-                    cost = np.int64(costs[ids[begin + k]])
-                    end = scratch[1, k]
-                    if cost != NO_COST and best[j] + cost < best[end]:
-                        best[end] = best[j] + cost
-                        before[end] = j
-                    k = scratch[2, k]
-            # Mark what is within a word in `best`, from the end back, and keep what lies between two bounds.
-            last = tokens
-            while last:
-                for j in range(before[last] + 1, last):
-                    best[j] = -1
-                last = before[last]
-            kept = begin
-            for k in range(m - begin):
-                if best[scratch[0, k]] >= 0 and best[scratch[1, k]] >= 0:
-                    ids[kept] = ids[begin + k]
-                    kept += 1
-            m = kept
-        m = _sort_distinct(ids, begin, m)
-        bounds[t + 1] = found_before + m
-    return offsets.size - 1, m
+                firsts[j], seconds[j] = _token_words(data, starts[j], lengths[j])
+                hashes[j] = _hash_token(firsts[j], seconds[j], lengths[j])
+            tokens += more
+            stop += 1
+            begins[stop - t] = tokens
+        step = tokens if by_words or stop - t > 1 else _TOGETHER_BYTES
+        first = m
+        limit = 1 << 16
+        part = 0
+        while part < tokens:
+            until = min(part + step, tokens)
+            found = _walk(data, slots, filter_words, long_tokens, part, until, ends, held, paths, newest, 0, scratch)
+            if found < 0:
+                return t, first
+            for u in range(t, stop):
+                begin, end = max(begins[u - t], part), min(begins[u - t + 1], until)
+                if stop - t > 1:
+                    first = m
+                some = False
+                for j in range(begin, end):
+                    some |= newest[j] >= 0
+                if not some:
+                    end = begin
+                if by_words and some:
+                    _word_bounds(begin, end, newest, scratch, costs, best, before)
+                for j in range(begin, end):
+                    k = newest[j]
+                    while k >= 0:
+                        if not by_words or (best[j - begin] >= 0 and best[scratch[0, k] - begin] >= 0):
+                            if m == ids.size:
+                                return u, first
+                            ids[m] = U64(scratch[2, k])
+                            m += 1
+                        k = scratch[1, k]
+                if stop - t > 1:
+                    m = _sort_distinct(ids, first, m)
+                    bounds[u + 1] = found_before + m
+            if m - first > limit:
+                m = _sort_distinct(ids, first, m)
+                limit = max(limit, 2 * (m - first))
+            part = until
+        if stop - t == 1:
+            m = _sort_distinct(ids, first, m)
+            bounds[t + 1] = found_before + m
+        elif not tokens:
+            for u in range(t, stop):
+                bounds[u + 1] = found_before + m
+        t = stop
+    return n, m

@@ -86,9 +86,10 @@ class NearMatcher:
     Args:
         entries: the list; of equal entries the first counts.
         spaced: whether entries are matched spaced out (`match.space_entries`).
+        english: whether the plural is looked for, which is that of English.
     """
 
-    def __init__(self, entries: Sequence[str], spaced: bool = False) -> None:
+    def __init__(self, entries: Sequence[str], spaced: bool = False, *, english: bool = True) -> None:
         self.n_entries = len(entries)
         matched = pa.array([space_entry(entry) for entry in entries] if spaced else entries, pa.string())
         self.never = np.array([not spaced and not can_match(entry) for entry in entries], bool)
@@ -105,7 +106,8 @@ class NearMatcher:
             if entry in known:
                 continue
             known.add(entry)
-            for cause, found in ((BOTH, [form]), (SPACING, respacings(form)), (PLURAL, plurals(form))):
+            plural = plurals(form) if english else []
+            for cause, found in ((BOTH, [form]), (SPACING, respacings(form)), (PLURAL, plural)):
                 rows += [(spellings.setdefault(spelling, len(spellings)), number, cause) for spelling in found]
         table = np.array(rows, np.int64).reshape(-1, 3)
         table = table[np.argsort(table[:, 0], kind="stable")]

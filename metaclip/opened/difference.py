@@ -3,10 +3,13 @@
 The sets may be of two t, two seeds, two lists or two crawls, in one store or in two. Pairs are told apart by uid and
 entries by spelling, so two pools with different lists can be compared. Both sets are read range by range of uids,
 each file once; min_t and entry ids are read, so no set need be cut at a t.
+
+Of pools by language, entries are told apart by language and spelling. One list for all texts is compared with the list
+of the group that its pool's labels lead to; where they lead to several, entries are told apart by spelling alone.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,7 +23,9 @@ from metaclip.pairs.uids import format_uids
 from metaclip.report.survey import hosts
 from metaclip.schemas import PAIRS
 from metaclip.stages.curate import balanced_prefix
+from metaclip.stages.group_counts import ByLanguage
 from metaclip.store.manifest import Reference
+from metaclip.tables.by_group import group_column
 from metaclip.tables.csr import csr
 
 MOST_ENTRIES = 500
@@ -38,16 +43,18 @@ def compare(a: FinishedPool, b: FinishedPool, t: float | None = None, other_t: f
 
     Returns:
         JSON values: `a` and `b`, each with pool, storage, t, seed, pairs, images, matches, entries,
-        entries_with_matches and tail_share; `both`, `only_a` and `only_b` pairs; `jaccard`, the share of all pairs of
-        the two that both have; `gained` and `lost`, entries by the change of their matches from a to b, each with
-        `a`, `b` and `change` (None where the list of the set does not have the entry); `languages` and `hosts` with
-        `a` and `b`; `examples_only_a` and `examples_only_b`, pairs with the smallest uids.
+        entries_with_matches and tail_share (by language that of the `reference`, which is named); `both`, `only_a` and
+        `only_b` pairs; `jaccard`, the share of all pairs of the two that both have; `gained` and `lost`, entries by
+        the change of their matches from a to b, each with `a`, `b` and `change` (None where the list of the set does
+        not have the entry), by language with `language`; `languages` and `hosts` with `a` and `b`, and `t_a` and
+        `t_b` of groups of languages; `examples_only_a` and `examples_only_b`, pairs with the smallest uids.
 
     Raises:
         ConfigError: t is not above 0.
         StoreError: an output is missing or was altered.
     """
-    sides = _Side(a, a.t(t)), _Side(b, b.t(other_t))
+    merged = _lists(a, b)
+    sides = _Side(a, a.t(t), merged[0]), _Side(b, b.t(other_t), merged[1])
     both = 0
     for uids_a, uids_b in zip(*(side.ranges(_ranges(a, b)) for side in sides), strict=True):
         shared_a, shared_b = _shared(uids_a, uids_b)
@@ -66,7 +73,10 @@ def compare(a: FinishedPool, b: FinishedPool, t: float | None = None, other_t: f
         "jaccard": both / total if total else None,
         "gained": gained,
         "lost": lost,
-        "languages": _side_by_side("language", sides[0].languages, sides[1].languages, None),
+        "languages": [
+            {**row, **_own_ts(sides, row["language"])}
+            for row in _side_by_side("language", sides[0].languages, sides[1].languages, None)
+        ],
         "hosts": _side_by_side("host", sides[0].hosts, sides[1].hosts, MOST_HOSTS),
         "examples_only_a": sides[0].examples(),
         "examples_only_b": sides[1].examples(),
@@ -78,14 +88,45 @@ def _ranges(a: FinishedPool, b: FinishedPool) -> int:
     return max(len(a.stages["balance"]), len(b.stages["balance"]))
 
 
+Lists = Mapping[str, tuple[str | None, ...]]
+"""Which of a pool's lists are compared as one, by language; that is empty where no language is told."""
+
+
+def _lists(a: FinishedPool, b: FinishedPool) -> tuple[Lists, Lists]:
+    """Return which lists of two pools are compared with each other."""
+    of_a, of_b = (_own_lists(pool) for pool in (a, b))
+    if a.by_language is None and b.by_language is not None:
+        of_a, of_b = _beside(a, b.by_language)
+    elif b.by_language is None and a.by_language is not None:
+        of_b, of_a = _beside(b, a.by_language)
+    return of_a, of_b
+
+
+def _own_lists(pool: FinishedPool) -> Lists:
+    if pool.by_language is None:
+        return {"": (None,)}
+    return {group: (group,) for group in pool.by_language.groups.names}
+
+
+def _beside(one: FinishedPool, other: ByLanguage) -> tuple[Lists, Lists]:
+    """Return how the one list of a pool is compared with the lists of another pool."""
+    groups = other.groups
+    met = {groups.by_label.get(label) for label in one.config.match.languages}
+    if len(met) == 1 and None not in met:
+        return {str(met.pop()): (None,)}, {group: (group,) for group in groups.names}
+    return {"": (None,)}, {"": groups.names}
+
+
 class _Side:
     """One of the two sets, as far as it was read."""
 
-    def __init__(self, pool: FinishedPool, t: float) -> None:
-        pool.need_one_list("a comparison is")
-        self.pool, self.t = pool, t
+    def __init__(self, pool: FinishedPool, t: float, lists: Lists) -> None:
+        self.pool, self.t, self.lists = pool, t, lists
         self.pairs = self.images = 0
-        self.counts = np.zeros(len(pool.counts), np.uint64)
+        self.counts = {
+            group: np.zeros(len(pool.counts_of(group)), np.uint64) for groups in lists.values() for group in groups
+        }
+        self._columns = _COLUMNS if pool.by_language is None else [*_COLUMNS, "lang_score"]
         self.languages, self.hosts = Counter[str](), Counter[str]()
         self._alone: list[tuple[int, int]] = []
 
@@ -109,18 +150,27 @@ class _Side:
     def _read(self, part: Reference) -> Uids:
         """Count one partition of the set, and return its uids."""
         highs, lows = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
-        for table in self._prefix(part, _COLUMNS):
+        for table in self._prefix(part, self._columns):
             highs.append(table.column("uid_hi").to_numpy())
             lows.append(table.column("uid_lo").to_numpy())
-            _, ids = csr(table.column("entry_ids"))
-            self.counts += np.bincount(ids, minlength=len(self.counts)).astype(np.uint64)
-            for counter, column in ((self.languages, table.column("lang")), (self.hosts, hosts(table.column("url")))):
+            languages = table.column("lang")
+            if self.pool.by_language is None:
+                self._count(None, csr(table.column("entry_ids"))[1])
+            else:
+                languages = group_column(self.pool.by_language.groups, table)
+                for group, _, _, ids in self.pool.group_counts.pairs(table):
+                    self._count(group, ids)
+            for counter, column in ((self.languages, languages), (self.hosts, hosts(table.column("url")))):
                 counter.update({row["values"]: row["counts"] for row in column.value_counts().to_pylist()})
         high, low = np.concatenate(highs), np.concatenate(lows)
         self.pairs += len(high)
         self.images += len(np.unique(high))  # all texts of an image are in one partition
         order = np.lexsort((low, high))
         return high[order], low[order]
+
+    def _count(self, group: str | None, ids: npt.NDArray[np.uint32]) -> None:
+        counts = self.counts[group]
+        counts += np.bincount(ids, minlength=len(counts)).astype(np.uint64)
 
     def _prefix(self, part: Reference, columns: list[str]) -> Iterator[pa.Table]:
         return balanced_prefix(self.pool.store.open_parquet(part, PAIRS), self.t, Counter(), columns)
@@ -147,29 +197,52 @@ class _Side:
 
     def described(self) -> dict[str, Any]:
         """Return the figures of the set."""
-        counts, t = self.pool.counts, self.t
+        pool, t = self.pool, self.t
+        reference = None if pool.by_language is None else pool.group_counts.reference
+        counts = pool.counts_of(reference)
         matches = int(counts.sum())
         return {
-            "pool": self.pool.config.pool,
-            "storage": self.pool.store.root,
+            "pool": pool.config.pool,
+            "storage": pool.store.root,
             "t": format_t(t),
-            "seed": self.pool.config.balance.seed,
+            **({} if reference is None else {"reference": reference}),
+            "seed": pool.config.balance.seed,
             "pairs": self.pairs,
             "images": self.images,
-            "matches": int(self.counts.sum()),
-            "entries": len(counts),
-            "entries_with_matches": int(np.count_nonzero(self.counts)),
+            "matches": sum(int(counted.sum()) for counted in self.counts.values()),
+            "entries": sum(map(len, self.counts.values())),
+            "entries_with_matches": sum(int(np.count_nonzero(counted)) for counted in self.counts.values()),
             "tail_share": int(counts[counts <= t].sum()) / matches if matches else None,
         }
 
-    @property
-    def by_entry(self) -> dict[str, int]:
-        """The matches of each entry; of equal entries only the first has any."""
-        counted = zip(self.pool.entries.column("entry").to_pylist(), self.counts.tolist(), strict=True)
+    def own_t(self, language: str) -> str | None:
+        """Return what t is in a group of languages, as text."""
+        pool = self.pool
+        if pool.by_language is None or not pool.group_counts.thresholds[language].matches:
+            return None
+        return format_t(pool.t_of(language, self.t))
+
+    def by_entry(self, language: str) -> dict[str, int]:
+        """Return the matches of each entry of a language; of equal entries of a list only the first has any."""
         found: dict[str, int] = {}
-        for entry, count in counted:
-            found.setdefault(entry, count)
+        for group in self.lists.get(language, ()):
+            entries = self.pool.entries_of(group).column("entry").to_pylist()
+            for entry, count in zip(entries, self.counts[group].tolist(), strict=True):
+                found[entry] = found.get(entry, 0) + count
         return found
+
+    def only_list(self, language: str) -> tuple[str, Reference] | None:
+        """Return the one list of a language, with the root of its store."""
+        groups = self.lists.get(language, ())
+        return (self.pool.store.root, self.pool.lists[groups[0] or ""]) if len(groups) == 1 else None
+
+
+def _own_ts(sides: tuple[_Side, _Side], language: str) -> dict[str, str | None]:
+    """Return the t of a group of languages in both sets, if both are by language and have it."""
+    names = [() if side.pool.by_language is None else side.pool.by_language.groups.names for side in sides]
+    if not all(language in those for those in names):
+        return {}
+    return {"t_a": sides[0].own_t(language), "t_b": sides[1].own_t(language)}
 
 
 def _shared(a: Uids, b: Uids) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
@@ -184,21 +257,36 @@ def _shared(a: Uids, b: Uids) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.boo
 
 
 def _changes(a: _Side, b: _Side) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the entries whose matches grew most and fell most from a to b."""
-    if a.pool.stages["metadata"] == b.pool.stages["metadata"] and a.pool.store.root == b.pool.store.root:
-        difference = b.counts.astype(np.int64) - a.counts.astype(np.int64)
-        entries = a.pool.entries.column("entry")
+    """Return the entries whose matches grew most and fell most from a to b, of all languages."""
+    up: list[dict[str, Any]] = []
+    down: list[dict[str, Any]] = []
+    for language in sorted({*a.lists, *b.lists}):
+        named = {"language": language} if language else {}
+        for all_rows, rows in zip((up, down), _changes_in(a, b, language), strict=True):
+            all_rows += [{**named, **row} for row in rows]
+    up.sort(key=lambda row: -row["change"])
+    down.sort(key=lambda row: row["change"])
+    return up[:MOST_ENTRIES], down[:MOST_ENTRIES]
+
+
+def _changes_in(a: _Side, b: _Side, language: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the same for the entries of one language."""
+    if a.only_list(language) is not None and a.only_list(language) == b.only_list(language):
+        ((of_list,), (of_other,)) = a.lists[language], b.lists[language]
+        counts, others = a.counts[of_list], b.counts[of_other]
+        difference = others.astype(np.int64) - counts.astype(np.int64)
+        entries = a.pool.entries_of(of_list).column("entry")
 
         def rows(order: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
             named = entries.take(pa.array(order)).to_pylist()
-            figures = zip(named, a.counts[order].tolist(), b.counts[order].tolist(), strict=True)
+            figures = zip(named, counts[order].tolist(), others[order].tolist(), strict=True)
             return [{"entry": entry, "a": x, "b": y, "change": y - x} for entry, x, y in figures]
 
         down = np.argsort(difference, kind="stable")
         rising = np.argsort(-difference, kind="stable")
         down, rising = down[difference[down] < 0], rising[difference[rising] > 0]
         return rows(rising[:MOST_ENTRIES]), rows(down[:MOST_ENTRIES])
-    of_a, of_b = a.by_entry, b.by_entry
+    of_a, of_b = a.by_entry(language), b.by_entry(language)
     changes: list[tuple[int, str]] = []
     for entry in dict.fromkeys([*of_a, *of_b]):
         change = (of_b.get(entry) or 0) - (of_a.get(entry) or 0)

@@ -34,13 +34,18 @@ def difference_page(found: dict[str, Any]) -> str:
         total=found["both"] + found["only_a"] + found["only_b"],
         scatter=scatter(changed),
         tables=[
-            ("entries that gained most", "entry", found["gained"][:MOST_ROWS]),
-            ("entries that lost most", "entry", found["lost"][:MOST_ROWS]),
+            ("entries that gained most", "entry", with_language(found["gained"][:MOST_ROWS])),
+            ("entries that lost most", "entry", with_language(found["lost"][:MOST_ROWS])),
             ("languages", "language", found["languages"][:MOST_ROWS]),
             ("hosts of image addresses", "host", found["hosts"][:MOST_ROWS]),
         ],
         folded_after=FOLDED_AFTER,
     )
+
+
+def with_language(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows of entries with the language before the entry, where one is told."""
+    return [{**row, "entry": f"{row['language']}: {row['entry']}"} if "language" in row else row for row in rows]
 
 
 def scatter(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

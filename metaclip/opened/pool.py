@@ -101,10 +101,19 @@ class Pool:
 
     @cached_property
     def entries(self) -> pa.Table:
-        """The list: `entry_id`, `entry`, `source`, and `count`, the number of the pool's pairs with the entry."""
-        self._finished.need_one_list("one table of entries is")
-        listed = self._finished.entries.select(["entry_id", "entry", "source"])
-        return listed.append_column("count", pa.array(self._finished.counts))
+        """The list: `entry_id`, `entry`, `source`, and `count`, the number of the pool's pairs with the entry.
+
+        In a pool by language the lists of all groups, with `language` before the other columns.
+        """
+        finished, tables = self._finished, list[pa.Table]()
+        by_language = finished.by_language
+        for group in (None,) if by_language is None else by_language.groups.names:
+            listed = finished.entries_of(group).select(["entry_id", "entry", "source"])
+            table = listed.append_column("count", pa.array(finished.counts_of(group)))
+            if group is not None:
+                table = table.add_column(0, "language", pa.repeat(group, table.num_rows))
+            tables.append(table)
+        return pa.concat_tables(tables)
 
     def plan(
         self, ts: Sequence[float] = (), target_pairs: Sequence[int] = (), tail_shares: Sequence[float] = ()
@@ -116,13 +125,13 @@ class Pool:
         found = plan_sizes(self.storage, self.name, list(ts), list(target_pairs), list(tail_shares))
         return Rows(found["sizes"], f"{self.name}: {found['pairs']:,} pairs, {found['matches']:,} matches")
 
-    def explain(self, text: str, t: float | None = None) -> Told:
-        """Return how the pool treats a text, as `metaclip explain --json` does."""
-        return Told(explain_text(self.storage, self.name, text, t))
+    def explain(self, text: str, t: float | None = None, language: str | None = None) -> Told:
+        """Return how the pool treats a text, as `metaclip explain --json` does; `language` in place of its label."""
+        return Told(explain_text(self.storage, self.name, text, t, language))
 
-    def entry(self, entry: str, t: float | None = None, samples: int = 5) -> Told:
-        """Return what the pool knows of an entry, as `metaclip entry --json` does."""
-        return Told(describe_entry(self.storage, self.name, entry, None, t, samples))
+    def entry(self, entry: str, t: float | None = None, samples: int = 5, language: str | None = None) -> Told:
+        """Return what the pool knows of an entry, as `metaclip entry --json` does; by language, of that of a group."""
+        return Told(describe_entry(self.storage, self.name, entry, None, t, samples, language))
 
     def trace(self, uid: str) -> Told:
         """Return where a pair came from and what became of it, as `metaclip trace --json` does."""
@@ -142,9 +151,9 @@ class Pool:
         total = "" if found["total"] is None else f" of {found['total']:,}"
         return Rows(found["rows"], f"{found['why']}: {len(found['rows']):,}{total}")
 
-    def near(self, n: int = 20, entry: str | None = None) -> Rows:
+    def near(self, n: int = 20, entry: str | None = None, language: str | None = None) -> Rows:
         """Return the entries that texts miss by case, punctuation, spacing or a plural; see docs/near.md."""
-        found = describe_misses(self.storage, self.name, n, entry)
+        found = describe_misses(self.storage, self.name, n, entry, language)
         return Rows(found["rows"], f"{found['texts_that_miss']:,} of {found['texts']:,} texts miss an entry")
 
     def diff(self, other: "Pool", t: float | None = None, other_t: float | None = None) -> "Told":

@@ -28,6 +28,13 @@ class PairBatch:
         columns = (urls, texts, text_keys, page_urls)
         return cls(pa.table([pa.array(column, pa.string()) for column in columns], schema=COLUMNS))
 
+    def with_columns(self, columns: Iterable[tuple[pa.Field, pa.Array]]) -> "PairBatch":
+        """Return the batch with columns of a file's own after the others."""
+        table = self.table
+        for field_, values in columns:
+            table = table.append_column(field_, values)
+        return PairBatch(table)
+
     @classmethod
     def concatenate(cls, batches: "Iterable[PairBatch | PackedBatch]") -> "PairBatch":
         """Join batches, in one piece if it fits into Arrow string columns."""

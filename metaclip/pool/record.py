@@ -18,6 +18,9 @@ LISTS = "metadata"
 SINGLE = ("metadata", "source", "partition", "survivors", "image-cover", "image-sheets", "count", "near", "report")
 """Stages with one output for the whole pool; the record names it without a list."""
 
+BROWSE = "browse"
+"""The stage with the index of a page to browse; it stays as long as the pool is balanced as it was."""
+
 _ALWAYS = ("metadata", "source", "extract", "match", "partition", "dedup", "count", "balance", "curate")
 """Stages that every finished pool has."""
 
@@ -187,8 +190,11 @@ def write_record(
     def change(content: bytes | None) -> bytes:
         before = {} if content is None else _parsed(store, config.pool, content)["stages"]
         sets: dict[str, list[str]] = {}
+        index: dict[str, list[str]] = {}
         if before.get("balance") == list(stages["balance"]):
             sets = {other: named for other, named in before["curate"].items() if all(map(stands, named))}
+            if BROWSE in before and all(map(stands, before[BROWSE])):
+                index = {BROWSE: before[BROWSE]}
         sets[t] = list(curated)
         record = {
             "pool": config.pool,
@@ -196,12 +202,34 @@ def write_record(
             "config": config.model_dump(mode="json"),
             "stages": {
                 **stages,
+                **index,
                 "curate": dict(sorted(sets.items(), key=lambda item: (float(item[0].split(";")[0]), item[0]))),
             },
         }
         return json_bytes(record)
 
     store.update(record_address(config.pool), change)
+
+
+def add_index(store: Store, pool: str, balanced: Sequence[str], index: Sequence[str]) -> None:
+    """Name the index of a pool in its record, unless the pool was balanced anew meanwhile.
+
+    Raises:
+        StoreError: if the record is damaged or gone, or cannot be written.
+    """
+
+    def change(content: bytes | None) -> bytes:
+        if content is None:
+            raise StoreError(f"{store.address(record_address(pool))}: missing; run the pool again")
+        record = _parsed(store, pool, content)
+        stages = dict(record["stages"])
+        if stages["balance"] == list(balanced):
+            sets = stages.pop("curate")
+            record["stages"] = {**stages, BROWSE: list(index), "curate": sets}
+        return json_bytes(record)
+
+    if read_record(store, pool)["stages"].get(BROWSE) != list(index):
+        store.update(record_address(pool), change)
 
 
 def read_record(store: Store, pool: str) -> dict[str, Any]:

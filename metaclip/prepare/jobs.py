@@ -13,6 +13,7 @@ from metaclip.language.model_file import find_model, model_fingerprint
 from metaclip.metadata.jobs import metadata_plans
 from metaclip.pool.record import begun_crawls, find_record
 from metaclip.sources.common_crawl import resolve_crawls
+from metaclip.sources.kept_columns import check_kept_columns
 from metaclip.sources.listing import SourceFile, list_shards
 from metaclip.stages.extract import ExtractJob
 from metaclip.stages.match import MatchJob
@@ -32,11 +33,11 @@ def resolve(config: Config) -> Config:
     if LATEST not in config.source.crawl:
         return config
     store = Store(config.storage)
-    with downloading(_client(config)):
+    with downloading(client_of(config)):
         return resolve_crawls(config, find_record(store, config.pool), begun_crawls(store, config.pool))
 
 
-def _client(config: Config) -> Client:
+def client_of(config: Config) -> Client:
     """Return this process's download client, with the contact of the configuration."""
     return replace(current_client(), contact=config.source.contact, allow_private=config.source.allow_private)
 
@@ -50,13 +51,26 @@ def check(config: Config) -> ListingJob:
         StoreError: if the store cannot be used, or the pool's record in it is damaged.
     """
     config = resolve(config)
-    with downloading(_client(config)):
-        metadata_plans(config)
-        find_model(config.extract.language_model)
-        listing = ListingJob(tuple(tuple(shard) for shard in list_shards(config.source)))
+    listing = check_inputs(config)
     store = Store(config.storage)
     store.check()
     find_record(store, config.pool)  # a damaged one is told now and not after the work
+    return listing
+
+
+def check_inputs(config: Config) -> ListingJob:
+    """Check what a run reads, and list its source; the store is not touched.
+
+    Raises:
+        ConfigError, InputError: as `check`.
+    """
+    with downloading(client_of(config)):
+        metadata_plans(config)
+        find_model(config.extract.language_model)
+        listing = ListingJob(tuple(tuple(shard) for shard in list_shards(config.source)))
+        if config.source.keep_columns:
+            columns = (config.source.url_column, config.source.text_column)
+            check_kept_columns(listing.shards, config.source.keep_columns, columns)
     return listing
 
 
@@ -70,6 +84,7 @@ def extract_job(config: Config, shard: tuple[SourceFile, ...]) -> ExtractJob:
         model_fingerprint(model),
         config.source.url_column,
         config.source.text_column,
+        tuple(config.source.keep_columns),
     )
 
 

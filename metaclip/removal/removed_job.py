@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from metaclip.balance.tally import Tally
+from metaclip.config.groups import Groups
 from metaclip.pairs.uids import UIDS
 from metaclip.removal.lists import Entry, Removals
-from metaclip.schemas import MATCHED, PAIRS
+from metaclip.schemas import MATCHED, PAIRS, conform, with_kept
 from metaclip.stages.curate import REMOVED
 from metaclip.stages.dedup import TALLY
 from metaclip.store.job import Job
@@ -80,6 +81,8 @@ class TakeOutJob(Job):
     partition: Reference
     removed: Reference
     removed_sha256: str
+    groups: Groups | None = None
+    """Of a pool by language; the partition's key depends on them already."""
 
     def config(self) -> Mapping[str, Any]:
         """Return what tells this from lists of survivors."""
@@ -95,15 +98,17 @@ class TakeOutJob(Job):
 
         counts: Counter[str] = Counter()
         file = store.open_parquet(self.partition, PAIRS)
-        tally = Tally()
+        tally = Tally(self.groups)
 
         def left() -> Iterator[pa.Table]:
             for group in range(file.num_row_groups):
-                table = file.read_row_group(group).cast(MATCHED)
+                table = conform(file.read_row_group(group), MATCHED)
                 counts["pairs"] += table.num_rows
                 yield table
 
-        rows = output.parquet(PAIRS, MATCHED, tally.counting(not_removed(left(), store, self.removed)))
+        rows = output.parquet(
+            PAIRS, with_kept(MATCHED, file.schema_arrow), tally.counting(not_removed(left(), store, self.removed))
+        )
         tally.write(output, TALLY)
         counts.update({"survived": rows, "uids": 0, "images": 0, "unknown_uids": 0, "unknown_images": 0})
         return {"counts": dict(sorted(counts.items()))}

@@ -6,7 +6,7 @@ import yaml
 
 from metaclip.config.card import Card
 from metaclip.explore.by_language import MARKS
-from metaclip.report.croissant import DATA, MEANINGS, PAPER, curated_schema
+from metaclip.report.croissant import DATA, PAPER, curated_schema, meaning
 from metaclip.report.figures import Figures
 from metaclip.report.page import environment, share, whole
 from metaclip.report.words import STEPS, markdown
@@ -30,8 +30,8 @@ def data_card(figures: Figures, card: Card) -> str:
         origin=_origin(content["input"]),
         front=yaml.safe_dump(_front_matter(content, card), sort_keys=False, allow_unicode=True),
         steps=STEPS,
-        columns=[(field.name, str(field.type), MEANINGS[field.name]) for field in curated_schema(figures)],
-        entry_columns=[(field.name, str(field.type), MEANINGS[field.name]) for field in figures.entries.schema],
+        columns=[(field.name, str(field.type), meaning(field)) for field in curated_schema(figures)],
+        entry_columns=[(field.name, str(field.type), meaning(field)) for field in figures.entries.schema],
         top=content["top_entries"][:TOP_IN_CARD],
         hosts=content["hosts"]["top"][:HOSTS_IN_CARD],
         marks=MARKS,

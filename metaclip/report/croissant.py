@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from metaclip.config.card import Card
 from metaclip.report.figures import Figures
-from metaclip.schemas import CURATED, CURATED_BY_LANGUAGE
+from metaclip.schemas import CURATED, CURATED_BY_LANGUAGE, with_kept
 from metaclip.store.manifest import StoredFile
 
 DATA = "data"
@@ -45,6 +45,17 @@ MEANINGS = {
 """The meaning of the columns, for the card and for `croissant.json`."""
 
 
+def meaning(field: pa.Field) -> str:
+    """Return what a column of a set means."""
+    return MEANINGS.get(field.name, "a column of the source's files, kept as it is there")
+
+
+def _data_type(kind: pa.DataType) -> str:
+    if pa.types.is_boolean(kind):
+        return "sc:Boolean"
+    return _TYPES.get(kind) or ("sc:Integer" if pa.types.is_integer(kind) else "sc:Float")
+
+
 def croissant(figures: Figures, card: Card, files: Sequence[StoredFile], entry_counts: StoredFile) -> dict[str, Any]:
     """Describe a set of these Parquet files, and its file of entry counts."""
     described: dict[str, Any] = {
@@ -70,8 +81,8 @@ def croissant(figures: Figures, card: Card, files: Sequence[StoredFile], entry_c
 
 
 def curated_schema(figures: Figures) -> pa.Schema:
-    """Return the schema of the set's files."""
-    return CURATED_BY_LANGUAGE if "by_language" in figures.content else CURATED
+    """Return the schema of the set's files, with columns that files of the source had of their own."""
+    return with_kept(CURATED_BY_LANGUAGE if "by_language" in figures.content else CURATED, figures.kept)
 
 
 def _distribution(files: Sequence[StoredFile], entry_counts: StoredFile) -> Iterator[dict[str, Any]]:
@@ -111,8 +122,8 @@ def _field(record_set: str, field: pa.Field, files: dict[str, Any]) -> dict[str,
         "@type": "cr:Field",
         "@id": f"{record_set}/{field.name}",
         "name": field.name,
-        "description": MEANINGS[field.name],
-        "dataType": _TYPES[field.type.value_type if repeated else field.type],
+        "description": meaning(field),
+        "dataType": _data_type(field.type.value_type if repeated else field.type),
         "source": {**files, "extract": {"column": field.name}},
     }
     return described | ({"repeated": True} if repeated else {})

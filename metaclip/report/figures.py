@@ -1,6 +1,7 @@
 """All figures of a report, as JSON values and as the arrays for the plots."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -17,9 +18,9 @@ from metaclip.images.dedup.outputs import image_figures
 from metaclip.metadata.list_job import ENTRIES, read_entries
 from metaclip.report.curves import Curves, read_curves
 from metaclip.report.pool_outputs import Extracted, PoolOutputs, SetParts, by_count, funnel, sum_counts, sum_labels
-from metaclip.report.survey import HostCounts, Survey, read_surveys
+from metaclip.report.survey import MATCHES, TEXT_LENGTHS, HostCounts, Survey, read_surveys
 from metaclip.samples.of_set import samples_of
-from metaclip.schemas import SET_COUNT, SET_COUNT_BY_LANGUAGE
+from metaclip.schemas import PAIRS, SET_COUNT, SET_COUNT_BY_LANGUAGE
 from metaclip.stages.count import read_counts
 from metaclip.stages.curate import add_set_tallies, set_group_tallies
 from metaclip.stages.group_counts import GroupCounts
@@ -29,6 +30,8 @@ from metaclip.store.store import Store
 TOP = 100
 TOP_HOSTS = 50
 EXAMPLES = 8
+CONCENTRATION = (1, 10, 100, 1_000, 10_000)
+"""Numbers of largest hosts whose share of the pairs is told."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Figures:
     """The curves; the t of this set is one of the steps."""
     step: int
     """Index of the step with this set's t."""
+    kept: pa.Schema
+    """The balanced pairs' schema, which has the columns that files of the source had of their own."""
 
 
 def figures(store: Store, parts: SetParts, t: float) -> Figures:
@@ -91,8 +96,10 @@ def figures(store: Store, parts: SetParts, t: float) -> Figures:
         **lists.more(pool, chosen),
     }
     if parts.pool.images is not None:
-        content["images"] = image_figures(store, parts.pool.images, before, entries.column("entry"))
-    return Figures(t, content, entries, before, after, curves, step)
+        offsets = lists.counts.offsets if isinstance(lists, _ByLanguage) else None
+        content["images"] = image_figures(store, parts.pool.images, before, entries.column("entry"), offsets)
+    kept = store.open_parquet(parts.pool.balanced[0], PAIRS).schema_arrow
+    return Figures(t, content, entries, before, after, curves, step, kept)
 
 
 def with_step(curves: Curves, t: float, curated: int, after: npt.NDArray[np.uint64]) -> tuple[Curves, int]:
@@ -287,7 +294,31 @@ def _described(survey: Survey, matches: int) -> dict[str, Any]:
         "matches": matches,
         "languages": by_count(survey.languages),
         "text_keys": by_count(survey.text_keys),
+        "text_lengths": _named_classes(survey.text_lengths, TEXT_LENGTHS),
+        "matches_a_pair": _named_classes(survey.matches_a_pair, MATCHES),
     }
+
+
+def _named_classes(counts: Sequence[int], ends: Sequence[int]) -> dict[str, int]:
+    """Return counts by what each class holds: `3`, `11 to 20`, and the last one `more than 320`."""
+    firsts = [1, *(end + 1 for end in ends[:-1])]
+    names = [str(end) if first == end else f"{first} to {end}" for first, end in zip(firsts, ends, strict=True)]
+    return dict(zip([*names, f"more than {ends[-1]}"], counts, strict=True))
+
+
+def _concentration(pool: HostCounts, chosen: HostCounts, pool_pairs: int, set_pairs: int) -> list[dict[str, Any]]:
+    """Return the share of pairs that the largest hosts have, each set by its own order."""
+    sums = [
+        (np.cumsum(counts.table.column("pairs").to_numpy(), dtype=np.int64), pairs)
+        for counts, pairs in ((pool, pool_pairs), (chosen, set_pairs))
+    ]
+    rows = []
+    for hosts in CONCENTRATION:
+        shares = [round(int(held[min(hosts, len(held)) - 1]) / pairs, 6) if pairs else None for held, pairs in sums]
+        rows.append({"hosts": hosts, "pool": shares[0], "set": shares[1]})
+        if all(hosts >= len(held) for held, _ in sums):
+            break
+    return rows
 
 
 def _hosts(pool: HostCounts, chosen: HostCounts, pool_pairs: int, set_pairs: int) -> dict[str, Any]:
@@ -298,6 +329,7 @@ def _hosts(pool: HostCounts, chosen: HostCounts, pool_pairs: int, set_pairs: int
         "of": "image address",
         "known": {"pool": pool.table.num_rows, "set": chosen.table.num_rows},
         "undercount_at_most": {"pool": pool.error, "set": chosen.error},
+        "concentration": _concentration(pool, chosen, pool_pairs, set_pairs),
         "top": [
             {
                 "host": row["host"],
@@ -340,6 +372,8 @@ def _provenance(store: Store, parts: SetParts) -> dict[str, Any]:
     return {
         "code_version": metaclip.__version__,
         "shards": len(parts.pool.extracted),
+        # The key of a shard comes from its files and the settings of extraction.
+        "shards_sha256": hashlib.sha256(" ".join(sorted(one.key for one in parts.pool.extracted)).encode()).hexdigest(),
         "list_sha256": hashes.get("", hashes),
         "keys": {
             "metadata": parts.pool.metadata.key if "" in lists else {name: one.key for name, one in lists.items()},

@@ -32,7 +32,7 @@ class ReportJob(Job):
     """Report on one set of a pool."""
 
     STAGE: ClassVar[str] = "report"
-    VERSION: ClassVar[int] = 5
+    VERSION: ClassVar[int] = 6
 
     parts: SetParts
     t: float

@@ -11,6 +11,8 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -20,6 +22,8 @@ from metaclip.report.plots import HEIGHT, WIDTH, Plot
 from metaclip.report.words import COMPARED, SAMPLED, STEPS, reason, step_shares, visible
 
 TOP_IN_PAGE = 50
+SEARCHABLE = 20_000
+"""Entries that the page itself can be searched for; of a longer list these."""
 FOLDED_AFTER = 15
 """Rows of a table that are shown before the others are folded."""
 
@@ -40,6 +44,7 @@ def page(figures: Figures, plots: dict[str, Plot], title: str, sheets: Sequence[
             plots={name: Markup(plot.svg) for name, plot in plots.items()},  # drawn here, from numbers only
             slider=_slider(figures, plots["size_curve"]),
             top=content["top_entries"][:TOP_IN_PAGE],
+            entries=searchable(figures.entries),
             sampled=SAMPLED,
             folded_after=FOLDED_AFTER,
             marks=MARKS,
@@ -50,6 +55,36 @@ def page(figures: Figures, plots: dict[str, Plot], title: str, sheets: Sequence[
             height=HEIGHT * 72,
         )
     )
+
+
+def searchable(entries: pa.Table) -> dict[str, Any]:
+    """Return the entries that a page can be searched for: all of a short list.
+
+    Of a longer one those of the sources with the fewest entries, which are one's own lists beside large ones, as far as
+    they fit; then others evenly over all ranks, so that the tail is there too.
+
+    Returns:
+        `of`, the number of all, and `rows`: entry, matches in the pool, matches in the set; most matches first.
+    """
+    counts = entries.column("count").to_numpy()
+    order = np.argsort(-counts.astype(np.int64), kind="stable")
+    if len(order) > SEARCHABLE:
+        sources = entries.column("source").combine_chunks().dictionary_encode()
+        of, room = sources.indices.to_numpy(), SEARCHABLE // 2
+        sizes = np.bincount(of, minlength=len(sources.dictionary))
+        chosen = np.zeros(len(order), np.bool_)
+        for source in np.argsort(sizes, kind="stable").tolist():
+            if sizes[source] > room:
+                break
+            chosen[of == source] = True
+            room -= int(sizes[source])
+        rest = order[~chosen[order]]
+        chosen[rest[np.linspace(0, len(rest) - 1, SEARCHABLE - int(chosen.sum())).astype(np.int64)]] = True
+        order = order[chosen[order]]
+    found = entries.take(pa.array(order))
+    names = [visible(entry) for entry in found.column("entry").to_pylist()]
+    figures = (found.column(name).to_pylist() for name in ("count", "curated_count"))
+    return {"of": entries.num_rows, "rows": list(zip(names, *figures, strict=True))}
 
 
 @lru_cache(maxsize=1)
@@ -75,6 +110,17 @@ def whole(number: int) -> str:
 def share(part: float | None, whole: float = 1) -> str:
     """Format a share in percent; a share of nothing is a dash."""
     return "–" if part is None or not whole else f"{part / whole:.1%}"
+
+
+MADE = "<!-- made -->"
+"""What a copy of the page replaces by a line on pool, t and date: neither the pool's name nor a date is in its key."""
+
+
+def headed(text: str, pool: str, t: str, date: str) -> str:
+    """Return the page with its pool, t and date in its heading and its title."""
+    line = Markup('<p class="made">Pool <b><bdi>{}</bdi></b>, t = {}, published {}</p>').format(visible(pool), t, date)
+    title = Markup("<title>{}: ").format(visible(pool))
+    return text.replace(MADE, str(line), 1).replace("<title>", str(title), 1)
 
 
 def resource(name: str) -> str:

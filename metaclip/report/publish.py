@@ -1,6 +1,7 @@
 """Copy a report with its data card to a folder for others: without the set, or with its files in `data`."""
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from metaclip.explore.pool import FinishedPool
 from metaclip.images.dedup.sheets_job import SHEETS
 from metaclip.processes.shell import command
 from metaclip.report.croissant import DATA
-from metaclip.report.job import REPORT, data_files
-from metaclip.report.page import environment, resource
+from metaclip.report.job import PAGE, REPORT, data_files
+from metaclip.report.page import environment, headed, resource
 from metaclip.store.delivery import Target, identity_of
 from metaclip.store.manifest import Reference, StoredFile
 from metaclip.store.store import Store
@@ -22,9 +23,11 @@ _CHUNK = 1 << 20
 
 
 def publish_report(
-    store: Store, report: Reference, curated: Reference, to: str, *, with_set: bool = False
+    store: Store, report: Reference, curated: Reference, to: str, pool: str, *, with_set: bool = False
 ) -> dict[str, Any]:
     """Copy a report's files to a folder at any fsspec address, and with `with_set` the set's into `data` there.
+
+    The page gets the pool's name and a date in its heading: the card's date of publication, or else today's.
 
     Returns `published.json`, which names every file with its SHA-256 and is written last, with `written`:
     false if everything existed already.
@@ -43,8 +46,22 @@ def publish_report(
     target.begin()
     files: list[StoredFile] = []
     for reference, file, name in wanted:
-        _copy(store, reference, file, target, name, files)
+        if name != PAGE:
+            _copy(store, reference, file, target, name, files)
+    with target.file(PAGE, files) as sink:
+        sink.write(headed_page(store, report, pool).encode())
     return {**target.finish(content, files), "written": True}
+
+
+def headed_page(store: Store, report: Reference, pool: str) -> str:
+    """Return the page of a report with the pool's name and a date in its heading.
+
+    Raises:
+        StoreError: the page is missing or altered.
+    """
+    config = store.manifest(report.manifest).config
+    date = config["card"].get("published") or datetime.now(UTC).date().isoformat()
+    return headed(store.read_bytes(report, PAGE).decode(), pool, config["t"], date)
 
 
 def _copy(

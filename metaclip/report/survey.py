@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip.config.groups import Groups
 from metaclip.config.settings import format_t
+from metaclip.errors import StoreError
 from metaclip.schemas import HOST_COUNT, PAIRS
 from metaclip.stages.curate import balanced_prefix
 from metaclip.store.job import Job
@@ -20,7 +22,12 @@ from metaclip.store.writer import OutputWriter
 from metaclip.tables.by_group import rows_by_group
 
 HOSTS = "hosts.parquet"
-_COLUMNS = ["uid_hi", "url", "text_key", "lang", "min_t"]
+_COLUMNS = ["uid_hi", "url", "text", "text_key", "lang", "entry_ids", "min_t"]
+
+TEXT_LENGTHS = (5, 10, 20, 40, 80, 160, 320, 640)
+"""Characters up to which a text counts to a class; longer ones are a class of their own."""
+MATCHES = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20)
+"""The same for the entries of a pair."""
 
 
 _HOST = r"^[a-z]+://(?:[^/?#@]*@)?(?P<host>\[[^\]/]*\]|[^/?#:@]+)"
@@ -86,7 +93,7 @@ class SurveyJob(Job):
     """Survey one balanced partition at t; `inf` surveys the whole partition."""
 
     STAGE: ClassVar[str] = "survey"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     balanced: Reference
     t: float
@@ -113,6 +120,7 @@ class SurveyJob(Job):
         groups: Counter[str] = Counter()
         text_keys: Counter[str] = Counter()
         images = [np.zeros(0, np.uint64)]
+        lengths, matches = np.zeros(len(TEXT_LENGTHS) + 1, np.int64), np.zeros(len(MATCHES) + 1, np.int64)
 
         columns = _COLUMNS if self.groups is None else [*_COLUMNS, "lang_score"]
 
@@ -123,6 +131,8 @@ class SurveyJob(Job):
                 _count_values(text_keys, table.column("text_key"))
                 if self.groups is not None:
                     groups.update({group: len(rows) for group, rows in rows_by_group(self.groups, table)})
+                lengths[:] += _classes(pc.utf8_length(table.column("text")), TEXT_LENGTHS)
+                matches[:] += _classes(pc.list_value_length(table.column("entry_ids")), MATCHES)
                 images.append(table.column("uid_hi").to_numpy())
                 found = hosts(table.column("url")).value_counts()
                 yield pa.table([found.field("values"), found.field("counts")], names=HOST_COUNT.names).cast(HOST_COUNT)
@@ -136,9 +146,27 @@ class SurveyJob(Job):
             "languages": dict(sorted(languages.items())),
             **({} if self.groups is None else {"groups": dict(sorted(groups.items()))}),
             "text_keys": dict(sorted(text_keys.items())),
+            "text_lengths": lengths.tolist(),
+            "matches_a_pair": matches.tolist(),
             "hosts": found.num_rows,
             "largest_host_left_out": found.column("pairs")[KEPT].as_py() if found.num_rows > KEPT else 0,
         }
+
+
+def _classes(values: pa.ChunkedArray, ends: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Return how many values are at most each end and above the one before, and how many above all."""
+    return np.bincount(np.searchsorted(ends, values.to_numpy()), minlength=len(ends) + 1)
+
+
+def _add(total: npt.NDArray[np.int64], statistics: Mapping[str, Any], name: str, part: Reference) -> None:
+    """Add the classes that a survey counted.
+
+    Raises:
+        StoreError: they are of another number.
+    """
+    if len(statistics[name]) != len(total):
+        raise StoreError(f"{part.manifest}: `{name}` has other classes; delete it and run the pool again")
+    total += np.array(statistics[name], np.int64)
 
 
 def _count_values(total: Counter[str], column: pa.ChunkedArray) -> None:
@@ -155,6 +183,10 @@ class Survey:
     groups: Counter[str]
     """Pairs by group; empty where one list is for all texts."""
     text_keys: Counter[str]
+    text_lengths: list[int]
+    """Pairs by the length of their text, see TEXT_LENGTHS."""
+    matches_a_pair: list[int]
+    """Pairs by the number of their entries, see MATCHES."""
     hosts: HostCounts
 
 
@@ -172,7 +204,11 @@ def read_surveys(store: Store, parts: Sequence[Reference]) -> Survey:
             languages.update(statistics["languages"])
             groups.update(statistics.get("groups", {}))
             text_keys.update(statistics["text_keys"])
+            _add(lengths, statistics, "text_lengths", part)
+            _add(matches, statistics, "matches_a_pair", part)
             yield store.open_parquet(part, HOSTS).read(), statistics["largest_host_left_out"]
 
+    lengths, matches = np.zeros(len(TEXT_LENGTHS) + 1, np.int64), np.zeros(len(MATCHES) + 1, np.int64)
     merged = merge_hosts(found())
-    return Survey(counts["pairs"], counts["images"], languages, groups, text_keys, merged)
+    named = (languages, groups, text_keys)
+    return Survey(counts["pairs"], counts["images"], *named, lengths.tolist(), matches.tolist(), merged)

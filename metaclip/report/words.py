@@ -80,6 +80,7 @@ _KINDS = {
     "page": "a page",
     "image": "an image",
     "text": "a text",
+    "value": "a value of a kept column that has another type than the column (null now; its pair stays)",
     "pair": "a pair",
 }
 

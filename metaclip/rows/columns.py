@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from metaclip.errors import InputError
@@ -38,6 +39,8 @@ class Row(NamedTuple):
     """(text key, text)."""
     page_url: object = None
     status: object = None
+    kept: Mapping[str, object] = MappingProxyType({})
+    """The columns of `source.keep_columns` that the row has, by name."""
 
 
 def is_failed(status: object) -> bool:
@@ -61,14 +64,15 @@ def texts_of(key: str, value: object) -> Sequence[tuple[str, object]]:
     return [(item[0] if isinstance(item[0], str) and item[0] else key, item[1]) for item in pairs]
 
 
-def row_of(record: Mapping[str, object], wanted: Wanted) -> Row:
+def row_of(record: Mapping[str, object], wanted: Wanted, keep: Sequence[str] = ()) -> Row:
     """Return the row of a record whose names are its own: the first known column that holds something counts."""
     url = _first(record, (wanted[0],) if wanted[0] else URL_COLUMNS)[1]
     listed = isinstance(record.get(_METACLIP), list) and record[_METACLIP]
     name, text = _first(record, (wanted[1],) if wanted[1] else (_METACLIP,) if listed else TEXT_COLUMNS)
     key = record.get(KEY_COLUMN)
     texts = texts_of(key if isinstance(key, str) and key else name.lower(), text)
-    return Row(url, texts, _first(record, PAGE_COLUMNS)[1], record.get(STATUS_COLUMN))
+    kept = {name: record[name] for name in keep if name in record}
+    return Row(url, texts, _first(record, PAGE_COLUMNS)[1], record.get(STATUS_COLUMN), kept)
 
 
 def _first(record: Mapping[str, object], names: Sequence[str]) -> tuple[str, object]:

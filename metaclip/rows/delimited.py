@@ -66,7 +66,9 @@ def looks_delimited(head: bytes, wanted: Wanted, *, sure: bool) -> bool:
     return all(any(name in names or _number(name) is not None for name in one if name is not None) for one in known)
 
 
-def read_delimited(path: str, events: Iterable[Event], statistics: Counter[str], wanted: Wanted) -> Iterator[Row]:
+def read_delimited(
+    path: str, events: Iterable[Event], statistics: Counter[str], wanted: Wanted, keep: Sequence[str] = ()
+) -> Iterator[Row]:
     """Yield the rows of a decompressed text.
 
     Counts `records`, and rows with another number of fields as `dropped.record.bad_row`.
@@ -84,6 +86,7 @@ def read_delimited(path: str, events: Iterable[Event], statistics: Counter[str],
     rows = _rows(chain([first], lines), separator)
     looked_at = list(islice(rows, _ROWS_LOOKED_AT))
     columns, has_header = _columns(path, looked_at, wanted)
+    kept = _kept_columns(path, looked_at[0], has_header, keep)
     for row in chain(looked_at[1:] if has_header else looked_at, rows):
         statistics["records"] += 1
         fields = _fitting(row, columns, separator)
@@ -93,7 +96,18 @@ def read_delimited(path: str, events: Iterable[Event], statistics: Counter[str],
         key = fields[columns.text_key] if columns.text_key is not None else ""
         page = fields[columns.page] if columns.page is not None else None
         status = fields[columns.status] or None if columns.status is not None else None
-        yield Row(fields[columns.url], texts_of(key or columns.key, _text(fields[columns.text])), page, status)
+        own = {name: fields[place] for name, place in kept.items()}
+        yield Row(fields[columns.url], texts_of(key or columns.key, _text(fields[columns.text])), page, status, own)
+
+
+def _kept_columns(path: str, first: "_Line", has_header: bool, keep: Sequence[str]) -> dict[str, int]:
+    """Return the places of the columns of `source.keep_columns`; their values are texts, as the file has them."""
+    names = [name.strip() for name in first.fields] if has_header else []
+    for name in keep:
+        if names.count(name) != 1:
+            there = f"its header has {', '.join(names[:20])}" if has_header else "it has no header"
+            raise InputError(f"{path}: has no column {name!r}, which source.keep_columns names; {there}")
+    return {name: names.index(name) for name in keep}
 
 
 class _Line(NamedTuple):

@@ -21,6 +21,7 @@ from metaclip.rows.columns import (
     choose,
     texts_of,
 )
+from metaclip.rows.kept import parquet_field
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,9 @@ _BOMB_RATIO = 500
 """A row group that takes more bytes than that and so many times its compressed size is no set of texts."""
 
 
-def read_parquet(path: str, source: Any, statistics: Counter[str], wanted: Wanted) -> Iterator[Row]:
+def read_parquet(
+    path: str, source: Any, statistics: Counter[str], wanted: Wanted, keep: Sequence[str] = ()
+) -> Iterator[Row]:
     """Yield the rows of a Parquet file.
 
     Counts `records`, `bytes_read`, and row groups that cannot be read as `dropped.file_part.corrupt_row_group`, with
@@ -45,7 +48,10 @@ def read_parquet(path: str, source: Any, statistics: Counter[str], wanted: Wante
     """
     schema = pq.read_schema(source)
     url, text, others = _columns(path, schema, wanted)
-    used = [url, text, *others.values()]
+    check_unique(path, [name for name in schema.names if name in keep])
+    for name in keep:
+        parquet_field(path, schema, name)
+    used = list(dict.fromkeys([url, text, *others.values(), *keep]))
     file = pq.ParquetFile(source)
     for group in range(file.num_row_groups):
         before = statistics["records"]
@@ -57,7 +63,7 @@ def read_parquet(path: str, source: Any, statistics: Counter[str], wanted: Wante
         try:
             for batch in file.iter_batches(_batch_rows(file, source, group, used), row_groups=[group], columns=used):
                 statistics["records"] += batch.num_rows
-                yield from _rows(batch, url, text, others)
+                yield from _rows(batch, url, text, others, keep)
         except (pa.ArrowException, OSError):
             statistics["dropped.file_part.corrupt_row_group"] += 1
             statistics["dropped.record.corrupt_row_group"] += file.metadata.row_group(group).num_rows - (
@@ -66,15 +72,17 @@ def read_parquet(path: str, source: Any, statistics: Counter[str], wanted: Wante
         statistics["bytes_read"] += sum(column.total_compressed_size for column in _chunks(file, group, used))
 
 
-def _rows(batch: pa.RecordBatch, url: str, text: str, others: dict[str, str]) -> Iterator[Row]:
+def _rows(batch: pa.RecordBatch, url: str, text: str, others: dict[str, str], keep: Sequence[str]) -> Iterator[Row]:
     nothing: list[object] = [None] * batch.num_rows
     columns = {name: _values(batch.column(name)) for name in {url, text, *others.values()}}
     keys, pages, statuses = (
         columns[others[name]] if name in others else nothing for name in (KEY_COLUMN, "page", STATUS_COLUMN)
     )
     own = text.lower()
+    kept = zip(*(_values(batch.column(name)) for name in keep), strict=True) if keep else iter(())
     for address, value, key, page, status in zip(columns[url], columns[text], keys, pages, statuses, strict=True):
-        yield Row(address, texts_of(key if isinstance(key, str) and key else own, value), page, status)
+        row = Row(address, texts_of(key if isinstance(key, str) and key else own, value), page, status)
+        yield row._replace(kept=dict(zip(keep, next(kept), strict=True))) if keep else row
 
 
 def _columns(path: str, schema: pa.Schema, wanted: Wanted) -> tuple[str, str, dict[str, str]]:

@@ -3,7 +3,7 @@
 import codecs
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Literal
 
@@ -31,7 +31,9 @@ def form_of(name: str) -> Form | None:
     return next((form for pattern, form in _FORMS if pattern.search(name.split("?")[0].lower())), None)
 
 
-def read_text(path: str, events: Iterator[Event], statistics: Counter[str], wanted: Wanted) -> Iterator[Row]:
+def read_text(
+    path: str, events: Iterator[Event], statistics: Counter[str], wanted: Wanted, keep: Sequence[str] = ()
+) -> Iterator[Row]:
     """Yield the rows of a decompressed file that is not Parquet; a file without a byte has none.
 
     Raises:
@@ -45,9 +47,9 @@ def read_text(path: str, events: Iterator[Event], statistics: Counter[str], want
             raise _of_no_form(path)
         return
     if _is_delimited(head, named, wanted):
-        yield from read_delimited(path, chain(begun, events), statistics, wanted)
+        yield from read_delimited(path, chain(begun, events), statistics, wanted, keep)
     else:
-        yield from _read_json(path, head, chain(begun, events), statistics, wanted)
+        yield from _read_json(path, head, chain(begun, events), statistics, wanted, keep)
 
 
 def holds_pairs(head: bytes, name: str, wanted: Wanted) -> bool:
@@ -102,7 +104,7 @@ def _of_no_form(path: str) -> UnreadableFileError:
 
 
 def _read_json(
-    path: str, head: bytes, events: Iterable[Event], statistics: Counter[str], wanted: Wanted
+    path: str, head: bytes, events: Iterable[Event], statistics: Counter[str], wanted: Wanted, keep: Sequence[str]
 ) -> Iterator[Row]:
     level = value_depth(head)
     values = lines_of(events, statistics) if level is None else split_values(events, level, statistics)
@@ -126,7 +128,7 @@ def _read_json(
             sure = _missing(names, wanted) is None
             if not sure and objects >= _SURE_AFTER:
                 break
-        yield row_of(record, wanted)
+        yield row_of(record, wanted, keep)
     missing = None if sure or not objects else _missing(names, wanted)
     if missing is not None:
         raise missing_column(path, list(names), *missing)

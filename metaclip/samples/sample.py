@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -11,24 +11,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip.balance.algorithm import draws, min_t, shuffle_keys
+from metaclip.config.language_labels import LABELS
 from metaclip.config.settings import format_t
 from metaclip.errors import ConfigError, InputError, MetaclipError
 from metaclip.explore.pool import FinishedPool
 from metaclip.io.client import current_client, downloading
-from metaclip.metadata.list_job import open_matcher
 from metaclip.pairs.uids import format_uids
 from metaclip.removal.lists import Removals, read_removals
 from metaclip.samples.again import SEEN_PARTS, Dropped, look_again
-from metaclip.samples.walk import Choose, rows_of, start_of, take_from, take_from_shards
+from metaclip.samples.unmatched import COLUMNS, FATES, unmatched
+from metaclip.samples.walk import rows_of, start_of, take_from, take_from_shards
 from metaclip.schemas import PAIR, PAIRS
-from metaclip.stages.match import in_language
 from metaclip.stages.source import read_listing
+from metaclip.tables.by_group import rows_by_group
 from metaclip.tables.csr import csr
 
 STORED = ("kept", "balanced", "no_match", "language", "repeat_in_pool", "no_survivor")
 """Reasons whose rows are in the store."""
 
+BY_LANGUAGE = ("score", "no_metadata")
+"""What else the store tells of a pool by language; `language` is there for labels that are not wanted."""
+
 _UIDS = ("uid_hi", "uid_lo")
+_LANGUAGE = ("lang", "lang_score")
 _WINDOW_ROWS = 200_000
 """Rows of all shards in which repeats are looked for at a time."""
 
@@ -53,12 +58,14 @@ def sample_pairs(
         storage: root of the store.
         name: name of the pool.
         why: `kept`, `balanced`, `no_match`, `language`, `repeat_in_pool`, `no_survivor`, `repeat` (in a shard or
-            over shards), or a reason of the report, such as `image.bad_address`, with or without its first part.
+            over shards), in a pool by language also `score` and `no_metadata`, or a reason of the report, such as
+            `image.bad_address`, with or without its first part.
         n: number of pairs.
         seed: of the choice.
         t: for `kept` and `balanced`; None for the pool's own.
         entry: only pairs with this entry, of `kept`, `balanced`, `repeat_in_pool` and `no_survivor`.
-        language: only pairs in this language, of reasons whose rows are in the store.
+        language: only pairs in this language, of reasons whose rows are in the store; in a pool by language those of
+            a group, which an entry needs to be named, or those with a label.
 
     Returns:
         JSON values: `pool`, `why`, `t`, `seed`, `total` (how many the pool has of them, before `entry` and
@@ -81,19 +88,30 @@ class Sampler:
     def __init__(
         self, pool: FinishedPool, t: float, n: int, seed: int = 0, entry: str | None = None, language: str | None = None
     ) -> None:
-        pool.need_one_list("samples are")
         self._pool, self._t, self._n, self._language = pool, t, n, language
         self._seed = seed
         try:
             self._start = start_of(seed)
         except ValueError as error:
             raise ConfigError(str(error)) from error
+        self._check_language(language)
         self._entry_id: int | None = None
         if entry is not None:
-            at = int(pc.index(pool.entries.column("entry"), entry).as_py())
+            group = pool.group(language) if pool.by_language is not None else None
+            if group is not None:
+                self._language = group
+            at = int(pc.index(pool.entries_of(group).column("entry"), entry).as_py())
             if at < 0:
                 raise ConfigError(f"{entry!r} is not in the list; entries are case-sensitive")
             self._entry_id = at
+
+    def _check_language(self, language: str | None) -> None:
+        """Raise a ConfigError for what is neither a label nor a group of the pool."""
+        by_language = self._pool.by_language
+        groups = () if by_language is None else by_language.groups.names
+        if language is not None and language not in LABELS and language not in groups:
+            there = f", and no group of the pool; its groups: {', '.join(groups)}" if groups else ""
+            raise ConfigError(f"--language {language}: no label of the language model, such as en, de, zh{there}")
 
     @cached_property
     def _removals(self) -> Removals:
@@ -105,12 +123,11 @@ class Sampler:
         ways: dict[str, Callable[[], dict[str, Any]]] = {
             "kept": lambda: self._balanced(kept=True),
             "balanced": lambda: self._balanced(kept=False),
-            "no_match": lambda: self._extracted(self._no_match),
-            "language": lambda: self._extracted(self._other_language),
+            **{reason: partial(self._unmatched, reason) for reason in FATES},
             "repeat_in_pool": self._repeats,
             "no_survivor": self._no_survivor,
         }
-        if self._entry_id is not None and reason in ("no_match", "language"):
+        if self._entry_id is not None and reason in FATES:
             raise ConfigError(f"--entry: pairs of {reason!r} have no entries; `metaclip near` shows what they miss")
         if reason not in ways and (self._entry_id is not None or self._language is not None):
             raise ConfigError(f"--entry and --language: what was left out as {reason!r} has neither")
@@ -126,7 +143,8 @@ class Sampler:
 
     def reasons(self) -> dict[str, int | None]:
         """Return the reasons that a sample can be had of, with the number of pairs of each where it is known."""
-        named = [*STORED[:-1], *(["no_survivor"] if self._pool.survivors else [])]
+        by_language = () if self._pool.by_language is None else BY_LANGUAGE
+        named = [*STORED[:-1], *by_language, *(["no_survivor"] if self._pool.survivors else [])]
         found = {reason: self.total(reason) for reason in named}
         seen = {reason: count for reason, count in self._dropped.items() if reason.startswith(SEEN_PARTS)}
         return {**found, **seen}
@@ -135,12 +153,13 @@ class Sampler:
         """Return the full name of a reason."""
         if why == "no_survivor" and not self._pool.survivors:
             raise ConfigError(f"pool {self._pool.config.pool!r} does not consist of survivors of another pool")
-        if why in STORED:
+        stored = STORED if self._pool.by_language is None else STORED + BY_LANGUAGE
+        if why in stored:
             return why
         if why in ("repeat", "pair.repeat"):
             return "pair.repeat" if self._dropped["pair.repeat"] else "repeat_in_pool"
         short = why.removeprefix("pair.")
-        if short in STORED:
+        if short in stored:
             return short
         known = [reason for reason in self._dropped if why in (reason, reason.partition(".")[2])]
         if len(known) == 1 and known[0].startswith(SEEN_PARTS):
@@ -171,10 +190,12 @@ class Sampler:
                 return None
             kept = int(pool.store.manifest(found.manifest).statistics["counts"]["curated"])
             return kept if reason == "kept" else pool.pairs - kept
-        if reason in ("no_match", "language"):
+        if reason in FATES:
             counts: Counter[str] = Counter()
             for manifest in pool.manifests("match"):
                 counts.update(manifest.statistics["counts"])
+            if pool.by_language is not None:
+                return counts[f"dropped.{FATES[reason]}"]
             language = counts["kept_by_language"]
             return counts["pairs"] - language if reason == "language" else language - counts["matched"]
         if reason == "repeat_in_pool":
@@ -188,13 +209,21 @@ class Sampler:
     def _asked(self, table: pa.Table, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return those of the rows that have the entry and the language that were asked for."""
         if self._language is not None:
-            wanted = pc.equal(table.column("lang"), self._language).to_numpy()
-            rows = rows[wanted[rows]]
+            rows = rows[self._in_language(table)[rows]]
         if self._entry_id is not None:
             offsets, ids = csr(table.column("entry_ids"))
             has = np.unique(np.searchsorted(offsets, np.flatnonzero(ids == self._entry_id), side="right") - 1)
             rows = np.intersect1d(rows, has)
         return rows
+
+    def _in_language(self, table: pa.Table) -> npt.NDArray[np.bool_]:
+        """Return which rows are in the language that was asked for, bool[n]: a group, or else a label."""
+        by_language = self._pool.by_language
+        if by_language is None or self._language not in by_language.groups.names:
+            return np.asarray(pc.equal(table.column("lang"), self._language).to_numpy(), np.bool_)
+        groups = by_language.groups
+        of_rows = groups.of_rows(table.column("lang"), table.column("lang_score"))
+        return np.asarray(of_rows == groups.names.index(self._language), np.bool_)
 
     def _balanced(self, *, kept: bool) -> dict[str, Any]:
         pool = self._pool
@@ -202,6 +231,8 @@ class Sampler:
         def thresholds(table: pa.Table) -> npt.NDArray[np.float64]:
             high, low = (table.column(name).to_numpy() for name in _UIDS)
             uniform = draws(high, low, pool.config.balance.seed)
+            if pool.by_language is not None:
+                return pool.group_counts.min_t_of(table, uniform)
             return np.asarray(min_t(pool.counts, *csr(table.column("entry_ids")), uniform), np.float64)
 
         def choose(table: pa.Table) -> npt.NDArray[np.int64]:
@@ -210,29 +241,19 @@ class Sampler:
             chosen: npt.NDArray[np.int64] = rows[inside == kept]
             return chosen
 
-        found = take_from(pool.store, pool.partitions, self._start, (*_UIDS, "entry_ids", "lang"), choose, self._n)
+        found = take_from(pool.store, pool.partitions, self._start, (*_UIDS, "entry_ids", *_LANGUAGE), choose, self._n)
         rows = self._shown(found)
         if found is not None:
             for row, threshold in zip(rows, thresholds(found), strict=True):
                 row["min_t"] = float(threshold)
         return {"read": {"from": "store"}, "rows": rows}
 
-    def _extracted(self, choose: Choose) -> dict[str, Any]:
-        columns = (*_UIDS, "text", "lang", "lang_score")
+    def _unmatched(self, reason: str) -> dict[str, Any]:
+        """Return pairs of extracted shards that have no entry, or whose language was not asked for one."""
+        choose = unmatched(self._pool, reason, self._asked)
         shards = self._pool.all("extract")
-        found, read = take_from_shards(self._pool.store, shards, self._start, columns, choose, self._n)
+        found, read = take_from_shards(self._pool.store, shards, self._start, COLUMNS, choose, self._n)
         return {"read": {"from": "store", "shards": read, "of": len(shards)}, "rows": self._shown(found)}
-
-    def _no_match(self, table: pa.Table) -> npt.NDArray[np.int64]:
-        rows = self._asked(table, in_language(table, self._pool.config.match))
-        matcher = open_matcher(self._pool.store, self._pool.one("metadata"))
-        offsets, _ = matcher.match(table.column("text").take(pa.array(rows)))
-        without: npt.NDArray[np.int64] = rows[np.diff(offsets) == 0]
-        return without
-
-    def _other_language(self, table: pa.Table) -> npt.NDArray[np.int64]:
-        left = np.setdiff1d(np.arange(table.num_rows), in_language(table, self._pool.config.match))
-        return self._asked(table, left)
 
     def _no_survivor(self) -> dict[str, Any]:
         pool = self._pool
@@ -249,7 +270,7 @@ class Sampler:
             gone = [row for row, uid in enumerate(zip(high, low, strict=True)) if uid not in survived[part]]
             return self._asked(table, np.array(gone, np.int64))
 
-        columns = (*_UIDS, "entry_ids", "lang")
+        columns = (*_UIDS, "entry_ids", *_LANGUAGE)
         found = take_from(pool.store, pool.all("dedup"), self._start, columns, choose, self._n)
         return {"read": {"from": "store"}, "rows": self._shown(found)}
 
@@ -281,7 +302,7 @@ class Sampler:
                     tables.append(
                         table.slice(low_row, int(np.searchsorted(high, np.uint64(end - 1), "right")) - low_row)
                     )
-        whole = pa.concat_tables(tables)
+        whole = pa.concat_tables(tables, promote_options="permissive")  # kept columns may have several types
         whole = whole.append_column("row", pa.array(np.arange(whole.num_rows)))
         keys = [(name, "ascending") for name in (*_UIDS, "page_url", "text_key", "row")]
         whole = whole.take(pc.sort_indices(whole.select([name for name, _ in keys]), sort_keys=keys)).drop_columns(
@@ -330,11 +351,22 @@ class Sampler:
         shown = rows_of(table.select([name for name in PAIR.names if name not in _UIDS]))
         names: Sequence[list[str]] = [[] for _ in shown]
         if "entry_ids" in table.column_names:
-            entries = self._pool.entries.column("entry")
-            names = [entries.take(pa.array(ids)).to_pylist() for ids in table.column("entry_ids").to_pylist()]
+            names = self._named(table)
         for row, uid, own in zip(shown, uids, names, strict=True):
             row |= {"uid": uid, **({"entries": own} if own else {})}
         return shown
+
+    def _named(self, table: pa.Table) -> list[list[str]]:
+        """Return the spellings of each pair's entries."""
+        listed = table.column("entry_ids").to_pylist()
+        pool, names = self._pool, list[list[str]]([[] for _ in listed])
+        everything = np.arange(len(listed))
+        groups = [(None, everything)] if pool.by_language is None else rows_by_group(pool.by_language.groups, table)
+        for group, rows in groups:
+            entries = pool.entries_of(group).column("entry")
+            for row in rows.tolist():
+                names[row] = entries.take(pa.array(listed[row])).to_pylist()
+        return names
 
 
 def _hashes(places: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.uint64]:

@@ -90,7 +90,7 @@ def take_from_shards(
     tables = [part for part in parts if part is not None]
     if not tables:
         return None, len(chosen)
-    whole = pa.concat_tables(tables)
+    whole = pa.concat_tables(tables, promote_options="permissive")  # kept columns may have several types
     high, low = whole.column("uid_hi").to_numpy(), whole.column("uid_lo").to_numpy()
     order = np.lexsort((low, high - np.uint64(start)))  # the distance wraps round, as the walk does
     high, low = high[order], low[order]

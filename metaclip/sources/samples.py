@@ -1,15 +1,18 @@
 """Samples of pair files: an image address with its texts."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
+
+import pyarrow as pa
 
 from metaclip.config.settings import Extract, TextKey
 from metaclip.pairs.batch import PairBatch
 from metaclip.pairs.collector import BATCH_PAIRS
 from metaclip.pairs.texts import clean_text
 from metaclip.pairs.urls import Base, Fault, page_base, resolve
-from metaclip.rows.columns import is_failed
+from metaclip.rows.columns import Row, is_failed
+from metaclip.rows.kept import column_of
 
 BATCH_BYTES = 64 << 20
 """A batch is also full when its addresses and texts have so many characters."""
@@ -29,14 +32,22 @@ class SampleCollector:
     `dropped.page_url.too_long` (the pair stays, without the page's address).
     """
 
-    def __init__(self, settings: Extract, statistics: Counter[str]) -> None:
+    def __init__(self, settings: Extract, statistics: Counter[str], keep: Sequence[pa.Field] = ()) -> None:
         self.statistics = statistics
+        self._keep = keep
+        self._kept: list[Mapping[str, object]] = []
+        self._own: Mapping[str, object] = {}
         self._not_wanted = _HTML_KEYS.difference(settings.text_keys)
         self._max_address_bytes = settings.max_address_bytes
         self._max_pairs_bytes = settings.max_pairs_bytes
         self._max_text_bytes = settings.max_text_bytes
         self._rows: list[tuple[str, str, str, str]] = []
         self._size = 0
+
+    def add_row(self, row: Row) -> None:
+        """Add the sample of a row, with the columns that are kept of it."""
+        self._own = row.kept
+        self.add(row.url, row.texts, row.page_url, row.status)
 
     def add(
         self, url: object, texts: Iterable[tuple[str, object]], page_url: object = None, status: object = None
@@ -82,6 +93,8 @@ class SampleCollector:
                 texts = texts[:number]
                 break
             self._rows.append((address, text, key, page))
+            if self._keep:
+                self._kept.append(self._own)
         self._size += size
         self.statistics["texts"] += len(texts)
 
@@ -92,7 +105,13 @@ class SampleCollector:
     def take(self) -> PairBatch | None:
         """Return the remaining batch, or None if it is empty."""
         rows, self._rows, self._size = self._rows, [], 0
-        return PairBatch.from_lists(*zip(*rows, strict=True)) if rows else None
+        kept, self._kept = self._kept, []
+        if not rows:
+            return None
+        batch = PairBatch.from_lists(*zip(*rows, strict=True))
+        return batch.with_columns(
+            [(field, column_of([row.get(field.name) for row in kept], field, self.statistics)) for field in self._keep]
+        )
 
 
 def _address(url: object, page: str) -> str | Fault:

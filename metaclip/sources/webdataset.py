@@ -3,8 +3,10 @@
 import io
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
+
+import pyarrow as pa
 
 from metaclip.archive.damaged_members import Break, read_members
 from metaclip.config.settings import Extract
@@ -22,7 +24,11 @@ _BLOCK = tarfile.RECORDSIZE  # tarfile copies the rest of its buffer at each rea
 
 
 def read_webdataset(
-    path: str, settings: Extract, statistics: Counter[str], collector: SampleCollector | None = None
+    path: str,
+    settings: Extract,
+    statistics: Counter[str],
+    collector: SampleCollector | None = None,
+    keep: Sequence[pa.Field] = (),
 ) -> Iterator[PairBatch]:
     """Yield the pairs of a tar shard (plain, gzip, zstd, bz2 or xz), in order, in batches; images are skipped.
 
@@ -40,11 +46,12 @@ def read_webdataset(
         UnreadableFileError: empty, or not a tar file.
         TransportError: the file cannot be reached now.
     """
-    collector = collector or SampleCollector(settings, statistics)
+    collector = collector or SampleCollector(settings, statistics, keep)
+    names = [field.name for field in keep]
     with open_stream(path) as stream:
         tape = _Tape(stream, statistics)
         for sample in _samples(path, tape, statistics):
-            _add(sample, collector, statistics)
+            _add(sample, collector, statistics, names)
             if full := collector.take_full():
                 yield full
     if rest := collector.take():
@@ -72,7 +79,9 @@ def read_fields(path: str, statistics: Counter[str]) -> Iterator[dict[str, Any]]
                 statistics["dropped.record.bad_json" if data is not None else "dropped.record.no_json"] += 1
 
 
-def _add(sample: dict[str, bytes | None], collector: SampleCollector, statistics: Counter[str]) -> None:
+def _add(
+    sample: dict[str, bytes | None], collector: SampleCollector, statistics: Counter[str], keep: Sequence[str]
+) -> None:
     statistics["records"] += 1
     if any(part is None for part in sample.values()):
         statistics["dropped.record.too_large"] += 1
@@ -83,12 +92,11 @@ def _add(sample: dict[str, bytes | None], collector: SampleCollector, statistics
     if not isinstance(fields, dict):
         statistics["dropped.record.bad_json" if fields is None else "dropped.record.not_an_object"] += 1
         return
-    row = _row(fields, sample.get("txt"))
-    collector.add(row.url, row.texts, row.page_url, row.status)
+    collector.add_row(_row(fields, sample.get("txt"), keep))
 
 
-def _row(fields: dict[str, Any], txt: bytes | None) -> Row:
-    row = row_of(fields, (None, None))
+def _row(fields: dict[str, Any], txt: bytes | None, keep: Sequence[str]) -> Row:
+    row = row_of(fields, (None, None), keep)
     if txt is not None and not any(value for _, value in row.texts):
         return row._replace(texts=[("txt", txt.decode("utf-8-sig", "replace"))])
     return row

@@ -13,7 +13,7 @@ from metaclip.balance.algorithm import draws, min_t
 from metaclip.balance.reference_axis import Rule
 from metaclip.balance.size_ladder import SizeStatistics, summed, t_ladder
 from metaclip.kernels.ways import Work
-from metaclip.schemas import BALANCED, BALANCED_BY_LANGUAGE, PAIRS
+from metaclip.schemas import BALANCED, BALANCED_BY_LANGUAGE, PAIRS, conform, with_kept
 from metaclip.stages.count import read_counts
 from metaclip.stages.group_counts import ByLanguage, GroupCounts
 from metaclip.store.job import Job
@@ -58,7 +58,8 @@ class BalanceJob(Job):
             return self._compute_by_language(store, output, GroupCounts(store, self.counts, self.by_language))
         counts = read_counts(store, self.counts)
         pairs = store.open_parquet(self.partition, PAIRS)
-        ordered = Sorter(BALANCED, _KEYS, _order)
+        schema = with_kept(BALANCED, pairs.schema_arrow)
+        ordered = Sorter(schema, _KEYS, _order)
         sizes = SizeStatistics(counts, t_ladder(int(counts.max(initial=0))))
         largest = 0.0
         for number in range(pairs.num_row_groups):
@@ -68,8 +69,8 @@ class BalanceJob(Job):
             thresholds = min_t(counts, offsets, entry_ids, draws(high, low, self.seed))
             sizes.add(offsets, entry_ids, thresholds)
             largest = max(largest, float(thresholds.max(initial=0)))
-            ordered.append(table.append_column("min_t", pa.array(thresholds)).cast(BALANCED))
-        rows = output.parquet(PAIRS, BALANCED, ordered.tables())
+            ordered.append(conform(table.append_column("min_t", pa.array(thresholds)), BALANCED))
+        rows = output.parquet(PAIRS, schema, ordered.tables())
         read = store.manifest(self.partition.manifest).file(PAIRS).bytes
         return {
             "counts": {"pairs": rows, "bytes_read": read},
@@ -80,7 +81,8 @@ class BalanceJob(Job):
     def _compute_by_language(self, store: Store, output: OutputWriter, counts: GroupCounts) -> Mapping[str, Any]:
         """Write the pairs sorted by (min_t, uid), each balanced by the counts of its own group."""
         pairs = store.open_parquet(self.partition, PAIRS)
-        ordered = Sorter(BALANCED_BY_LANGUAGE, _KEYS, _order)
+        schema = with_kept(BALANCED_BY_LANGUAGE, pairs.schema_arrow)
+        ordered = Sorter(schema, _KEYS, _order)
         ladder = t_ladder(math.ceil(counts.largest_t))
         sizes: dict[str, SizeStatistics] = {}
         largest = 0.0
@@ -97,8 +99,8 @@ class BalanceJob(Job):
                 sizes[language].add(offsets, entry_ids, smallest[rows])
             largest = max(largest, float(smallest.max(initial=0)))
             table = table.append_column("min_t", pa.array(smallest)).append_column("own_t", pa.array(own))
-            ordered.append(table.cast(BALANCED_BY_LANGUAGE))
-        written = output.parquet(PAIRS, BALANCED_BY_LANGUAGE, ordered.tables())
+            ordered.append(conform(table, BALANCED_BY_LANGUAGE))
+        written = output.parquet(PAIRS, schema, ordered.tables())
         read = store.manifest(self.partition.manifest).file(PAIRS).bytes
         of_languages = {language: sizes[language].to_json() for language in sorted(sizes)}
         return {

@@ -21,7 +21,7 @@ from metaclip.balance.tally import Tally, add_tally, read_group_tally
 from metaclip.config.groups import Groups
 from metaclip.config.settings import format_t
 from metaclip.pairs.uids import format_uids
-from metaclip.schemas import CURATED, CURATED_BY_LANGUAGE, PAIRS
+from metaclip.schemas import CURATED, CURATED_BY_LANGUAGE, PAIRS, kept_fields, with_kept
 from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
@@ -185,9 +185,9 @@ class CuratePartJob(Job):
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
         """Read the prefix with min_t <= t and write it, shuffled, in files of at most `rows_per_file` rows."""
         tally = Tally(self.groups)
-        schema = CURATED if self.groups is None else CURATED_BY_LANGUAGE
         counts: Counter[str] = Counter()
         pairs = store.open_parquet(self.balanced, PAIRS)
+        schema = curated_schema(pairs.schema_arrow, self.groups)
         if self.own is None or self.groups is None:
             chosen = balanced_prefix(pairs, self.t, counts)
         else:
@@ -205,11 +205,17 @@ class CuratePartJob(Job):
         return {"counts": {"curated": curated, "bytes_read": counts["bytes_read"], **read, **taken}}
 
 
+def removed_uids(store: Store, removed: Reference) -> npt.NDArray[np.void]:
+    """Return the uids that an output of the removed stage names, of dtype `pairs.uids.UIDS`, sorted."""
+    found: npt.NDArray[np.void] = np.load(io.BytesIO(store.read_bytes(removed, REMOVED)))
+    return found
+
+
 def not_removed(
     tables: Iterator[pa.Table], store: Store, removed: Reference, counts: Counter[str] | None = None
 ) -> Iterator[pa.Table]:
     """Yield the rows of tables that an output of the removed stage does not name; add `removed` to `counts`."""
-    taken = np.load(io.BytesIO(store.read_bytes(removed, REMOVED)))
+    taken = removed_uids(store, removed)
     pairs = set(zip(taken["f0"].tolist(), taken["f1"].tolist(), strict=True))
     for table in tables:
         high, low = table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy()
@@ -306,6 +312,12 @@ def to_curated(table: pa.Table, groups: Groups | None = None) -> pa.Table:
     """Convert rows of `schemas.BALANCED` to rows of `schemas.CURATED`; with groups those of pools by language."""
     uid = format_uids(table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy())
     columns = [uid, *(table.column(name) for name in ("url", "text", *CURATED.names[3:]))]
-    if groups is None:
-        return pa.table(columns, schema=CURATED)
-    return pa.table([*columns, table.column("own_t"), group_column(groups, table)], schema=CURATED_BY_LANGUAGE)
+    if groups is not None:
+        columns += [table.column("own_t"), group_column(groups, table)]
+    columns += [table.column(field.name) for field in kept_fields(table.schema)]
+    return pa.table(columns, schema=curated_schema(table.schema, groups))
+
+
+def curated_schema(balanced: pa.Schema, groups: Groups | None) -> pa.Schema:
+    """Return the schema of the curated rows of a balanced partition with this schema."""
+    return with_kept(CURATED if groups is None else CURATED_BY_LANGUAGE, balanced)

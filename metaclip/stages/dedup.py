@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from metaclip.balance.tally import Tally
 from metaclip.config.groups import Groups
-from metaclip.schemas import MATCHED, PAIRS
-from metaclip.stages.partition import read_members
+from metaclip.schemas import PAIRS
+from metaclip.stages.partition import common_schema, read_members
 from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
@@ -58,14 +58,15 @@ class DedupJob(Job):
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
         """Read the range from every shard; write its pairs, and their entry counts."""
         members, _ = read_members(store, self.members)
-        pairs = UniquePairs(MATCHED)
         counts: Counter[str] = Counter()
+        schema = common_schema(store, members)
+        pairs = UniquePairs(schema)
         # A store takes its time to answer; what is read of a file is read one after the other.
         for file in store.map(lambda member: store.open_parquet(member, PAIRS), members):
             for table in self._read(file, counts):
-                pairs.append(table)
+                pairs.append(table.cast(schema))
         tally = Tally(self.groups)
-        rows = output.parquet(PAIRS, MATCHED, tally.counting(pairs.tables()))
+        rows = output.parquet(PAIRS, schema, tally.counting(pairs.tables()))
         tally.write(output, TALLY)
         counts.update({"matched": pairs.rows, "unique": rows, "dropped.pair.repeat": pairs.rows - rows})
         return {"counts": dict(sorted(counts.items()))}
@@ -76,7 +77,7 @@ class DedupJob(Job):
             bounds = file.metadata.row_group(group).column(0).statistics
             if bounds is not None and bounds.has_min_max and (bounds.max < first or bounds.min >= end):
                 continue
-            table = file.read_row_group(group).cast(MATCHED)
+            table = file.read_row_group(group)
             counts["bytes_read"] += group_bytes(file, group)
             high = table.column("uid_hi").to_numpy()
             low_row = np.searchsorted(high, np.uint64(first))

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,9 +14,10 @@ from metaclip.config.settings import Extract
 from metaclip.errors import InputError, UnreadableFileError
 from metaclip.kernels.ways import Work
 from metaclip.language.identifier import LanguageIdentifier
-from metaclip.pairs.batch import PairBatch
+from metaclip.pairs.batch import COLUMNS, PairBatch
 from metaclip.pairs.uid_columns import uid_columns
 from metaclip.schemas import PAIR, PAIRS
+from metaclip.sources.kept_columns import kept_fields
 from metaclip.sources.listing import SourceFile
 from metaclip.sources.pair_files import read_pairs
 from metaclip.sources.warc import read_warc
@@ -52,6 +53,7 @@ class ExtractJob(Job):
     model_fingerprint: str
     url_column: str | None = None
     text_column: str | None = None
+    keep_columns: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -66,6 +68,8 @@ class ExtractJob(Job):
         config["kinds"] = [file.kind for file in self.files]
         if any(file.kind == "pairs" for file in self.files):
             config["columns"] = [self.url_column, self.text_column]
+        if self.keep_columns:
+            config["keep_columns"] = list(self.keep_columns)
         return config
 
     def inputs(self) -> list[str]:
@@ -103,21 +107,23 @@ class ExtractJob(Job):
         counts: Counter[str] = Counter()
         failed: list[dict[str, str]] = []
         languages: Counter[str] = Counter()
-        pairs = UniquePairs(PAIR)
+        keep = kept_fields(self.files, self.keep_columns, self._columns) if self.keep_columns else []
+        schema = pa.schema([*PAIR, *keep])
+        pairs = UniquePairs(schema)
         identifier = load_identifier(self.model)
         for file in self.files:
             counts["files"] += 1
             own: Counter[str] = Counter()
             try:
-                for batch in self._read(file, own):
-                    pairs.append(_tabulate(batch, identifier, languages))
+                for batch in self._read(file, own, keep):
+                    pairs.append(_tabulate(batch, identifier, languages, schema))
                 self._check_records(file, own)
             except UnreadableFileError as error:
                 logger.warning("%s: left out: %s", file.path, error.detail)
                 counts["failed_files"] += 1
                 failed.append({"path": file.path, "reason": error.reason, "detail": error.detail})
             counts.update(own)
-        counts["pairs"] = output.parquet(PAIRS, PAIR, pairs.tables())
+        counts["pairs"] = output.parquet(PAIRS, schema, pairs.tables())
         counts["dropped.pair.repeat"] = pairs.rows - counts["pairs"]
         return {
             "counts": {name: counts[name] for name in sorted(counts)},
@@ -146,18 +152,21 @@ class ExtractJob(Job):
                 f" {self.settings.max_bad_records:g} allows; what could be read of it is kept",
             )
 
-    def _read(self, file: SourceFile, counts: Counter[str]) -> Iterator[PairBatch]:
+    @property
+    def _columns(self) -> tuple[str | None, str | None]:
+        return self.url_column, self.text_column
+
+    def _read(self, file: SourceFile, counts: Counter[str], keep: Sequence[pa.Field]) -> Iterator[PairBatch]:
         match file.kind:
             case "warc":
                 return read_warc(file.path, self.settings, counts)
             case "wat":
                 return read_wat(file.path, self.settings, counts)
             case "pairs":
-                return read_pairs(
-                    file.path, self.settings, counts, url_column=self.url_column, text_column=self.text_column
-                )
+                url, text = self._columns
+                return read_pairs(file.path, self.settings, counts, url_column=url, text_column=text, keep=keep)
             case "webdataset":
-                return read_webdataset(file.path, self.settings, counts)
+                return read_webdataset(file.path, self.settings, counts, keep=keep)
 
 
 @lru_cache(maxsize=1)
@@ -166,9 +175,9 @@ def load_identifier(model: str) -> LanguageIdentifier:
     return LanguageIdentifier(Path(model))
 
 
-def _tabulate(batch: PairBatch, identifier: LanguageIdentifier, languages: Counter[str]) -> pa.Table:
+def _tabulate(batch: PairBatch, identifier: LanguageIdentifier, languages: Counter[str], schema: pa.Schema) -> pa.Table:
     labels, scores = identifier.identify_array(batch.table.column("text"))
     languages.update({count["values"]: count["counts"] for count in labels.value_counts().to_pylist()})
     high, low = uid_columns(batch.table.column("url"), batch.table.column("text"))
-    columns = [high, low, *batch.table.columns, labels.cast(pa.string()), pa.array(scores)]
-    return pa.table(columns, schema=PAIR)
+    found, own = batch.table.columns[: len(COLUMNS)], batch.table.columns[len(COLUMNS) :]
+    return pa.table([high, low, *found, labels.cast(pa.string()), pa.array(scores), *own], schema=schema)

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from metaclip.schemas import MATCHED, PAIRS
+from metaclip.schemas import PAIRS
+from metaclip.stages.partition import common_schema
 from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
@@ -43,13 +44,14 @@ class GatherJob(Job):
 
     def compute(self, store: Store, output: OutputWriter) -> Mapping[str, Any]:
         """Sort the pairs of the shards as if they were one shard; the sketch is the sketch of all of them."""
-        pairs = UniquePairs(MATCHED)
         counts: Counter[str] = Counter()
+        schema = common_schema(store, self.matched)
+        pairs = UniquePairs(schema)
         for file in store.map(lambda shard: store.open_parquet(shard, PAIRS), self.matched):
             for group in range(file.num_row_groups):
-                pairs.append(file.read_row_group(group).cast(MATCHED))
+                pairs.append(file.read_row_group(group).cast(schema))
                 counts["bytes_read"] += group_bytes(file, group)
-        rows = output.parquet(PAIRS, MATCHED, pairs.tables())
+        rows = output.parquet(PAIRS, schema, pairs.tables())
         counts.update({"matched": pairs.rows, "unique": rows, "dropped.pair.repeat": pairs.rows - rows})
         sketches = store.map(lambda shard: str(store.manifest(shard.manifest).statistics["sketch"]), self.matched)
         sketch = DistinctSketch.merged(sketches)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from metaclip.balance.algorithm import min_t
 from metaclip.balance.reference_axis import GroupThresholds, Rule
 from metaclip.config.groups import Groups
 from metaclip.config.settings import Balance
@@ -120,6 +121,18 @@ class GroupCounts:
         """Yield each group that occurs in a table of pairs: its rows, and their entry ids in CSR form."""
         for group, rows in rows_by_group(self.by_language.groups, table):
             yield group, rows, *csr(table.column("entry_ids").take(pa.array(rows)))
+
+    def min_t_of(self, table: pa.Table, uniform: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return for each pair of a table the smallest t of the reference language that keeps it, float64[n].
+
+        Args:
+            table: n pairs, with `lang`, `lang_score` and `entry_ids`.
+            uniform: their draws, float64[n].
+        """
+        found = np.empty(table.num_rows)
+        for group, rows, offsets, entry_ids in self.pairs(table):
+            found[rows] = self.min_t(group, min_t(self.counts(group), offsets, entry_ids, uniform[rows]))
+        return found
 
     @cached_property
     def offsets(self) -> dict[str, int]:

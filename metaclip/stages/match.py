@@ -14,7 +14,7 @@ from metaclip.config.settings import Match
 from metaclip.kernels.ways import Work
 from metaclip.matching.matcher import Matcher
 from metaclip.metadata.list_job import open_matcher
-from metaclip.schemas import ENTRY_IDS, MATCHED, PAIR, PAIRS
+from metaclip.schemas import ENTRY_IDS, MATCHED, PAIR, PAIRS, conform, with_kept
 from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
@@ -53,7 +53,8 @@ class MatchJob(Job):
         sketch = DistinctSketch()
         pairs = store.open_parquet(self.extracted, PAIRS)
         matcher = open_matcher(store, self.metadata)
-        rows = output.parquet(PAIRS, MATCHED, self._matched(pairs, matcher, counts, sketch))
+        schema = with_kept(MATCHED, pairs.schema_arrow)
+        rows = output.parquet(PAIRS, schema, self._matched(pairs, matcher, counts, sketch))
         counts["matched"] = rows
         counts["bytes_read"] = store.manifest(self.extracted.manifest).file(PAIRS).bytes
         return {"counts": dict(sorted(counts.items())), "sketch": sketch.to_json()}
@@ -62,7 +63,7 @@ class MatchJob(Job):
         self, pairs: Any, matcher: Matcher, counts: Counter[str], sketch: DistinctSketch
     ) -> Iterator[pa.Table]:
         for group in range(pairs.num_row_groups):
-            table = pairs.read_row_group(group).cast(PAIR)
+            table = conform(pairs.read_row_group(group), PAIR)
             counts["pairs"] += table.num_rows
             wanted = in_language(table, self.settings)
             counts["kept_by_language"] += len(wanted)
@@ -73,7 +74,7 @@ class MatchJob(Job):
             sketch.add(table.column("uid_lo").to_numpy())
             # A text without a match has no ids, so removing its row does not change the ids.
             bounds = np.append(offsets[kept], offsets[-1])
-            yield table.append_column(ENTRY_IDS, id_lists(bounds, entry_ids)).cast(MATCHED)
+            yield conform(table.append_column(ENTRY_IDS, id_lists(bounds, entry_ids)), MATCHED)
 
 
 def in_language(table: pa.Table, settings: Match) -> npt.NDArray[np.int64]:

@@ -18,7 +18,7 @@ from metaclip.config.groups import NO_GROUP, Groups
 from metaclip.config.settings import Match
 from metaclip.kernels.ways import Work
 from metaclip.metadata.list_job import open_matcher
-from metaclip.schemas import ENTRY_IDS, MATCHED, PAIR, PAIRS
+from metaclip.schemas import ENTRY_IDS, MATCHED, PAIR, PAIRS, conform, with_kept
 from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
@@ -95,14 +95,14 @@ class MatchGroupsJob(Job):
         sketch = DistinctSketch()
         pairs = store.open_parquet(self.extracted, PAIRS)
         tables = (self._matched(store, table, tally) for table in _row_groups(pairs))
-        rows = output.parquet(PAIRS, MATCHED, _sketched(tables, sketch))
+        rows = output.parquet(PAIRS, with_kept(MATCHED, pairs.schema_arrow), _sketched(tables, sketch))
         tally.counts["matched"] = rows
         tally.counts["bytes_read"] = store.manifest(self.extracted.manifest).file(PAIRS).bytes
         return {**tally.to_json(), "sketch": sketch.to_json()}
 
     def _matched(self, store: Store, table: pa.Table, tally: "_Tally") -> pa.Table:
         labels = table.column("lang").combine_chunks().dictionary_encode()
-        groups, fates = self._place(table, labels)
+        groups, fates = place(self._groups, self.settings, table, labels)
         texts, n = table.column("text"), table.num_rows
         sizes = np.zeros(n, np.int64)
         parts: list[npt.NDArray[np.uint32]] = []
@@ -122,23 +122,36 @@ class MatchGroupsJob(Job):
         bounds = np.zeros(len(kept) + 1, np.int64)
         np.cumsum(sizes[kept], out=bounds[1:])
         entry_ids = _in_row_order(sizes, parts, rows_of)
-        return table.take(pa.array(kept)).append_column(ENTRY_IDS, id_lists(bounds, entry_ids)).cast(MATCHED)
+        matched = table.take(pa.array(kept)).append_column(ENTRY_IDS, id_lists(bounds, entry_ids))
+        return conform(matched, MATCHED)
 
-    def _place(
-        self, table: pa.Table, labels: pa.DictionaryArray
-    ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int64]]:
-        """Return the position of each text's group among `lists`, and 0 or 1 + the number of its reason in REASONS."""
-        scores = table.column("lang_score").to_numpy()
-        groups = self._groups.of_rows(labels, scores)
-        fates = np.zeros(table.num_rows, np.int64)
-        fates[groups == NO_GROUP] = REASONS.index("no_metadata") + 1
-        if self.other_below is None:
-            fates[scores < np.float32(self.settings.min_lang_score)] = REASONS.index("score") + 1
-        if self.settings.languages:
-            wanted = pc.is_in(labels, value_set=pa.array(self.settings.languages)).to_numpy(zero_copy_only=False)
-            fates[~wanted] = REASONS.index("not_wanted") + 1
-        groups[fates != 0] = NO_GROUP
-        return groups, fates
+
+def place(
+    groups: Groups, settings: Match, table: pa.Table, labels: pa.DictionaryArray
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int64]]:
+    """Return which texts are matched in which list, and why the others are not.
+
+    Args:
+        groups: the groups whose lists there are.
+        settings: the filter of labels and scores.
+        table: of `schemas.PAIR`; n rows.
+        labels: its column `lang`.
+
+    Returns:
+        For each text the position of its group in `groups.names`, int16[n], NO_GROUP where it is dropped; and
+        int64[n], 0 or 1 + the number of its reason in REASONS.
+    """
+    scores = table.column("lang_score").to_numpy()
+    of_rows = groups.of_rows(labels, scores)
+    fates = np.zeros(table.num_rows, np.int64)
+    fates[of_rows == NO_GROUP] = REASONS.index("no_metadata") + 1
+    if groups.other_below is None:
+        fates[scores < np.float32(settings.min_lang_score)] = REASONS.index("score") + 1
+    if settings.languages:
+        wanted = pc.is_in(labels, value_set=pa.array(settings.languages)).to_numpy(zero_copy_only=False)
+        fates[~wanted] = REASONS.index("not_wanted") + 1
+    of_rows[fates != 0] = NO_GROUP
+    return of_rows, fates
 
 
 class _Tally:
@@ -176,7 +189,7 @@ class _Tally:
 
 def _row_groups(pairs: Any) -> Iterator[pa.Table]:
     for group in range(pairs.num_row_groups):
-        yield pairs.read_row_group(group).cast(PAIR)
+        yield conform(pairs.read_row_group(group), PAIR)
 
 
 def _sketched(tables: Iterator[pa.Table], sketch: DistinctSketch) -> Iterator[pa.Table]:

@@ -1,11 +1,15 @@
 """The partition stage: the matched shards of the pool, and the number of uid ranges (partitions)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
+import pyarrow as pa
+
+from metaclip.errors import StageError
+from metaclip.schemas import MATCHED, PAIRS, kept_fields
 from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
@@ -56,3 +60,25 @@ def read_members(store: Store, partition: Reference) -> tuple[list[Reference], i
     found = store.output_json(partition.manifest, MEMBERS)
     members = [Reference(address, PurePosixPath(address).parent.name, 0) for address in found["members"]]
     return members, found["partitions"]
+
+
+def common_schema(store: Store, matched: Sequence[Reference]) -> pa.Schema:
+    """Return the schema of matched pairs that holds those of all shards; the first tells whether there is more to it.
+
+    Raises:
+        StageError: a column is text in one shard and a number in another.
+    """
+    if not matched or not kept_fields(store.open_parquet(matched[0], PAIRS).schema_arrow):
+        return MATCHED
+    schemas = [
+        pa.schema(fields)
+        for fields in store.map(lambda shard: kept_fields(store.open_parquet(shard, PAIRS).schema_arrow), matched)
+    ]
+    try:
+        kept = pa.unify_schemas(schemas, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise StageError(
+            f"source.keep_columns: a column has values in one shard that do not go with those of another: {error};"
+            " write the files with one type, or leave the column out"
+        ) from error
+    return pa.schema([*MATCHED, *kept])

@@ -51,6 +51,9 @@ class _Known(BaseModel):
     by_label: dict[str, dict[str, _Count]] = {}
     by_group: dict[str, dict[str, _Count]] = {}
     text_keys: dict[str, _Count] = {}
+    text_lengths: list[_Count] = []
+    matches_a_pair: list[_Count] = []
+    segments: list[_Count] = []
     failed_files: list[dict[str, str]] = []
     file_bytes: dict[str, _Count | None] = {}
     sketch: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*=*$")] = ""

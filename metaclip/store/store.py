@@ -181,6 +181,18 @@ class Store(Files):
         except (OSError, pa.ArrowException) as error:
             raise StoreError(f"{self.address(relative)}: {error}; run the pool again, which remakes it") from error
 
+    def open_arrow(self, reference: Reference, name: str) -> pa.ipc.RecordBatchFileReader:
+        """Open an Arrow file of an output for reading by batch; what is read of it is compared with the manifest.
+
+        Raises:
+            StoreError: if it is missing or no Arrow file; later, if what is read was altered.
+        """
+        relative = f"{reference.folder}/{name}"
+        try:
+            return pa.ipc.open_file(pa.PythonFile(self._compared(relative, self._stated(reference, name), reference)))
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(f"{self.address(relative)}: {error}; run the pool again, which remakes it") from error
+
     def local_file(self, reference: Reference, name: str) -> Path:
         """Return a local path of a file of an output; a remote file is fetched to this machine once.
 

@@ -14,7 +14,7 @@ from metaclip.balance.tally import Tally
 from metaclip.config.groups import Groups
 from metaclip.errors import InputError
 from metaclip.pairs.uids import UIDS
-from metaclip.schemas import MATCHED, PAIRS
+from metaclip.schemas import MATCHED, PAIRS, conform, with_kept
 from metaclip.stages.dedup import TALLY
 from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
@@ -66,7 +66,8 @@ class SurviveJob(Job):
         members = Members(uids, images)
         counts: Counter[str] = Counter()
         tally = Tally(self.groups)
-        rows = output.parquet(PAIRS, MATCHED, tally.counting(self._surviving(store, members, counts)))
+        schema = with_kept(MATCHED, store.open_parquet(self.partition, PAIRS).schema_arrow)
+        rows = output.parquet(PAIRS, schema, tally.counting(self._surviving(store, members, counts)))
         tally.write(output, TALLY)
         counts.update(
             {
@@ -88,7 +89,7 @@ class SurviveJob(Job):
     def _surviving(self, store: Store, members: "Members", counts: Counter[str]) -> Iterator[pa.Table]:
         pairs = store.open_parquet(self.partition, PAIRS)
         for group in range(pairs.num_row_groups):
-            table = pairs.read_row_group(group).cast(MATCHED)
+            table = conform(pairs.read_row_group(group), MATCHED)
             counts["bytes_read"] += group_bytes(pairs, group)
             counts["pairs"] += table.num_rows
             kept = members.contain(table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy())

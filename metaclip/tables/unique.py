@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from metaclip.schemas import kept_fields
 from metaclip.tables.sorter import Sorter
 
 
@@ -36,10 +37,11 @@ def _resolve(table: pa.Table, order: npt.NDArray[np.int64], repeats: npt.NDArray
     starts = np.concatenate([[True], ~repeats])
     places = np.flatnonzero(np.concatenate([[False], repeats]) | np.concatenate([repeats, [False]]))
     groups = (np.cumsum(starts) - 1)[places]
-    rows = table.select(["page_url", "text_key"]).take(pa.array(order[places]))
+    own = [field.name for field in kept_fields(table.schema)]
+    rows = table.select(["page_url", "text_key", *own]).take(pa.array(order[places]))
     # Most repeats stand on one page and are alike in every column, so that any may stay.
     differ = _as_before(groups)
-    differ &= ~(_alike(rows.column("page_url")) & _alike(rows.column("text_key")))
+    differ &= ~(_alike(rows.column("page_url")) & _alike(rows.column("text_key"))) if not own else True
     if differ.any():
         _choose(starts, rows, groups, places, differ)
     kept: npt.NDArray[np.int64] = order[starts]
@@ -58,10 +60,16 @@ def _choose(
     rows, groups, places = rows.filter(pa.array(contested)), groups[contested], places[contested]
     rows = rows.append_column("group", pa.array(groups)).append_column("place", pa.array(places))
     # Arrow compares text by bytes, so no locale shows. Full ties are alike in every column.
-    ranked = rows.sort_by([(name, "ascending") for name in ("group", "page_url", "text_key", "place")])
+    ranked = rows.sort_by([(name, "ascending") for name in _ranking(rows)])
     firsts = np.flatnonzero(np.diff(ranked.column("group").to_numpy(), prepend=-1))
     starts[places] = False
     starts[ranked.column("place").to_numpy()[firsts]] = True
+
+
+def _ranking(rows: pa.Table) -> list[str]:
+    """Return by what rows of one uid are ranked: columns that files had of their own decide last, nulls at the end."""
+    own = [name for name in rows.column_names if name not in ("page_url", "text_key", "group", "place")]
+    return ["group", "page_url", "text_key", *own, "place"]
 
 
 def _alike(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:

@@ -53,6 +53,7 @@ def _record(config: Config) -> dict[str, Any]:
     return record
 
 
+@pytest.mark.slow
 def test_a_pool_from_pages_to_a_balanced_set(make_config: MakeConfig) -> None:
     config = make_config()
     summary = curate(config)
@@ -110,6 +111,7 @@ def test_entry_ids_counts_and_min_t_are_those_of_the_definition(finished: MakeCo
     assert np.all(np.diff(balanced.column("min_t").to_numpy()) >= 0)
 
 
+@pytest.mark.long
 def test_a_second_run_computes_nothing(finished: MakeConfig) -> None:
     config = finished(pool="twice")
     before = stage_files(Path(config.storage))
@@ -156,6 +158,7 @@ def test_other_entries_do_not_read_the_crawl_again(finished: MakeConfig, tmp_pat
     assert {"metadata", "match", "dedup", "count", "balance", "curate"} <= _computed(summary)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "redone"),
     [
@@ -172,8 +175,14 @@ def test_a_changed_setting_redoes_what_depends_on_it(
     assert min(computed, key=STAGES.index) == redone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "changes", [{"execution__processes": 1}, {"source__files_per_shard": 3}, {"source__files_per_shard": 6}]
+    "changes",
+    [
+        {"execution__processes": 1},
+        pytest.param({"source__files_per_shard": 3}, marks=pytest.mark.long),
+        pytest.param({"source__files_per_shard": 6}, marks=pytest.mark.long),
+    ],
 )
 def test_bytes_of_the_set_depend_on_neither_processes_nor_shards(
     make_config: MakeConfig, tmp_path: Path, partitioned: dict[str, bytes], changes: dict[str, Any]
@@ -196,6 +205,7 @@ def partitioned(crawl: Path, tmp_path_factory: pytest.TempPathFactory, prefect_s
     return files
 
 
+@pytest.mark.long
 def test_shards_of_a_large_pool_are_gathered_first(
     make_config: MakeConfig, crawl: Path, partitioned: dict[str, bytes]
 ) -> None:
@@ -251,6 +261,7 @@ def test_partitions_do_not_change_which_pairs_are_kept(finished_pool: Path, part
     assert whole.sort_by("uid").equals(parts.sort_by("uid"))
 
 
+@pytest.mark.slow
 def test_the_order_of_the_source_does_not_show(make_config: MakeConfig, crawl: Path, finished_pool: Path) -> None:
     files = sorted((str(path) for path in crawl.glob("*/*.gz")), reverse=True)
     other = curate(make_config(source={"paths": files}))
@@ -264,6 +275,7 @@ def test_t_of_infinity_keeps_every_matched_pair(finished: MakeConfig) -> None:
     assert sorted(_record(finished())["stages"]["curate"]) == ["20", "inf"]
 
 
+@pytest.mark.slow
 def test_rebalance_starts_from_the_finished_pool(finished: MakeConfig) -> None:
     config = finished()
     with pytest.raises(ConfigError, match=r"no finished pool 'other' .* there: small"):
@@ -276,6 +288,7 @@ def test_rebalance_starts_from_the_finished_pool(finished: MakeConfig) -> None:
     assert data_files(other["curated"]) != data_files(summary["curated"])
 
 
+@pytest.mark.long
 def test_rebalance_takes_a_size_or_a_tail_share_for_t(finished: MakeConfig) -> None:
     storage = finished().storage
     matched = curate(finished(balance__t="inf"))["funnel"]["unique"]
@@ -295,6 +308,7 @@ def test_rebalance_takes_a_size_or_a_tail_share_for_t(finished: MakeConfig) -> N
             rebalance("small", storage, **wrong)
 
 
+@pytest.mark.slow
 def test_many_shards_are_done_in_runs_of_a_few(make_config: MakeConfig, finished_pool: Path) -> None:
     summary = curate(make_config(execution={"processes": 2, "shards_per_run": 4}))
     assert [stage["tasks"] for stage in summary["stages"] if stage["stage"] in ("extract", "match")] == [6, 6]
@@ -304,6 +318,7 @@ def test_many_shards_are_done_in_runs_of_a_few(make_config: MakeConfig, finished
         match_all_shards(make_config(execution__shards_per_run=1), "", 501, Reference("", "", 0), "match")
 
 
+@pytest.mark.long
 def test_the_store_alone_tells_of_runs(make_config: MakeConfig, tmp_path: Path) -> None:
     (tmp_path / "rubbish.warc.gz").write_text("<html>503 Slow down</html>")
     paths = [*make_config().source.paths, str(tmp_path / "rubbish.warc.gz")]
@@ -329,6 +344,7 @@ def test_the_store_alone_tells_of_runs(make_config: MakeConfig, tmp_path: Path) 
     assert [run["state"] for run in status["runs"]] == ["lost", "completed"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stage", "damage"),
     [*zip(STAGES, cycle(["delete", "truncate", "replace"]), strict=False), ("extract", "delete"), ("curate", "delete")],
@@ -351,6 +367,7 @@ def test_damage_under_a_standing_manifest_is_mended(finished: MakeConfig, stage:
     assert path.read_bytes() == content
 
 
+@pytest.mark.long
 def test_too_many_failed_files_fail_the_stage_and_are_named(
     make_config: MakeConfig, tmp_path: Path, crawl: Path
 ) -> None:
@@ -365,6 +382,7 @@ def test_too_many_failed_files_fail_the_stage_and_are_named(
     assert [file["path"] for file in report["failed_files"]] == [str(rubbish)]
 
 
+@pytest.mark.slow
 def test_a_crawl_file_replaced_by_another_is_refused(make_config: MakeConfig, tmp_path: Path, crawl: Path) -> None:
     path = tmp_path / "mine.warc.gz"
     path.write_bytes((crawl / "warc" / "demo-00000.warc.gz").read_bytes())
@@ -375,6 +393,7 @@ def test_a_crawl_file_replaced_by_another_is_refused(make_config: MakeConfig, tm
         curate(config)
 
 
+@pytest.mark.slow
 def test_a_pool_in_which_nothing_matches(finished: MakeConfig, tmp_path: Path) -> None:
     other = tmp_path / "entries.txt"
     other.write_text("no such entry anywhere\n")
@@ -383,6 +402,7 @@ def test_a_pool_in_which_nothing_matches(finished: MakeConfig, tmp_path: Path) -
     assert summary["funnel"]["kept_by_language"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("until", ["metadata", "extract", "dedup", "curate"])
 def test_until_stops_after_a_stage(make_config: MakeConfig, until: Any) -> None:
     summary = curate(make_config(), until=until)

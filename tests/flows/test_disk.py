@@ -79,6 +79,7 @@ def _run(config: Path, prefect: str, **environment: str) -> str:
     return done.stderr.splitlines()[-1]
 
 
+@pytest.mark.long
 def test_a_full_store_and_one_that_can_only_be_read(tmp_path: Path, small_disk: Path, prefect_server: str) -> None:
     config = _config(tmp_path, small_disk / "store")
     told = _run(config, prefect_server)
@@ -90,6 +91,7 @@ def test_a_full_store_and_one_that_can_only_be_read(tmp_path: Path, small_disk: 
     assert "can only be read" in told
 
 
+@pytest.mark.long
 def test_a_full_folder_of_temporary_files(tmp_path: Path, small_disk: Path, prefect_server: str) -> None:
     (small_disk / "much").write_bytes(bytes(40_000))  # room for small files, and not for the matcher's table
     told = _run(_config(tmp_path, tmp_path / "store", entries=5000), prefect_server, TMPDIR=str(small_disk))

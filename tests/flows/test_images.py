@@ -1,4 +1,4 @@
-"""Images of an export, with the real img2dataset, from a server on this machine."""
+"""Images of an export, with both downloaders, from a server on this machine."""
 
 import io
 import json
@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -19,8 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
-from flows.images import download_images
+from flows.cli.main import app
+from flows.pictures.download import download_images
 from metaclip.errors import ConfigError, StageError, StoreError
 from metaclip.export.images import Effort, ImageSettings
 from metaclip.pairs.uids import format_uids, parse_uids, uids
@@ -30,6 +33,8 @@ from metaclip.store.manifest import StoredFile
 from metaclip.survivors.lists import read_survivors, survivor_files
 from metaclip.tables.parquet import write_parquet
 from tests.servers import Site, serve
+
+THEIRS: dict[str, Any] = {"image_size": 16, "threads": 4, "downloader": "img2dataset"}
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.timeout(200)]
 
@@ -94,7 +99,7 @@ def _good(numbers: range) -> list[str]:
 @pytest.mark.slow
 def test_downloads_once_and_a_file_that_joins_shifts_none(site: Site, tmp_path: Path) -> None:
     to = tmp_path / "images"
-    first = download_images(str(_export(site, tmp_path / "a", [range(40, 60)])), str(to), image_size=16, threads=4)
+    first = download_images(str(_export(site, tmp_path / "a", [range(40, 60)])), str(to), **THEIRS)
     assert (first["files"], first["cached"], first["success"]) == (1, 0, 16)
     assert (first["failed_to_download"], first["failed_to_resize"]) == (2, 2)
     assert any("404" in reason for reason in first["reasons"])
@@ -103,14 +108,12 @@ def test_downloads_once_and_a_file_that_joins_shifts_none(site: Site, tmp_path: 
     assert all("compatible; img2dataset" in agent for agent in agents)
 
     site.requests.clear()
-    again = download_images(str(tmp_path / "a"), str(to), image_size=16, threads=4)
+    again = download_images(str(tmp_path / "a"), str(to), **THEIRS)
     assert (again["cached"], again["success"]) == (1, 16)
     assert site.requests == []
 
     # The file that joins comes before the one that is there.
-    more = download_images(
-        str(_export(site, tmp_path / "b", [range(20), range(40, 60)])), str(to), image_size=16, threads=4
-    )
+    more = download_images(str(_export(site, tmp_path / "b", [range(20), range(40, 60)])), str(to), **THEIRS)
     assert (more["files"], more["cached"], more["success"]) == (2, 1, 32)
     assert sorted({path for path, _ in site.requests}) == sorted(f"/{number}.png" for number in range(20))
     assert _captions(to) == sorted(_good(range(20)) + _good(range(40, 60)))
@@ -124,15 +127,27 @@ def test_downloads_once_and_a_file_that_joins_shifts_none(site: Site, tmp_path: 
         assert {tuple(uid) for ids in pieces for uid in ids.uids.tolist()} == wanted
 
     with pytest.raises(ConfigError, match="image_size 16"):
-        download_images(str(tmp_path / "a"), str(to), image_size=17)
+        download_images(str(tmp_path / "a"), str(to), image_size=17, downloader="img2dataset")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_killed_in_the_middle_and_started_again(site: Site, tmp_path: Path) -> None:
     export = _export(site, tmp_path / "export", [range(100)])
     to = tmp_path / "images"
     command = [sys.executable, "-m", "flows", "images", "download", str(export), "--to", str(to), "--json"]
-    command += ["--samples-per-shard", "20", "--threads", "1", "--processes", "1", "--image-size", "16"]
+    command += [
+        "--samples-per-shard",
+        "20",
+        "--threads",
+        "1",
+        "--processes",
+        "1",
+        "--image-size",
+        "16",
+        "--downloader",
+        "img2dataset",
+    ]
     release = site.hold("/70.png")
     site.requests.clear()
     killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -160,13 +175,14 @@ def test_killed_in_the_middle_and_started_again(site: Site, tmp_path: Path) -> N
     assert len({path for path, _ in site.requests}) == 100 - 20 * finished
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_network_that_is_down_loses_nothing(site: Site, tmp_path: Path) -> None:
     export = _export(site, tmp_path / "export", [range(10)])
     images, site.files = site.files, {}
     try:
         with pytest.raises(StageError, match="0 of 10 images came through"):
-            download_images(str(export), str(tmp_path / "images"))
+            download_images(str(export), str(tmp_path / "images"), allow_loopback=True)
     finally:
         site.files = images
     # Nothing is left that would make the next run pass these images by.
@@ -174,6 +190,7 @@ def test_a_network_that_is_down_loses_nothing(site: Site, tmp_path: Path) -> Non
     assert left == ["images.settings.json"]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_downloaded_is_told(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     to = str(tmp_path / "images")
     with pytest.raises(ConfigError, match="no finished export"):
@@ -202,3 +219,24 @@ def test_impossible_settings() -> None:
     for effort in ({"threads": 0}, {"retries": -1}, {"min_success": 2.0}, {"user_agent_token": " "}):
         with pytest.raises(ConfigError, match=next(iter(effort)).replace("_", " ")):
             Effort(**effort)  # type: ignore[arg-type]
+
+
+def test_the_command_downloads_with_care(site: Site, tmp_path: Path) -> None:
+    site.files["/robots.txt"] = b"User-agent: *\nDisallow: /3"
+    export, to = _export(site, tmp_path / "export", [range(10)]), tmp_path / "images"
+    command = ["images", "download", str(export), "--to", str(to), "--json", "--image-size", "16", "--allow-loopback"]
+    try:
+        done = CliRunner().invoke(app, command)
+        again = CliRunner().invoke(app, command)
+        # Without the setting for tests, this machine is no place to download from.
+        refused = CliRunner().invoke(app, [*command[:-1], "--to", str(tmp_path / "other")])
+    finally:
+        del site.files["/robots.txt"]
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert (told["success"], told["failed_to_download"], told["failed_to_resize"]) == (7, 2, 1)
+    assert told["reasons"]["robots.txt: disallowed"] == 1
+    assert _captions(to) == [f"image {number}" for number in (0, 1, 2, 4, 5, 6, 7)]
+    assert json.loads(again.stdout)["cached"] == 1
+    assert refused.exit_code == StageError.exit_code
+    assert "inner address" in refused.output

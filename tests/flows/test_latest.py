@@ -66,6 +66,7 @@ def last_state(pool: str) -> tuple[str | None, str | None]:
     return last.state.name, last.state.message
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_pool_of_the_latest_crawl_grows_and_ends_at_once_when_nothing_is_new(
     site: Site, crawl: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -120,6 +121,7 @@ def test_a_pool_of_the_latest_crawl_grows_and_ends_at_once_when_nothing_is_new(
     assert "nothing_new" not in curate(configure(site, tmp_path / "named", source={"crawl": [A, B]}))
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_off_is_gone_on_with_though_the_latest_crawl_is_another(
     site: Site, crawl: Path, tmp_path: Path
 ) -> None:
@@ -138,6 +140,7 @@ def test_a_run_that_was_cut_off_is_gone_on_with_though_the_latest_crawl_is_anoth
     assert computed(summary)["extract"] == 0
 
 
+@pytest.mark.long
 def test_downloads_of_all_worker_processes_share_the_limit(site: Site, crawl: Path, tmp_path: Path) -> None:
     publish(site, crawl, B, 4, copies=6)
     site.pause, site.piece = 0.02, 64 << 10
@@ -150,6 +153,7 @@ def test_downloads_of_all_worker_processes_share_the_limit(site: Site, crawl: Pa
     assert site.most_open_bodies == 1
 
 
+@pytest.mark.slow
 def test_what_will_not_change_is_listed_by_its_reason_and_not_asked_for_again(
     site: Site, crawl: Path, tmp_path: Path
 ) -> None:
@@ -171,6 +175,7 @@ def test_what_will_not_change_is_listed_by_its_reason_and_not_asked_for_again(
     assert computed(summary)["extract"] == 4
 
 
+@pytest.mark.long
 def test_a_drop_a_busy_server_and_a_changed_file_cost_no_byte(site: Site, crawl: Path, tmp_path: Path) -> None:
     whole = curate(configure(site, tmp_path / "whole"), "extract")
     path = f"/crawl-data/{A}/segments/1/wat/0.warc.wat.gz"

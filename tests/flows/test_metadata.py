@@ -34,6 +34,7 @@ def _digest(summary: dict[str, Any]) -> str:
     return hashlib.sha256(Path(summary["folder"], "entries.parquet").read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_files_are_counted_once_and_the_list_is_reused(
     make_config: MakeConfig, settings: dict[str, Any], prefect_server: str
 ) -> None:
@@ -46,6 +47,7 @@ def test_files_are_counted_once_and_the_list_is_reused(
     assert _stages(build_metadata(changed)) == {"ngrams": (2, 2), "titles": (3, 3), "metadata": (1, 0)}
 
 
+@pytest.mark.slow
 def test_one_process_or_two_give_the_same(
     crawl: Path, tmp_path: Path, settings: dict[str, Any], prefect_server: str
 ) -> None:
@@ -63,6 +65,7 @@ def test_one_process_or_two_give_the_same(
     assert len(digests) == 1
 
 
+@pytest.mark.slow
 def test_a_broken_file_is_named_and_what_worked_stands(
     make_config: MakeConfig, tmp_path: Path, prefect_server: str
 ) -> None:
@@ -83,6 +86,7 @@ def test_a_broken_file_is_named_and_what_worked_stands(
     }
 
 
+@pytest.mark.long
 def test_a_pool_builds_its_metadata_first(
     make_config: MakeConfig, settings: dict[str, Any], prefect_server: str
 ) -> None:

@@ -13,7 +13,7 @@ from tests.shared import shared_data
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 
-@pytest.mark.parametrize(("kind", "pages"), [("wat", 1285), ("warc", 1285)])
+@pytest.mark.parametrize(("kind", "pages"), [("wat", 1285), pytest.param("warc", 1285, marks=pytest.mark.long)])
 def test_real_shards_with_half_a_million_entries(tmp_path: Path, kind: str, pages: int) -> None:
     tree: dict[str, Any] = {
         "pool": kind,

@@ -29,6 +29,7 @@ def _rows(folder: str) -> pa.Table:
     return pa.concat_tables(pq.read_table(file) for file in sorted(Path(folder).glob("*.parquet")))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_frozen_takes_out_pairs_alone(make_config: MakeConfig, tmp_path: Path) -> None:
     config = make_config(dedup__rows_per_partition=800)
@@ -87,6 +88,67 @@ def test_frozen_takes_out_pairs_alone(make_config: MakeConfig, tmp_path: Path) -
     other = rebalance("small", storage, 100)
     assert gone not in _rows(other["curated"]).column("uid").to_pylist()
     assert other["funnel"]["curated"] == _rows(other["curated"]).num_rows
+
+
+def _held(storage: str, uid: str) -> list[str]:
+    """Return the Parquet files of the store that have a pair."""
+    wanted = (int(uid[:16], 16), int(uid[16:], 16))
+    found = []
+    for path in sorted(Path(storage).rglob("*.parquet")):
+        names = pq.read_schema(path).names
+        if "uid" in names:
+            has = uid in pq.read_table(path, columns=["uid"])["uid"].to_pylist()
+        elif "uid_hi" in names:
+            table = pq.read_table(path, columns=["uid_hi", "uid_lo"])
+            has = wanted in set(zip(*(column.to_pylist() for column in table.columns), strict=True))
+        else:
+            has = False
+        if has:
+            found.append(str(path.relative_to(storage)))
+    return found
+
+
+@pytest.mark.slow
+def test_purged_no_output_has_the_pairs(make_config: MakeConfig, tmp_path: Path) -> None:
+    config = make_config(dedup__rows_per_partition=800)
+    before = curate(config)
+    storage = config.storage
+    rows = _rows(before["curated"])
+    uid, page = rows.column("uid")[0].as_py(), rows.column("page_url")[1].as_py()
+    gone = {uid, *(row["uid"] for row in rows.to_pylist() if row["page_url"] == page)}
+    (tmp_path / "list").write_text(f"uid {uid}\npage {page}\n")
+    stages = _record(storage)["stages"]
+    told = remove_pairs("small", storage, str(tmp_path / "list"))
+    assert told["still_hold"] == ["extract", "match", "dedup", "balance"]
+    assert all(_held(storage, each) for each in gone)
+
+    command = ["remove", "small", "--storage", storage, "--list", str(tmp_path / "list"), "--purge", "--json"]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert (told["new"], told["still_hold"], told["held_by"]) == (0, [], [])
+    now = _record(storage)["stages"]
+    for stage in ("extract", "match", "dedup", "balance"):
+        changed = [one != other for one, other in zip(stages[stage], now[stage], strict=True)]
+        assert any(changed), stage
+    assert not all(one != other for one, other in zip(stages["dedup"], now["dedup"], strict=True))
+    left = _rows(told["sets"]["20"]["folder"])
+    kept = [row for row in rows.to_pylist() if row["uid"] != uid and row["page_url"] != page]
+    assert left.to_pylist() == kept
+    collected = CliRunner().invoke(app, ["gc", "--storage", storage, "--grace", "0", "--json"])
+    assert collected.exit_code == 0, collected.output
+    assert {each: _held(storage, each) for each in gone} == {each: [] for each in gone}
+
+    # What is left serves as before: another t, the fate of a pair, and the same list again.
+    whole = rebalance("small", storage, "inf")
+    assert not gone & set(_rows(whole["curated"]).column("uid").to_pylist())
+    status = CliRunner().invoke(app, ["status", "small", "--storage", storage, "--json"])
+    assert json.loads(status.stdout)["missing"] == 0
+    again = CliRunner().invoke(app, command)
+    assert again.exit_code == InputError.exit_code  # the lines name nothing any more
+    assert _record(storage)["stages"]["balance"] == now["balance"]
+    with pytest.raises(ConfigError, match="frozen"):
+        remove_pairs("small", storage, str(tmp_path / "list"), counts="anew", purge=True)
 
 
 @pytest.mark.slow

@@ -105,11 +105,14 @@ def test_the_same_files_as_in_a_folder_after_a_kill_with_a_new_t_and_no_listing(
     assert status.exit_code == 0
     assert sorted(json.loads(status.stdout)["sets"]) == ["20", "50"]
 
-    # The crawl from the store as well, under another name: the same pairs.
-    shards = configure(pool="from-s3", source={"paths": [f"{bucket}/crawl/demo.paths"]})
-    again = _here("run", shards, "--json")
+    # The crawl from the store as well, under another name, and without a compiled kernel: the same pairs.
+    changes = {"source": {"paths": [f"{bucket}/crawl/demo.paths"]}, "execution__kernels": "plain"}
+    again = _here("run", configure(pool="from-s3", **changes), "--json")
     assert again.exit_code == 0, again.output
-    assert json.loads(again.stdout)["funnel"] == summary["funnel"]
+    plain = json.loads(again.stdout)
+    assert plain["funnel"] == summary["funnel"]
+    sets = [client.cat(client.glob(f"{one['curated']}/*.parquet")) for one in (summary, plain)]
+    assert list(sets[0].values()) == list(sets[1].values()) != []
 
 
 @pytest.mark.parametrize(

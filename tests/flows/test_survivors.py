@@ -24,6 +24,7 @@ def _computed(summary: dict[str, Any]) -> set[str]:
     return {stage["stage"] for stage in summary["stages"] if stage["cached"] < stage["tasks"]}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_survivors_become_a_pool_of_their_own(finished: MakeConfig, tmp_path: Path) -> None:
     storage = finished().storage
@@ -69,6 +70,7 @@ def test_survivors_become_a_pool_of_their_own(finished: MakeConfig, tmp_path: Pa
     assert third["survivors"]["unknown_uids"] == len(uids[::3]) - len(uids[::6])
 
 
+@pytest.mark.slow
 def test_mistakes_are_told_and_leave_the_pool_as_it_was(finished: MakeConfig, tmp_path: Path) -> None:
     storage = finished().storage
     before = Path(storage, "pools", "small.json").read_bytes()

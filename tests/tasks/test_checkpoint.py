@@ -77,6 +77,7 @@ def test_size_of_a_task(outputs: int, processes: int, size: int) -> None:
     assert outputs_a_task(outputs, processes) == size
 
 
+@pytest.mark.long
 def test_few_task_runs_make_many_outputs_in_their_order(config: Config) -> None:
     done, tasks = _extract(config)
     jobs = [extract.fn.__wrapped__(config, shard) for shard in check(config).shards]
@@ -89,6 +90,7 @@ def test_few_task_runs_make_many_outputs_in_their_order(config: Config) -> None:
     assert tasks == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [MetaclipError("never"), WorkerLostError("once")])
 def test_an_output_that_fails_keeps_no_other_from_being_made(
     config: Config, monkeypatch: pytest.MonkeyPatch, error: MetaclipError

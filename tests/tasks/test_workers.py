@@ -1,5 +1,7 @@
 """A worker process that dies while the pool of processes starts costs a retry, as at any other moment."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -75,3 +77,17 @@ def test_a_process_that_cannot_start_beside_a_dead_one_is_a_lost_worker(
         with pytest.raises(WorkerLostError, match="a worker process died"):
             pool.run(config.storage, job, bounds)
     assert pool.run(config.storage, job, bounds).reference.rows > 0
+
+
+@pytest.mark.slow
+def test_workers_that_end_as_they_start_say_nothing() -> None:
+    """Their semaphores are gone with the process that began them."""
+    code = """
+from tasks.workers import Downloads, Workers
+started = Workers(2, Downloads())
+started._started()
+started.close()
+del started
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -12,6 +12,9 @@ def near(
     pool: Annotated[str, typer.Argument(help="Name of a finished pool.")],
     storage: Storage,
     entry: Annotated[str | None, typer.Option(help="Show this entry only.")] = None,
+    language: Annotated[
+        str | None, typer.Option(help="In a pool by language: entries of this group only; needed with --entry.")
+    ] = None,
     n: Annotated[int, typer.Option("--n", min=1, help="Number of entries to show.")] = 20,
     as_json: Json = False,
 ) -> None:
@@ -19,4 +22,4 @@ def near(
     from metaclip.explore.misses import describe_misses
 
     with errors(as_json):
-        emit(describe_misses(storage, pool, n, entry), as_json, show.show_misses)
+        emit(describe_misses(storage, pool, n, entry, language), as_json, show.show_misses)

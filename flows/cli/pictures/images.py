@@ -38,6 +38,13 @@ app = typer.Typer(
 )
 
 
+class Downloader(StrEnum):
+    """What downloads."""
+
+    CAREFUL = "careful"
+    IMG2DATASET = "img2dataset"
+
+
 class Output(StrEnum):
     """The output formats of img2dataset."""
 
@@ -64,38 +71,56 @@ def download(
     resize_mode: Annotated[Resize, typer.Option(help="How images are resized.")] = Resize.BORDER,
     output_format: Annotated[Output, typer.Option(help="Tar shards, plain files, or Parquet.")] = Output.WEBDATASET,
     samples_per_shard: Annotated[int, typer.Option(min=1, help="Pairs in a shard.")] = 10_000,
-    processes: Annotated[int, typer.Option(min=1, help="Number of img2dataset processes.")] = os.cpu_count() or 1,
-    threads: Annotated[int, typer.Option(min=1, help="Parallel downloads in each process.")] = 64,
-    timeout: Annotated[int, typer.Option(min=1, help="Seconds that a server has to answer.")] = 10,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that shrink pictures.")] = os.cpu_count() or 1,
+    threads: Annotated[int, typer.Option(min=1, help="Connections open at once (img2dataset: in each process).")] = 64,
+    timeout: Annotated[int, typer.Option(min=1, help="Seconds that a server may be silent.")] = 10,
     retries: Annotated[int, typer.Option(min=0, help="How often a download is retried.")] = 1,
-    user_agent_token: Annotated[str, typer.Option(help="Your name, a part of the user agent.")] = "img2dataset",
+    user_agent_token: Annotated[str, typer.Option(help="Your name for robots.txt and X-Robots-Tag.")] = "img2dataset",
     min_success: Annotated[float, typer.Option(min=0, max=1, help="Minimum share of downloaded images.")] = 0.01,
+    downloader: Annotated[
+        Downloader, typer.Option(help="img2dataset asks no robots.txt and holds none of the bounds below.")
+    ] = Downloader.CAREFUL,
+    contact: Annotated[str, typer.Option(help="An address of yours, for the user agent.")] = "",
+    host_connections: Annotated[int, typer.Option(min=1, help="Connections open to one host at once.")] = 4,
+    max_host_share: Annotated[
+        float, typer.Option(max=1, help="Share of a file's rows that one host may have, and at least 1,000.")
+    ] = 0.05,
+    max_seconds: Annotated[int, typer.Option(min=1, help="Seconds for one picture, redirects included.")] = 60,
+    max_bytes: Annotated[int, typer.Option(min=1, help="Bytes of one picture.")] = 50 << 20,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Pixels of one picture, by its header.")] = 89_478_485,
+    allow_loopback: Annotated[bool, typer.Option("--allow-loopback", hidden=True)] = False,
     as_json: Json = False,
 ) -> None:
-    """Download the images of an export with img2dataset; continue an interrupted download."""
-    from metaclip.export.images import Effort, ImageSettings, claim, exported_files, require_img2dataset
+    """Download the images of an export, robots.txt first; continue an interrupted download."""
+    from metaclip.export.images import Effort, ImageSettings, claim, exported_files, require_downloader
 
     with errors(as_json):
         # These checks come first, because Prefect takes seconds to start.
-        require_img2dataset()
-        settings = ImageSettings(image_size, resize_mode.value, output_format.value, samples_per_shard)
-        Effort(processes, threads, timeout, retries, user_agent_token, min_success)
+        settings = ImageSettings(
+            image_size, resize_mode.value, output_format.value, samples_per_shard, downloader.value
+        )
+        require_downloader(settings)
+        effort = Effort(
+            processes,
+            threads,
+            timeout,
+            retries,
+            user_agent_token,
+            min_success,
+            contact,
+            host_connections,
+            max_host_share,
+            max_seconds,
+            max_bytes,
+            max_pixels,
+            allow_loopback,
+        )
         exported_files(source)
         claim(to, settings)
         with prefect(as_json):
-            from flows.images import download_images
+            from flows.pictures.download import download_images
 
-            done = download_images(
-                source,
-                to,
-                **asdict(settings),
-                processes=processes,
-                threads=threads,
-                timeout=timeout,
-                retries=retries,
-                user_agent_token=user_agent_token,
-                min_success=min_success,
-            )
+            done = download_images(source, to, **asdict(settings), **asdict(effort))
         emit(done, as_json, _show_images)
 
 
@@ -215,3 +240,56 @@ def purge(
 def _show_purged(done: dict[str, Any]) -> None:
     told = f"{done['pictures']:,} pictures taken out of {done['shards']:,} shards of {done['images']}"
     Console(soft_wrap=True).print(plain(told))
+
+
+@app.command(epilog="Example: metaclip images blur images --boxes faces.parquet --to blurred")
+def blur(
+    images: Annotated[str, typer.Argument(metavar="DIR", help="Folder or address of `metaclip images download`.")],
+    boxes: Annotated[str, typer.Option(help="Parquet or JSON Lines: uid, x, y, w and h of a box in each row.")],
+    to: Annotated[str, typer.Option(help="Folder or address for the copies.")],
+    as_json: Json = False,
+) -> None:
+    """Copy the tars that were downloaded with parts of their pictures blurred, such as faces."""
+    from metaclip.images.blur import blur_pictures
+
+    with errors(as_json):
+        emit(blur_pictures(images, boxes, to), as_json, _show_blurred)
+
+
+def _show_blurred(done: dict[str, Any]) -> None:
+    console = Console(soft_wrap=True)
+    names = ("pictures", "boxes", "outside", "unknown", "damaged")
+    meant = ("blurred", "boxes in them", "boxes outside of their picture", "uids of no row", "damaged, not copied")
+    rows = [(text, f"{done[name]:,}") for name, text in zip(names, meant, strict=True)]
+    show_table(console, [Column("pictures"), *figures("count")], rows, f"{done['shards']:,} shards")
+    console.print(plain(f"images: {done['to']}"))
+
+
+class Model(StrEnum):
+    """What a model finds."""
+
+    FACES = "faces"
+    NSFW = "nsfw"
+
+
+@app.command(epilog="Example: metaclip images score images --with faces --model centerface.onnx --to faces.parquet")
+def score(
+    images: Annotated[str, typer.Argument(metavar="DIR", help="Folder or address of `metaclip images download`.")],
+    kind: Annotated[
+        Model, typer.Option("--with", help="faces: CenterFace, for `blur`. nsfw: open_nsfw, for the filter.")
+    ],
+    model: Annotated[str, typer.Option(help="The ONNX file; none is bundled or fetched.")],
+    to: Annotated[str, typer.Option(help="The Parquet file to write, by uid.")],
+    as_json: Json = False,
+) -> None:
+    """Run a model of yours over the pictures: boxes of faces, or a score."""
+    from metaclip.images.models import run_model
+
+    with errors(as_json):
+        emit(run_model(images, kind.value, model, to), as_json, _show_scored)
+
+
+def _show_scored(done: dict[str, Any]) -> None:
+    console = Console(soft_wrap=True)
+    console.print(f"{done['rows']:,} rows of {done['pictures']:,} pictures; {done['damaged']:,} could not be decoded")
+    console.print(plain(f"written: {done['to']}"))

@@ -9,7 +9,7 @@ from rich.console import Console
 from flows.cli.common import Json, Storage, emit, errors, prefect
 from flows.cli.show.tables import Column, figures, show_table
 from flows.cli.show.terminal import plain
-from metaclip.errors import InputError
+from metaclip.errors import ConfigError, InputError
 from metaclip.processes.shell import command
 
 
@@ -35,6 +35,9 @@ def remove(
         Counts, typer.Option(help="frozen: the sets without these pairs. anew: count and balance what is left again.")
     ] = Counts.FROZEN,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be taken out.")] = False,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Write the outputs that hold the texts again without them, too.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Take pairs out of a pool's sets; they are kept as hashes and stay out in every later run.
@@ -46,12 +49,14 @@ def remove(
     from metaclip.store.store import Store
 
     with errors(as_json):
+        if purge and counts is Counts.ANEW:
+            raise ConfigError("--purge goes with --counts frozen; count anew first, and then purge both pools")
         read_record(Store(storage), pool)
         read_list(listed)
         with prefect(as_json):
             from flows.pictures.remove import remove_pairs
 
-            done = remove_pairs(pool, storage, listed, reason, counts.value, dry_run)
+            done = remove_pairs(pool, storage, listed, reason, counts.value, dry_run, purge)
         emit(done, as_json, lambda done: _show(done, storage))
         if done["unknown"]:
             lines = ", ".join(map(str, done["unknown"][:20]))
@@ -72,5 +77,8 @@ def _show(done: dict[str, Any], storage: str) -> None:
     title = f"{done['removed']:,} pairs of {len(done['partitions']):,} partitions {what}; {done['new']:,} new entries"
     show_table(console, [Column("t"), *figures("before", "now"), Column("set")], rows, title)
     if not done["dry_run"]:
-        console.print(plain(f"the old sets go with: {command('metaclip', 'gc', '--storage', storage)}"))
-    console.print(plain(f"the texts are still in the outputs of: {', '.join(done['still_hold'])}"))
+        console.print(plain(f"old sets and outputs go with: {command('metaclip', 'gc', '--storage', storage)}"))
+    if done["still_hold"]:
+        console.print(plain(f"the texts are still in the outputs of: {', '.join(done['still_hold'])}"))
+    if done.get("held_by"):
+        console.print(plain(f"outputs with the texts belong to these pools too: {', '.join(done['held_by'])}"))

@@ -4,11 +4,12 @@ Prefect would start a server by itself, but that one continues after a command t
 if it starts slowly. This one ends when the command ends, for whatever reason.
 """
 
+import logging
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx
 from prefect.events.worker import EventsWorker
@@ -19,6 +20,8 @@ from flows.cli.server.ahead import begin, take
 from metaclip.errors import ServerLostError
 
 START_SECONDS = 180
+SETTLE_SECONDS = 0.5
+"""So long after its connections broke, a server that was killed is known to have ended."""
 
 Lost = Callable[[ServerLostError], object]
 
@@ -48,7 +51,8 @@ def prefect_api(lost: Lost | None = None) -> Iterator[str]:
     try:
         _wait(server.process, url)
         threading.Thread(target=_attend, args=(server.process, ending, lost), daemon=True).start()
-        with temporary_settings({PREFECT_API_URL: url, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False}):
+        settings = {PREFECT_API_URL: url, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False}
+        with temporary_settings(settings), _silent_once_ended(server.process):
             try:
                 yield url
             finally:
@@ -79,6 +83,27 @@ def _wait(process: subprocess.Popen[bytes], url: str) -> None:
         f"Prefect's local server did not answer within {START_SECONDS} s; run the same command again, or start"
         " `prefect server start` and set PREFECT_API_URL to its address"
     )
+
+
+@contextmanager
+def _silent_once_ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Leave out what Prefect logs of a server that has ended: each request that fails, where one line tells of it."""
+
+    def is_of_a_server(record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING or not record.name.startswith("prefect"):
+            return True
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(SETTLE_SECONDS if record.name.startswith("prefect._internal") else 0)
+        return process.returncode is None
+
+    handlers = [handler for name in (None, "prefect._internal") for handler in logging.getLogger(name).handlers]
+    for handler in handlers:
+        handler.addFilter(is_of_a_server)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(is_of_a_server)
 
 
 def _attend(process: subprocess.Popen[bytes], ending: threading.Event, lost: Lost | None) -> None:

@@ -10,6 +10,8 @@ from flows.cli.show.terminal import plain
 
 def show_diff(found: dict[str, Any], most: int) -> None:
     """Print a comparison."""
+    from metaclip.opened.difference_page import with_language
+
     console = Console(soft_wrap=True)
     a, b = found["a"], found["b"]
     for name, side in (("A", a), ("B", b)):
@@ -31,8 +33,8 @@ def show_diff(found: dict[str, Any], most: int) -> None:
     shares = ["–" if side["tail_share"] is None else f"{side['tail_share']:.1%}" for side in (a, b)]
     show_table(console, [Column("the sets"), *figures("A", "B")], [*sides, ("tail's share", *shares)])
     for title, name, rows_of in (
-        ("entries that gained most", "entry", found["gained"]),
-        ("entries that lost most", "entry", found["lost"]),
+        ("entries that gained most", "entry", with_language(found["gained"])),
+        ("entries that lost most", "entry", with_language(found["lost"])),
         ("languages", "language", found["languages"]),
         ("hosts of image addresses", "host", found["hosts"]),
     ):

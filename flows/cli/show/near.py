@@ -54,8 +54,12 @@ def show_misses(found: dict[str, Any]) -> None:
         console.print(plain("No text misses an entry."))
         return
     causes = [cause for cause in _CAUSES if any(row[cause] for row in found["rows"])]
-    columns = [Column("entry"), *figures("matches", "missed", *(_CAUSES[cause] for cause in causes))]
-    rows = [(row["entry"], *(f"{row[name]:,}" for name in ("count", "missed", *causes))) for row in found["rows"]]
+    named = ("language", "entry") if "languages" in found else ("entry",)
+    columns = [*map(Column, named), *figures("matches", "missed", *(_CAUSES[cause] for cause in causes))]
+    rows = [
+        (*(row[name] for name in named), *(f"{row[name]:,}" for name in ("count", "missed", *causes)))
+        for row in found["rows"]
+    ]
     show_table(console, columns, rows, "entries that texts miss, and by what")
     for row in found["rows"][:10]:
         for cause, example in row["examples"].items():
@@ -71,6 +75,8 @@ def show_misses(found: dict[str, Any]) -> None:
 def _totals(found: dict[str, Any]) -> Iterator[str]:
     of = "" if found["part"] == 1 else f", a random {found['part']:.4g} of the pool"
     missed = found["texts_but_for_case_or_punctuation"]
+    if "languages" in found:
+        of += f" in {', '.join(found['languages'])}"
     yield (
         f"pool {found['pool']}: {found['texts']:,} texts{of}; {missed:,} miss an entry by case or punctuation alone,"
         f" {found['texts_that_miss'] - missed:,} more by spacing or a plural"

@@ -110,16 +110,23 @@ def show_summary(summary: dict[str, Any], console: Console | None = None) -> Non
     show_table(console, columns, steps, "funnel")
     if unknown := sum(count for name, count in summary.get("survivors", {}).items() if name.startswith("unknown_")):
         console.print(f"{unknown:,} survivors are unknown to the pool.", style="yellow")
+    named = ("language", "entry") if "language" in (summary["top_entries"] or [{}])[0] else ("entry",)
     top = [
-        (entry["entry"], f"{entry['count']:,}", f"{entry['curated']:,}", f"{entry['curated'] / entry['count']:.1%}")
+        (
+            *(entry[name] for name in named),
+            f"{entry['count']:,}",
+            f"{entry['curated']:,}",
+            f"{entry['curated'] / entry['count']:.1%}",
+        )
         for entry in summary["top_entries"]
     ]
-    columns = [Column("entry"), *figures("matches", "curated", "share kept")]
+    columns = [*map(Column, named), *figures("matches", "curated", "share kept")]
     show_table(console, columns, top, f"top entries before and after balancing at t = {short_t(summary['t'])}")
     entries = summary["entries"]
+    limit = f"t = {short_t(summary['t'])}" if named == ("entry",) else "the t of their language"
     console.print(
         f"{entries['with_matches']:,} of {entries['entries']:,} entries have matches; {entries['head']:,} have more"
-        f" than t = {short_t(summary['t'])}.",
+        f" than {limit}.",
         highlight=False,
     )
     if "near" in summary:
@@ -154,8 +161,12 @@ def _next(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield another, "another t; reads no page again"
     yield command("metaclip", "plan", pool, *storage), "the size of the set for any t"
     if summary["top_entries"]:
-        entry = summary["top_entries"][0]["entry"]
-        yield command("metaclip", "entry", pool, entry, *storage), "what matches an entry, and what is kept of it"
+        first = summary["top_entries"][0]
+        language = ("--language", first["language"]) if "language" in first else ()
+        yield (
+            command("metaclip", "entry", pool, first["entry"], *storage, *language),
+            "what matches an entry, and what is kept of it",
+        )
 
 
 def show_stages(console: Console, stages: Sequence[dict[str, Any]], title: str) -> None:

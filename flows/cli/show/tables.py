@@ -31,7 +31,12 @@ class Column:
 
 
 def short_t(t: str) -> str:
-    """Return t in four digits, for reading; JSON has all of it, and commands that are suggested do too."""
+    """Return t in four digits, for reading; JSON has all of it, and commands that are suggested do too.
+
+    The name of a set of languages with a t of their own is returned as it is.
+    """
+    if ";" in t:
+        return t
     value = float(t)
     return t if not math.isfinite(value) or value == int(value) else f"{value:.4g}"
 

@@ -1,8 +1,8 @@
 """The image-keys stage: the images of one file that the filter left, ranked, under the keys that copies share."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from metaclip.images.hash_lists import LEAST_QUALITY, fixed_bytes
 from metaclip.schemas import EQUAL_KEY, NEAR_KEY, PAIRS
 from metaclip.stages.count import read_counts
 from metaclip.stages.dedup import TALLY
+from metaclip.stages.group_counts import ByLanguage, GroupCounts
 from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
@@ -52,11 +53,13 @@ class ImageKeysJob(Job):
     counts: Reference
     partitions: tuple[Reference, ...]
     settings: ImageDedup
+    by_language: ByLanguage | None = None
 
     def config(self) -> Mapping[str, Any]:
-        """Return how images are ranked, and the number of tables."""
+        """Return how images are ranked, and the number of tables; by language also how languages get their t."""
         tables = self.settings.tables if self.settings.by == "near" else 0
-        return {"keep": self.settings.keep, "tables": tables}
+        ranked = {} if self.by_language is None else {"rule": asdict(self.by_language.rule)}
+        return {"keep": self.settings.keep, "tables": tables, **ranked}
 
     def inputs(self) -> list[str]:
         """Return the keys of the judged file, the pool's counts and its partitions."""
@@ -68,7 +71,7 @@ class ImageKeysJob(Job):
         parts = list(kept_rows(store, self.inspected, self.judged, _COLUMNS))
         table = pa.concat_tables(parts).combine_chunks()
         high, low = table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy()
-        tally = Tally()
+        tally = Tally(None if self.by_language is None else self.by_language.groups)
         rarest = self._rarest(store, high, low, tally, counts)
         tally.write(output, TALLY)
         images, first = np.unique(high, return_index=True)  # sorted by uid: the first row of each
@@ -93,11 +96,14 @@ class ImageKeysJob(Job):
         tally: Tally,
         counts: Counter[str],
     ) -> npt.NDArray[np.uint64]:
-        """Return the smallest count of the entries of each row's pair, uint64[n]; the largest number where unknown."""
+        """Return the smallest count of the entries of each row's pair, uint64[n]; the largest number where unknown.
+
+        By language it is the smallest t of the reference language at which that entry is kept whole, rounded up.
+        """
         found = np.full(len(high), _MOST, np.uint64)
         if not len(high):
             return found
-        entry_counts = read_counts(store, self.counts)
+        smallest, columns = _smallest_counts(store, self.counts, self.by_language)
         known = np.zeros(len(high), np.bool_)
         for partition in self.partitions:
             file = store.open_parquet(partition, PAIRS)
@@ -105,17 +111,16 @@ class ImageKeysJob(Job):
                 bounds = file.metadata.row_group(group).column(0).statistics
                 if bounds is not None and bounds.has_min_max and (bounds.max < high[0] or bounds.min > high[-1]):
                     continue
-                pairs = file.read_row_group(group, columns=["uid_hi", "uid_lo", "entry_ids"])
+                pairs = file.read_row_group(group, columns=["uid_hi", "uid_lo", "entry_ids", *columns])
                 counts["bytes_read"] += group_bytes(file, group, pairs.column_names)
                 of_rows, of_pairs = _joined(
                     high, low, pairs.column("uid_hi").to_numpy(), pairs.column("uid_lo").to_numpy()
                 )
                 pairs = pairs.take(pa.array(of_pairs))
-                offsets, ids = csr(pairs.column("entry_ids"))
                 if len(of_rows):
                     for _ in tally.counting(iter([pairs])):
                         pass
-                    found[of_rows] = np.minimum(np.minimum.reduceat(entry_counts[ids], offsets[:-1]), _MOST)
+                    found[of_rows] = np.minimum(smallest(pairs), _MOST)
                     known[of_rows] = True
         counts["unknown"] += int(np.count_nonzero(~known))
         return found
@@ -176,6 +181,30 @@ class ImageKeysJob(Job):
                     yield pa.table([*columns, areas.take(taken), colours.take(taken)], schema=NEAR_KEY)
 
             output.parquet(near_name(number), NEAR_KEY, tables())
+
+
+def _smallest_counts(
+    store: Store, counts: Reference, by_language: ByLanguage | None
+) -> tuple[Callable[[pa.Table], npt.NDArray[np.uint64]], list[str]]:
+    """Return a function that gives the smallest count of each pair's entries, and which columns it needs as well."""
+    if by_language is None:
+        entry_counts = read_counts(store, counts)
+
+        def of_list(pairs: pa.Table) -> npt.NDArray[np.uint64]:
+            offsets, ids = csr(pairs.column("entry_ids"))
+            return np.asarray(np.minimum.reduceat(entry_counts[ids], offsets[:-1]), np.uint64)
+
+        return of_list, []
+    group_counts = GroupCounts(store, counts, by_language)
+
+    def of_lists(pairs: pa.Table) -> npt.NDArray[np.uint64]:
+        found = np.empty(pairs.num_rows, np.uint64)
+        for group, rows, offsets, ids in group_counts.pairs(pairs):
+            own = np.minimum.reduceat(group_counts.counts(group)[ids], offsets[:-1])
+            found[rows] = np.ceil(group_counts.min_t(group, own.astype(np.float64))).astype(np.uint64)
+        return found
+
+    return of_lists, ["lang", "lang_score"]
 
 
 def _joined(

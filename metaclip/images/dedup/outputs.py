@@ -1,6 +1,7 @@
 """The outputs of the stages of pictures, and what a report says of them."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from metaclip.balance.tally import add_tally
+from metaclip.balance.tally import add_tally, read_group_tally
 from metaclip.stages.dedup import TALLY
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
@@ -36,7 +37,11 @@ class ImageOutputs:
 
 
 def image_figures(
-    store: Store, images: ImageOutputs, after: npt.NDArray[np.uint64], entry: pa.ChunkedArray
+    store: Store,
+    images: ImageOutputs,
+    after: npt.NDArray[np.uint64],
+    entry: pa.ChunkedArray,
+    offsets: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Return what became of the pictures, as JSON values.
 
@@ -45,13 +50,18 @@ def image_figures(
         images: the outputs.
         after: uint64[n_entries], the counts of what is left.
         entry: a column of the spelling of each entry.
+        offsets: in a pool by language where the entries of each group begin among those of all.
     """
     inspected, judged, pairs = (_sum(store, each) for each in (images.inspected, images.judged, images.pairs))
     cover = store.manifest(images.cover.manifest)
     counts = cover.statistics["counts"]
     before = np.zeros_like(after)
     for each in images.keyed:
-        add_tally(before, store, each, TALLY)
+        if offsets is None:
+            add_tally(before, store, each, TALLY)
+        else:
+            for group, entry_ids, tallied in read_group_tally(store, each, TALLY):
+                before[offsets[group] + entry_ids.astype(np.int64)] += tallied
     lost = np.flatnonzero((before > 0) & (after == 0))
     first = {name.removeprefix("first."): count for name, count in judged.items() if name.startswith("first.")}
     return {

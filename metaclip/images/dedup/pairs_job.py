@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from metaclip.config.images import ImageDedup
 from metaclip.images.dedup.keys_job import EQUAL, NEAR, near_name
@@ -95,8 +96,29 @@ class ImagePairsJob(Job):
         return _table(kind[second], rank, image, first, second, np.zeros(len(first), np.int64))
 
     def _read(self, store: Store, name: str, schema: pa.Schema, bits: int, counts: Counter[str]) -> pa.Table:
-        low, high = ((number << bits) // self.ranges for number in (self.number, self.number + 1))
+        """Return the rows of the range whose key is not theirs alone: the others have nothing to be compared with."""
+        keys = [np.zeros(0, np.uint64)]
+        for _, _, _, key in self._groups(store, name, bits, counts):
+            keys.append(key.astype(np.uint64))
+        found, times = np.unique(np.concatenate(keys), return_counts=True)
+        counts["rows"] += int(times.sum())
+        shared = found[times > 1]
         parts = [schema.empty_table()]
+        if len(shared):
+            for file, group, inside, key in self._groups(store, name, bits, Counter()):
+                place = np.minimum(np.searchsorted(shared, key), len(shared) - 1)
+                rows = inside[shared[place] == key]
+                if len(rows):
+                    table = file.read_row_group(group).cast(schema)
+                    counts["bytes_read"] += group_bytes(file, group)
+                    parts.append(table.take(pa.array(rows)))
+        return pa.concat_tables(parts).combine_chunks()
+
+    def _groups(
+        self, store: Store, name: str, bits: int, counts: Counter[str]
+    ) -> Iterator[tuple[pq.ParquetFile, int, npt.NDArray[np.int64], npt.NDArray[Any]]]:
+        """Yield each row group that has keys of the range: its file, its number, its rows in the range, their keys."""
+        low, high = ((number << bits) // self.ranges for number in (self.number, self.number + 1))
         for keyed in self.keyed:
             file = store.open_parquet(keyed, name)
             place = file.schema_arrow.get_field_index("key")
@@ -104,14 +126,10 @@ class ImagePairsJob(Job):
                 bounds = file.metadata.row_group(group).column(place).statistics
                 if bounds is not None and bounds.has_min_max and (bounds.max < low or bounds.min >= high):
                     continue
-                table = file.read_row_group(group).cast(schema)
-                counts["bytes_read"] += group_bytes(file, group)
-                key = table.column("key").to_numpy()
-                inside = key >= low if high == 1 << bits else (key >= low) & (key < high)
-                parts.append(table.filter(pa.array(inside)))
-        table = pa.concat_tables(parts).combine_chunks()
-        counts["rows"] += table.num_rows
-        return table
+                key = file.read_row_group(group, columns=["key"]).column("key").to_numpy()
+                counts["bytes_read"] += group_bytes(file, group, ["key"])
+                inside = np.flatnonzero(key >= low if high == 1 << bits else (key >= low) & (key < high))
+                yield file, group, inside, key[inside]
 
 
 def _table(

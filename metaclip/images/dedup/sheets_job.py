@@ -120,7 +120,7 @@ class ImageSheetsJob(Job):
                 for key, data, _ in pictures:
                     if key in left:
                         left.discard(key)
-                        yield (file, shard, key), _thumbnail(data)
+                        yield (file, shard, key), thumbnail(data)
                     if not left:
                         break
 
@@ -172,7 +172,7 @@ def _place(table: pa.Table, row: int, file: int) -> tuple[int, str, str]:
     return file, table.column("shard")[row].as_py(), table.column("key")[row].as_py()
 
 
-def _thumbnail(data: bytes) -> str:
+def thumbnail(data: bytes) -> str:
     """Return a picture as JPEG data, at most 96 pixels wide and high."""
     from PIL import Image
 

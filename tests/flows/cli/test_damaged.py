@@ -150,6 +150,7 @@ def _check(name: str, arguments: list[str], named: str) -> None:
     assert result.stderr.rstrip().endswith(errors[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [*RECORDS, *RAW])
 def test_a_damaged_record(root: Path, config: Path, case: str) -> None:
     path = root / "pools" / "small.json"

@@ -129,10 +129,9 @@ def test_an_interrupt_while_the_server_starts_is_one_line(begin: Callable[..., C
     _all_gone(command, interrupted)
 
 
+@pytest.mark.long
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "moment", ["extract", *(pytest.param(one, marks=pytest.mark.long) for one in ("metadata", "match"))]
-)
+@pytest.mark.parametrize("moment", ["metadata", "extract", "match"])
 def test_an_interrupt_of_a_run_is_one_line(begin: Callable[..., Command], tmp_path: Path, moment: str) -> None:
     command = begin("--json")
     command.await_moment(lambda: any((tmp_path / "pool").glob(f"{moment}-v*/*/*")))
@@ -156,6 +155,7 @@ def test_a_killed_server_ends_the_run_in_one_line(begin: Callable[..., Command],
     _all_gone(command, killed)
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_start_is_one_line(begin: Callable[..., Command], tmp_path: Path) -> None:
     command = begin("--json")
     command.await_moment(lambda: command.processes(SERVER))
@@ -177,8 +177,14 @@ MOMENTS: dict[str, Callable[[Command, Path], object]] = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("later", [0.0, *(pytest.param(later, marks=pytest.mark.long) for later in (0.1, 0.6))])
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    ("moment", "later"),
+    [
+        pytest.param(moment, later, marks=[] if (moment, later) == ("extract", 0.0) else pytest.mark.long)
+        for moment in MOMENTS
+        for later in (0.0, 0.1, 0.6)
+    ],
+)
 def test_nothing_outlives_a_killed_command(
     begin: Callable[..., Command], tmp_path: Path, moment: str, later: float
 ) -> None:
@@ -197,6 +203,7 @@ def _all_gone(command: Command, since: float) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_an_interrupt_in_a_terminal_brings_the_cursor_back(begin: Callable[..., Command]) -> None:
     ours, theirs = os.openpty()
     arguments = [sys.executable, "-P", "-c", BEGIN, "run", "small.yaml"]
@@ -249,6 +256,7 @@ def shadowed(tmp_path: Path) -> dict[str, Any]:
     return tree
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_modules_of_the_current_folder_are_none_of_the_commands_business(
     shadowed: dict[str, Any], tmp_path: Path
@@ -259,6 +267,7 @@ def test_modules_of_the_current_folder_are_none_of_the_commands_business(
     assert json.loads(output)["funnel"]["curated"] == 1
 
 
+@pytest.mark.long
 def test_the_package_runs_as_the_command_does_beside_a_file_of_the_users(
     shadowed: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -273,6 +282,7 @@ def test_the_package_runs_as_the_command_does_beside_a_file_of_the_users(
     assert json.loads(done.stdout)["ok"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["metaclip", "flows"])
 def test_a_checkout_that_is_not_installed_runs_by_its_names(name: str) -> None:
     done = subprocess.run([sys.executable, "-m", name, "--version"], cwd=ROOT, capture_output=True, text=True)

@@ -33,6 +33,7 @@ def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
     assert not HEAVY & {name.split(".")[0] for name in imported.split()}
 
 
+@pytest.mark.slow
 def test_what_looks_at_a_pool_imports_neither_prefect_nor_the_compiler(crawl: Path, tmp_path: Path) -> None:
     make_pool(crawl, tmp_path)
     name = "small"

@@ -30,6 +30,7 @@ def pool(finished: MakeConfig, tmp_path: Path, prefect_server: str) -> Path:
     return tmp_path / "pool"
 
 
+@pytest.mark.long
 def test_a_report_is_found_or_made_again_and_copied_with_its_set(pool: Path, tmp_path: Path) -> None:
     before = stage_files(pool)
     record = (pool / "pools" / "small.json").read_text()
@@ -40,8 +41,10 @@ def test_a_report_is_found_or_made_again_and_copied_with_its_set(pool: Path, tmp
     assert not told["made"]
     assert stage_files(pool) == before
     assert data_files(tmp_path / "card" / "data") == data_files(told["set"])
-    page = (tmp_path / "card" / "report.html").read_bytes()
-    assert page == Path(told["report"]).read_bytes()
+    page = Path(told["report"]).read_bytes()
+    copied = (tmp_path / "card" / "report.html").read_bytes()
+    assert b"Pool <b><bdi>small</bdi></b>, t = 20, published 20" in copied
+    assert len(copied) - len(page) < 120
     # What a version without reports of this kind left.
     for stage in ("curve", "survey", "report"):
         (folder,) = pool.glob(f"{stage}-v*")

@@ -200,6 +200,7 @@ def test_more_runs_than_the_server_tells_of_at_once(
     assert (match["tasks"], match["cached"]) == (6, 0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("state", [Running, Crashed])
 def test_a_range_whose_runs_are_lost_again_and_again_is_given_up(
     deployment: Deployment, waiting: tuple[Config, Callable[[], object]], state: Callable[[], State[Any]]

@@ -125,6 +125,18 @@ def test_one_odd_record_costs_no_other(odd: bytes, tmp_path: Path) -> None:
         check(path)
 
 
+@pytest.mark.parametrize("packing", sorted(PACKINGS))
+@pytest.mark.parametrize("over", [0, -4, -1, 1])
+def test_a_length_that_ends_within_the_next_record_by_chance(packing: str, over: int, tmp_path: Path) -> None:
+    r"""Behind the next record's header stands `\r\n\r\n` too, and behind its block what a block should have."""
+    following = record(1, b"y" * 20)
+    for within in (following.index(b"\r\n\r\n"), len(following) - 4):
+        path = tmp_path / f"{within}"
+        long = record(0, b"x" * 5, length=5 + 4 + within + over)
+        path.write_bytes(PACKINGS[packing]([record(8), long, following, record(2)]))
+        check(path)
+
+
 def test_what_stands_between_and_behind_members(tmp_path: Path) -> None:
     path = tmp_path / "a"
     members = [gzip.compress(record(i)) for i in range(3)]
@@ -133,6 +145,7 @@ def test_what_stands_between_and_behind_members(tmp_path: Path) -> None:
         check(path)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     parts=st.lists(parts_of_archives, min_size=1, max_size=5),

@@ -458,6 +458,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_memory_stays_bounded_whatever_a_file_expands_to(bomb: str, tmp_path: Path) -> None:
     if not Path("/proc/self/status").exists():
@@ -481,6 +482,7 @@ print(urls[-1], peak() - before)
     assert int(kilobytes) < 100 << 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pack", [bz2.compress, lzma.compress])
 def test_a_stream_that_breaks_is_counted(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
     parts = [record(i, random.Random(i).randbytes(200_000)) for i in range(12)]

@@ -52,6 +52,7 @@ some_draws = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=1500, deadline=None)
 @given(some_counts, some_draws)
 def test_min_t_is_the_smallest_t_at_which_the_pair_is_kept(row, draw):

@@ -55,6 +55,7 @@ def _own(counts: list[int], least: float) -> np.ndarray:
     return np.array(sorted(value for value in values if value <= max(there)))
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(counts_of, counts_of, rules, st.floats(1e-9, 50))
 def test_kept_by_the_own_t_is_kept_on_the_axis_for_every_t(

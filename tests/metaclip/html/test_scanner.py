@@ -57,6 +57,7 @@ def real_pages(folder: str) -> list[bytes]:
     return pages
 
 
+@pytest.mark.slow
 def test_real_pages() -> None:
     pages = real_pages("warc")
     left = images = 0

@@ -46,7 +46,8 @@ def names() -> list[str]:
 @pytest.mark.parametrize("form", ["webdataset", "files", "parquet"])
 def test_a_row_for_each_row_and_padding_is_cut_off(site: Site, names: list[str], tmp_path: Path, form: str) -> None:
     export = write_export(tmp_path / "export", [table_of(site, names)])
-    images = download(export, tmp_path / "images", image_size=256, output_format=form, samples_per_shard=8)
+    how = {"output_format": form, "samples_per_shard": 8, "downloader": "img2dataset"}
+    images = download(export, tmp_path / "images", image_size=256, **how)
     (file,) = downloaded_files(str(images))
     store = Store(str(tmp_path / "pool"))
     reference = InspectJob.of(file, Inspect()).run(store)
@@ -95,3 +96,16 @@ def test_the_part_that_is_not_padding() -> None:
     assert unpadded("border", 256, 91, 640) == (110, 0, 146, 256)
     assert unpadded("border", 256, 300, 300) == (0, 0, 0, 0)
     assert unpadded("keep_ratio", 256, 320, 240) == (0, 0, 0, 0)
+
+
+def test_a_file_that_joins_is_inspected_alone(tmp_path: Path) -> None:
+    with serve() as one:
+        one.files = {f"/{number}.jpg": encoded(picture(number, 64, 64)) for number in range(6)}
+        table = table_of(one, [*map(str, range(6))])
+        images = download(write_export(tmp_path / "first", [table.slice(3)]), tmp_path / "images")
+        before = {InspectJob.of(file, Inspect()).key for file in downloaded_files(str(images))}
+        download(write_export(tmp_path / "both", [table.slice(0, 3), table.slice(3)]), images)
+    after = {InspectJob.of(file, Inspect()).key for file in downloaded_files(str(images))}
+    assert len(before) == 1
+    assert len(after) == 2
+    assert before < after

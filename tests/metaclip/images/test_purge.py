@@ -23,9 +23,9 @@ def test_pictures_leave_the_shards(tmp_path: Path, form: str) -> None:
     with serve() as site:
         site.files = {f"/{number}.jpg": encoded(picture(number)) for number in range(6)}
         table = table_of(site, [*map(str, range(6))])
-        images = download(
-            write_export(tmp_path / "export", [table]), tmp_path / "images", output_format=form, samples_per_shard=4
-        )
+        how = {"output_format": form, "samples_per_shard": 4}
+        how["downloader"] = "careful" if form == "webdataset" else "img2dataset"
+        images = download(write_export(tmp_path / "export", [table]), tmp_path / "images", **how)
     store = Store(str(tmp_path / "pool"))
     before = InspectJob.of(downloaded_files(str(images))[0], Inspect()).run(store)
     (row,) = [

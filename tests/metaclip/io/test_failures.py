@@ -72,6 +72,7 @@ def test_other_file_systems_are_not_told_of_s3(address: str) -> None:
         assert "AWS" not in str(diagnose(address, error).as_store_error())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read", [lambda address: open_stream(address, 0, PATIENT), identify])
 @pytest.mark.parametrize(
     ("address", "environment", "text"),

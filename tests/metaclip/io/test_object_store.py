@@ -102,7 +102,7 @@ def test_parquet_is_read_by_ranges_of_row_groups(proxy: Proxy, bucket: str) -> N
     assert sum(int(last) - int(first) + 1 for first, last in spans) < size / 2
 
 
-@pytest.mark.parametrize("fault", ["slow down", "broken", "reset"])
+@pytest.mark.parametrize("fault", [pytest.param("slow down", marks=pytest.mark.long), "broken", "reset"])
 def test_failing_requests_are_tried_again(
     proxy: Proxy, bucket: str, fault: Fault, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -145,6 +145,7 @@ def test_a_file_that_vanishes_while_it_is_read(bucket: str) -> None:
         file.read()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "root", "message"),
     [
@@ -201,6 +202,7 @@ def _upload_for_ever(root: str, endpoint: str) -> None:
         sink.write(bytes(30 << 20))
 
 
+@pytest.mark.slow
 def test_a_killed_upload_leaves_nothing_to_be_seen(
     proxy: Proxy, bucket: str, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -123,6 +123,7 @@ def test_what_is_missing_or_refused_is_said_at_once(bucket: str, proxy: Proxy, m
     assert len(proxy.requests) == 3
 
 
+@pytest.mark.slow
 def test_without_credentials_common_crawls_bucket_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)

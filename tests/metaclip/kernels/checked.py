@@ -201,8 +201,9 @@ def archives() -> None:
     whole = record(1, b"<p>") + record(2, kind="request") + record(3, b"")
     found = np.empty((9, 5), np.int64)
     for end in range(len(whole) + 1):
-        find_records(exact(whole[:end]), 0, end, *_names(), found)
-    outside(find_records, exact(whole), 0, len(whole) + 20, *_names(), found)
+        for last in (False, True):
+            find_records(exact(whole[:end]), 0, end, last, *_names(), found)
+    outside(find_records, exact(whole), 0, len(whole) + 20, False, *_names(), found)
     rng = random.Random(3)
     pieces = [
         b"\r\n",
@@ -221,7 +222,7 @@ def archives() -> None:
             parts = [record(i, b"body %d" % i * i) for i in range(4)]
             odd = rng.randrange(4)
             parts[odd] = damaged(rng, parts[odd], pieces)
-            find_records(exact(parts[odd]), 0, len(parts[odd]), *_names(), found)
+            find_records(exact(parts[odd]), 0, len(parts[odd]), True, *_names(), found)
             path.write_bytes(b"".join(map(gzip.compress, parts)))
             check(path)
             packed = damaged(rng, b"".join(map(gzip.compress, parts)), [b"\0", b"\x1f\x8b\x08"])

@@ -12,7 +12,7 @@ from tests.examples import ROOT
 from tests.metaclip.kernels.checked import PARTS
 from tests.metaclip.kernels.source import kernel_modules
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

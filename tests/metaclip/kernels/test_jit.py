@@ -36,6 +36,7 @@ def run(script, folder, **environment):
     )
 
 
+@pytest.mark.slow
 def test_without_a_writable_folder_kernels_still_work(tmp_path):
     (tmp_path / "doubling.py").write_text(MODULE)
     blocked = tmp_path / "__pycache__"
@@ -56,6 +57,7 @@ print(*map(len, (twice.compiled.stats.cache_hits, twice.compiled.stats.cache_mis
 """
 
 
+@pytest.mark.slow
 def test_kernels_are_compiled_anew_where_a_shared_file_changes(tmp_path):
     (tmp_path / "doubling.py").write_text(MODULE)
     (tmp_path / "shared.py").write_text("1")
@@ -99,6 +101,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_arrays_without_owner_are_the_arrays(tmp_path):
     (tmp_path / "moving.py").write_text(BARE)
     script = "import runpy; runpy.run_module('moving', run_name='__main__')"
@@ -106,6 +109,7 @@ def test_arrays_without_owner_are_the_arrays(tmp_path):
     assert ended.stdout == f"{36 + 9} {list(range(9))} True\nout of bounds is noticed\n"
 
 
+@pytest.mark.slow
 def test_of_processes_that_start_together_one_compiles(tmp_path):
     (tmp_path / "doubling.py").write_text(MODULE)
     cache = tmp_path / "cache"
@@ -133,6 +137,7 @@ print(json.dumps([sum(twice.compiled.stats.cache_hits.values()), sum(twice.compi
     assert sorted(found) == [[0, 1], [1, 0], [1, 0]]
 
 
+@pytest.mark.slow
 def test_the_lock_does_not_stop_a_kernel_that_calls_another(tmp_path):
     nested = MODULE + "\n\n@kernel\ndef fourfold(x):\n    return twice(twice(x))\n"
     (tmp_path / "doubling.py").write_text(nested)
@@ -140,6 +145,7 @@ def test_the_lock_does_not_stop_a_kernel_that_calls_another(tmp_path):
     assert run(script, tmp_path, NUMBA_CACHE_DIR=str(tmp_path / "cache")).stdout == "40 3.0\n"
 
 
+@pytest.mark.slow
 def test_a_new_process_takes_the_matcher_from_disk():
     """Compiling takes some ten seconds; a worker process must not do it again."""
     Matcher(["a b"]).match(["a b"])
@@ -155,6 +161,7 @@ print(json.dumps([sum(stats.cache_hits.values()), sum(stats.cache_misses.values(
     assert json.loads(run(script, ROOT, **environment).stdout) == [1, 0]
 
 
+@pytest.mark.slow
 def test_a_new_process_takes_language_id_from_disk():
     LanguageIdentifier(find_model()).identify(["a b"])
     script = """

@@ -3,6 +3,8 @@
 import ast
 import importlib
 
+import pytest
+
 from metaclip.kernels import jit, memory, types
 from metaclip.kernels.llvm import INTRINSICS
 from tests.metaclip.kernels.source import annotations, decorated, kernel_modules, modules, names
@@ -39,6 +41,7 @@ def test_every_alias_says_what_it_is() -> None:
             assert isinstance(following.value, ast.Constant), ast.unparse(node)
 
 
+@pytest.mark.slow
 def test_a_kernel_calls_only_what_its_cache_notices() -> None:
     """Machine code is compiled anew where the kernel's file or one of SHARED changes, and not for other files."""
     shared = {path.resolve() for path in jit.SHARED}

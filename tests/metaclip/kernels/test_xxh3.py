@@ -8,6 +8,7 @@ from metaclip.kernels.jit import frozen
 from metaclip.kernels.xxh3 import hash_bytes
 
 
+@pytest.mark.slow
 def test_every_length_equals_the_package() -> None:
     data = np.random.default_rng(0).bytes(20_000)
     array = frozen(np.frombuffer(data, np.uint8), np.uint8)

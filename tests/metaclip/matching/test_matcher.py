@@ -57,6 +57,7 @@ strings = st.one_of(st.text(ALPHABET, max_size=12), phrases)
 tails = st.sampled_from([[], ["z" * 64]])
 
 
+@pytest.mark.slow
 @settings(max_examples=1500, deadline=None)
 @given(st.lists(strings, max_size=12), st.lists(strings, max_size=8), tails)
 def test_equals_the_definition(entries, texts, tail):
@@ -64,6 +65,7 @@ def test_equals_the_definition(entries, texts, tail):
     assert as_lists(Matcher(entries).match(texts)) == by_definition(entries, texts)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(strings, min_size=1, max_size=6), st.data())
 def test_finds_entries_cut_from_the_texts(texts, data):
@@ -182,6 +184,7 @@ def test_saved_and_loaded(tmp_path, mmap):
     assert (tmp_path / "again").read_bytes() == (tmp_path / "table").read_bytes()
 
 
+@pytest.mark.slow
 def test_same_entries_give_the_same_bytes_in_any_process(tmp_path):
     script = "import sys; from metaclip.matching.matcher import Matcher; Matcher(sys.argv[2:]).save(sys.argv[1])"
     for seed in ("0", "1234"):

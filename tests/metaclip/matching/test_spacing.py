@@ -30,6 +30,7 @@ def test_an_entry_that_can_match_has_a_text_that_contains_it(entry: str) -> None
         assert contains(re.sub(r" ?([,.`?]) ?", r"\1", entry), entry)
 
 
+@pytest.mark.slow
 @given(ENTRIES, st.text(st.sampled_from("ab ,.`?\t"), max_size=30))
 @settings(max_examples=2000)
 def test_no_text_contains_an_entry_that_cannot_match(entry: str, text: str) -> None:

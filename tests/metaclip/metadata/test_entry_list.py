@@ -162,6 +162,7 @@ def test_parts_of_a_dump_order_of_files_and_names_change_nothing(
         assert ours[name] == theirs[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", ["0", "1"])
 def test_another_hash_seed_changes_nothing(
     sources: tuple[Path, dict[str, Any]], built: tuple[Store, Reference], tmp_path: Path, seed: str
@@ -201,6 +202,7 @@ def test_punctuation_and_empty_entries_are_dropped() -> None:
     assert listed.table[0]["dropped"] == {"punctuation_or_empty": 4}
 
 
+@pytest.mark.slow
 def test_whole_names_and_lemmas_are_settings(tmp_path: Path) -> None:
     for number, (wordnet, entry) in enumerate(
         [
@@ -213,6 +215,7 @@ def test_whole_names_and_lemmas_are_settings(tmp_path: Path) -> None:
         assert find_entry(*found, entry)["can_match"] is False
 
 
+@pytest.mark.slow
 def test_spaced_entries_match_where_the_papers_do_not(tmp_path: Path) -> None:
     settings = {"wordnet": {"use": "lemmas", "cut_at_dot": False}}
     texts = ["a view of st. louis at night"]

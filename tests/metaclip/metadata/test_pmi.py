@@ -14,6 +14,7 @@ from tests.metaclip.metadata.wikipedia.test_ngrams import counted
 from tests.shared import shared_data
 
 
+@pytest.mark.slow
 def test_equals_nltk_on_real_captions() -> None:
     lines = gzip.decompress(shared_data("captions", "multi30k_en_1.txt.gz").read_bytes()).decode().splitlines()
     # nltk pairs whatever follows each other: a text without marks.
@@ -30,6 +31,7 @@ def test_equals_nltk_on_real_captions() -> None:
     assert scores == pytest.approx([expected[key] for key in keys], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_equals_nltk_on_counts_of_a_text_with_marks() -> None:
     lines = gzip.decompress(shared_data("captions", "multi30k_en_2.txt.gz").read_bytes()).decode().splitlines()
     words, pairs = counted(lines, 16 << 20)

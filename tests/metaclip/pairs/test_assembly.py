@@ -159,6 +159,7 @@ def test_clean_equals_clean_text_in_blocks_of_any_kind() -> None:
             assert cleaned(value) == clean_text(value.decode("utf-8", "replace")).encode(), value
 
 
+@pytest.mark.slow
 def test_references_equal_the_definition_wherever_something_stands_in_them() -> None:
     parts = ["/", "/.", "/./", "/../", "/%2e", "/%2E/", "/%2f", "/%", ".", "%", "?", "?/.", "#", "#/.", ":", " "]
     parts += ["\u00e9", "\\", '"', "'", "<", "|", "[", "\0", "\t", "\x7f", "?'", "?`"]
@@ -283,6 +284,7 @@ def test_limits_equal_the_definition(
     assert all(len(text.encode()) <= 65 for text in found.texts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lower", [False, True])
 def test_a_page_that_is_made_to_give_much_takes_no_memory(lower: bool) -> None:
     """A base of 100 kB with 200,000 images would give 20 GB of addresses, one of 8 kB half a GB for each text."""
@@ -306,6 +308,7 @@ def test_a_page_that_is_made_to_give_much_takes_no_memory(lower: bool) -> None:
     assert collector.statistics["pages"] == 2
 
 
+@pytest.mark.slow
 def test_batches_that_wait_are_compressed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collector_module, "HELD_BYTES", 1 << 20)
     rules = Extract(max_pairs_bytes=2 << 20)

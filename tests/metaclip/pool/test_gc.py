@@ -269,6 +269,7 @@ _DAMAGE: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", _DAMAGE)
 def test_signs_of_life_that_cannot_be_read_keep_everything(store: Store, damage: str) -> None:
     _pool(store)

@@ -25,7 +25,7 @@ def folder(crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(root)
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.long)])
 def root(request: pytest.FixtureRequest, folder: str, crawl: Path) -> str:
     if request.param == "folder":
         return folder
@@ -80,6 +80,7 @@ def _rounds(root: str, names: list[str], prepare: _Prepare, reset: Callable[[], 
     return found
 
 
+@pytest.mark.slow
 def test_eight_runs_that_finish_together_lose_no_set(root: str) -> None:
     store = Store(root)
     whole = store.read(record_address("k"))

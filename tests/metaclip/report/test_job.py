@@ -190,7 +190,7 @@ def page(folder: Path) -> Iterator[Page]:
 
 def test_hostile_texts_are_shown_and_never_run(page: Page, content: dict[str, Any]) -> None:
     # Nothing but what the template and the plots hold.
-    assert page.evaluate("document.querySelectorAll('script').length") == 2
+    assert page.evaluate("document.querySelectorAll('script').length") == 3
     assert page.evaluate("document.querySelectorAll('img, iframe, object, embed, link, form, b b').length") == 0
     names = page.evaluate("[...document.querySelectorAll('*')].flatMap((e) => e.getAttributeNames())")
     assert len(names) > 100
@@ -200,6 +200,66 @@ def test_hostile_texts_are_shown_and_never_run(page: Page, content: dict[str, An
     hosts = page.locator("#hosts + .scroll td.web").all_inner_texts()
     assert hosts == [row["host"] for row in content["hosts"]["top"]]
     assert page.title() == "Pairs <b>of</b> | *mine*, t = 20"
+
+
+def test_any_entry_is_found_in_the_page_and_shown_as_it_is(page: Page, folder: Path) -> None:
+    counts = {row["entry"]: row for row in pq.read_table(folder / "entry_counts.parquet").to_pylist()}
+    for wanted in ("PHOTO", EVIL[0], EVIL[3], "no such"):
+        page.locator("#find-entry").fill(wanted)
+        rows = [row.split("\t") for row in page.locator("#found tbody tr").all_inner_texts()]
+        found = [entry for entry in counts if wanted.lower() in entry.replace("\u202e", "\ufffd").lower()]
+        assert {row[0] for row in rows} == {entry.replace("\u202e", "\ufffd") for entry in found}
+        for entry, pool, curated, _ in rows:
+            row = counts.get(entry) or counts[entry.replace("\ufffd", "\u202e")]
+            assert (pool, curated) == (f"{row['count']:,}", f"{row['curated_count']:,}")
+    page.locator("#find-entry").fill("")
+    assert page.locator("#found").is_hidden()
+
+
+def test_of_a_long_list_the_page_has_small_sources_and_all_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    from metaclip.report import page as module
+
+    monkeypatch.setattr(module, "SEARCHABLE", 100)
+    counts = pa.array([1_000 - row for row in range(1_000)], pa.uint64())
+    sources = ["own" if row in (500, 998) else "large" for row in range(1_000)]
+    entries = pa.table(
+        [pa.array(range(1_000), pa.uint32()), [f"e{row}" for row in range(1_000)], sources, counts, counts],
+        schema=SET_COUNT,
+    )
+    found = module.searchable(entries)
+    names = [row[0] for row in found["rows"]]
+    assert (found["of"], len(names), len(set(names))) == (1_000, 100, 100)
+    assert {"e500", "e998", "e0", "e999"} <= set(names)
+    assert [row[1] for row in found["rows"]] == sorted((row[1] for row in found["rows"]), reverse=True)
+
+
+def test_texts_entries_and_hosts_are_counted_by_class(content: dict[str, Any], balanced: pa.Table) -> None:
+    for name, table in (("pool", balanced), ("set", _at(balanced, 20))):
+        lengths = [len(text) for text in table.column("text").to_pylist()]
+        matches = [len(ids) for ids in table.column("entry_ids").to_pylist()]
+        described = content[name]
+        assert sum(described["text_lengths"].values()) == sum(described["matches_a_pair"].values()) == table.num_rows
+        assert described["text_lengths"]["41 to 80"] == sum(41 <= length <= 80 for length in lengths)
+        assert described["text_lengths"]["more than 640"] == 0
+        for few in ("1", "2", "3", "4"):
+            assert described["matches_a_pair"][few] == sum(number == int(few) for number in matches)
+        hosts = Counter(urlsplit(url).hostname for url in table.column("url").to_pylist())
+        first, rest = content["hosts"]["concentration"][:2]
+        assert first[name] == pytest.approx(max(hosts.values()) / table.num_rows, abs=1e-6)
+        assert rest[name] == 1
+    assert len(content["provenance"]["shards_sha256"]) == 64
+
+
+def test_a_copy_says_whose_page_it_is_and_of_what_day(hostile: Config, folder: Path, tmp_path: Path) -> None:
+    _published(hostile, tmp_path / "x", with_set=False)
+    copied, kept = (tmp_path / "x" / "report.html").read_text(), (folder / "report.html").read_text()
+    assert "Pool <b><bdi>small</bdi></b>, t = 20, published 2026-03-31" in copied
+    assert "<title>small: " in copied
+    assert "2026-03-31" not in kept
+    named = {
+        file["name"]: file["sha256"] for file in json.loads((tmp_path / "x" / "published.json").read_text())["files"]
+    }
+    assert named["report.html"] == hashlib.sha256(copied.encode()).hexdigest()
 
 
 def test_the_slider_reads_off_any_step(page: Page, content: dict[str, Any]) -> None:
@@ -223,7 +283,7 @@ def test_the_slider_reads_off_any_step(page: Page, content: dict[str, Any]) -> N
     assert page.locator("#at-t").inner_text() == f"{curve['t'][-2]:,.0f}"
 
 
-@pytest.mark.parametrize("width", [1200, 400])
+@pytest.mark.parametrize("width", [1200, 390])
 def test_the_page_needs_no_sideways_scrolling(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -250,6 +310,7 @@ def test_the_page_holds_no_address_to_load(folder: Path) -> None:
     assert not re.search(r"<(script|img|iframe|object|embed)[^>]*\ssrc=|<link|@import|url\(['\"]?(?!#)", text)
 
 
+@pytest.mark.slow
 def test_hash_seed_does_not_show(hostile: Config, folder: Path) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     program = (
@@ -267,7 +328,7 @@ def test_hash_seed_does_not_show(hostile: Config, folder: Path) -> None:
 
 def _published(hostile: Config, to: Path, *, with_set: bool = True) -> dict[str, Any]:
     pool = FinishedPool.open(hostile.storage, hostile.pool)
-    return publish_report(pool.store, pool.one("report"), pool.sets["20"], str(to), with_set=with_set)
+    return publish_report(pool.store, pool.one("report"), pool.sets["20"], str(to), pool.config.pool, with_set=with_set)
 
 
 def test_the_card_loads_as_a_dataset(hostile: Config, balanced: pa.Table, tmp_path: Path) -> None:

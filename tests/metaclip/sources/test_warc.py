@@ -206,6 +206,7 @@ def columns(path: Path, settings: Extract) -> tuple[list[list[object]], Counter[
     return lists, statistics
 
 
+@pytest.mark.slow
 def test_both_parsers_give_the_same_pairs_in_the_same_order_and_count_alike() -> None:
     paths = [*sorted(shared_data("crawl", "warc").iterdir()), *sorted(shared_data("wild").iterdir())]
     texts = 0

@@ -159,6 +159,7 @@ def test_a_record_of_a_gigabyte_is_passed_over_and_counted(base: dict[str, Any],
     assert result["peak_mb"] < LIMIT_MB
 
 
+@pytest.mark.long
 def test_a_page_of_a_million_images_is_read(base: dict[str, Any], tmp_path: Path) -> None:
     tags = b"".join(b"<img src=%d.jpg alt='dog number %d'>\n" % (number, number) for number in range(1_000_000))
     (tmp_path / "million.warc.gz").write_bytes(isal_zlib.compress(warc_record("response", 0, HTTP + tags), 1, 31))
@@ -167,6 +168,7 @@ def test_a_page_of_a_million_images_is_read(base: dict[str, Any], tmp_path: Path
     assert result["peak_mb"] < LIMIT_MB
 
 
+@pytest.mark.long
 def test_a_wat_record_of_a_million_images_is_read(base: dict[str, Any], tmp_path: Path) -> None:
     link = '{"path":"IMG@/src","url":"/%d","alt":"dog %d"}'
     body = wat_body(",".join(link % (number, number) for number in range(1_000_000)), "")

@@ -12,15 +12,26 @@ from flows.cli.show.near import near_lines
 from metaclip.config.loading import parse_config
 from metaclip.errors import ConfigError
 from metaclip.explore.misses import describe_misses, summarize_misses
-from metaclip.metadata.jobs import metadata_plan
+from metaclip.metadata.jobs import metadata_plan, metadata_plans
 from metaclip.pool.record import write_record
 from metaclip.prepare.jobs import check, extract_job
 from metaclip.stages.match import MatchJob
-from metaclip.stages.near import NearJob, NearShardJob, choose_shards, halvings_of, is_wanted, read_misses
+from metaclip.stages.near import (
+    NearGroupsJob,
+    NearGroupsShardJob,
+    NearJob,
+    NearShardJob,
+    choose_shards,
+    halvings_of,
+    is_wanted,
+    read_misses,
+)
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from tests.conftest import config_tree
 from tests.metaclip.matching.test_variants import misses_by_definition
+from tests.metaclip.stages.test_match_groups import extracted
+from tests.metaclip.stages.test_match_groups import make as make_groups
 from tests.pools import make_pool
 
 BIRDS = ["Bald Eagle over a lake", "a bald eagle", "(bald eagle)", "St. Lucia parrot"]
@@ -53,7 +64,7 @@ def count(folder: Path, texts: list[str], entries: list[str], files: int = 1, ha
 def test_birds(tmp_path: Path) -> None:
     store, metadata, near, matched = count(tmp_path / "a", BIRDS, ["bald eagle", "St. Lucia parrot"])
     assert matched == 1
-    summary = summarize_misses(store, metadata, near)
+    summary = summarize_misses(store, [metadata], near)
     assert summary == {
         "never_match": {"entries": 1, "examples": ["St. Lucia parrot"]},
         "part": 1.0,
@@ -77,10 +88,11 @@ def test_variants_of_case_and_spaced_entries_match_what_was_missed(tmp_path: Pat
     settings = {"case": "variants", "space_entries": True}
     store, metadata, near, matched = count(tmp_path / "a", BIRDS, ["bald eagle", "St. Lucia parrot"], **settings)
     assert matched == 3
-    assert summarize_misses(store, metadata, near)["never_match"]["entries"] == 0
+    assert summarize_misses(store, [metadata], near)["never_match"]["entries"] == 0
     assert read_misses(store, near).column("example").to_pylist() == ["(bald eagle)"]
 
 
+@pytest.mark.slow
 def test_shards_do_not_show_and_the_sum_is_as_defined(tmp_path: Path) -> None:
     entries = ["bald eagle", "Eagle", "lake", "st. lucia", "parrots", "lucia"]
     texts = [f"{text} {number % 7}" for number in range(40) for text in BIRDS]
@@ -99,11 +111,11 @@ def test_a_part_is_the_pairs_of_the_first_half_of_the_hashes(tmp_path: Path) -> 
     texts = [f"Bald Eagle {number}" for number in range(300)]
     store, metadata, whole, _ = count(tmp_path / "whole", texts, ["bald eagle"])
     half_store, half_metadata, half, _ = count(tmp_path / "half", texts, ["bald eagle"], halvings=1)
-    summary = summarize_misses(half_store, half_metadata, half)
+    summary = summarize_misses(half_store, [half_metadata], half)
     assert summary["part"] == 0.5
     assert 110 < summary["texts"] < 190
     assert summary["texts"] == summary["texts_that_miss"]
-    assert summarize_misses(store, metadata, whole)["texts"] == 300
+    assert summarize_misses(store, [metadata], whole)["texts"] == 300
     assert [halvings_of(pairs, 10) for pairs in (0, 10, 11, 40, 41)] == [0, 0, 1, 2, 2]
 
 
@@ -151,3 +163,65 @@ def test_the_command_tells_the_pool(crawl: Path, tmp_path: Path) -> None:
         assert row["entry"].lower() in next(iter(row["examples"].values())).lower()
     done = CliRunner().invoke(app, ["near", "small", "--storage", config.storage, "--entry", "no such"])
     assert done.exit_code == 2
+
+
+LANGUAGES = {"en": ["dog", "St. Louis", "teddy bear", "Zug"], "de": ["Hund", "Haus", "Zug"], "zh": ["狗", "dog"]}
+LABELLED = [
+    ("a Dog in St. Louis", "en", 0.9),
+    ("(dog), dogs and a teddybear", "en", 0.9),
+    ("zug", "en", 0.9),
+    ("two dogs", "en", 0.9),
+    ("hund, HAUS; Zug.", "de", 0.9),
+    ("zug und Haus", "de", 0.9),
+    ("Züge Hunds", "de", 0.9),
+    ("Dog 狗", "zh", 0.9),
+    ("dog", "es", 0.9),
+    ("Dog", "en", 0.1),
+]
+
+
+def test_by_language_each_text_is_looked_at_with_its_own_list(tmp_path: Path) -> None:
+    """As with a pool of each language alone, but for the plural, which is told in English only."""
+    config = make_groups(tmp_path, LANGUAGES)
+    store = Store(config.storage)
+    shard = extracted(store, LABELLED)
+    groups = config.groups
+    assert groups is not None
+    lists = {name: plan.job.run(store) for name, plan in metadata_plans(config).items() if name != "zh"}
+    job = NearGroupsShardJob.of(store, shard, lists, groups, config.match, 0)
+    assert [name for name, _ in job.lists] == ["de", "en"]
+    counted = job.run(store)
+    whole = NearGroupsJob((counted, counted), tuple(sorted(lists.items())), 0, 2).run(store)
+    rows = read_misses(store, whole).to_pylist()
+    by_language = store.manifest(whole.manifest).statistics["by_group"]
+    for name in ("de", "en"):
+        texts = [row for row in LABELLED if row[1] == name]
+        alone = extracted(store, texts, name)
+        match = config.match.model_copy(update={"languages": [name]})
+        listed = NearShardJob(alone, lists[name], match, 0).run(store)
+        expected = {
+            (row["entry_id"], row["cause"]): (2 * row["texts"], row["example"])
+            for row in read_misses(store, listed).to_pylist()
+            if name == "en" or row["cause"] != "plural"
+        }
+        found = [row for row in rows if row["group"] == name]
+        assert {(row["entry_id"], row["cause"]): (row["texts"], row["example"]) for row in found} == expected
+        assert expected
+        assert by_language[name]["texts"] == 2 * sum(score >= 0.3 for _, _, score in texts)
+    assert by_language["en"]["entries_that_never_match"] == 1
+    counts = store.manifest(whole.manifest).statistics["counts"]
+    assert counts["texts"] == by_language["de"]["texts"] + by_language["en"]["texts"]
+    assert "plural" in {row["cause"] for row in rows if row["group"] == "en"}
+
+
+def test_a_shard_by_language_depends_on_the_lists_of_its_own_texts(tmp_path: Path) -> None:
+    config = make_groups(tmp_path, LANGUAGES)
+    store = Store(config.storage)
+    lists = {name: plan.job.run(store) for name, plan in metadata_plans(config).items()}
+    groups = config.groups
+    assert groups is not None
+    english = extracted(store, LABELLED[:2], "english")
+    key = NearGroupsShardJob.of(store, english, lists, groups, config.match, 0).key
+    assert key == NearGroupsShardJob.of(store, english, {"en": lists["en"]}, groups, config.match, 0).key
+    other = dict(lists, en=lists["de"])
+    assert key != NearGroupsShardJob.of(store, english, other, groups, config.match, 0).key

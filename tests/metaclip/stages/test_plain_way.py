@@ -45,6 +45,7 @@ def compiled(crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     return _hashes(root)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["plain", "mixed"])
 def test_a_pool_has_the_same_bytes(
     way: str, crawl: Path, tmp_path: Path, compiled: dict[str, str], monkeypatch: pytest.MonkeyPatch

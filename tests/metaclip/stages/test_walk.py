@@ -9,7 +9,7 @@ import pytest
 from tests.examples import ROOT
 from tests.test_layout import FLOOR
 
-GROUND = {"kernels", "config", "errors", "schemas", "io"}
+GROUND = {"kernels", "config", "errors", "schemas", "io", "processes"}
 """What all packages stand on; the pair itself is never there."""
 
 # In a process of its own: a profiler sees the calls of one thread.
@@ -55,6 +55,7 @@ for (caller, callee), name in calls.items():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "own"), [("warc", "html"), ("wat", "wat")])
 def test_a_pair_goes_down_through_eight_packages(kind: str, own: str, crawl: Path, tmp_path: Path) -> None:
     path = sorted((crawl / kind).glob("*.gz"))[0]

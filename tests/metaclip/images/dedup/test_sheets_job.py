@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 from PIL import Image
 
 from metaclip.config.images import Filter, ImageDedup, Inspect
@@ -28,6 +29,7 @@ from tests.pools import make_pool
 from tests.servers import serve
 
 
+@pytest.mark.long
 def test_sheets_show_each_reason_and_nothing_that_is_blocked(crawl: Path, tmp_path: Path) -> None:
     made = Made(make_pool(crawl, tmp_path / "pool"))
     store = made.store

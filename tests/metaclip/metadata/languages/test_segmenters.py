@@ -52,6 +52,41 @@ def test_what_is_not_installed_is_named(name: str, monkeypatch: pytest.MonkeyPat
         segmenter_version(name)
 
 
+def test_words_beside_burmese_stay_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    module: Any = ModuleType("pyidaungsu")
+    module.tokenize = lambda line, **_: [line.replace(" ", "")]  # as it does with what is not Burmese
+    monkeypatch.setitem(sys.modules, "pyidaungsu", module)
+    load_segmenter.cache_clear()
+    assert list(load_segmenter("pyidaungsu")("hello world")) == ["hello", "world"]
+    load_segmenter.cache_clear()
+
+
+def test_botok_needs_its_dictionary_and_its_version_tells_which(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+    module: Any = ModuleType("botok")
+    module.Config = lambda base_path: asked.append(base_path)
+    module.WordTokenizer = lambda *_, **__: None
+    monkeypatch.setitem(sys.modules, "botok", module)
+    monkeypatch.setattr(segmenters, "_version", lambda *_: "1.0")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    load_segmenter.cache_clear()
+    for ask in (load_segmenter, segmenter_version):
+        with pytest.raises(ConfigError, match="its dictionary is not on this machine: put the folder `general`"):
+            ask("botok")
+    assert not asked  # so it downloads nothing
+    words = tmp_path / "Documents" / "pybo" / "dialect_packs" / "general" / "dictionary" / "words.tsv"
+    words.parent.mkdir(parents=True)
+    words.write_text("བོད་\n")
+    first = segmenter_version("botok")
+    words.write_text("སྐད་\n")
+    assert first != segmenter_version("botok") != "1.0"
+    load_segmenter("botok")
+    assert asked == [words.parents[2]]
+    load_segmenter.cache_clear()
+
+
 @pytest.fixture
 def cutter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Install a package `jieba` that cuts a line into words of two characters."""

@@ -20,6 +20,7 @@ def make(folder: Path, metadata: dict[str, Any]) -> Config:
     return parse_config({"pool": "x", "storage": str(folder), "source": {"paths": ["x"]}, "metadata": metadata})
 
 
+@pytest.mark.slow
 def test_birds_are_under_bird_and_nothing_else_is() -> None:
     birds = entries_under(["bird.n.01"])
     assert {"bird", "bald eagle", "parrot", "hawk"} <= set(birds)
@@ -51,12 +52,14 @@ def test_an_unknown_synset_is_told_with_the_senses_of_its_word(tmp_path: Path) -
         entries_under(["bird.n.01"], str(tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not WORDNET.is_dir(), reason="WordNet's database is not installed")
 def test_the_shipped_tree_is_that_of_the_database() -> None:
     shipped = load_tree()
     assert load_tree(str(WORDNET)) == shipped
 
 
+@pytest.mark.slow
 def test_lists_and_a_part_of_wordnet_are_merged_in_their_order(tmp_path: Path) -> None:
     (tmp_path / "own.txt").write_text("my bird\nbald eagle\nmy bird\n")
     (tmp_path / "more.json").write_text('["parrot", "bald eagle", "st. louis"]')

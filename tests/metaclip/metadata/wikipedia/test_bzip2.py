@@ -22,6 +22,7 @@ def _in_range(path: Path, start: int, end: int | None) -> bytes:
     return b"".join(block.data for block in read_blocks(str(path), start, end) if block.within)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "packed", [LEVEL_1, STREAMS, STREAMS + LEVEL_1, bz2.compress(b"") + STREAMS + bz2.compress(b"")]
 )

@@ -110,6 +110,7 @@ def _zipf_texts(number: int) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_spilling_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "FAN_IN", 3)  # so that merged runs are merged again
     texts = _zipf_texts(400_000)
@@ -132,6 +133,7 @@ def test_no_text_gives_no_count() -> None:
     assert counted(["", " .,\n"]) == ({}, {})
 
 
+@pytest.mark.slow
 def test_a_real_dump_equals_the_plain_implementation() -> None:
     (dump,) = shared_data("wikipedia").glob("*.bz2")
     texts = [strip_markup(article) for article in read_articles(str(dump), Counter())]
