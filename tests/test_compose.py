@@ -1,6 +1,7 @@
 """The compose file, the example of its secrets and the deployments agree with each other and the code."""
 
 import importlib
+import importlib.metadata
 import json
 import os
 import re
@@ -225,6 +226,15 @@ def test_deployments_name_flows_and_fit_their_parameters(deployment: dict[str, A
         flow.validate_parameters(deployment["parameters"])
     assert set(deployment.get("parameters", {})) <= set(flow.parameters.properties)
     assert all(schedule["active"] is False for schedule in deployment.get("schedules", []))
+
+
+def test_nothing_beside_an_entrypoint_is_named_like_a_module_of_others() -> None:
+    """Prefect puts the folder of an entrypoint first on the path of modules, and leaves it there."""
+    folders = {(ROOT / deployment["entrypoint"].split(":")[0]).parent for deployment in DEPLOYMENTS}
+    assert len(folders) > 1
+    names = {path.stem for folder in folders for path in folder.iterdir() if path.stem not in ("__init__", "__main__")}
+    others = {*sys.stdlib_module_names, *importlib.metadata.packages_distributions()}
+    assert names & others == set()
 
 
 def test_the_form_of_rebalance_has_few_fields() -> None:

@@ -1,6 +1,6 @@
 """The stages of pictures, from what was downloaded to the pairs whose picture stays."""
 
-from flows.pictures.inspect import inspect_all
+from flows.pictures.inspection import inspect_all
 from flows.pictures.purge import removed_of, sheets_without
 from flows.run import Run
 from metaclip.images.dedup.cover_job import ImageCoverJob

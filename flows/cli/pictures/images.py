@@ -157,7 +157,7 @@ def inspect(
         read_record(Store(storage), pool)
         downloaded_files(images)
         with prefect(as_json):
-            from flows.pictures.inspect import inspect_images
+            from flows.pictures.inspection import inspect_images
 
             done = inspect_images(pool, storage, images)
         emit(done, as_json, _show_inspected)
