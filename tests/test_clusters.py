@@ -273,6 +273,7 @@ def test_the_slurm_script_says_what_it_misses(slurm: dict[str, str], tmp_path: P
     assert "set METACLIP_STORAGE to the store" in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_an_array_of_slurm_is_as_many_workers(slurm: dict[str, str], tmp_path: Path, prefect_server: str) -> None:
     home = tmp_path / "home"

@@ -505,6 +505,7 @@ def test_survivors_are_counted_by_language_again(world: FinishedPool, tmp_path: 
         assert counts == [counted[language, entry_id] for entry_id in range(len(counts))]
 
 
+@pytest.mark.long
 def test_removal_from_sets_with_a_t_of_their_own_and_counts_anew(folder: Path, tmp_path: Path) -> None:
     curate(_config(folder, "smaller"))
     root = str(folder / "store")

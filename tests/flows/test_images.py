@@ -96,6 +96,7 @@ def _good(numbers: range) -> list[str]:
     return sorted(f"image {number}" for number in numbers if number % 10 < 8)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_downloads_once_and_a_file_that_joins_shifts_none(site: Site, tmp_path: Path) -> None:
     to = tmp_path / "images"

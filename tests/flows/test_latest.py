@@ -121,6 +121,7 @@ def test_a_pool_of_the_latest_crawl_grows_and_ends_at_once_when_nothing_is_new(
     assert "nothing_new" not in curate(configure(site, tmp_path / "named", source={"crawl": [A, B]}))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_run_that_was_cut_off_is_gone_on_with_though_the_latest_crawl_is_another(
     site: Site, crawl: Path, tmp_path: Path

@@ -92,6 +92,7 @@ def _in_set(summary: dict[str, Any]) -> set[int]:
     return {int(uid[:16], 16) for table in files for uid in table["uid"].to_pylist()}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_pictures_are_inspected_once_and_each_is_kept_once(site: Site, finished: MakeConfig, tmp_path: Path) -> None:
     storage = finished().storage

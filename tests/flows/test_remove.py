@@ -108,6 +108,7 @@ def _held(storage: str, uid: str) -> list[str]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_purged_no_output_has_the_pairs(make_config: MakeConfig, tmp_path: Path) -> None:
     config = make_config(dedup__rows_per_partition=800)

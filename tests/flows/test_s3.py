@@ -137,6 +137,7 @@ def test_mistakes_end_with_the_code_of_the_store(
         assert message in json.loads(done.stdout)["message"]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_store_that_is_moved_is_the_same_store(
     configure: Callable[..., Path], finished_pool: Path, crawl: Path, bucket: str

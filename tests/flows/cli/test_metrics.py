@@ -98,6 +98,7 @@ def test_an_error_is_a_line_of_json(way: list[str]) -> None:
     assert done.returncode == 2
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_all_that_a_run_logs_is_lines_of_json(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"url": "https://a.example/1.jpg", "text": "a cat"}\n' * 3)

@@ -166,6 +166,7 @@ def test_a_killed_worker_process_is_replaced(
     assert json.loads(output)["funnel"]["curated"] > 0
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_summary_status_and_rebalance_for_people(
     configure: Callable[..., Path], tmp_path: Path, prefect_server: str

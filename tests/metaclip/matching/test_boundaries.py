@@ -183,6 +183,7 @@ def _real_texts() -> list[tuple[str, list[str]]]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_real_texts() -> None:
     for name, texts in _real_texts():

@@ -189,6 +189,7 @@ def test_the_same_answers_give_the_same_bytes(site: Hostile, tmp_path: Path) -> 
     assert _contents(first) == _contents(second)
 
 
+@pytest.mark.long
 def test_a_killed_download_leaves_no_half_shard_and_goes_on(site: Hostile, tmp_path: Path) -> None:
     paths = [f"/{number}.jpg" for number in range(45)]
     export = _export(site, tmp_path / "export", paths)
