@@ -7,6 +7,7 @@ from flows.run import Run
 from metaclip.config.settings import format_t
 from metaclip.images.dedup.outputs import ImageOutputs
 from metaclip.pool.record import SINGLE, write_record
+from metaclip.prepare.jobs import count_job
 from metaclip.removal.lists import read_removals
 from metaclip.removal.removed_job import RemovedJob
 from metaclip.report.job import PAGE, REPORT
@@ -21,7 +22,6 @@ from metaclip.store.manifest import Reference
 from tasks.report import publish, report
 from tasks.stages import (
     count,
-    count_job,
     curate_part,
     curate_set,
     curve,
@@ -42,7 +42,7 @@ def count_entries(run: Run, partitions: tuple[Reference, ...]) -> Reference:
     metadata = run.outputs("metadata")
     sums: tuple[Reference, ...] = ()
     if len(partitions) > PARTITIONS_A_SUM:
-        whole = count_job(run.config, partitions, metadata)
+        whole = count_job(run.config.groups, partitions, metadata)
         if whole.find(run.store, run.config.execution.verify) is None:
             sums = run.do(tally_sum, *((group,) for group in groups_of(partitions, PARTITIONS_A_SUM)))
     (counts,) = run.do(count, (partitions, metadata, sums))

@@ -6,7 +6,7 @@ from prefect import Task
 
 from metaclip.browse.index_job import BrowseIndexJob
 from metaclip.config.settings import Config
-from metaclip.prepare.jobs import extract_job, match_job
+from metaclip.prepare.jobs import count_job, extract_job, match_job
 from metaclip.removal.purged_job import PurgedJob
 from metaclip.removal.removed_job import RemovedJob, TakeOutJob
 from metaclip.report.curves import CurveJob
@@ -76,20 +76,7 @@ def count(
     sums: tuple[Reference, ...] = (),
 ) -> CountJob | CountByLanguageJob:
     """Add up the counts of all partitions, by the sums of groups of them where there are many."""
-    return count_job(config, partitions, metadata, sums)
-
-
-def count_job(
-    config: Config,
-    partitions: tuple[Reference, ...],
-    metadata: tuple[Reference, ...],
-    sums: tuple[Reference, ...] = (),
-) -> CountJob | CountByLanguageJob:
-    """Return the job of `count`."""
-    groups = config.groups
-    if groups is None:
-        return CountJob(partitions, metadata[0], sums)
-    return CountByLanguageJob(partitions, tuple(zip(groups.names, metadata, strict=True)), groups.reference, sums)
+    return count_job(config.groups, partitions, metadata, sums)
 
 
 @checkpointed("tally")

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from prefect import flow
 
-from flows.finish import cut_set, each_rows, record_unreported, report_and_record
+from flows.finish import count_entries, cut_set, each_rows, record_unreported, report_and_record
 from flows.pictures.clean import IMAGE_STAGES
 from flows.pictures.purge import drop, purged, removed_of, sheets_without
 from flows.run import Run
@@ -24,7 +24,7 @@ from metaclip.stages.curate import REMOVED
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from tasks.progress import reporting
-from tasks.stages import balance, count, removed, take_out
+from tasks.stages import balance, removed, take_out
 from tasks.workers import workers_for
 
 Counts = Literal["frozen", "anew"]
@@ -168,7 +168,7 @@ def _anew(
     groups = config.groups
     jobs = [TakeOutJob(*each, groups) for each in zip(partitions, found, digests, strict=True)]
     left = run.do(take_out, *((job,) for job in jobs))
-    (counts,) = run.do(count, (left, run.outputs("metadata")))
+    counts = count_entries(run, left)
     cut_set(run, run.do(balance, *((part, counts) for part in left)))
     report_and_record(run)
     assert run.curated is not None

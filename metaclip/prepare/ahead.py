@@ -11,10 +11,9 @@ from typing import Any
 from metaclip.config.settings import Config
 from metaclip.language.model_file import find_model
 from metaclip.metadata.jobs import metadata_plans
-from metaclip.prepare.jobs import extract_job, match_job, resolve
+from metaclip.prepare.jobs import count_job, extract_job, match_job, resolve
 from metaclip.sources.listing import list_shards
 from metaclip.stages.balance import BalanceJob
-from metaclip.stages.count import CountByLanguageJob, CountJob
 from metaclip.stages.dedup import DedupJob
 from metaclip.stages.gather import GatherJob, groups_of
 from metaclip.stages.group_counts import ByLanguage
@@ -97,11 +96,7 @@ class _Ahead:
         merging = [DedupJob(members, number, partitions, groups) for number in range(partitions)]
         self.stage("dedup", merging)
         merged = tuple(_reference(job) for job in merging)
-        counting: CountJob | CountByLanguageJob
-        if groups is None:
-            counting = CountJob(merged, metadata[0])
-        else:
-            counting = CountByLanguageJob(merged, tuple(zip(groups.names, metadata, strict=True)), groups.reference)
+        counting = count_job(groups, merged, metadata)
         self.stage("count", [counting])
         by_language = ByLanguage.of(groups, config.balance)
         counts = _reference(counting)

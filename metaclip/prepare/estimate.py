@@ -26,10 +26,9 @@ from metaclip.io.streams import identify, open_stream, scheme
 from metaclip.kernels.ways import WAYS
 from metaclip.metadata.jobs import metadata_plans
 from metaclip.metadata.list_job import MetadataJob
-from metaclip.prepare.jobs import check_inputs, client_of, extract_job, match_job, resolve
+from metaclip.prepare.jobs import check_inputs, client_of, count_job, extract_job, match_job, resolve
 from metaclip.sources.listing import SourceFile
 from metaclip.stages.balance import BalanceJob
-from metaclip.stages.count import CountByLanguageJob, CountJob
 from metaclip.stages.curate import CuratedSetJob
 from metaclip.stages.dedup import DedupJob
 from metaclip.stages.group_counts import ByLanguage
@@ -242,12 +241,7 @@ class _Lab:
         config, groups = self._config, self._config.groups
         members, _, _ = self._run(PartitionJob(tuple(self._matched), 1 << 40))
         unique, found.seconds["dedup"], found.stored["dedup"] = self._run(DedupJob(members, 0, 1, groups))
-        count: Job = CountJob((unique,), self._metadata[0])
-        if groups is not None:
-            count = CountByLanguageJob(
-                (unique,), tuple(zip(groups.names, self._metadata, strict=True)), groups.reference
-            )
-        counts, _, _ = self._run(count)
+        counts, _, _ = self._run(count_job(groups, (unique,), self._metadata))
         balance = BalanceJob(unique, counts, config.balance.seed, ByLanguage.of(groups, config.balance))
         balanced, found.seconds["balance"], found.stored["balance"] = self._run(balance)
         # How much a t keeps depends on the size of the pool: this is all of it, the most that it can be.

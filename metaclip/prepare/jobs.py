@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from metaclip.config.groups import Groups
 from metaclip.config.settings import LATEST, Config
 from metaclip.errors import StageError
 from metaclip.io.client import Client, current_client, downloading
@@ -15,6 +16,7 @@ from metaclip.pool.record import begun_crawls, find_record
 from metaclip.sources.common_crawl import resolve_crawls
 from metaclip.sources.kept_columns import check_kept_columns
 from metaclip.sources.listing import SourceFile, list_shards
+from metaclip.stages.count import CountByLanguageJob, CountJob
 from metaclip.stages.extract import ExtractJob
 from metaclip.stages.match import MatchJob
 from metaclip.stages.match_groups import MatchGroupsJob
@@ -104,6 +106,25 @@ def match_job(
         (listed,) = metadata
         return MatchJob(extracted, listed, config.match)
     return MatchGroupsJob.of(store, extracted, dict(zip(groups.names, metadata, strict=True)), config.match, groups)
+
+
+def count_job(
+    groups: Groups | None,
+    partitions: tuple[Reference, ...],
+    metadata: tuple[Reference, ...],
+    sums: tuple[Reference, ...] = (),
+) -> CountJob | CountByLanguageJob:
+    """Return the job that counts the matches of each entry over all partitions.
+
+    Args:
+        groups: groups of languages of the pool; None where it has one list.
+        partitions: the pool's pairs.
+        metadata: the list of entries, or that of each group of languages, in the order of their names.
+        sums: counts of groups of the partitions that were added up before, if they were.
+    """
+    if groups is None:
+        return CountJob(partitions, metadata[0], sums)
+    return CountByLanguageJob(partitions, tuple(zip(groups.names, metadata, strict=True)), groups.reference, sums)
 
 
 class FailedFiles(NamedTuple):
