@@ -67,7 +67,7 @@ def describe_misses(
     rows = []
     for group in groups:
         of_group = found if group is None else found.filter(pc.equal(found.column("group"), group))
-        ids = [_id_of(pool, group, entry)] if entry is not None else _ids(of_group, most)
+        ids = [pool.entry_id(entry, group)] if entry is not None else _ids(of_group, most)
         rows += _rows(pool, group, of_group, ids) if ids else []
     rows.sort(key=lambda row: -row["missed"])
     lists = pool.lists if pool.by_language is None else {name: pool.lists[name] for name in counted}
@@ -92,13 +92,6 @@ def _rows(pool: FinishedPool, group: str | None, found: pa.Table, ids: list[int]
         row["missed"] = sum(row[cause] for cause in CAUSES)
         row["examples"] = {cause: miss["example"] for cause, miss in by_cause.items()}
     return rows if group is None else [{"language": group, **row} for row in rows]
-
-
-def _id_of(pool: FinishedPool, group: str | None, entry: str) -> int:
-    at = int(pc.index(pool.entries_of(group).column("entry"), entry).as_py())
-    if at < 0:
-        raise ConfigError(f"{entry!r} is not in the list; entries are case-sensitive")
-    return at
 
 
 def _ids(found: pa.Table, most: int) -> list[int]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from metaclip.balance.counts import keep_share
@@ -127,6 +128,17 @@ class FinishedPool:
     def entries_of(self, group: str | None) -> pa.Table:
         """Return the entries of a group's list, of `schemas.ENTRY`; None for those of the one list."""
         return self.entries if group is None else read_entries(self.store, self.lists[group])
+
+    def entry_id(self, entry: str, group: str | None = None) -> int:
+        """Return the id of an entry in a group's list, or in the one list.
+
+        Raises:
+            ConfigError: it is not in the list.
+        """
+        at = int(pc.index(self.entries_of(group).column("entry"), entry).as_py())
+        if at < 0:
+            raise ConfigError(f"{entry!r} is not in the list; entries are case-sensitive")
+        return at
 
     def counts_of(self, group: str | None) -> npt.NDArray[np.uint64]:
         """Return the counts of a group's entries, uint64[n_entries]; None for those of the one list."""

@@ -100,10 +100,7 @@ class Sampler:
             group = pool.group(language) if pool.by_language is not None else None
             if group is not None:
                 self._language = group
-            at = int(pc.index(pool.entries_of(group).column("entry"), entry).as_py())
-            if at < 0:
-                raise ConfigError(f"{entry!r} is not in the list; entries are case-sensitive")
-            self._entry_id = at
+            self._entry_id = pool.entry_id(entry, group)
 
     def _check_language(self, language: str | None) -> None:
         """Raise a ConfigError for what is neither a label nor a group of the pool."""
