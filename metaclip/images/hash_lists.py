@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -13,16 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip.config.images import HashList, Inspect
-from metaclip.errors import ConfigError, InputError, StoreError
+from metaclip.errors import ConfigError, InputError
 from metaclip.images.decoder import Decoder, require_pillow
 from metaclip.images.downloaded import tar_pictures
-from metaclip.io.hashing import HashingFile
 from metaclip.io.inputs import list_inputs, local_path, naming
 from metaclip.io.streams import open_stream
-from metaclip.io.temporary import temporary_beside
 from metaclip.schemas import HASHED
 from metaclip.store.store import Store
-from metaclip.tables.parquet import write_parquet
+from metaclip.tables.parquet import write_table
 
 LEAST_QUALITY = 50
 """Below it a picture is too flat: it is compared by its bytes and pixels alone."""
@@ -80,7 +78,7 @@ def hash_pictures(source: str, to: str, settings: Inspect | None = None) -> dict
     if not rows:
         raise ConfigError(f"{source}: no picture there; name a folder of pictures, a tar, or a Parquet file")
     rows.sort(key=lambda row: str(row["name"]))
-    _write(to, pa.Table.from_pylist(rows, HASHED))
+    write_table(to, pa.Table.from_pylist(rows, HASHED))
     status = Counter(str(row["status"]) for row in rows)
     return {
         "pictures": len(rows),
@@ -104,19 +102,6 @@ def _row(name: str, data: bytes, found: Any) -> dict[str, Any]:
         row |= {"area64": content.area64, "colour": content.colour, "pixels": content.pixels}
         row["quality"] = content.quality
     return row
-
-
-def _write(to: str, table: pa.Table) -> None:
-    path = Path(local_path(to))
-    temporary = temporary_beside(path)
-    try:
-        with temporary.open("wb") as sink:
-            write_parquet(HashingFile(sink), HASHED, iter([table]))
-        temporary.replace(path)
-    except OSError as error:
-        raise StoreError(f"{to}: cannot be written: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _pictures(source: str, max_bytes: int, counts: Counter[str]) -> Iterator[tuple[str, bytes, int]]:

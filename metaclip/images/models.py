@@ -14,13 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from metaclip.errors import ConfigError, StoreError
+from metaclip.errors import ConfigError
 from metaclip.images.downloaded import Downloaded, downloaded_files, pictures_of, rows_of
-from metaclip.io.hashing import HashingFile
 from metaclip.io.inputs import local_path
-from metaclip.io.temporary import temporary_beside
 from metaclip.store.store import Store
-from metaclip.tables.parquet import write_parquet
+from metaclip.tables.parquet import write_table
 
 Kind = Literal["faces", "nsfw"]
 
@@ -76,7 +74,7 @@ def run_model(images: str, kind: Kind, model: str, to: str) -> dict[str, Any]:
                 rows += [{"uid": uid, **found} for found in run(rgb)]
     schema = BOXES if kind == "faces" else SCORES
     rows.sort(key=lambda row: tuple(row[name] for name in schema.names))
-    _write(to, pa.Table.from_pylist(rows, schema))
+    write_table(to, pa.Table.from_pylist(rows, schema))
     digest = hashlib.sha256(Path(local_path(model)).read_bytes()).hexdigest()
     return {"images": images, "to": to, "model_sha256": digest, "rows": len(rows), **counts}
 
@@ -202,16 +200,3 @@ class _Nsfw:
         if found.shape != (1, 2):
             raise ConfigError(f"--model {self._model}: gives {found.shape}, not two scores: no open_nsfw")
         return [{"nsfw": round(float(found[0, 1]), 3)}]
-
-
-def _write(to: str, table: pa.Table) -> None:
-    path = Path(local_path(to))
-    temporary = temporary_beside(path)
-    try:
-        with temporary.open("wb") as sink:
-            write_parquet(HashingFile(sink), table.schema, iter([table]))
-        temporary.replace(path)
-    except OSError as error:
-        raise StoreError(f"{to}: cannot be written: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)

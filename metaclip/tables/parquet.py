@@ -1,18 +1,16 @@
 """Parquet files whose bytes depend on their rows alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from metaclip.schemas import CLIMBING, REPEATED
-
-if TYPE_CHECKING:
-    pass
+from metaclip.errors import StoreError
 from metaclip.io.hashing import HashingFile
+from metaclip.io.inputs import local_path
+from metaclip.io.temporary import temporary_beside
+from metaclip.schemas import CLIMBING, REPEATED
 
 ROW_GROUP_ROWS = 65_536
 
@@ -63,3 +61,21 @@ def group_bytes(file: pq.ParquetFile, group: int, columns: Sequence[str] | None 
 def _write_group(writer: pq.ParquetWriter, table: pa.Table) -> None:
     # Pages are cut at the borders of chunks too, so chunks must not show.
     writer.write_table(table.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
+
+
+def write_table(to: str, table: pa.Table) -> None:
+    """Write a table to a file on this machine, whole or not at all.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    path = Path(local_path(to))
+    temporary = temporary_beside(path)
+    try:
+        with temporary.open("wb") as sink:
+            write_parquet(HashingFile(sink), table.schema, iter([table]))
+        temporary.replace(path)
+    except OSError as error:
+        raise StoreError(f"{to}: cannot be written: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
