@@ -6,13 +6,13 @@ import tarfile
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Literal
 
-from metaclip.errors import ConfigError, InputError
+from metaclip.errors import ConfigError
 from metaclip.export.images import SETTINGS
 from metaclip.images.boxes import Box, in_pixels, read_boxes
 from metaclip.images.decoder import require_pillow
-from metaclip.images.downloaded import ENDINGS, Downloaded, downloaded_files, rows_of
+from metaclip.images.downloaded import ENDINGS, Downloaded, downloaded_files, rewrite_tar, rows_of
 from metaclip.pairs.uids import parse_uids
 from metaclip.store.store import Store
 
@@ -92,21 +92,15 @@ def _copy_shard(
         content = source.read(name)
         if content is not None:
             target.write_whole(name, content)
-    address = f"{stem}.tar"
-    temporary = target.temporary(address)
-    try:
-        with source.open(address) as before, temporary.open("wb") as sink:
-            _copy(cast(BinaryIO, before), sink, of_keys, counts)
-        target.put(temporary, address)
-    except FileNotFoundError:
-        return  # a shard without any picture
-    except tarfile.TarError as error:
-        raise InputError(f"{source.address(address)}: damaged: {error}; download its file again") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    rewrite_tar(
+        *(source, target, f"{stem}.tar"),
+        lambda before, sink: _copy(before, sink, of_keys, counts),
+        "download its file again",
+    )
 
 
-def _copy(source: BinaryIO, sink: BinaryIO, boxes: Mapping[str, list[Box]], counts: Counter[str]) -> None:
+def _copy(source: BinaryIO, sink: BinaryIO, boxes: Mapping[str, list[Box]], counts: Counter[str]) -> Literal[True]:
+    """Copy a tar with boxes blurred; even where it has none, the copy is wanted."""
     damaged: set[str] = set()
     with (
         tarfile.open(fileobj=source, mode="r|") as before,
@@ -127,6 +121,7 @@ def _copy(source: BinaryIO, sink: BinaryIO, boxes: Mapping[str, list[Box]], coun
                 continue
             member.size = len(blurred)
             after.addfile(member, io.BytesIO(blurred))
+    return True
 
 
 def _blurred(data: bytes, boxes: list[Box], counts: Counter[str]) -> bytes | None:

@@ -3,10 +3,10 @@
 import math
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -190,6 +190,36 @@ def tar_pictures(store: Store, address: str, max_bytes: int) -> Iterator[tuple[s
             f"{store.address(address)}: damaged: {error}; remove the .json of its folder's name and the folder, and"
             " download again"
         ) from error
+
+
+def rewrite_tar(
+    source: Store, target: Store, address: str, copy: Callable[[BinaryIO, BinaryIO], bool], advice: str
+) -> None:
+    """Write the tar of a shard anew, whole or not at all; a shard without any picture has none.
+
+    Args:
+        source: where it is.
+        target: where it goes, under the same address.
+        address: relative to both.
+        copy: reads the tar and writes another; returns whether that is wanted.
+        advice: what to do about a damaged one.
+
+    Raises:
+        InputError: it is damaged.
+        StoreError: it cannot be written.
+    """
+    temporary = target.temporary(address)
+    try:
+        with source.open(address) as before, temporary.open("wb") as sink:
+            wanted = copy(cast(BinaryIO, before), sink)
+        if wanted:
+            target.put(temporary, address)
+    except FileNotFoundError:
+        return
+    except tarfile.TarError as error:
+        raise InputError(f"{source.address(address)}: damaged: {error}; {advice}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _parquet_pictures(store: Store, address: str, max_bytes: int) -> Iterator[tuple[str, bytes, int]]:

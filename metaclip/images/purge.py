@@ -2,10 +2,10 @@
 
 import tarfile
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
-from metaclip.errors import ConfigError, InputError
-from metaclip.images.downloaded import Downloaded, downloaded_files, rows_of
+from metaclip.errors import ConfigError
+from metaclip.images.downloaded import Downloaded, downloaded_files, rewrite_tar, rows_of
 from metaclip.pairs.uids import parse_uids
 from metaclip.removal.lists import Entry, read_list
 from metaclip.store.store import Store
@@ -79,24 +79,17 @@ def _take_out(store: Store, file: Downloaded, shard: str, keys: frozenset[str]) 
         paths = [each.path for each in store.files(f"{file.key}/{shard}") if PurePosixPath(each.path).stem in keys]
         store.remove_all(paths)
         return len({PurePosixPath(path).stem for path in paths})
-    address = f"{file.key}/{shard}.tar"
-    temporary = store.temporary(address)
     taken: set[str] = set()
-    try:
-        with store.open(address) as source, temporary.open("wb") as sink:
-            _copy(cast(BinaryIO, source), sink, keys, taken)
-        if taken:
-            store.put(temporary, address)
-    except FileNotFoundError:
-        return 0
-    except tarfile.TarError as error:
-        raise InputError(f"{store.address(address)}: damaged: {error}; nothing of it was changed") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    rewrite_tar(
+        *(store, store, f"{file.key}/{shard}.tar"),
+        lambda source, sink: _copy(source, sink, keys, taken),
+        "nothing of it was changed",
+    )
     return len(taken)
 
 
-def _copy(source: BinaryIO, sink: BinaryIO, keys: frozenset[str], taken: set[str]) -> None:
+def _copy(source: BinaryIO, sink: BinaryIO, keys: frozenset[str], taken: set[str]) -> bool:
+    """Copy a tar without the samples of some keys; return whether it has any of them."""
     with tarfile.open(fileobj=source, mode="r|") as before, tarfile.open(fileobj=sink, mode="w|") as after:
         for member in before:
             stem = PurePosixPath(member.name).name.partition(".")[0]
@@ -104,3 +97,4 @@ def _copy(source: BinaryIO, sink: BinaryIO, keys: frozenset[str], taken: set[str
                 taken.add(stem)
             else:
                 after.addfile(member, before.extractfile(member) if member.isfile() else None)
+    return bool(taken)
