@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.servers import listening
+
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
@@ -135,13 +137,8 @@ def hostile(host: str = "127.0.0.1") -> Iterator[Hostile]:
 
     server = Server((host, 0), Handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    site.address = f"http://{host}:{server.server_port}"
-    try:
-        yield site
-    finally:
-        site.ending.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with listening(server) as site.address:
+        try:
+            yield site
+        finally:
+            site.ending.set()

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -15,6 +14,7 @@ import pytest
 
 from tests.examples import ROOT
 from tests.s3 import free_ports
+from tests.servers import listening
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
@@ -75,13 +75,8 @@ def calls() -> Iterator[tuple[str, list[bytes]]]:
         def log_message(self, *_: object) -> None:
             """Keep test output clean."""
 
-    listening = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=listening.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{listening.server_port}/hook?key=secret", bodies
-    listening.shutdown()
-    listening.server_close()
-    thread.join()
+    with listening(HTTPServer(("127.0.0.1", 0), Handler)) as address:
+        yield f"{address}/hook?key=secret", bodies
 
 
 def _register(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

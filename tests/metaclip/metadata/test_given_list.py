@@ -1,6 +1,5 @@
 import gzip
 import json
-import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import fsspec
@@ -11,6 +10,7 @@ import pytest
 from metaclip.errors import ConfigError, InputError, TransportError
 from metaclip.metadata import given_list as module
 from metaclip.metadata.given_list import fingerprint, load_entries
+from tests.servers import listening
 from tests.shared import shared_data
 
 LIST = ["the", "st. louis", "a  b", " edge ", "Katze", "猫", "the", '"quoted"', "n\u2028l"]
@@ -178,13 +178,8 @@ def server():
         def log_message(self, *arguments):
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening(HTTPServer(("127.0.0.1", 0), Handler)) as address:
+        yield address
 
 
 def test_over_http(server, monkeypatch):

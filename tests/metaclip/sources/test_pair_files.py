@@ -4,7 +4,6 @@ import gzip
 import io
 import json
 import lzma
-import threading
 import tracemalloc
 from collections import Counter
 from functools import partial
@@ -23,6 +22,7 @@ from metaclip.rows import parquet_rows
 from metaclip.rows.json_values import parse_json
 from metaclip.sources import samples
 from metaclip.sources.pair_files import read_pairs
+from tests.servers import listening
 from tests.shared import shared_data
 
 URLS = ["https://a.example/1.jpg", "http://a.example/ä.jpg", "https://a.example/3.jpg?x=1"]
@@ -324,13 +324,8 @@ def test_json_with_oddities():
 def server(tmp_path):
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
     handler.log_message = None
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=httpd.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{httpd.server_port}"
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
+    with listening(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as address:
+        yield address
 
 
 @pytest.mark.parametrize("name", ["x.parquet", "x.jsonl.gz"])
