@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 import pytest
 from PIL import Image
 
@@ -101,8 +102,27 @@ def test_a_bad_picture_costs_itself() -> None:
     assert found[0].picture
 
 
-def test_a_picture_that_takes_too_long_ends_its_process() -> None:
+def test_a_picture_that_takes_too_long_is_told() -> None:
     slow = encoded(picture(8, 4000, 4000), "PNG", compress_level=1)
+    assert [each.reason for each in _shrunk([slow, slow], seconds=0.01)] == ["decoding time"] * 2
+
+
+def test_a_picture_that_takes_too_long_ends_its_process_and_no_other() -> None:
+    """Its process is stopped, which takes longer than any bound, whatever else the machine does."""
     good = encoded(picture(7, 64, 64))
-    found = _shrunk([slow, good, slow, good], seconds=0.1)
-    assert [each.reason for each in found] == ["decoding time", "", "decoding time", ""]
+
+    async def with_one_that_hangs() -> tuple[psutil.Process, list[str], list[str]]:
+        async with Shrinkers(2, 256, "border", PIXELS, 5.0) as shrinkers:
+            await asyncio.gather(*map(shrinkers.shrink, [good] * 2))  # both processes are there
+            child = shrinkers._all[0]._child
+            assert child is not None
+            hung = psutil.Process(child.process.pid)
+            hung.suspend()
+            during = await asyncio.gather(*map(shrinkers.shrink, [good] * 4))
+            after = await asyncio.gather(*map(shrinkers.shrink, [good] * 2))
+            return hung, [each.reason for each in during], [each.reason for each in after]
+
+    hung, during, after = asyncio.run(with_one_that_hangs())
+    assert sorted(during) == ["", "", "", "decoding time"]
+    assert after == ["", ""]
+    assert not hung.is_running()
