@@ -80,12 +80,17 @@ class Kernel:
     @property
     def is_compiled(self) -> bool:
         """Whether this process has compiled it for some types, or has found that on disk."""
-        return "compiled" in self.__dict__ and bool(self.compiled.signatures)
+        return any(self.__dict__[form].signatures for form in ("compiled", "inner") if form in self.__dict__)
 
     @cached_property
     def compiled(self) -> Any:
-        """Numba's dispatcher: it compiles for the types of its arguments, or finds the code on disk."""
+        """Numba's dispatcher for calls from Python: it compiles for their types, or finds the code on disk."""
         return compiler().dispatcher_of(self.py_func, SHARED)
+
+    @cached_property
+    def inner(self) -> Any:
+        """Numba's dispatcher for calls from kernels."""
+        return compiler().inner_dispatcher_of(self.py_func)
 
 
 class Native:

@@ -415,7 +415,7 @@ def compiled_kernels() -> Iterator[str]:
     for module in pkgutil.walk_packages(metaclip.__path__, "metaclip."):
         if module.name in sys.modules:
             for name, value in vars(import_module(module.name)).items():
-                if isinstance(value, Kernel) and value.__module__ == module.name and value.compiled.signatures:
+                if isinstance(value, Kernel) and value.__module__ == module.name and value.is_compiled:
                     yield f"{module.name}.{name}"
 
 
