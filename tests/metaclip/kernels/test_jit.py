@@ -66,6 +66,31 @@ def test_kernels_are_compiled_anew_where_a_shared_file_changes(tmp_path):
     assert (first, second, run(SHARED, tmp_path).stdout) == ("0 1\n", "1 0\n", "0 1\n")
 
 
+CALLING = MODULE + """
+
+@kernel
+def fourfold(x):
+    return twice(twice(x))
+"""
+
+
+@pytest.mark.slow
+def test_what_a_kernel_calls_is_a_part_of_its_machine_code(tmp_path):
+    (tmp_path / "calling.py").write_text(CALLING)
+    cache = tmp_path / "cache"
+
+    def kept() -> set[str]:
+        return {path.name.split(".")[1].split("-")[0] for path in cache.rglob("*.nbc")}
+
+    def said(calls: str) -> str:
+        return run(f"from calling import fourfold, twice; print({calls})", tmp_path, NUMBA_CACHE_DIR=str(cache)).stdout
+
+    assert said("fourfold(21)") == "84\n"
+    assert kept() == {"fourfold"}
+    assert said("twice(21), fourfold(21), twice.compiled.stats.cache_misses.total()") == "42 84 1\n"
+    assert kept() == {"fourfold", "twice"}
+
+
 BARE = """
 import sys
 from typing import NamedTuple
