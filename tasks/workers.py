@@ -114,6 +114,10 @@ class Workers:
         finally:
             note.unlink(missing_ok=True)
 
+    def start(self) -> None:
+        """Start the processes, which are then ready sooner for the first job."""
+        self._started()
+
     def _started(self) -> ProcessPoolExecutor:
         with self._lock:
             if self._pool is None:
@@ -200,19 +204,22 @@ _guard = threading.Lock()
 
 
 @contextmanager
-def workers(processes: int, downloads: Downloads = Downloads()) -> Iterator[None]:
+def workers(processes: int, downloads: Downloads = Downloads(), ahead: bool = False) -> Iterator[None]:
     """Provide worker processes while a flow runs; a child flow with the same settings shares them.
 
-    Meanwhile this process uses the same slots for its downloads.
+    Meanwhile this process uses the same slots for its downloads. The processes start with the first job, or at
+    once where `ahead`.
     """
     shape = (processes, downloads)
     with _guard:
         if shape not in _pools:
             _pools[shape] = Workers(processes, downloads)
         _users[shape] += 1
-        client = _pools[shape].client
+        pool = _pools[shape]
     try:
-        with downloading(client):
+        if ahead:
+            pool.start()
+        with downloading(pool.client):
             yield
     finally:
         with _guard:
@@ -222,9 +229,9 @@ def workers(processes: int, downloads: Downloads = Downloads()) -> Iterator[None
             ended.close()
 
 
-def workers_for(config: Config) -> AbstractContextManager[None]:
-    """Provide the worker processes of a configuration."""
-    return workers(config.execution.processes, Downloads.of(config.source))
+def workers_for(config: Config, ahead: bool = False) -> AbstractContextManager[None]:
+    """Provide the worker processes of a configuration; `ahead` starts them before there is a job."""
+    return workers(config.execution.processes, Downloads.of(config.source), ahead)
 
 
 def compiling_is_told(config: Config, say: Callable[[int, int], object]) -> None:

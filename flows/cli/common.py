@@ -6,8 +6,9 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from pydantic import TypeAdapter, ValidationError
@@ -19,6 +20,9 @@ from metaclip.errors import ConfigError, MetaclipError
 from metaclip.processes import json_lines
 from metaclip.processes.interrupts import EXIT_CODE, MESSAGE, end_now, interruptible, uninterruptible
 from metaclip.processes.plain_text import log_visibly, visible_lines
+
+if TYPE_CHECKING:
+    from metaclip.config.settings import Config
 
 ConfigPath = Annotated[Path, typer.Argument(help="A YAML configuration, such as `metaclip init` writes.")]
 Override = Annotated[
@@ -55,8 +59,14 @@ def emit(value: Any, as_json: bool, show: Callable[[Any], None]) -> None:
 
 
 @contextmanager
-def prefect(as_json: bool) -> Iterator[None]:
-    """Provide a Prefect API, quiet logs, and progress on the terminal."""
+def prefect(as_json: bool, flow: str, config: "Config | None" = None) -> Iterator[Any]:
+    """Provide a Prefect API, quiet logs, progress on the terminal, and the module of a flow.
+
+    Args:
+        as_json: leave the progress out.
+        flow: name of the module, which is imported while the server starts.
+        config: that of a pool whose worker processes start then too, if the pool has never been finished.
+    """
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
     # As prefect.yaml sets it for runs on workers: a server that is away for some minutes ends no run.
@@ -67,13 +77,27 @@ def prefect(as_json: bool) -> Iterator[None]:
             os.environ.setdefault(name, value)
     with ExitStack() as opened:
         with uninterruptible():  # nothing is begun yet
+            if config is not None:
+                from tasks.workers import workers_for
+
+                opened.enter_context(workers_for(config, ahead=_has_all_before_it(config)))
+            module = import_module(flow)
+
             from flows.cli.server.local import prefect_api
             from tasks.progress import watcher
 
             watch = log_progress if json_lines.is_chosen() else opened.enter_context(progress(quiet=as_json))
             opened.enter_context(prefect_api(lambda error: _end(error, as_json)))
             opened.callback(watcher.reset, watcher.set(watch))
-        yield
+        yield module
+
+
+def _has_all_before_it(config: "Config") -> bool:
+    """Return whether this process computes a pool that has never been finished."""
+    from metaclip.pool.record import has_record
+    from metaclip.store.store import Store
+
+    return config.execution.deployment is None and not has_record(Store(config.storage), config.pool)
 
 
 _ON_PURPOSE = re.compile(r"Finished in state Failed\(.*encountered an exception:? (?P<error>\w+):")

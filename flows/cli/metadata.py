@@ -29,10 +29,8 @@ def build_list(
         checked = load_config(config, override or [])
         names = None if languages is None else sorted({name.strip() for name in languages.split(",") if name.strip()})
         metadata_plans(checked, names)
-        with prefect(as_json):
-            from flows.metadata import build_metadata
-
-            summary = build_metadata(checked, names)
+        with prefect(as_json, "flows.metadata") as flow:
+            summary = flow.build_metadata(checked, names)
         emit(summary, as_json, show.show_build)
 
 

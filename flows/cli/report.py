@@ -46,10 +46,8 @@ def report(
         found = job.find(store)
         made = found is None
         if made:
-            with prefect(as_json):
-                from flows.report import make_report
-
-                make_report(pool, storage, format_t(job.t))
+            with prefect(as_json, "flows.report") as flow:
+                flow.make_report(pool, storage, format_t(job.t))
         reference = found or job.find(store)
         assert reference is not None
         told: dict[str, Any] = {

@@ -37,17 +37,15 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Curate a pool; outputs of earlier runs in the store are used again."""
-    from metaclip.config.loading import load_config
-    from metaclip.prepare.jobs import check
-
     with errors(as_json), server_ahead():
+        from metaclip.config.loading import load_config
+        from metaclip.prepare.jobs import check
+
         tracker = None if log is None else require(log)
         checked = load_config(config, override or [])
         check(checked)  # checked first, because Prefect takes seconds to start
-        with prefect(as_json):
-            from flows.curate import curate
-
-            summary = curate(checked, until.value)
+        with prefect(as_json, "flows.curate", checked) as flow:
+            summary = flow.curate(checked, until.value)
         if tracker is not None:
             log_summary(tracker, summary)
         emit(summary, as_json, show_summary)
@@ -90,14 +88,14 @@ def rebalance(
     as_json: Json = False,
 ) -> None:
     """Curate a finished pool at another t, in seconds, or count and balance its survivors."""
-    from metaclip.config.settings import Config
-    from metaclip.explore.by_language import check_language_t, parse_language_t
-    from metaclip.io.addresses.credentials import hide
-    from metaclip.pool.record import read_record, survivors_name
-    from metaclip.store.store import Store
-    from metaclip.survivors.lists import survivor_files
-
     with errors(as_json), server_ahead():
+        from metaclip.config.settings import Config
+        from metaclip.explore.by_language import check_language_t, parse_language_t
+        from metaclip.io.addresses.credentials import hide
+        from metaclip.pool.record import read_record, survivors_name
+        from metaclip.store.store import Store
+        from metaclip.survivors.lists import survivor_files
+
         tracker = None if log is None else require(log)
         given = [option for option in (t, target_pairs, tail_share) if option is not None]
         own = None if language_t is None else parse_language_t(language_t)
@@ -128,10 +126,8 @@ def rebalance(
             survivors_name(Store(storage), pool, name)
         elif name:
             raise ConfigError("--as names the survivors' pool: give --survivors or --images too")
-        with prefect(as_json):
-            from flows.rebalance import rebalance as flow
-
-            summary = flow(
+        with prefect(as_json, "flows.rebalance") as flow:
+            summary = flow.rebalance(
                 pool,
                 storage,
                 chosen,

@@ -20,10 +20,10 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Write a small crawl and curate it, end to end."""
-    from metaclip.config.loading import parse_config
-    from metaclip.demo import write_demo_crawl
-
     with errors(as_json), server_ahead():
+        from metaclip.config.loading import parse_config
+        from metaclip.demo import write_demo_crawl
+
         tree = yaml.safe_load(shipped_config("demo"))
         tree |= {"storage": str(folder / "pool"), "source": {"paths": [str(folder / "crawl/demo.paths")]}}
         config = parse_config(tree)
@@ -33,10 +33,8 @@ def demo(
             raise StoreError(f"{folder}: cannot be written: {error}; name another folder") from error
         told = f"{crawl.pages} pages with {crawl.images} images: {crawl.paths}"
         typer.echo(visible(told), err=as_json)
-        with prefect(as_json):
-            from flows.curate import curate
-
-            summary = curate(config)
+        with prefect(as_json, "flows.curate", config) as flow:
+            summary = flow.curate(config)
         emit(summary, as_json, show_summary)
 
 

@@ -123,6 +123,11 @@ def addresses_of(named: str | Sequence[str] | Mapping[str, str]) -> list[str]:
     return list(named.values()) if isinstance(named, Mapping) else list(named)
 
 
+def has_record(store: Store, pool: str) -> bool:
+    """Return whether a pool has a record, be it damaged."""
+    return store.read(record_address(pool)) is not None
+
+
 def find_record(store: Store, pool: str) -> dict[str, Any] | None:
     """Return a pool's record, None where it has none; its configuration may be that of another version.
 

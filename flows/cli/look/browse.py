@@ -36,10 +36,8 @@ def browse(
         jobs = index_jobs(opened)
         made = not all(job.find(opened.store) for job in jobs)
         if made:
-            with server_ahead(), prefect(as_json):
-                from flows.browse import make_index
-
-                make_index(pool, storage)
+            with server_ahead(), prefect(as_json, "flows.browse") as flow:
+                flow.make_index(pool, storage)
         told: dict[str, Any] = {"pool": pool, "partitions": len(jobs), "made": made}
         if index_only:
             emit(told, as_json, _show)

@@ -117,10 +117,8 @@ def download(
         )
         exported_files(source)
         claim(to, settings)
-        with prefect(as_json):
-            from flows.pictures.download import download_images
-
-            done = download_images(source, to, **asdict(settings), **asdict(effort))
+        with prefect(as_json, "flows.pictures.download") as flow:
+            done = flow.download_images(source, to, **asdict(settings), **asdict(effort))
         emit(done, as_json, _show_images)
 
 
@@ -156,10 +154,8 @@ def inspect(
         require_pillow()
         read_record(Store(storage), pool)
         downloaded_files(images)
-        with prefect(as_json):
-            from flows.pictures.inspection import inspect_images
-
-            done = inspect_images(pool, storage, images)
+        with prefect(as_json, "flows.pictures.inspection") as flow:
+            done = flow.inspect_images(pool, storage, images)
         emit(done, as_json, _show_inspected)
 
 

@@ -53,10 +53,8 @@ def remove(
             raise ConfigError("--purge goes with --counts frozen; count anew first, and then purge both pools")
         read_record(Store(storage), pool)
         read_list(listed)
-        with prefect(as_json):
-            from flows.pictures.remove import remove_pairs
-
-            done = remove_pairs(pool, storage, listed, reason, counts.value, dry_run, purge)
+        with prefect(as_json, "flows.pictures.remove") as flow:
+            done = flow.remove_pairs(pool, storage, listed, reason, counts.value, dry_run, purge)
         emit(done, as_json, lambda done: _show(done, storage))
         if done["unknown"]:
             lines = ", ".join(map(str, done["unknown"][:20]))

@@ -14,7 +14,12 @@ from contextlib import contextmanager, suppress
 import httpx
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
-from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, temporary_settings
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
+    temporary_settings,
+)
 
 from flows.cli.server.ahead import begin, take
 from metaclip.errors import ServerLostError
@@ -51,7 +56,12 @@ def prefect_api(lost: Lost | None = None) -> Iterator[str]:
     try:
         _wait(server.process, url)
         threading.Thread(target=_attend, args=(server.process, ending, lost), daemon=True).start()
-        settings = {PREFECT_API_URL: url, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False}
+        # Heartbeats are for who watches runs on other machines, and a flow waits for their thread at its end.
+        settings = {
+            PREFECT_API_URL: url,
+            PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False,
+            PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+        }
         with temporary_settings(settings), _silent_once_ended(server.process):
             try:
                 yield url

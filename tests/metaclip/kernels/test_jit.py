@@ -66,12 +66,15 @@ def test_kernels_are_compiled_anew_where_a_shared_file_changes(tmp_path):
     assert (first, second, run(SHARED, tmp_path).stdout) == ("0 1\n", "1 0\n", "0 1\n")
 
 
-CALLING = MODULE + """
+CALLING = (
+    MODULE
+    + """
 
 @kernel
 def fourfold(x):
     return twice(twice(x))
 """
+)
 
 
 @pytest.mark.slow
