@@ -21,6 +21,14 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     return f"gzip-{len(val)}" if isinstance(val, bytes) and val.startswith(b"\x1f\x8b") else None
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that need a server as slow: it takes seconds to start."""
+    for item in items:
+        if {"prefect_server", "s3_server"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _interrupts_arrive() -> None:
     """Take SIGINT, which what is started in the background ignores, with all of its children."""

@@ -185,6 +185,7 @@ def _prepare(folder: Path, **change: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_what_seaweedfs_reads_is_written_for_it_alone_and_keys_stay(tmp_path: Path) -> None:
     refused = _prepare(tmp_path, PREFECT_AUTH="admin:change-me")
     assert refused.returncode == 1

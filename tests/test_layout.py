@@ -120,6 +120,7 @@ def test_imports_go_down(module: str) -> None:
         assert allowed, f"{module} (floor {FLOOR[package]}) imports {imported} (floor {FLOOR[other]})"
 
 
+@pytest.mark.slow
 def test_no_circle() -> None:
     graph = {module: imports(path) - {module, "metaclip"} for module, path in modules().items() if module != "metaclip"}
     try:

@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from warcio.archiveiterator import ArchiveIterator
 
 from bench.make_crawl import make_crawl
@@ -35,6 +36,7 @@ def test_warc_and_wat_describe_the_same_pages(tmp_path: Path) -> None:
     assert 50_000 < made.plain_bytes / 30 < 200_000
 
 
+@pytest.mark.slow
 def test_a_smaller_crawl_is_the_beginning_of_a_larger_one(tmp_path: Path) -> None:
     small = make_crawl(tmp_path / "small", 5, seed=3, pages_per_file=70)
     large = make_crawl(tmp_path / "large", 66, seed=3, pages_per_file=70)
@@ -44,6 +46,7 @@ def test_a_smaller_crawl_is_the_beginning_of_a_larger_one(tmp_path: Path) -> Non
     assert beginning != records(other.warc_files[0])
 
 
+@pytest.mark.slow
 def test_its_bytes_do_not_depend_on_pythons_hash_seed(tmp_path: Path) -> None:
     made = []
     for seed in ("1", "2"):

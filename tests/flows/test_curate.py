@@ -141,6 +141,7 @@ def test_a_second_run_computes_nothing(finished: MakeConfig) -> None:
     assert {stage for stage, _ in states} == {"look", *STAGES} - {"extract", "match"}
 
 
+@pytest.mark.slow
 def test_another_t_redoes_only_curate_and_is_nested(finished: MakeConfig) -> None:
     small = curate(finished())
     large = curate(finished(balance__t=50))
@@ -150,6 +151,7 @@ def test_another_t_redoes_only_curate_and_is_nested(finished: MakeConfig) -> Non
     assert sorted(_record(finished())["stages"]["curate"]) == ["20", "50"]
 
 
+@pytest.mark.slow
 def test_other_entries_do_not_read_the_crawl_again(finished: MakeConfig, tmp_path: Path) -> None:
     other = tmp_path / "entries.txt"
     other.write_text("photo\nimage\nred\n")
@@ -269,6 +271,7 @@ def test_the_order_of_the_source_does_not_show(make_config: MakeConfig, crawl: P
     assert data_files(other["curated"]) == data_files(whole)
 
 
+@pytest.mark.slow
 def test_t_of_infinity_keeps_every_matched_pair(finished: MakeConfig) -> None:
     summary = curate(finished(balance__t="inf"))
     assert summary["funnel"]["curated"] == summary["funnel"]["unique"]

@@ -222,6 +222,7 @@ def test_impossible_settings() -> None:
             Effort(**effort)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_the_command_downloads_with_care(site: Site, tmp_path: Path) -> None:
     site.files["/robots.txt"] = b"User-agent: *\nDisallow: /3"
     export, to = _export(site, tmp_path / "export", [range(10)]), tmp_path / "images"

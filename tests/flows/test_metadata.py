@@ -101,6 +101,7 @@ def test_a_pool_builds_its_metadata_first(
     assert all(tasks == cached for tasks, cached in again.values())
 
 
+@pytest.mark.slow
 def test_the_command_builds_and_shows(tmp_path: Path, settings: dict[str, Any], prefect_server: str) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(config_tree(tmp_path, tmp_path / "pool", metadata=settings)))

@@ -19,6 +19,7 @@ from tests.servers import serve
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.timeout(200)]
 
 
+@pytest.mark.slow
 def test_pictures_are_hashed_blurred_and_taken_out(tmp_path: Path) -> None:
     with serve() as site:
         site.files = {f"/{number}.jpg": encoded(picture(number)) for number in range(3)}

@@ -115,6 +115,7 @@ def test_the_same_files_as_in_a_folder_after_a_kill_with_a_new_t_and_no_listing(
     assert list(sets[0].values()) == list(sets[1].values()) != []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "message"),
     [

@@ -41,6 +41,7 @@ def _kill_first_process(ended: threading.Event) -> None:
         time.sleep(0.001)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_while_the_pool_starts_is_replaced(make_config: MakeConfig, pool: Workers) -> None:
     config: Config = make_config()
     job = check(config)
@@ -58,6 +59,7 @@ def test_a_worker_that_dies_while_the_pool_starts_is_replaced(make_config: MakeC
     assert (Path(config.storage) / reference.manifest).exists()
 
 
+@pytest.mark.slow
 def test_a_process_that_cannot_start_beside_a_dead_one_is_a_lost_worker(
     make_config: MakeConfig, pool: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ def pool(finished_pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(shutil.copytree(finished_pool, tmp_path_factory.mktemp("browse") / "pool"))
 
 
+@pytest.mark.slow
 def test_the_index_is_made_once_named_in_the_record_and_survives_another_t(pool: Path) -> None:
     from flows.rebalance import rebalance
 

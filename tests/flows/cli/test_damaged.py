@@ -167,6 +167,7 @@ def test_a_damaged_record(root: Path, config: Path, case: str) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CONFIGURATIONS)
 def test_a_record_with_a_damaged_configuration(root: Path, config: Path, case: str) -> None:
     path = root / "pools" / "small.json"
@@ -248,6 +249,7 @@ MANIFESTS: dict[str, Edit] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["match", "balance"])
 @pytest.mark.parametrize("case", MANIFESTS)
 def test_a_manifest_that_states_what_cannot_be(root: Path, config: Path, stage: str, case: str) -> None:
@@ -269,6 +271,7 @@ def test_a_manifest_of_another_output(root: Path) -> None:
     assert pool_status(str(root), "small")["missing"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statistics", [{}, {"counts": {"matched": "x"}}, {"sizes": [1], "sketch": 3}])
 @pytest.mark.parametrize("stage", ["match", "balance", "curate", "extract"])
 def test_statistics_that_are_not_those_of_the_stage(

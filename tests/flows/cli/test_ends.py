@@ -112,6 +112,7 @@ def begin(crawl: Path, tmp_path: Path) -> Iterator[Callable[..., Command]]:
 SERVER, WORKER, TRACKER = "flows.cli.server.process", "spawn_main", "resource_tracker"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.02, 0.2, 0.5, 1, 2])
 def test_an_interrupt_in_the_first_seconds_is_one_line(begin: Callable[..., Command], seconds: float) -> None:
     command = begin("--json")

@@ -278,6 +278,7 @@ def test_trace_follows_pairs_to_their_end(pool: FinishedPool, pairs: Any) -> Non
         assert any(copy["stayed"] for copy in found["copies"])
 
 
+@pytest.mark.slow
 def test_trace_tells_why_a_pair_went_no_further(pool: FinishedPool, pairs: Any) -> None:
     kept = set(pairs.select(["uid_lo"]).column(0).to_pylist())
     reasons = Counter()
@@ -313,6 +314,7 @@ def test_pairs_that_do_not_fit_counts_or_seed_are_told(pool: FinishedPool, tmp_p
         trace_pair(str(root), "small", sample["uid"])
 
 
+@pytest.mark.slow
 def test_all_of_it_from_an_object_store(pool: FinishedPool, bucket: str) -> None:
     remote = Store(f"{bucket}/pool")
     fs, path = fsspec.core.url_to_fs(remote.root)
@@ -354,6 +356,7 @@ def test_a_damaged_row_group_is_told(pool: FinishedPool, tmp_path: Path) -> None
         assert "un the pool again" in done.output
 
 
+@pytest.mark.slow
 def test_a_pool_of_survivors(pool: FinishedPool, pairs: Any, tmp_path: Path, prefect_server: str) -> None:
     root = tmp_path / "pool"
     shutil.copytree(pool.store.root, root)

@@ -51,6 +51,7 @@ def test_the_most_rows_that_help_states_are_those_of_an_export() -> None:
     assert _MOST_ROWS == MOST_ROWS
 
 
+@pytest.mark.slow
 def test_every_command_has_an_example_that_names_options_it_has() -> None:
     from typer.main import get_command
     from typer.testing import CliRunner

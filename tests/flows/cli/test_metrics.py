@@ -33,6 +33,7 @@ def _run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(_command(*arguments), capture_output=True, text=True, env=environment, check=False)
 
 
+@pytest.mark.slow
 def test_a_textfile_is_written_again_and_again(storage: str, tmp_path: Path) -> None:
     file = tmp_path / "metaclip.prom"
     process = subprocess.Popen(_command("metrics", "--storage", storage, "--to", str(file), "--every", "1"))
@@ -52,6 +53,7 @@ def test_a_textfile_is_written_again_and_again(storage: str, tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ".prom"] == ["store"]
 
 
+@pytest.mark.slow
 def test_prometheus_is_answered(storage: str) -> None:
     command = _command("metrics", "--storage", storage, "--pool", "pool", "--serve", "127.0.0.1:0")
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -67,6 +69,7 @@ def test_prometheus_is_answered(storage: str) -> None:
     process.stderr.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -82,12 +85,14 @@ def test_wrong_options_are_told(storage: str, options: list[str], told: str) -> 
     assert told in done.stderr
 
 
+@pytest.mark.slow
 def test_a_textfile_that_cannot_be_written_is_told(storage: str) -> None:
     done = _run("metrics", "--storage", storage, "--to", "/nowhere/a.prom")
     assert done.returncode == 4
     assert "error: --to /nowhere/a.prom: cannot be written" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [["--log-format", "json"], []])
 def test_an_error_is_a_line_of_json(way: list[str]) -> None:
     done = _run(*way, "run", "none.yaml", **({} if way else {"METACLIP_LOG_FORMAT": "json"}))

@@ -219,6 +219,7 @@ def _no_server() -> None:
     raise AssertionError("a Prefect server was asked for")
 
 
+@pytest.mark.slow
 def test_a_mistake_in_a_process_of_its_own(configure: Callable[..., Path]) -> None:
     started = time.monotonic()
     done = _run("run", configure(source__paths=["nowhere.warc.gz"]), "--json", PREFECT_API_URL="http://127.0.0.1:9/api")

@@ -49,6 +49,7 @@ def _assert_fits(shown: str, width: int) -> None:
     assert max(map(cell_len, ruled), default=0) <= width
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(_cells, min_size=3, max_size=3), max_size=4), st.integers(10, 120), _cells)
 def test_a_table_fits_or_becomes_lines_and_shows_every_cell_whole(
     rows: list[list[str]], width: int, title: str
@@ -177,6 +178,7 @@ def test_tables_of_long_names_and_large_figures_fit(
     assert "It waits for run 4f0c of the same pool." in shown
 
 
+@pytest.mark.slow
 def test_json_escapes_what_a_terminal_obeys_and_reads_back_the_same() -> None:
     every = "".join(map(chr, range(0x110000)))
     for indent in (None, 1):
@@ -249,6 +251,7 @@ def test_a_run_says_it_safely(evil_pool: tuple[Path, str, str]) -> None:
     assert "\\u202egod" in shown
 
 
+@pytest.mark.slow
 def test_the_command_that_a_run_tells_can_be_pasted(evil_pool: tuple[Path, str, str]) -> None:
     folder, _, shown = evil_pool
     told = re.search(r"^next: +(metaclip .*?)    \(", shown, re.M)
@@ -290,6 +293,7 @@ def test_commands_say_it_safely(
         _assert_fits(done.output, int(width))
 
 
+@pytest.mark.slow
 def test_metadata_and_doctor_and_export_say_it_safely(evil_pool: tuple[Path, str, str], tmp_path: Path) -> None:
     folder = evil_pool[0]
     config, store = str(folder / "evil.yaml"), str(folder / "store of $HOME")

@@ -30,6 +30,7 @@ def test_numbers_are_named_by_their_place() -> None:
     assert dict(trackers._numbers(summary)) == {"seconds": 2.0, "near/part": 0.5, "near/never_match/entries": 1.0}
 
 
+@pytest.mark.slow
 def test_wandb_gets_them(tmp_path: Path) -> None:
     pytest.importorskip("wandb")
     program = (

@@ -80,6 +80,7 @@ def test_doctor_finds_nothing_wrong(crawl: Path, tmp_path: Path, no_prefect_api:
     assert [path.name for path in (tmp_path / "pool").iterdir()] == ["layout.json"]
 
 
+@pytest.mark.slow
 def test_doctor_on_s3(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     result = _metaclip("doctor", "--storage", f"{bucket}/base", "--json")
     assert result.exit_code == 0, result.stdout
@@ -118,6 +119,7 @@ def test_doctor_looks_at_the_prefect_api(prefect_server: str) -> None:
     assert "deploy --all" in found["deployments"].mend
 
 
+@pytest.mark.slow
 def test_doctor_without_an_answer_of_the_prefect_api() -> None:
     with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{free_ports(1)[0]}/api"}):
         (found,) = prefect_check.prefect_api(None)

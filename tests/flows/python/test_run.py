@@ -87,6 +87,7 @@ def test_pairs_of_a_pool_in_s3(crawl: Path, bucket: str) -> None:
     assert found.pairs(5).head(3).num_rows == 3
 
 
+@pytest.mark.slow
 def test_a_part_that_is_not_whole_is_told(crawl: Path, tmp_path: Path) -> None:
     config = make_pool(crawl, tmp_path / "pool")
     opened = metaclip.open(tmp_path / "pool", "small")

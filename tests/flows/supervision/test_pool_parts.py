@@ -126,6 +126,7 @@ def test_counts_added_up_in_groups_are_the_same(
     assert len(theirs) == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_ends_the_stage(worker: Worker, finished: MakeConfig) -> None:
     worker.fails = True
     execution = {"processes": 2, "parts_deployment": worker.name, "parts_per_run": 500}
@@ -133,6 +134,7 @@ def test_a_run_that_fails_ends_the_stage(worker: Worker, finished: MakeConfig) -
         curate(finished(dedup__rows_per_partition=ROWS, execution=execution))
 
 
+@pytest.mark.slow
 def test_a_deployment_that_is_not_registered_is_told(worker: Worker, finished: MakeConfig) -> None:
     execution = {"processes": 2, "parts_deployment": "pool-part/nowhere"}
     with pytest.raises(ConfigError, match=r"execution\.parts_deployment: no deployment 'pool-part/nowhere'"):

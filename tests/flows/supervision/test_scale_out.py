@@ -121,6 +121,7 @@ def test_a_run_that_waits_for_its_machine_is_not_lost(
     assert deployment.states == ["CRASHED", "CRASHED", "CRASHED", "COMPLETED"]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_on_its_way_is_taken_over(
     deployment: Deployment, waiting: tuple[Config, Callable[[], object]]
 ) -> None:
@@ -138,6 +139,7 @@ def test_a_run_that_is_on_its_way_is_taken_over(
     assert deployment.states == ["COMPLETED"]
 
 
+@pytest.mark.slow
 def test_who_waits_behind_others_says_so_in_one_line(
     deployment: Deployment,
     waiting: tuple[Config, Callable[[], object]],
@@ -182,6 +184,7 @@ def test_another_setting_is_no_run_to_take_over() -> None:
     assert supervisor.tag_of("shards", parameters) != supervisor.tag_of("shards", other)
 
 
+@pytest.mark.slow
 def test_more_runs_than_the_server_tells_of_at_once(
     deployment: Deployment, finished: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +217,7 @@ def test_a_range_whose_runs_are_lost_again_and_again_is_given_up(
     assert deployment.states == ["CRASHED", "CRASHED"]
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_not_started_again(
     deployment: Deployment, waiting: tuple[Config, Callable[[], object]]
 ) -> None:

@@ -85,6 +85,7 @@ def test_sound_gzip_is_read_without_an_object_for_each_record(tmp_path: Path, mo
     assert statistics == {"records": 8193, "records.response": 8193, "bytes_read": path.stat().st_size}
 
 
+@pytest.mark.slow
 def test_records_longer_than_a_batch_and_than_the_limit(tmp_path: Path) -> None:
     sizes = [10, 3 * BATCH_BYTES, 20, 5 * BATCH_BYTES, 30]
     parts = [record(i, bytes([65 + i]) * size) for i, size in enumerate(sizes)]

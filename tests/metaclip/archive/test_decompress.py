@@ -72,6 +72,7 @@ def test_members_of_all_sizes(library: str, give: Callable[[int], int]) -> None:
     assert inflated(b"".join(packed), give=give) == b"".join(parts)
 
 
+@pytest.mark.slow
 def test_many_members(library: str) -> None:
     parts = [words(20 * i) for i in range(600)]
     assert inflated(b"".join(map(gzip.compress, parts))) == b"".join(parts)

@@ -389,6 +389,7 @@ parts_of_archives = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     parts=st.lists(parts_of_archives, min_size=1, max_size=5),
@@ -427,6 +428,7 @@ def test_whatever_befalls_an_archive_it_gives_records_or_a_reason(
     assert statistics["bytes_read"] == len(data)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kept=st.lists(parts_of_archives, min_size=1, max_size=3),

@@ -66,6 +66,7 @@ def test_min_t_is_the_smallest_t_at_which_the_pair_is_kept(row, draw):
     assert abs(exact - Fraction(draw)) <= slack * Fraction(draw)
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(some_counts, some_draws, st.floats(1e-6, 2.0))
 def test_agrees_with_the_probability_at_any_other_t(row, draw, factor):

@@ -60,6 +60,7 @@ def pairs(crawl):
     return found, statistics
 
 
+@pytest.mark.slow
 def test_bytes_are_the_same_in_every_process(tmp_path):
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}

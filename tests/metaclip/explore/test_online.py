@@ -123,6 +123,7 @@ def test_an_unknown_pool(tmp_path: Path) -> None:
         OnlineBalancer.from_pool(str(tmp_path), "nobody")
 
 
+@pytest.mark.slow
 def test_the_example_streams_tars_by_webdataset(
     pool: Config, pairs: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

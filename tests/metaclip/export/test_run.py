@@ -186,6 +186,7 @@ def test_a_killed_or_damaged_export_goes_on(pool: Config, tmp_path: Path) -> Non
     assert _bytes(tmp_path / "y") == _bytes(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_an_object_store_gets_the_same_bytes(pool: Config, tmp_path: Path, bucket: str) -> None:
     for form in ("img2dataset", "datacomp"):
         _export(pool, tmp_path / form, format=form)

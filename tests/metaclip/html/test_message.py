@@ -102,6 +102,7 @@ def test_a_truncated_page_gives_what_is_there(coding: str, encode) -> None:
     assert len(decoded) > len(long) // 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("coding", "encode"),
     [

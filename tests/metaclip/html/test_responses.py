@@ -78,6 +78,7 @@ def test_responses_of_any_kind(seed: int, left: Counter[str]) -> None:
     assert left["left"] < 0.8 * FUZZED
 
 
+@pytest.mark.slow
 def test_real_responses(left: Counter[str]) -> None:
     statistics: Counter[str] = Counter()
     for folder in (shared_data("crawl", "warc"), shared_data("wild")):

@@ -70,6 +70,7 @@ def test_real_pages() -> None:
     assert left < 0.01 * len(pages)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_soup_and_mutated_pages(seed: int) -> None:
     """METACLIP_FUZZED_PAGES=100000 compares more of them."""
@@ -102,6 +103,7 @@ PARTS = TAGS | st.sampled_from(html_fuzz.PIECES) | st.text(max_size=4)
 PAGES = st.lists(PARTS, max_size=25).map(lambda parts: "".join(parts).encode("utf-8", "replace"))
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.lists(PAGES, max_size=12))
 def test_any_pages(pages: list[bytes]) -> None:

@@ -50,6 +50,7 @@ def _odd() -> dict[str, tuple[bytes, str]]:
     }
 
 
+@pytest.mark.slow
 def test_odd_pictures_are_counted_and_cost_no_memory() -> None:
     odd = _odd()
     with Decoder(89_478_485, 50 << 20, 30.0) as decoder:
@@ -64,12 +65,14 @@ def test_odd_pictures_are_counted_and_cost_no_memory() -> None:
     assert found[list(odd).index("bomb")].width == 12_000
 
 
+@pytest.mark.slow
 def test_a_picture_within_the_bound_of_pixels_may_not_take_the_memory() -> None:
     with Decoder(200_000_000, 50 << 20, 60.0) as decoder:
         large, good = decoder.describe([(bomb(13_500), WHOLE), (encoded(picture(3)), WHOLE)])
     assert (large.status, good.status) == ("too_many_pixels", "ok")
 
 
+@pytest.mark.slow
 def test_too_slow_too_large_and_killed() -> None:
     good = encoded(picture(1))
     with Decoder(10**9, len(good), 30.0) as decoder:

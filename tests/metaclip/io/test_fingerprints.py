@@ -108,6 +108,7 @@ def test_what_changed_is_read_again_even_with_its_old_time_or_place(tmp_path: Pa
         _forget()
 
 
+@pytest.mark.slow
 def test_a_file_that_changes_while_it_is_read_is_not_remembered(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

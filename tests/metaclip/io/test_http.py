@@ -150,6 +150,7 @@ def test_a_file_that_became_shorter_is_told(site: Site) -> None:
             stream.read()
 
 
+@pytest.mark.slow
 def test_a_stalled_transfer_is_cut_and_goes_on_where_it_stopped(site: Site) -> None:
     site.stalls = [300_000, 300_000]
     with open_url(f"{site.address}/a", 0, IMPATIENT) as stream:
@@ -157,6 +158,7 @@ def test_a_stalled_transfer_is_cut_and_goes_on_where_it_stopped(site: Site) -> N
     assert [headers.get("Range") for _, headers in site.requests] == [None, "bytes=300000-", "bytes=600000-"]
 
 
+@pytest.mark.slow
 def test_a_slow_transfer_may_take_longer_than_the_timeout(site: Site) -> None:
     site.pause, site.piece = 0.1, 100_000
     started = time.monotonic()
@@ -166,6 +168,7 @@ def test_a_slow_transfer_may_take_longer_than_the_timeout(site: Site) -> None:
     assert len(site.requests) == 1
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_is_given_up(site: Site) -> None:
     site.hold("/a")
     started = time.monotonic()
@@ -186,6 +189,7 @@ def test_a_storm_of_answers_that_it_is_busy_is_outlasted(site: Site) -> None:
         assert stream.read() == CONTENT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_a_pause_that_the_server_asks_for_is_kept(site: Site, form: str) -> None:
     asked = (

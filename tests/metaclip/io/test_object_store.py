@@ -60,6 +60,7 @@ def test_roundtrip_under_a_prefix_with_any_name(bucket: str) -> None:
     assert store.find(reference.manifest) is None
 
 
+@pytest.mark.slow
 def test_one_request_for_a_manifest_and_for_each_file_and_no_listing(proxy: Proxy, bucket: str) -> None:
     store = Store(f"{bucket}/base")
     standing = side_by_side(lambda number: _write(store, name=str(number)), range(40))
@@ -125,6 +126,7 @@ def test_failing_requests_are_tried_again(
     assert failed == {"GET", "HEAD", "PUT"}
 
 
+@pytest.mark.slow
 def test_a_store_that_keeps_failing_is_out_of_reach(proxy: Proxy, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
     store = Store(f"{bucket}/base")
@@ -231,6 +233,7 @@ def test_a_killed_upload_leaves_nothing_to_be_seen(
     assert not leftover.exists()
 
 
+@pytest.mark.slow
 def test_crawl_files_and_lists_in_s3(bucket: str, s3_server: S3Server, crawl: Path) -> None:
     client = s3_server.client()
     client.put(str(crawl / "warc"), f"{bucket}/crawl/warc", recursive=True)

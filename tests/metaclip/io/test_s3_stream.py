@@ -63,6 +63,7 @@ def test_a_whole_object_is_one_request(proxy: Proxy, address: str) -> None:
     assert [(request.method, request.range) for request in proxy.requests] == [("GET", None)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["slow down", "broken", "reset"])
 def test_a_server_that_fails_is_asked_again(proxy: Proxy, address: str, fault: Fault) -> None:
     proxy.fault = Failing(3, fault)
@@ -84,6 +85,7 @@ def test_a_cut_transfer_goes_on_at_the_byte_reached(proxy: Proxy, address: str) 
     assert 0 < int(second[6:-1]) < int(third[6:-1]) < len(CONTENT)
 
 
+@pytest.mark.slow
 def test_an_object_that_changes_is_not_mixed(proxy: Proxy, address: str, s3_server: S3Server) -> None:
     proxy.fault = Failing(1, "cut")
     slots = threading.BoundedSemaphore(1)
@@ -110,6 +112,7 @@ def test_parquet_is_read_from_its_footer(bucket: str) -> None:
         assert pq.read_table(stream).equals(table)
 
 
+@pytest.mark.slow
 def test_what_is_missing_or_refused_is_said_at_once(bucket: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     for missing in (f"{bucket}/none.warc.gz", "s3://no-such-bucket-here/a.warc.gz"):
         with pytest.raises(UnreadableFileError) as caught:

@@ -59,6 +59,7 @@ def test_a_kernel_calls_only_what_its_cache_notices() -> None:
     assert all(path.is_file() for path in shared)
 
 
+@pytest.mark.slow
 def test_a_kernel_names_what_it_calls() -> None:
     """By an attribute of a module nobody would see, above, which file that is."""
     through_modules = [

@@ -18,6 +18,7 @@ def test_every_length_equals_the_package() -> None:
             assert int(hash_bytes(array, start, start + length)) == expected, length
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("byte", [0, 0x80, 0xFF])
 def test_uniform_bytes_equal_the_package(byte: int) -> None:
     data = bytes([byte]) * 1100

@@ -82,6 +82,7 @@ def test_finds_entries_cut_from_the_texts(texts, data):
     assert all(matched)
 
 
+@pytest.mark.slow
 def test_texts_and_entries_longer_than_any_window():
     draw = random.Random(5)
     tokens = [draw.choice(["a", "b", "a.", "", "abcdefghijklmnopqrst"]) for _ in range(30_000)]

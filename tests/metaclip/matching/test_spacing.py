@@ -23,6 +23,7 @@ def test_entries_that_some_text_contains(entry: str) -> None:
     assert space_entry(entry) == entry
 
 
+@pytest.mark.slow
 @given(ENTRIES)
 @settings(max_examples=1000)
 def test_an_entry_that_can_match_has_a_text_that_contains_it(entry: str) -> None:
@@ -40,6 +41,7 @@ def test_no_text_contains_an_entry_that_cannot_match(entry: str, text: str) -> N
         assert not contains(re.sub(r" ?([,.`?]) ?", r"\1", entry), entry)
 
 
+@pytest.mark.slow
 @given(ENTRIES, st.text(st.sampled_from("ab ,."), max_size=5))
 @settings(max_examples=1000)
 def test_a_spaced_entry_is_in_every_text_that_holds_it_between_spaces(entry: str, around: str) -> None:

@@ -44,12 +44,14 @@ def test_shipped_names_with_the_numerals_are_the_papers_row() -> None:
     assert len({*load_wordnet().entries(), *NUMERALS}) == PAPER
 
 
+@pytest.mark.slow
 def test_the_database_gives_the_same_as_the_shipped_names(database: Path) -> None:
     found = load_wordnet(str(database))
     assert len({*found.entries(), *NUMERALS}) == PAPER
     assert found == load_wordnet()
 
 
+@pytest.mark.slow
 def test_names_stay_whole_on_demand_and_all_lemmas_can_be_taken() -> None:
     shipped = load_wordnet()
     whole = shipped.entries(cut_at_dot=False)

@@ -102,6 +102,7 @@ PAGES = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None)
 @given(PAGES, st.sampled_from([["alt", "title", "data-image-title"], ["title", "alt"], ["alt", "alt"]]), st.booleans())
 def test_columns_equal_the_definition(
@@ -116,6 +117,7 @@ def cleaned(value: bytes) -> bytes:
     return out[: clean(frozen(np.frombuffer(value, np.uint8), np.uint8), 0, len(value), out, 0)].tobytes()
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(TEXTS)
 def test_clean_equals_clean_text(value: bytes) -> None:
@@ -272,6 +274,7 @@ LONG_PAGES = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(LONG_PAGES, st.sampled_from([64, 80, 120]), st.sampled_from([1024, 1500, 1 << 20]))
 def test_limits_equal_the_definition(

@@ -63,6 +63,7 @@ def _files(store: Store) -> dict[str, int]:
     return {file.path: file.bytes for top in store.folders() for file in store.files(top)}
 
 
+@pytest.mark.slow
 def test_what_a_pool_was_made_from_stays_and_the_rest_goes(store: Store) -> None:
     _pool(store)
     before = _files(store)
@@ -329,6 +330,7 @@ def test_a_run_that_was_lost_long_ago_keeps_nothing(tmp_path: Path) -> None:
     assert collect(store.root, grace=NOW)["removed"]
 
 
+@pytest.mark.slow
 def test_a_record_that_has_vanished_since_the_last_run_keeps_everything(store: Store) -> None:
     _pool(store)
     _pool(store, "lost", "50")

@@ -107,6 +107,7 @@ def test_what_has_not_changed_is_not_read_again(store: Store, monkeypatch: pytes
     assert _samples(metrics) == first
 
 
+@pytest.mark.slow
 def test_a_store_that_cannot_be_read_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")

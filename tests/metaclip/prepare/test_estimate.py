@@ -16,6 +16,7 @@ from tests.conftest import config_tree
 from tests.pools import make_pool
 
 
+@pytest.mark.slow
 def test_of_whole_files_the_estimate_is_what_the_stages_write(crawl: Path, tmp_path: Path) -> None:
     config = make_pool(crawl, tmp_path / "pool", source={"paths": [str(crawl / "warc" / "demo-00000.warc.gz")]})
     found = estimate(config)

@@ -58,6 +58,7 @@ def test_groups_are_compiled_and_marked() -> None:
     assert 0 < compiled <= of
 
 
+@pytest.mark.slow
 def test_every_group_has_its_sample(tmp_path: Path) -> None:
     sample = warm._Sample(tmp_path)
     for group in COMPILE_SECONDS:

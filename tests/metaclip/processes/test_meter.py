@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from metaclip.io.streams import open_stream
 from metaclip.processes.meter import METER, NOTHING, Cost
@@ -56,6 +57,7 @@ def test_every_request_to_an_object_store_is_counted(bucket: str) -> None:
     assert _taken(before) == (1000, 0, 1, 1, 0)
 
 
+@pytest.mark.slow
 def test_every_attempt_at_a_web_server_is_counted() -> None:
     with serve() as site:
         site.files["/a"] = bytes(1000)

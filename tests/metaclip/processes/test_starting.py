@@ -48,6 +48,7 @@ def test_no_variable_leaks_into_what_the_child_starts(module: Path) -> None:
     assert _output().strip() == ""
 
 
+@pytest.mark.slow
 def test_it_ends_with_all_that_it_started(module: Path) -> None:
     module.write_text(
         "import subprocess, time; subprocess.Popen(['sleep', '100']); print('up', flush=True); time.sleep(100)"
@@ -62,6 +63,7 @@ def test_it_ends_with_all_that_it_started(module: Path) -> None:
     assert psutil.wait_procs(processes, timeout=2)[1] == []
 
 
+@pytest.mark.slow
 def test_what_it_leaves_running_ends_too(module: Path) -> None:
     module.write_text("import subprocess, sys; print(subprocess.Popen(['sleep', '100']).pid); sys.exit(3)")
     child = start("told", stdout=subprocess.PIPE)

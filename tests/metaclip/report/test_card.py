@@ -74,6 +74,7 @@ def test_a_user_can_state_the_sources(of_pairs: Config) -> None:
     assert "- Source, as stated by the publisher: A list, https\\:\\/\\/l\\.example." in card
 
 
+@pytest.mark.slow
 def test_of_pages_it_is_said_what_was_done_with_opt_outs(crawl: Path, tmp_path: Path) -> None:
     card, page, content = read(make_pool(crawl, tmp_path / "pool"))
     assert "taken from web pages and balanced" in card
@@ -84,6 +85,7 @@ def test_of_pages_it_is_said_what_was_done_with_opt_outs(crawl: Path, tmp_path: 
     assert content["funnel"]["pages"] > 0
 
 
+@pytest.mark.slow
 def test_a_pool_of_both_states_each_of_its_own(crawl: Path, entries: Path, tmp_path: Path) -> None:
     paths = [str(crawl / "demo.paths"), str(write_pairs(tmp_path / "b.jsonl"))]
     metadata = {"entries": str(entries)}

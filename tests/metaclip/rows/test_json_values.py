@@ -31,6 +31,7 @@ def split(data: bytes, level: int, size: int = 1 << 16) -> tuple[list[Any], Coun
     return values, +statistics
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(JSON, max_size=6), st.integers(1, 9), st.sampled_from([None, 1, 4]), st.booleans())
 def test_the_values_of_an_array_are_those_of_json(
@@ -40,6 +41,7 @@ def test_the_values_of_an_array_are_those_of_json(
     assert split(data, 1, size) == (values, Counter())
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.dictionaries(st.text(max_size=3), JSON, max_size=3), max_size=5), st.integers(1, 9))
 def test_objects_over_several_lines_and_arrays_in_an_object(records: list[Any], size: int) -> None:

@@ -48,6 +48,7 @@ def test_all_pairs_that_are_kept_or_balanced_away(pool: FinishedPool, kept: bool
     assert found["total"] == (len(expected) if t == 20 else None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("why", ["kept", "no_match"])
 def test_a_small_sample_is_what_follows_the_start_whatever_its_size(pool: FinishedPool, why: str) -> None:
     whole = [row["uid"] for row in sample(pool, why, n=100_000, seed=4)["rows"]]
@@ -103,6 +104,7 @@ def test_what_extraction_left_out_is_read_again(pool: FinishedPool) -> None:
     assert all(row["url"].startswith("data:") for row in bad)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_gone_and_wrong_arguments_are_told(crawl: Path, tmp_path: Path) -> None:
     own = tmp_path / "crawl"
     shutil.copytree(crawl / "wat", own)

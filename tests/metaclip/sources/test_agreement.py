@@ -64,6 +64,7 @@ def test_lazy_images_are_only_in_the_warc(wat: Counter[Pair], not_lazy: Counter[
     assert not (everything - not_lazy) & (wat - not_lazy)
 
 
+@pytest.mark.slow
 def test_the_rest_are_character_sets_and_double_escapes(wat: Counter[Pair], not_lazy: Counter[Pair]) -> None:
     assert wat.total() == not_lazy.total() == 16906
     assert (wat & not_lazy).total() == 16780

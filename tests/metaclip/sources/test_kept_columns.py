@@ -106,6 +106,7 @@ def test_the_report_names_the_columns(pool: tuple[FinishedPool, Config]) -> None
     assert (fields["similarity"], fields["WIDTH"]) == ("sc:Float", "sc:Integer")
 
 
+@pytest.mark.slow
 def test_the_copy_that_stays_does_not_depend_on_the_order_of_files(tmp_path: Path) -> None:
     for name, values in (("x", [3, None]), ("y", [1, 5])):
         table = pa.table(

@@ -446,6 +446,7 @@ def test_failed_downloads_are_left_out_of_every_form(tmp_path, form):
     assert statistics["images"] == 3
 
 
+@pytest.mark.slow
 def test_giant_lines_and_long_addresses_are_bounded_in_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(samples, "BATCH_BYTES", 1 << 20)
     path = tmp_path / "x.jsonl.gz"

@@ -167,6 +167,7 @@ def rows_of(count):
     return [(f"https://a.example/{n}.jpg", f"text {n}", "caption", "") for n in range(count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
 def test_a_shard_cut_anywhere_gives_the_samples_before(tmp_path, compress):
     content = compress(tar(many(30)))

@@ -74,6 +74,7 @@ def test_rows_of_another_length_count_too_and_each_file_for_itself(tmp_path: Pat
     assert second["failed_files"] == []
 
 
+@pytest.mark.slow
 def test_real_archives_are_far_from_the_limit(tmp_path: Path) -> None:
     found = (path for path in shared_data("crawl").rglob("*.gz") if path.stat().st_size < 50 << 20)
     paths = sorted(path for path in found if kind_of(path.name) in ("warc", "wat"))[:8]

@@ -141,6 +141,7 @@ def test_no_key_changes_where_matching_is_exact(tmp_path: Path) -> None:
     assert MatchJob(shard, metadata, config.match).config() == {"languages": ["en"], "min_lang_score": 0.0}
 
 
+@pytest.mark.slow
 def test_the_command_tells_the_pool(crawl: Path, tmp_path: Path) -> None:
     config = make_pool(crawl, tmp_path / "pool")
     with pytest.raises(ConfigError, match=r"near\.use=always"):

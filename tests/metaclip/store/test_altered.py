@@ -95,6 +95,7 @@ def _files(root: Path) -> list[Path]:
     return sorted(path for path in root.glob("*-v*/*/*") if not path.name.endswith("manifest.json"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_whatever_file_is_altered_no_output_takes_it_over(pool: FinishedPool, seed: int) -> None:
     store, draw = pool.store, random.Random(seed)

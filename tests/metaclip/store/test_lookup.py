@@ -70,6 +70,7 @@ def test_one_look_finds_what_single_looks_find(root: str, verify: Any) -> None:
     assert [each[1] for each in found if each is not None] == sorted(set(range(len(JOBS))) - missing)
 
 
+@pytest.mark.slow
 def test_a_store_that_belongs_to_others_for_the_most_part_is_not_listed_whole(
     bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

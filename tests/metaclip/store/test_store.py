@@ -144,6 +144,7 @@ def _write_slowly(root: str, ready: str) -> None:
         time.sleep(60)
 
 
+@pytest.mark.slow
 def test_leftovers_of_a_killed_writer_go_with_the_next_write(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     writer = multiprocessing.get_context("spawn").Process(target=_write_slowly, args=(str(tmp_path), str(ready)))

@@ -227,6 +227,7 @@ def test_a_folder_gives_one_kind_of_file(tmp_path: Path) -> None:
     assert [Path(file.path).name for file in survivor_files([str(tmp_path / "**" / "*.tar")])] == ["shard.tar"]
 
 
+@pytest.mark.slow
 def test_an_object_store_holds_survivors_too(bucket: str, s3_server: S3Server, tmp_path: Path) -> None:
     system = s3_server.client()
     for form in FORMS:

@@ -71,6 +71,7 @@ def test_equals_the_definition_in_any_cut(
         assert _unique(tables) == _by_definition(chosen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", [sorter.MEMORY_BYTES, 100_000])
 def test_more_rows_than_a_row_group(memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sorter, "MEMORY_BYTES", memory)

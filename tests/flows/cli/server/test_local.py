@@ -33,6 +33,7 @@ def told() -> Iterator[list[str]]:
     logger.removeHandler(handler)
 
 
+@pytest.mark.slow
 def test_a_lost_request_is_told_while_the_server_lives(process: subprocess.Popen[bytes], told: list[str]) -> None:
     with _silent_once_ended(process):
         logging.getLogger("prefect._internal.concurrency").error("failed to process an item")

@@ -138,6 +138,7 @@ def test_one_of_each_group_stays_and_the_rarest(made: Made, files: list[list[dic
     assert CountJob(survived, made.metadata).run(made.store).rows
 
 
+@pytest.mark.slow
 def test_order_of_files_and_ranges_do_not_show(
     made: Made, files: list[list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,6 +67,7 @@ def test_robots_txt_comes_first(site: Hostile, robots: tuple[int, bytes], reason
     assert site.asked["/robots.txt"] == 1
 
 
+@pytest.mark.slow
 def test_a_robots_txt_may_move_hang_or_never_end(site: Hostile) -> None:
     site.answers["/robots.txt"] = redirect("/rules")
     site.answers["/rules"] = body(b"User-agent: *\nDisallow: /good")
@@ -129,6 +130,7 @@ def test_redirects_end(site: Hostile) -> None:
     assert site.asked["/6"] == 0
 
 
+@pytest.mark.slow
 def test_bodies_have_bounds(site: Hostile) -> None:
     site.answers |= {
         "/slow.jpg": endless(JPEG[:100], b"\0", 0.2, site.ending),
@@ -181,6 +183,7 @@ def test_a_host_is_not_pressed(site: Hostile) -> None:
         assert (site.most_open, other.most_open) == (2, 2)
 
 
+@pytest.mark.slow
 def test_a_server_that_asks_for_a_pause_gets_it(site: Hostile) -> None:
     times: list[float] = []
 

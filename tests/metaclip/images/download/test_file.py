@@ -66,6 +66,7 @@ def _contents(images: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_every_outcome_is_counted_and_no_bound_is_broken(site: Hostile, tmp_path: Path) -> None:
     good = site.files["/1.jpg"]
     expected = {
@@ -119,6 +120,7 @@ def test_every_outcome_is_counted_and_no_bound_is_broken(site: Hostile, tmp_path
     assert {status: statuses.count(status) for status in set(statuses)} == told
 
 
+@pytest.mark.slow
 def test_it_is_img2datasets_output_to_the_letter(site: Hostile, tmp_path: Path) -> None:
     site.robots = (404, b"")
     paths = [f"/{number}.jpg" for number in range(25)] + ["/lost.jpg"]
@@ -173,6 +175,7 @@ def test_it_is_img2datasets_output_to_the_letter(site: Hostile, tmp_path: Path) 
     assert sum(rows_of(Store(str(both["careful"])), file.key, each.name).num_rows for each in file.shards) == 26
 
 
+@pytest.mark.slow
 def test_the_same_answers_give_the_same_bytes(site: Hostile, tmp_path: Path) -> None:
     export = _export(site, tmp_path / "export", [f"/{number}.jpg" for number in range(45)])
     first = download(export, tmp_path / "a", samples_per_shard=20)
@@ -240,6 +243,7 @@ def test_a_host_has_its_share_of_a_file() -> None:
     assert len(allowed_rows(pa.array([], pa.string()), 0.5)) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [1, 9, 10, 11, 100, 10_000, 12_345])
 def test_keys_are_those_of_img2dataset(samples: int) -> None:
     import math
@@ -250,6 +254,7 @@ def test_keys_are_those_of_img2dataset(samples: int) -> None:
         assert sample_key(shard, row, samples) == compute_key(row, shard, math.ceil(math.log10(samples)), 5)
 
 
+@pytest.mark.slow
 def test_mistakes_are_told(site: Hostile, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--downloader img2dataset"):
         ImageSettings(output_format="files")

@@ -29,6 +29,7 @@ def _area(data: bytes, box: tuple[int, int, int, int] = (0, 0, 0, 0)) -> npt.NDA
     return np.frombuffer(found.content.area64, np.uint64)[None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_it_stores_what_img2dataset_stores(mode: str) -> None:
     from img2dataset.resizer import Resizer
@@ -90,6 +91,7 @@ def _shrunk(pictures: Sequence[bytes], seconds: float = 10.0) -> list[Shrunk]:
     return asyncio.run(all_of_them())
 
 
+@pytest.mark.slow
 def test_a_bad_picture_costs_itself() -> None:
     good = encoded(picture(7))
     huge = bomb(9_000)  # within the pixels, and beyond the memory in colour where its process holds it twice
@@ -102,11 +104,13 @@ def test_a_bad_picture_costs_itself() -> None:
     assert found[0].picture
 
 
+@pytest.mark.slow
 def test_a_picture_that_takes_too_long_is_told() -> None:
     slow = encoded(picture(8, 4000, 4000), "PNG", compress_level=1)
     assert [each.reason for each in _shrunk([slow, slow], seconds=0.01)] == ["decoding time"] * 2
 
 
+@pytest.mark.slow
 def test_a_picture_that_takes_too_long_ends_its_process_and_no_other() -> None:
     """Its process is stopped, which takes longer than any bound, whatever else the machine does."""
     good = encoded(picture(7, 64, 64))

@@ -66,6 +66,7 @@ def _hold(root: str, ready: str) -> None:
     Files(root).update("n.json", change)
 
 
+@pytest.mark.slow
 def test_a_lock_of_a_killed_process_is_taken_over_at_once(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     holder = SPAWN.Process(target=_hold, args=(str(tmp_path), str(ready)))

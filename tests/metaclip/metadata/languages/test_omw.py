@@ -105,6 +105,7 @@ def test_als_is_albanian_to_the_wordnet_and_alemannic_to_wikipedia(tmp_path: Pat
         metadata_plans(make(tmp_path, als={"wordnet": {"use": "omw", "path": str(folder)}}))
 
 
+@pytest.mark.slow
 def test_the_wordnets_of_other_languages() -> None:
     folder = str(shared_data("worldwide", "wordnet"))
     chinese = omw_lemmas(omw_files(folder, ["cmn"]))

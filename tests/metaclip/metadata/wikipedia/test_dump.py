@@ -80,6 +80,7 @@ def test_ranges_share_out_the_articles(tmp_path: Path, packed: bytes) -> None:
         assert counts == whole
 
 
+@pytest.mark.slow
 def test_a_real_dump_is_shared_out() -> None:
     (dump,) = shared_data("wikipedia").glob("*.bz2")
     counts: Counter[str] = Counter()

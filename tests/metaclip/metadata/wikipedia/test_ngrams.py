@@ -56,6 +56,7 @@ ALPHABET = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(ALPHABET, max_size=60), max_size=5))
 @settings(max_examples=300, deadline=None)
 def test_any_text_is_counted_by_the_rule(texts: list[str]) -> None:
@@ -123,6 +124,7 @@ def test_spilling_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert counted(reversed(texts), 64 << 20) == expected
 
 
+@pytest.mark.slow
 def test_a_text_larger_than_the_tables_loses_no_pair() -> None:
     text = " ".join(f"n{i * 7919 % 100_003}" for i in range(100_000))
     assert counted([text]) == by_oracle([text])

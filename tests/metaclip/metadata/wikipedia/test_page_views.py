@@ -122,6 +122,7 @@ def test_the_first_malformed_line_is_told_whatever_the_pieces(hour: Path, monkey
             read_views(plain, ["en"], 50, Counter())
 
 
+@pytest.mark.slow
 def test_a_half_written_gzip_is_refused(hour: Path) -> None:
     lines = [f"en Fox_{i * 7919 % 10007} {i} 0" for i in range(20_000)]
     for unfinished in (1, 4, 9, 5000):

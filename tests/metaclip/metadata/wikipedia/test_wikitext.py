@@ -42,6 +42,7 @@ def test_markup(wikitext: str, text: str) -> None:
     assert strip_markup(wikitext) == text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "broken",
     [
@@ -65,6 +66,7 @@ PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(LINE | PIECES, max_size=8).map("".join))
 @example("== a ''b'' &amp; c ==")
 @example("*# '''a''' ''b''")
@@ -73,6 +75,7 @@ def test_the_short_ways_give_what_the_library_gives(line: str) -> None:
     assert wikitext._show(line) == wikitext._parse(line)
 
 
+@pytest.mark.slow
 def test_the_short_ways_give_what_the_library_gives_on_a_real_dump(monkeypatch: pytest.MonkeyPatch) -> None:
     (dump,) = shared_data("wikipedia").glob("*.bz2")
     articles = list(read_articles(str(dump), Counter()))[::2]
@@ -81,6 +84,7 @@ def test_the_short_ways_give_what_the_library_gives_on_a_real_dump(monkeypatch: 
     assert [strip_markup(article) for article in articles] == texts
 
 
+@pytest.mark.slow
 def test_what_comes_before_the_library_takes_out_no_running_text() -> None:
     """Nearly every word that the library alone finds in real paragraphs is there, and none is new."""
     (dump,) = shared_data("wikipedia").glob("*.bz2")
