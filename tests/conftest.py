@@ -42,7 +42,7 @@ def _quiet_prefect(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ.pop("PREFECT_API_URL", None)
     os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
     os.environ["DO_NOT_TRACK"] = "1"
-    os.environ["PREFECT_LOGGING_LEVEL"] = "WARNING"
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
     os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 
 
