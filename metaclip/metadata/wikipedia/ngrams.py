@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from metaclip.kernels.jit import frozen
 from metaclip.metadata.wikipedia.sorted_counts import PairCounts, Run, RunSet, WordCounts
 from metaclip.metadata.wikipedia.words import (
-    EMPTY,
+    BATCH,
     LETTERS,
     MAX_WORD_CHARACTERS,
     PAIRS,
@@ -30,7 +30,7 @@ from metaclip.tables.parquet import ROW_GROUP_ROWS
 MIN_MEMORY_BYTES = 1 << 20
 MAX_MEMORY_BYTES = 16 << 30
 
-_LONGEST = 4 * MAX_WORD_CHARACTERS  # bytes of a word as UTF-8
+_MARGIN = 8  # bytes behind a text
 
 
 class NgramCounter:
@@ -44,27 +44,17 @@ class NgramCounter:
     def __init__(self, memory_bytes: int = 512 << 20, unicode_marks: bool = False) -> None:
         self._classes = classes(unicode_marks)
         budget = min(max(memory_bytes, MIN_MEMORY_BYTES), MAX_MEMORY_BYTES)
-        # Two thirds of the slots are used; a slot takes 12 bytes, and a pair some 44 more while it is sorted.
+        # Two thirds of the slots are used; a slot takes 16 bytes, and a pair some 44 more while it is sorted.
         pair_slots = budget // 64
         self._max_pairs = pair_slots * 2 // 3
         self._max_words = budget // 200
-        self._keys = np.full(pair_slots, EMPTY)
-        self._pair_counts = np.zeros(pair_slots, np.uint32)
-        self._slots = np.full(self._max_words * 2, -1, np.int32)
-        self._hashes = np.zeros(self._max_words, np.uint32)
+        self._pairs = np.zeros(pair_slots * 2, np.uint64)
+        self._slots = np.zeros(self._max_words * 3, np.uint64)
         self._starts = np.zeros(self._max_words + 1, np.int32)
-        self._letters = np.zeros(self._max_words * 12 + _LONGEST, np.uint8)
+        self._letters = np.zeros(self._max_words * 12 + BATCH * 4 * MAX_WORD_CHARACTERS, np.uint8)
         self._word_counts = np.zeros(self._max_words, np.int64)
         self._sizes = np.zeros(5, np.int64)
-        self._tables = (
-            self._keys,
-            self._pair_counts,
-            self._slots,
-            self._hashes,
-            self._starts,
-            self._letters,
-            self._word_counts,
-        )
+        self._tables = (self._pairs, self._slots, self._starts, self._letters, self._word_counts)
         self._runs = RunSet()
 
     @property
@@ -84,13 +74,14 @@ class NgramCounter:
 
     def add(self, text: str) -> None:
         """Count the words and pairs of a text."""
-        codes = frozen(np.frombuffer(text.encode("utf-32-le", "replace"), np.uint32), np.uint32)
+        data = text.encode("utf-8", "replace")
+        letters, size = frozen(np.frombuffer(data + bytes(_MARGIN), np.uint8), np.uint8), len(data)
         at = previous = previous_end = 0
         while True:
             at, previous, previous_end = count_tokens(
-                codes, self._classes, at, previous, previous_end, *self._tables, self._sizes, self._max_pairs
+                letters, size, self._classes, at, previous, previous_end, *self._tables, self._sizes, self._max_pairs
             )
-            if at == len(codes):
+            if at == size:
                 return
             self._spill()
 
@@ -105,17 +96,17 @@ class NgramCounter:
         letters = pa.py_buffer(self._letters[: self._starts[words]])
         texts = pa.StringArray.from_buffers(words, pa.py_buffer(self._starts[: words + 1]), letters)
         order = pc.sort_indices(texts).to_numpy()
-        used = np.flatnonzero(self._keys != EMPTY)
+        found = self._pairs.reshape(-1, 2)
+        found = found[found[:, 1] > 0]
         rank = np.empty(words, np.uint64)
         rank[order] = np.arange(words, dtype=np.uint64)
-        keys = self._keys[used]
+        keys = found[:, 0]
         keys = rank[keys >> np.uint64(32)] << np.uint64(32) | rank[keys & np.uint64(0xFFFFFFFF)]
         sorting = np.argsort(keys)
-        keys, counts = keys[sorting], self._pair_counts[used][sorting]
+        keys, counts = keys[sorting], found[sorting, 1]
         self._runs.write(_cut(texts, order, self._word_counts), _cut_pairs(keys, counts))
-        self._keys[:] = EMPTY
-        self._pair_counts[:] = 0
-        self._slots[:] = -1
+        self._pairs[:] = 0
+        self._slots[:] = 0
         self._word_counts[:] = 0
         self._sizes[[WORDS, LETTERS, PAIRS]] = 0
 
@@ -126,6 +117,6 @@ def _cut(texts: pa.StringArray, order: npt.NDArray[np.uint64], counts: npt.NDArr
         yield WordCounts(texts.take(pa.array(rows)), counts[rows])
 
 
-def _cut_pairs(keys: npt.NDArray[np.uint64], counts: npt.NDArray[np.uint32]) -> Iterator[PairCounts]:
+def _cut_pairs(keys: npt.NDArray[np.uint64], counts: npt.NDArray[np.uint64]) -> Iterator[PairCounts]:
     for start in range(0, len(keys), ROW_GROUP_ROWS):
         yield PairCounts(keys[start : start + ROW_GROUP_ROWS], counts[start : start + ROW_GROUP_ROWS].astype(np.int64))
