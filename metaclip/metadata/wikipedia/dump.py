@@ -21,6 +21,8 @@ PAGE_BYTES = 256 << 20
 
 _PAGE, _PAGE_END, _DUMP_END = b"<page>", b"</page>", b"</mediawiki>"
 _NAMESPACE = re.compile(rb"<ns>\s*(-?\d+)\s*</ns>")
+_ESCAPED = re.compile("&(lt;|gt;|quot;|amp;|#)")
+_CHARACTERS = {"lt;": "<", "gt;": ">", "quot;": '"', "amp;": "&"}
 _MODEL = re.compile(rb"<model>\s*([^<]*?)\s*</model>")
 
 
@@ -72,9 +74,12 @@ def _unescape(path: str, content: bytes) -> str:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: an article is not UTF-8 ({error}); dumps always are: fetch it again") from error
-    if "&#" in text:
+    parts = _ESCAPED.split(text)
+    names = parts[1::2]
+    if "#" in names:
         return html.unescape(text)
-    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")
+    parts[1::2] = map(_CHARACTERS.__getitem__, names)
+    return "".join(parts)
 
 
 def _blocks(path: str, start: int, end: int | None) -> Iterator[Block]:

@@ -5,15 +5,12 @@ runs are merged at the end (`metaclip.metadata.wikipedia.sorted_counts`). So mem
 tables, and the result depends neither on their size nor on the order of the texts.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip.kernels.jit import frozen
-from metaclip.metadata.wikipedia.sorted_counts import PairCounts, Run, RunSet, WordCounts
+from metaclip.metadata.wikipedia.sorted_counts import AnyRun, HeldRun, PairCounts, RunSet, WordCounts
 from metaclip.metadata.wikipedia.words import (
     BATCH,
     LETTERS,
@@ -25,7 +22,6 @@ from metaclip.metadata.wikipedia.words import (
     classes,
     count_tokens,
 )
-from metaclip.tables.parquet import ROW_GROUP_ROWS
 
 MIN_MEMORY_BYTES = 1 << 20
 MAX_MEMORY_BYTES = 16 << 30
@@ -85,38 +81,30 @@ class NgramCounter:
                 return
             self._spill()
 
-    def runs(self) -> list[Run]:
-        """Write the content of the tables, and return all runs; the counter cannot be used afterwards."""
-        if self._sizes[WORDS]:
-            self._spill()
-        return self._runs.runs
+    def runs(self) -> list[AnyRun]:
+        """Return all runs, the last of them in memory; the counter cannot be used afterwards."""
+        return [*self._runs.runs, self._sorted()] if self._sizes[WORDS] else list(self._runs.runs)
 
     def _spill(self) -> None:
-        words = int(self._sizes[WORDS])
-        letters = pa.py_buffer(self._letters[: self._starts[words]])
-        texts = pa.StringArray.from_buffers(words, pa.py_buffer(self._starts[: words + 1]), letters)
-        order = pc.sort_indices(texts).to_numpy()
-        found = self._pairs.reshape(-1, 2)
-        found = found[found[:, 1] > 0]
-        rank = np.empty(words, np.uint64)
-        rank[order] = np.arange(words, dtype=np.uint64)
-        keys = found[:, 0]
-        keys = rank[keys >> np.uint64(32)] << np.uint64(32) | rank[keys & np.uint64(0xFFFFFFFF)]
-        sorting = np.argsort(keys)
-        keys, counts = keys[sorting], found[sorting, 1]
-        self._runs.write(_cut(texts, order, self._word_counts), _cut_pairs(keys, counts))
+        self._runs.write(self._sorted())
         self._pairs[:] = 0
         self._slots[:] = 0
         self._word_counts[:] = 0
         self._sizes[[WORDS, LETTERS, PAIRS]] = 0
 
-
-def _cut(texts: pa.StringArray, order: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64]) -> Iterator[WordCounts]:
-    for start in range(0, len(order), ROW_GROUP_ROWS):
-        rows = order[start : start + ROW_GROUP_ROWS]
-        yield WordCounts(texts.take(pa.array(rows)), counts[rows])
-
-
-def _cut_pairs(keys: npt.NDArray[np.uint64], counts: npt.NDArray[np.uint64]) -> Iterator[PairCounts]:
-    for start in range(0, len(keys), ROW_GROUP_ROWS):
-        yield PairCounts(keys[start : start + ROW_GROUP_ROWS], counts[start : start + ROW_GROUP_ROWS].astype(np.int64))
+    def _sorted(self) -> HeldRun:
+        """Return what is in the tables, sorted."""
+        words = int(self._sizes[WORDS])
+        letters = pa.py_buffer(self._letters[: self._starts[words]])
+        texts = pa.StringArray.from_buffers(words, pa.py_buffer(self._starts[: words + 1]), letters)
+        order = pc.sort_indices(texts)
+        rank = np.empty(words, np.uint64)
+        rank[order.to_numpy()] = np.arange(words, dtype=np.uint64)
+        used = np.flatnonzero(self._pairs[1::2]) * 2
+        keys = self._pairs[used]
+        keys = rank[keys >> np.uint64(32)] << np.uint64(32) | rank[keys & np.uint64(0xFFFFFFFF)]
+        sorting = np.argsort(keys)
+        return HeldRun(
+            WordCounts(texts.take(order), self._word_counts[order.to_numpy()]),
+            PairCounts(keys[sorting], self._pairs[used[sorting] + 1].astype(np.int64)),
+        )

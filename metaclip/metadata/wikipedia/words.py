@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from metaclip.kernels.jit import kernel
-from metaclip.kernels.memory import copy_bytes, folded_product, word_at
-from metaclip.kernels.types import Bytes, Indices, Int, Ints, Truth, Word, Words
+from metaclip.kernels.memory import bare, copy_bytes, folded_product, word_at
+from metaclip.kernels.types import Address, Bytes, Data, Indices, Int, Ints, Truth, Word, Words
 from metaclip.matching import characters
 from metaclip.matching.characters import character_kinds
 from metaclip.matching.definition import ISOLATED
@@ -69,7 +69,7 @@ def classes(unicode_marks: bool = False) -> npt.NDArray[np.uint8]:
 
 
 @kernel
-def _kind_at(text: Bytes, at: Int, kinds: Bytes) -> tuple[Int, Int]:
+def _kind_at(text: Data, at: Int, kinds: Data) -> tuple[Int, Int]:
     """Return the class of the character at a place, and its bytes."""
     first = np.int64(text[at])
     if first < 0x80:
@@ -85,7 +85,7 @@ def _kind_at(text: Bytes, at: Int, kinds: Bytes) -> tuple[Int, Int]:
 
 
 @kernel
-def _characters(text: Bytes, first: Int, last: Int) -> Int:
+def _characters(text: Data, first: Int, last: Int) -> Int:
     """Return the number of characters of a span."""
     number = 0
     for i in range(first, last):
@@ -95,7 +95,7 @@ def _characters(text: Bytes, first: Int, last: Int) -> Int:
 
 @kernel
 def _find_words(
-    text: Bytes, size: Int, start: Int, follows: Truth, kinds: Bytes, spans: Ints, sizes: Ints
+    text: Data, size: Int, start: Int, follows: Truth, kinds: Data, spans: Ints, sizes: Address
 ) -> tuple[Int, Int, Truth]:
     """Find at most BATCH words from a place on; return their number, where it stopped, and what it has of the next.
 
@@ -118,18 +118,21 @@ def _find_words(
             continue
         # A token goes to the next blank, punctuation mark or line end; its word has no edge characters.
         first, last, end, has_word = -1, at, at, False
-        while True:
+        while end < size:
+            kind, width = _kind_at(text, end, kinds)
+            if kind in (BLANK, MARK, LINE_END):
+                break
             if kind != EDGE:
                 if first < 0:
                     first = end
                 last = end + width
-                has_word |= kind == WORD
             end += width
-            if end >= size:
-                break
-            kind, width = _kind_at(text, end, kinds)
-            if kind in (BLANK, MARK, LINE_END):
-                break
+            if kind == WORD:
+                has_word = True
+                # Behind the text is a zero, which is in no word.
+                while text[end] < 0x80 and kinds[text[end]] == WORD:
+                    end += 1
+                last = end
         if has_word and last - first > MAX_WORD_CHARACTERS and _characters(text, first, last) > MAX_WORD_CHARACTERS:
             sizes[TOO_LONG] += 1
             has_word = False
@@ -144,7 +147,7 @@ def _find_words(
 
 
 @kernel
-def _eight_at(text: Bytes, at: Int, size: Int) -> Word:
+def _eight_at(text: Data, at: Int, size: Int) -> Word:
     """Return at most eight bytes of a text as a word, with zeros behind if there are fewer."""
     word = word_at(text, at)
     if size < 8:
@@ -153,7 +156,7 @@ def _eight_at(text: Bytes, at: Int, size: Int) -> Word:
 
 
 @kernel
-def _hash_of(text: Bytes, first: Int, last: Int) -> Word:
+def _hash_of(text: Data, first: Int, last: Int) -> Word:
     size = last - first
     mixed = folded_product(_eight_at(text, first, size) ^ _MIX, np.uint64(size) ^ _MIX_MORE)
     for at in range(8, size, 8):
@@ -169,14 +172,21 @@ def _slot_of(mixed: Word, slots: Int) -> Int:
 
 @kernel
 def _word_id(
-    text: Bytes, first: Int, last: Int, mixed: Word, slots: Words, starts: Indices, letters: Bytes, sizes: Ints
+    text: Data,
+    first: Int,
+    last: Int,
+    mixed: Word,
+    slots: Address,
+    number: Int,
+    starts: Address,
+    letters: Data,
+    sizes: Address,
 ) -> Int:
-    """Return the number of a word, which is given one if it is new; there must be room for it."""
+    """Return the number of a word, which is given one if it is new; there must be room for it, and `number` slots."""
     size = last - first
     head = _eight_at(text, first, size)
     # A part of the hash, and the length: with the first eight letters, all of most words.
     mark = mixed >> np.uint64(41) << np.uint64(9) | np.uint64(size)
-    number = len(slots) >> 1
     slot = _slot_of(mixed, number)
     while slots[2 * slot + 1]:
         known = slots[2 * slot + 1]
@@ -205,10 +215,9 @@ def _word_id(
 
 
 @kernel
-def _count_pairs(keys: Words, number: Int, pairs: Words) -> Int:
-    """Count pairs; return how many of them are new."""
+def _count_pairs(keys: Words, number: Int, pairs: Address, slots: Int) -> Int:
+    """Count pairs in a table of so many slots; return how many of them are new."""
     new = 0
-    slots = len(pairs) >> 1
     for i in range(number):
         key = keys[i]
         slot = _slot_of(folded_product(key ^ _MIX, _MIX_MORE), slots)
@@ -264,6 +273,10 @@ def count_tokens(
         sizes: see WORDS.
         max_pairs: how many pairs there may be.
     """
+    # Without their owners, which numba would count with each call.
+    data, table, known, begins, stored = bare(text), bare(pairs), bare(slots), bare(starts), bare(letters)
+    counted, sums, classes_of = bare(word_counts), bare(sizes), bare(kinds)
+    pair_slots, word_slots = len(pairs) >> 1, len(slots) >> 1
     spans = np.empty((BATCH, 3), np.int64)
     hashes = np.empty(BATCH, np.uint64)
     keys = np.empty(BATCH, np.uint64)
@@ -272,8 +285,8 @@ def count_tokens(
     before: Any = np.int64(-1)
     follows = previous_last > previous_first
     if follows:
-        mixed = _hash_of(text, previous_first, previous_last)
-        before = _word_id(text, previous_first, previous_last, mixed, slots, starts, letters, sizes)
+        mixed = _hash_of(data, previous_first, previous_last)
+        before = _word_id(data, previous_first, previous_last, mixed, known, word_slots, begins, stored, sums)
     while at < size:
         if (
             sizes[PAIRS] + BATCH > max_pairs
@@ -281,21 +294,21 @@ def count_tokens(
             or sizes[LETTERS] + BATCH * 4 * MAX_WORD_CHARACTERS > len(letters)
         ):
             return (at, previous_first, previous_last) if follows else (at, 0, 0)
-        found, at, follows = _find_words(text, size, at, follows, kinds, spans, sizes)
+        found, at, follows = _find_words(data, size, at, follows, classes_of, spans, sums)
         for i in range(found):
-            hashes[i] = _hash_of(text, spans[i, 0], spans[i, 1])
-            asked[i] = slots[2 * _slot_of(hashes[i], len(slots) >> 1)]
+            hashes[i] = _hash_of(data, spans[i, 0], spans[i, 1])
+            asked[i] = known[2 * _slot_of(hashes[i], word_slots)]
         number = 0
         for i in range(found):
-            word = _word_id(text, spans[i, 0], spans[i, 1], hashes[i], slots, starts, letters, sizes)
-            word_counts[word] += 1
+            word = _word_id(data, spans[i, 0], spans[i, 1], hashes[i], known, word_slots, begins, stored, sums)
+            counted[word] += 1
             if spans[i, 2]:
                 key = np.uint64(before) << np.uint64(32) | np.uint64(word)
                 keys[number] = key
-                asked[number] = pairs[2 * _slot_of(folded_product(key ^ _MIX, _MIX_MORE), len(pairs) >> 1)]
+                asked[number] = table[2 * _slot_of(folded_product(key ^ _MIX, _MIX_MORE), pair_slots)]
                 number += 1
             before = word
-        sizes[PAIRS] += _count_pairs(keys, number, pairs)
+        sizes[PAIRS] += _count_pairs(keys, number, table, pair_slots)
         sizes[TOKENS] += found
         if found:
             previous_first, previous_last = spans[found - 1, 0], spans[found - 1, 1]
