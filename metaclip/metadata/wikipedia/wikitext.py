@@ -23,8 +23,8 @@ _MAX_DEPTH = 64
 _COMMENT = re.compile(r"<!--.*?(?:-->|$)", re.S)
 _FOOTNOTES = frozenset(("ref", "references"))
 _TAG = re.compile(
-    r"<(?P<close>/?)(?P<name>ref|references|math|chem|ce|gallery|timeline|source|syntaxhighlight|score|imagemap"
-    r"|hiero|graph|mapframe|templatestyles)\b[^<>]*?(?P<empty>/?)>",
+    r"<(/?)(ref|references|math|chem|ce|gallery|timeline|source|syntaxhighlight|score|imagemap"
+    r"|hiero|graph|mapframe|templatestyles)\b([^<>]*+)>",
     re.I,
 )
 _BREAK = re.compile(r"<(?:br|hr|/?(?:p|div|li|ul|ol|tr|td|th|table|blockquote|center))\b[^<>]*>", re.I)
@@ -42,7 +42,6 @@ _ADDRESS = re.compile(r"(?:https?|ftp)://[^\s\[\]<>\"]+(?=\s|$)", re.M)
 
 # Alternatives that each begin with their own letter are found several times faster than classes.
 _MARKUP = re.compile(r"''|\[|\{|<|&")
-_PARSED = re.compile(r"\{|<|&#")
 _SITE = re.compile(r"\[(?:https?|ftp)://[^ \[\]<>{}\"']+(?: ([^\[\]<>{}]*))?\]")
 _PERHAPS_SITE = re.compile(r"\[(?:\[|//|[A-Za-z0-9+.-]*:)")
 _LINE_MARKS = frozenset("*#:;=-")
@@ -57,7 +56,7 @@ def strip_markup(wikitext: str) -> str | None:
 
     Lines stay lines; `GAP` marks what was removed from a line.
     """
-    text = _COMMENT.sub("", wikitext) if "<!--" in wikitext else wikitext
+    text = _COMMENT.sub("", wikitext)
     if "<" in text:
         text = _without_elements(text)
     text = _without_templates(text)
@@ -71,7 +70,9 @@ def strip_markup(wikitext: str) -> str | None:
         text = text.replace("{|", "").replace("|}", "")  # tables that are never closed
     marked = _MARKUP.search
     try:
-        lines = [_show(line) if line[:1] in _LINE_MARKS or marked(line) else line for line in text.split("\n")]
+        lines = [
+            _show(line) if line and (line[0] in _LINE_MARKS or marked(line)) else line for line in text.split("\n")
+        ]
     except (ParserError, RecursionError):
         return None
     text = "\n".join(lines)
@@ -82,7 +83,7 @@ def strip_markup(wikitext: str) -> str | None:
 
 def _show(line: str) -> str:
     """Return a line without markup, as `_parse` does, without the parser if possible."""
-    if _PARSED.search(line):
+    if "{" in line or "<" in line or "&#" in line:
         return _parse(line)
     text = line
     first = line[:1]
@@ -107,7 +108,7 @@ def _show(line: str) -> str:
     if "''" in text:
         if not _is_paired(text):
             return _parse(line)
-        text = _QUOTES.sub("", text)
+        text = text.replace("'''", "").replace("''", "")
     return _ENTITY.sub(_character, text) if "&" in text else text
 
 
@@ -132,9 +133,7 @@ def _with_sites(text: str) -> str | None:
 def _is_paired(text: str) -> bool:
     """Return whether spans of emphasis come one after another; nested and broken ones go to the parser."""
     quotes = _QUOTES.findall(text)
-    if len(quotes) % 2:
-        return False
-    return all(len(a) <= 3 and a == b for a, b in zip(quotes[::2], quotes[1::2], strict=True))
+    return quotes[::2] == quotes[1::2] and max(map(len, quotes), default=0) <= 3
 
 
 def _character(entity: re.Match[str]) -> str:
@@ -149,29 +148,30 @@ def _parse(line: str) -> str:
 
 def _without_elements(text: str) -> str:
     """Remove footnotes, and elements whose content is not wiki text, in one pass."""
-    tags = [(tag.start(), tag.end(), tag[1], tag[2].lower(), tag[3]) for tag in _TAG.finditer(text)]
-    if not tags:
+    parts = _TAG.split(text)  # text, then for each tag: the slash of a closing one, its name, what follows, text
+    if len(parts) == 1:
         return text
-    closing: dict[str, list[tuple[int, int]]] = {}
-    for start, end, close, name, _ in reversed(tags):
-        if close:
-            closing.setdefault(name, []).append((start, end))
-    parts, done = [], 0
-    for start, end, close, name, empty in tags:
-        if start < done:
-            continue
-        parts.append(text[done:start])
-        # Of an element that is never closed only the tag is removed.
-        done = end
-        if not close and not empty:
-            ends = closing.get(name, [])
-            while ends and ends[-1][0] < start:
-                ends.pop()
-            if ends:
-                done = ends[-1][1]
+    closings, names, insides, texts = parts[1::4], [name.lower() for name in parts[2::4]], parts[3::4], parts[4::4]
+    ends: dict[str, list[int]] = {}
+    for number in range(len(names) - 1, -1, -1):
+        if closings[number]:
+            ends.setdefault(names[number], []).append(number)
+    kept = [parts[0]]
+    number = 0
+    while number < len(names):
+        name = names[number]
         if name not in _FOOTNOTES:
-            parts.append(GAP)
-    return "".join([*parts, text[done:]])
+            kept.append(GAP)
+        # Of an element that is never closed only the tag is removed.
+        if not closings[number] and not insides[number].endswith("/"):
+            later = ends.get(name)
+            while later and later[-1] < number:
+                later.pop()
+            if later:
+                number = later[-1]
+        kept.append(texts[number])
+        number += 1
+    return "".join(kept)
 
 
 def _without_templates(text: str) -> str:

@@ -277,10 +277,12 @@ def count_tokens(
     data, table, known, begins, stored = bare(text), bare(pairs), bare(slots), bare(starts), bare(letters)
     counted, sums, classes_of = bare(word_counts), bare(sizes), bare(kinds)
     pair_slots, word_slots = len(pairs) >> 1, len(slots) >> 1
+    most_words, most_letters = len(word_counts), len(letters)
     spans = np.empty((BATCH, 3), np.int64)
     hashes = np.empty(BATCH, np.uint64)
     keys = np.empty(BATCH, np.uint64)
     asked = np.empty(BATCH, np.uint64)
+    ids = np.empty(BATCH, np.int64)
     at = start
     before: Any = np.int64(-1)
     follows = previous_last > previous_first
@@ -289,27 +291,29 @@ def count_tokens(
         before = _word_id(data, previous_first, previous_last, mixed, known, word_slots, begins, stored, sums)
     while at < size:
         if (
-            sizes[PAIRS] + BATCH > max_pairs
-            or sizes[WORDS] + BATCH > len(word_counts)
-            or sizes[LETTERS] + BATCH * 4 * MAX_WORD_CHARACTERS > len(letters)
+            sums[PAIRS] + BATCH > max_pairs
+            or sums[WORDS] + BATCH > most_words
+            or sums[LETTERS] + BATCH * 4 * MAX_WORD_CHARACTERS > most_letters
         ):
             return (at, previous_first, previous_last) if follows else (at, 0, 0)
         found, at, follows = _find_words(data, size, at, follows, classes_of, spans, sums)
         for i in range(found):
             hashes[i] = _hash_of(data, spans[i, 0], spans[i, 1])
+        for i in range(found):
             asked[i] = known[2 * _slot_of(hashes[i], word_slots)]
+        for i in range(found):
+            ids[i] = _word_id(data, spans[i, 0], spans[i, 1], hashes[i], known, word_slots, begins, stored, sums)
         number = 0
         for i in range(found):
-            word = _word_id(data, spans[i, 0], spans[i, 1], hashes[i], known, word_slots, begins, stored, sums)
-            counted[word] += 1
+            counted[ids[i]] += 1
             if spans[i, 2]:
-                key = np.uint64(before) << np.uint64(32) | np.uint64(word)
-                keys[number] = key
-                asked[number] = table[2 * _slot_of(folded_product(key ^ _MIX, _MIX_MORE), pair_slots)]
+                keys[number] = np.uint64(before) << np.uint64(32) | np.uint64(ids[i])
                 number += 1
-            before = word
-        sizes[PAIRS] += _count_pairs(keys, number, table, pair_slots)
-        sizes[TOKENS] += found
+            before = ids[i]
+        for i in range(number):
+            asked[i] = table[2 * _slot_of(folded_product(keys[i] ^ _MIX, _MIX_MORE), pair_slots)]
+        sums[PAIRS] += _count_pairs(keys, number, table, pair_slots)
+        sums[TOKENS] += found
         if found:
             previous_first, previous_last = spans[found - 1, 0], spans[found - 1, 1]
     return size, 0, 0
