@@ -39,7 +39,7 @@ _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 class Unpacker:
-    """Decompresses blocks; holds the memory that this takes, up to 40 MB."""
+    """Decompresses blocks; holds the memory that this takes: 21 MB, and more for blocks of long runs."""
 
     def __init__(self) -> None:
         self._order = np.zeros(MOST_BYTES, np.uint32)

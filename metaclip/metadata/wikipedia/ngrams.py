@@ -5,11 +5,14 @@ runs are merged at the end (`metaclip.metadata.wikipedia.sorted_counts`). So mem
 tables, and the result depends neither on their size nor on the order of the texts.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip.kernels.jit import frozen
+from metaclip.kernels.types import Bytes, Indices, Ints, Words
 from metaclip.metadata.wikipedia.sorted_counts import AnyRun, HeldRun, PairCounts, RunSet, WordCounts
 from metaclip.metadata.wikipedia.words import (
     BATCH,
@@ -29,6 +32,16 @@ MAX_MEMORY_BYTES = 16 << 30
 _MARGIN = 8  # bytes behind a text
 
 
+class _Tables(NamedTuple):
+    """What `count_tokens` counts in."""
+
+    pairs: Words
+    slots: Words
+    starts: Indices
+    letters: Bytes
+    word_counts: Ints
+
+
 class NgramCounter:
     """Counts the words and pairs of texts.
 
@@ -43,14 +56,15 @@ class NgramCounter:
         # Two thirds of the slots are used; a slot takes 16 bytes, and a pair some 44 more while it is sorted.
         pair_slots = budget // 64
         self._max_pairs = pair_slots * 2 // 3
-        self._max_words = budget // 200
-        self._pairs = np.zeros(pair_slots * 2, np.uint64)
-        self._slots = np.zeros(self._max_words * 3, np.uint64)
-        self._starts = np.zeros(self._max_words + 1, np.int32)
-        self._letters = np.zeros(self._max_words * 12 + BATCH * 4 * MAX_WORD_CHARACTERS, np.uint8)
-        self._word_counts = np.zeros(self._max_words, np.int64)
+        max_words = budget // 200
+        self._tables = _Tables(
+            np.zeros(pair_slots * 2, np.uint64),
+            np.zeros(max_words * 3, np.uint64),
+            np.zeros(max_words + 1, np.int32),
+            np.zeros(max_words * 12 + BATCH * 4 * MAX_WORD_CHARACTERS, np.uint8),
+            np.zeros(max_words, np.int64),
+        )
         self._sizes = np.zeros(5, np.int64)
-        self._tables = (self._pairs, self._slots, self._starts, self._letters, self._word_counts)
         self._runs = RunSet()
 
     @property
@@ -83,28 +97,34 @@ class NgramCounter:
 
     def runs(self) -> list[AnyRun]:
         """Return all runs, the last of them in memory; the counter cannot be used afterwards."""
-        return [*self._runs.runs, self._sorted()] if self._sizes[WORDS] else list(self._runs.runs)
+        runs: list[AnyRun] = list(self._runs.runs)
+        if self._sizes[WORDS]:
+            runs.append(self._sorted())
+        self._tables = _Tables(*(table[:0].copy() for table in self._tables))  # their memory is free for the merge
+        return runs
 
     def _spill(self) -> None:
         self._runs.write(self._sorted())
-        self._pairs[:] = 0
-        self._slots[:] = 0
-        self._word_counts[:] = 0
+        self._tables.pairs[:] = 0
+        self._tables.slots[:] = 0
+        self._tables.word_counts[:] = 0
         self._sizes[[WORDS, LETTERS, PAIRS]] = 0
 
     def _sorted(self) -> HeldRun:
         """Return what is in the tables, sorted."""
         words = int(self._sizes[WORDS])
-        letters = pa.py_buffer(self._letters[: self._starts[words]])
-        texts = pa.StringArray.from_buffers(words, pa.py_buffer(self._starts[: words + 1]), letters)
+        pairs, _, starts, letters, word_counts = self._tables
+        data = pa.py_buffer(letters[: starts[words]])
+        texts = pa.StringArray.from_buffers(words, pa.py_buffer(starts[: words + 1]), data)
         order = pc.sort_indices(texts)
         rank = np.empty(words, np.uint64)
         rank[order.to_numpy()] = np.arange(words, dtype=np.uint64)
-        used = np.flatnonzero(self._pairs[1::2]) * 2
-        keys = self._pairs[used]
+        used = np.flatnonzero(pairs[1::2]) * 2
+        keys, counts = pairs[used], pairs[used + 1].view(np.int64)
+        del used
         keys = rank[keys >> np.uint64(32)] << np.uint64(32) | rank[keys & np.uint64(0xFFFFFFFF)]
         sorting = np.argsort(keys)
         return HeldRun(
-            WordCounts(texts.take(order), self._word_counts[order.to_numpy()]),
-            PairCounts(keys[sorting], self._pairs[used[sorting] + 1].astype(np.int64)),
+            WordCounts(texts.take(order), word_counts[order.to_numpy()]),
+            PairCounts(keys[sorting], counts[sorting]),
         )
