@@ -12,7 +12,7 @@ import numpy as np
 from isal import isal_zlib
 
 from metaclip.kernels.jit import kernel
-from metaclip.kernels.memory import bare, first_bit, put_word, word_at
+from metaclip.kernels.memory import bare, copy_bytes, first_bit, put_word, word_at
 from metaclip.kernels.types import Bytes, HalfShorts, HalfWords, Int, Ints, Truth, Word, Words
 
 LANES = 16
@@ -173,7 +173,9 @@ def _read_order(words: HalfWords, first: Int, bits: Int, order: HalfWords) -> tu
     if begin >= MOST_BYTES or count == 0 or tables < 2 or tables > _TABLES or groups == 0:
         return 0, 0
     chosen = np.zeros(groups, np.uint8)
-    turn = np.arange(_TABLES)
+    turn = np.empty(_TABLES, np.int64)
+    for table in range(_TABLES):
+        turn[table] = table
     for group in range(groups):
         place = 0
         while _bits_at(words, bit, 1):
@@ -310,7 +312,9 @@ def _follow(order: HalfWords, last: Int, size: Int, lanes: Bytes, parts: Ints, f
     first = np.int64(order[last] >> np.uint32(8) & _PLACE)
     order[last] |= _LAST
     number = 1 + (size + _EVERY - 1) // _EVERY
-    at, doing = np.zeros(LANES, np.uint32), np.full(LANES, -1)
+    at, doing = np.zeros(LANES, np.uint32), np.empty(LANES, np.int64)
+    for lane in range(LANES):
+        doing[lane] = -1
     places, target, now = bare(order), bare(lanes), bare(at)
     step = begun = open_lanes = 0
     any_last = _LAST
@@ -343,7 +347,7 @@ def _follow(order: HalfWords, last: Int, size: Int, lanes: Bytes, parts: Ints, f
     done = part = 0
     while True:
         begin, end = parts[part, 0], parts[part, 1]
-        flat[done : done + end - begin] = lanes[begin:end]
+        copy_bytes(lanes, begin, end - begin, flat, done)
         done += end - begin
         part = parts[part, 2]
         if part == 0:
