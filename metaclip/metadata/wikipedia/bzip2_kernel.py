@@ -206,9 +206,9 @@ def _read_order(words: HalfWords, first: Int, bits: Int, order: HalfWords) -> tu
         at += number
     places, begins = bare(order), bare(starts)
     for i in range(size):
-        byte = np.int64(places[i] & np.uint32(255))
-        place = begins[byte]
-        begins[byte] = place + 1
+        own = np.int64(places[i] & np.uint32(255))
+        place = begins[own]
+        begins[own] = place + 1
         places[place] |= np.uint32(i << 8) | (_LAST if i % _EVERY == 0 else np.uint32(0))
     return size, begin
 
@@ -248,7 +248,7 @@ def _read_bytes(
                 pool |= np.uint64(data[following]) << np.uint64(32 - held)
                 following += 1
                 held += 32
-            entry = np.int64(found[base + np.int64(pool >> np.uint64(64 - _SHORT))])
+            entry: Int = np.int64(found[base + np.int64(pool >> np.uint64(64 - _SHORT))])
             length, symbol = entry >> 9, entry & 511
             if length == 0:
                 code = np.int64(pool >> np.uint64(64 - _LONGEST))
@@ -386,7 +386,7 @@ def _expand(flat: Bytes, size: Int, whole: Bytes) -> Int:
             continue
         if at + 4 >= size:
             return -1
-        more = 4 + np.int64(flat[at + 4])
+        more: Int = 4 + np.int64(flat[at + 4])
         if length + more <= room:
             for i in range(length, length + more):
                 whole[i] = flat[at]

@@ -41,6 +41,18 @@ class _Tables(NamedTuple):
     letters: Bytes
     word_counts: Ints
 
+    @classmethod
+    def of(cls, pair_slots: int, words: int) -> "_Tables":
+        """Return empty tables; two thirds of the slots of words are used."""
+        letters = words * 12 + BATCH * 4 * MAX_WORD_CHARACTERS
+        return cls(
+            np.zeros(pair_slots * 2, np.uint64),
+            np.zeros(words * 3, np.uint64),
+            np.zeros(words + 1, np.int32),
+            np.zeros(letters, np.uint8),
+            np.zeros(words, np.int64),
+        )
+
 
 class NgramCounter:
     """Counts the words and pairs of texts.
@@ -57,13 +69,7 @@ class NgramCounter:
         pair_slots = budget // 64
         self._max_pairs = pair_slots * 2 // 3
         max_words = budget // 200
-        self._tables = _Tables(
-            np.zeros(pair_slots * 2, np.uint64),
-            np.zeros(max_words * 3, np.uint64),
-            np.zeros(max_words + 1, np.int32),
-            np.zeros(max_words * 12 + BATCH * 4 * MAX_WORD_CHARACTERS, np.uint8),
-            np.zeros(max_words, np.int64),
-        )
+        self._tables = _Tables.of(pair_slots, max_words)
         self._sizes = np.zeros(5, np.int64)
         self._runs = RunSet()
 
@@ -100,7 +106,7 @@ class NgramCounter:
         runs: list[AnyRun] = list(self._runs.runs)
         if self._sizes[WORDS]:
             runs.append(self._sorted())
-        self._tables = _Tables(*(table[:0].copy() for table in self._tables))  # their memory is free for the merge
+        self._tables = _Tables.of(0, 0)  # the memory is free for the merge
         return runs
 
     def _spill(self) -> None:

@@ -190,7 +190,8 @@ def _without_tables(text: str) -> str:
     for _ in range(_MAX_DEPTH):
         if "{|" not in text:
             break
-        parts, done, begun = [], 0, -1
+        parts: list[str] = []
+        done, begun = 0, -1
         for mark in _TABLE_END.finditer(text):
             if mark[0] == "{|":
                 begun = text.rfind("\n", 0, mark.start()) + 1
