@@ -48,6 +48,7 @@ _LINE_MARKS = frozenset("*#:;=-")
 _HEADING = re.compile(r"(={1,6})([^=]+)\1")
 _ENTITY = re.compile(r"&([A-Za-z0-9]+);")
 _QUOTES = re.compile(r"'{2,}")
+_SPANS = frozenset(("''", "'''", "'''''"))
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -62,8 +63,7 @@ def strip_markup(wikitext: str) -> str | None:
     text = _without_templates(text)
     text = _without_tables(text)
     text = _with_labels(text)
-    if "__" in text:
-        text = _SWITCH.sub("", text)
+    text = _SWITCH.sub("", text)
     if "<" in text:
         text = _OTHER_TAG.sub("", _BREAK.sub("\n", text))
     if "|" in text:
@@ -133,7 +133,7 @@ def _with_sites(text: str) -> str | None:
 def _is_paired(text: str) -> bool:
     """Return whether spans of emphasis come one after another; nested and broken ones go to the parser."""
     quotes = _QUOTES.findall(text)
-    return quotes[::2] == quotes[1::2] and max(map(len, quotes), default=0) <= 3
+    return quotes[::2] == quotes[1::2] and _SPANS.issuperset(quotes)
 
 
 def _character(entity: re.Match[str]) -> str:
@@ -177,8 +177,6 @@ def _without_elements(text: str) -> str:
 def _without_templates(text: str) -> str:
     """Remove templates and their parameters, starting with the innermost."""
     for _ in range(_MAX_DEPTH):
-        if "{{" not in text:
-            break
         text, found = _TEMPLATE.subn(GAP, text)
         if not found:
             break
