@@ -126,11 +126,19 @@ class NgramCounter:
         rank = np.empty(words, np.uint64)
         rank[order.to_numpy()] = np.arange(words, dtype=np.uint64)
         used = np.flatnonzero(pairs[1::2]) * 2
-        keys, counts = pairs[used], pairs[used + 1].view(np.int64)
-        del used
-        keys = rank[keys >> np.uint64(32)] << np.uint64(32) | rank[keys & np.uint64(0xFFFFFFFF)]
+        # Few arrays at a time: each has a row for each pair.
+        found = pairs[used]
+        keys = rank[found >> np.uint64(32)]
+        keys <<= np.uint64(32)
+        found &= np.uint64(0xFFFFFFFF)
+        keys |= rank[found]
+        del found
         sorting = np.argsort(keys)
+        keys = keys[sorting]
+        used = used[sorting]
+        del sorting
+        used += 1
         return HeldRun(
             WordCounts(texts.take(order), word_counts[order.to_numpy()]),
-            PairCounts(keys[sorting], counts[sorting]),
+            PairCounts(keys, pairs[used].view(np.int64)),
         )
