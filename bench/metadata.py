@@ -92,7 +92,7 @@ def steps(dump: Path) -> dict[str, Any]:
 def alternatives(dump: Path) -> dict[str, float]:
     """Return MB of XML for each CPU second of one core: this project's steps, and other libraries if installed.
 
-    Only mwparserfromhell is a dependency: `pip install gensim wikitextparser indexed_bzip2 rapidgzip`.
+    Only mwparserfromhell is a dependency: `pip install gensim wikitextparser indexed_bzip2 rapidgzip cramjam`.
     """
     articles = list(read_articles(str(dump), Counter()))
     work: dict[str, Callable[[], Any]] = {
@@ -104,6 +104,8 @@ def alternatives(dump: Path) -> dict[str, float]:
     for name in ("indexed_bzip2", "rapidgzip"):
         if library := _installed(name):
             work[f"unpack: {name}"] = lambda library=library: library.open(str(dump), parallelization=1).read()  # type: ignore[misc]
+    if rust := _installed("cramjam"):
+        work["unpack: cramjam"] = lambda: rust.bzip2.decompress(dump.read_bytes())
     if gensim := _installed("gensim.corpora.wikicorpus"):
         work["markup: gensim"] = lambda: [gensim.filter_wiki(article) for article in articles]
     if other := _installed("wikitextparser"):

@@ -260,6 +260,7 @@ TESTED_IN = {
     "metadata.select": "metaclip/metadata/test_entry_list.py",
     "metadata.show": "metaclip/metadata/test_entry_list.py",
     "metadata.titles_job": "metaclip/metadata/test_entry_list.py",
+    "metadata.wikipedia.bzip2_kernel": "metaclip/metadata/wikipedia/test_bzip2.py",
     "metadata.wikipedia.chunks": "metaclip/metadata/wikipedia/test_page_views.py",
     "metadata.wikipedia.count_lines": "metaclip/metadata/wikipedia/test_count_files.py",
     "metadata.wikipedia.sorted_counts": "metaclip/metadata/wikipedia/test_ngrams.py",

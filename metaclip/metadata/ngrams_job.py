@@ -1,7 +1,7 @@
 """The ngrams stage: words and word pairs of one dump, of a part of a dump, or of one file of counts."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -11,7 +11,7 @@ from metaclip.metadata.languages.segmenters import load_segmenter, segmented
 from metaclip.metadata.wikipedia.count_files import read_counts
 from metaclip.metadata.wikipedia.dump import read_articles
 from metaclip.metadata.wikipedia.ngrams import NgramCounter
-from metaclip.metadata.wikipedia.sorted_counts import Merge, Run
+from metaclip.metadata.wikipedia.sorted_counts import AnyRun, Merge, Run
 from metaclip.metadata.wikipedia.wikitext import strip_markup
 from metaclip.schemas import PAIR_COUNT, TEXT_COUNT
 from metaclip.store.job import Job
@@ -76,7 +76,7 @@ class NgramsJob(Job):
         counts["bytes_read"] = self.bytes_read or 0
         return {"counts": dict(sorted(counts.items())), "path": self.path}
 
-    def _count(self, counts: Counter[str]) -> list[Run]:
+    def _count(self, counts: Counter[str]) -> Sequence[AnyRun]:
         if self.kind == "counts":
             return read_counts(self.path, counts)
         counter = NgramCounter(self.memory_bytes, unicode_marks=self.rule != "paper")

@@ -1,7 +1,6 @@
 """Ready counts of words and pairs: lines of `count<TAB>word` or `count<TAB>word<TAB>word`."""
 
 from collections import Counter
-from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -9,8 +8,7 @@ import pyarrow as pa
 from metaclip.errors import InputError
 from metaclip.metadata.wikipedia.chunks import read_lines
 from metaclip.metadata.wikipedia.count_lines import check_malformed, describe_line
-from metaclip.metadata.wikipedia.sorted_counts import PairCounts, Run, RunSet, WordCounts
-from metaclip.tables.parquet import ROW_GROUP_ROWS
+from metaclip.metadata.wikipedia.sorted_counts import HeldRun, PairCounts, Run, RunSet, WordCounts
 
 BATCH_LINES = 500_000
 """Number of lines that are sorted in memory at a time."""
@@ -53,13 +51,13 @@ def read_counts(path: str, counts: Counter[str]) -> list[Run]:
                 pairs[names[0], names[1]] += number
             held += 1
         if held >= BATCH_LINES:
-            runs.write(*_sorted(words, pairs))
+            runs.write(_sorted(words, pairs))
             words.clear()
             pairs.clear()
             held = 0
     check_malformed(path, counts, "`count<TAB>word` or `count<TAB>word<TAB>word`", first)
     if held:
-        runs.write(*_sorted(words, pairs))
+        runs.write(_sorted(words, pairs))
     if counts["tokens"] >= _MOST:
         raise InputError(f"{path}: its counts add up to {counts['tokens']:,}, which is more than can be")
     return runs.runs
@@ -76,20 +74,11 @@ def _parse(line: bytes) -> tuple[int, list[str]]:
     return int(number), names
 
 
-def _sorted(words: Counter[str], pairs: Counter[tuple[str, str]]) -> tuple[Iterator[WordCounts], Iterator[PairCounts]]:
+def _sorted(words: Counter[str], pairs: Counter[tuple[str, str]]) -> HeldRun:
     names = sorted({*words, *(name for pair in pairs for name in pair)})
     rank = {name: number for number, name in enumerate(names)}
     keys = np.array([rank[first] << 32 | rank[second] for first, second in pairs], np.uint64)
     numbers = np.array(list(pairs.values()), np.int64)
     order = np.argsort(keys)
     totals = np.array([words[name] for name in names], np.int64)
-    return (
-        (
-            WordCounts(pa.array(names[at : at + ROW_GROUP_ROWS], pa.string()), totals[at : at + ROW_GROUP_ROWS])
-            for at in range(0, len(names), ROW_GROUP_ROWS)
-        ),
-        (
-            PairCounts(keys[order[at : at + ROW_GROUP_ROWS]], numbers[order[at : at + ROW_GROUP_ROWS]])
-            for at in range(0, len(order), ROW_GROUP_ROWS)
-        ),
-    )
+    return HeldRun(WordCounts(pa.array(names, pa.string()), totals), PairCounts(keys[order], numbers[order]))

@@ -21,6 +21,8 @@ PAGE_BYTES = 256 << 20
 
 _PAGE, _PAGE_END, _DUMP_END = b"<page>", b"</page>", b"</mediawiki>"
 _NAMESPACE = re.compile(rb"<ns>\s*(-?\d+)\s*</ns>")
+_ESCAPED = re.compile("&(lt;|gt;|quot;|amp;|#)")
+_CHARACTERS = {"lt;": "<", "gt;": ">", "quot;": '"', "amp;": "&"}
 _MODEL = re.compile(rb"<model>\s*([^<]*?)\s*</model>")
 
 
@@ -72,9 +74,12 @@ def _unescape(path: str, content: bytes) -> str:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: an article is not UTF-8 ({error}); dumps always are: fetch it again") from error
-    if "&#" in text:
+    parts = _ESCAPED.split(text)
+    names = parts[1::2]
+    if "#" in names:
         return html.unescape(text)
-    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")
+    parts[1::2] = map(_CHARACTERS.__getitem__, names)
+    return "".join(parts)
 
 
 def _blocks(path: str, start: int, end: int | None) -> Iterator[Block]:
@@ -87,9 +92,10 @@ def _blocks(path: str, start: int, end: int | None) -> Iterator[Block]:
 
 def _pages(path: str, counts: Counter[str], start: int, end: int | None) -> Iterator[bytes]:
     held = b""
+    gone = 0  # bytes of `held` that were yielded or are outside of pages
     searched = 0  # bytes of `held` without the end of its first page
     mine = 0  # bytes of `held` that were decompressed within the range
-    begun = False  # whether `held` begins with a page
+    begun = False  # whether a page begins after what is gone
     first = True
     last = b""
     complete = True  # whether the file was read to its end
@@ -97,36 +103,35 @@ def _pages(path: str, counts: Counter[str], start: int, end: int | None) -> Iter
         if first and not start and b"<mediawiki" not in block.data[:4096]:
             raise InputError(f"{path}: is no Wikipedia dump (no <mediawiki> at its beginning); see what was downloaded")
         first = False
+        held, mine, searched, gone = held[gone:] + block.data, mine - gone, searched - gone, 0
         if block.within:
             counts["bytes_unpacked"] += len(block.data)
-            mine = len(held) + len(block.data)
-        held += block.data
-        last = (last + block.data)[-64:]
+            mine = len(held)
+        last = (last + block.data[-64:])[-64:]
         while True:
             if not begun:
-                at = held.find(_PAGE)
+                at = held.find(_PAGE, gone)
                 begun = at >= 0
-                gone = at if begun else max(0, len(held) - len(_PAGE) + 1)
-                held, mine, searched = held[gone:], mine - gone, 0
+                gone = searched = at if begun else max(gone, len(held) - len(_PAGE) + 1)
             if not begun:
                 break
-            if mine <= 0:
+            if mine <= gone:
                 break  # this page begins in another range
             at = held.find(_PAGE_END, searched)
             if at < 0:
-                searched = max(0, len(held) - len(_PAGE_END))
-                if searched > PAGE_BYTES:
+                searched = max(gone, len(held) - len(_PAGE_END))
+                if searched - gone > PAGE_BYTES:
                     raise InputError(f"{path}: a page of more than {PAGE_BYTES >> 20} MB: is its end missing?")
                 break
-            yield held[: at + len(_PAGE_END)]
-            gone = at + len(_PAGE_END)
-            held, mine, searched, begun = held[gone:], mine - gone, 0, False
-        if mine <= 0 and not block.within:
+            at += len(_PAGE_END)
+            yield held[gone:at]
+            gone, searched, begun = at, at, False
+        if mine <= gone and not block.within:
             complete = False
             break
     if first and not start:
         raise InputError(f"{path}: is an empty dump; see what was downloaded")
     if complete and not first and not last.rstrip().endswith(_DUMP_END):
         raise InputError(f"{path}: ends before its end (no </mediawiki>): cut short; fetch it again")
-    if complete and begun and mine > 0:
+    if complete and begun and mine > gone:
         raise InputError(f"{path}: ends within a page; fetch it again")

@@ -5,17 +5,17 @@ runs are merged at the end (`metaclip.metadata.wikipedia.sorted_counts`). So mem
 tables, and the result depends neither on their size nor on the order of the texts.
 """
 
-from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip.kernels.jit import frozen
-from metaclip.metadata.wikipedia.sorted_counts import PairCounts, Run, RunSet, WordCounts
+from metaclip.kernels.types import Bytes, Indices, Ints, Words
+from metaclip.metadata.wikipedia.sorted_counts import AnyRun, HeldRun, PairCounts, RunSet, WordCounts
 from metaclip.metadata.wikipedia.words import (
-    EMPTY,
+    BATCH,
     LETTERS,
     MAX_WORD_CHARACTERS,
     PAIRS,
@@ -25,12 +25,33 @@ from metaclip.metadata.wikipedia.words import (
     classes,
     count_tokens,
 )
-from metaclip.tables.parquet import ROW_GROUP_ROWS
 
 MIN_MEMORY_BYTES = 1 << 20
 MAX_MEMORY_BYTES = 16 << 30
 
-_LONGEST = 4 * MAX_WORD_CHARACTERS  # bytes of a word as UTF-8
+_MARGIN = 8  # bytes behind a text
+
+
+class _Tables(NamedTuple):
+    """What `count_tokens` counts in."""
+
+    pairs: Words
+    slots: Words
+    starts: Indices
+    letters: Bytes
+    word_counts: Ints
+
+    @classmethod
+    def of(cls, pair_slots: int, words: int) -> "_Tables":
+        """Return empty tables; two thirds of the slots of words are used."""
+        letters = words * 12 + BATCH * 4 * MAX_WORD_CHARACTERS
+        return cls(
+            np.zeros(pair_slots * 2, np.uint64),
+            np.zeros(words * 3, np.uint64),
+            np.zeros(words + 1, np.int32),
+            np.zeros(letters, np.uint8),
+            np.zeros(words, np.int64),
+        )
 
 
 class NgramCounter:
@@ -44,27 +65,12 @@ class NgramCounter:
     def __init__(self, memory_bytes: int = 512 << 20, unicode_marks: bool = False) -> None:
         self._classes = classes(unicode_marks)
         budget = min(max(memory_bytes, MIN_MEMORY_BYTES), MAX_MEMORY_BYTES)
-        # Two thirds of the slots are used; a slot takes 12 bytes, and a pair some 44 more while it is sorted.
+        # Two thirds of the slots are used; a slot takes 16 bytes, and a pair some 44 more while it is sorted.
         pair_slots = budget // 64
         self._max_pairs = pair_slots * 2 // 3
-        self._max_words = budget // 200
-        self._keys = np.full(pair_slots, EMPTY)
-        self._pair_counts = np.zeros(pair_slots, np.uint32)
-        self._slots = np.full(self._max_words * 2, -1, np.int32)
-        self._hashes = np.zeros(self._max_words, np.uint32)
-        self._starts = np.zeros(self._max_words + 1, np.int32)
-        self._letters = np.zeros(self._max_words * 12 + _LONGEST, np.uint8)
-        self._word_counts = np.zeros(self._max_words, np.int64)
+        max_words = budget // 200
+        self._tables = _Tables.of(pair_slots, max_words)
         self._sizes = np.zeros(5, np.int64)
-        self._tables = (
-            self._keys,
-            self._pair_counts,
-            self._slots,
-            self._hashes,
-            self._starts,
-            self._letters,
-            self._word_counts,
-        )
         self._runs = RunSet()
 
     @property
@@ -84,48 +90,55 @@ class NgramCounter:
 
     def add(self, text: str) -> None:
         """Count the words and pairs of a text."""
-        codes = frozen(np.frombuffer(text.encode("utf-32-le", "replace"), np.uint32), np.uint32)
+        data = text.encode("utf-8", "replace")
+        letters, size = frozen(np.frombuffer(data + bytes(_MARGIN), np.uint8), np.uint8), len(data)
         at = previous = previous_end = 0
         while True:
             at, previous, previous_end = count_tokens(
-                codes, self._classes, at, previous, previous_end, *self._tables, self._sizes, self._max_pairs
+                letters, size, self._classes, at, previous, previous_end, *self._tables, self._sizes, self._max_pairs
             )
-            if at == len(codes):
+            if at == size:
                 return
             self._spill()
 
-    def runs(self) -> list[Run]:
-        """Write the content of the tables, and return all runs; the counter cannot be used afterwards."""
+    def runs(self) -> list[AnyRun]:
+        """Return all runs, the last of them in memory; the counter cannot be used afterwards."""
+        runs: list[AnyRun] = list(self._runs.runs)
         if self._sizes[WORDS]:
-            self._spill()
-        return self._runs.runs
+            runs.append(self._sorted())
+        self._tables = _Tables.of(0, 0)  # the memory is free for the merge
+        return runs
 
     def _spill(self) -> None:
-        words = int(self._sizes[WORDS])
-        letters = pa.py_buffer(self._letters[: self._starts[words]])
-        texts = pa.StringArray.from_buffers(words, pa.py_buffer(self._starts[: words + 1]), letters)
-        order = pc.sort_indices(texts).to_numpy()
-        used = np.flatnonzero(self._keys != EMPTY)
-        rank = np.empty(words, np.uint64)
-        rank[order] = np.arange(words, dtype=np.uint64)
-        keys = self._keys[used]
-        keys = rank[keys >> np.uint64(32)] << np.uint64(32) | rank[keys & np.uint64(0xFFFFFFFF)]
-        sorting = np.argsort(keys)
-        keys, counts = keys[sorting], self._pair_counts[used][sorting]
-        self._runs.write(_cut(texts, order, self._word_counts), _cut_pairs(keys, counts))
-        self._keys[:] = EMPTY
-        self._pair_counts[:] = 0
-        self._slots[:] = -1
-        self._word_counts[:] = 0
+        self._runs.write(self._sorted())
+        self._tables.pairs[:] = 0
+        self._tables.slots[:] = 0
+        self._tables.word_counts[:] = 0
         self._sizes[[WORDS, LETTERS, PAIRS]] = 0
 
-
-def _cut(texts: pa.StringArray, order: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64]) -> Iterator[WordCounts]:
-    for start in range(0, len(order), ROW_GROUP_ROWS):
-        rows = order[start : start + ROW_GROUP_ROWS]
-        yield WordCounts(texts.take(pa.array(rows)), counts[rows])
-
-
-def _cut_pairs(keys: npt.NDArray[np.uint64], counts: npt.NDArray[np.uint32]) -> Iterator[PairCounts]:
-    for start in range(0, len(keys), ROW_GROUP_ROWS):
-        yield PairCounts(keys[start : start + ROW_GROUP_ROWS], counts[start : start + ROW_GROUP_ROWS].astype(np.int64))
+    def _sorted(self) -> HeldRun:
+        """Return what is in the tables, sorted."""
+        words = int(self._sizes[WORDS])
+        pairs, _, starts, letters, word_counts = self._tables
+        data = pa.py_buffer(letters[: starts[words]])
+        texts = pa.StringArray.from_buffers(words, pa.py_buffer(starts[: words + 1]), data)
+        order = pc.sort_indices(texts)
+        rank = np.empty(words, np.uint64)
+        rank[order.to_numpy()] = np.arange(words, dtype=np.uint64)
+        used = np.flatnonzero(pairs[1::2]) * 2
+        # Few arrays at a time: each has a row for each pair.
+        found = pairs[used]
+        keys = rank[found >> np.uint64(32)]
+        keys <<= np.uint64(32)
+        found &= np.uint64(0xFFFFFFFF)
+        keys |= rank[found]
+        del found
+        sorting = np.argsort(keys)
+        keys = keys[sorting]
+        used = used[sorting]
+        del sorting
+        used += 1
+        return HeldRun(
+            WordCounts(texts.take(order), word_counts[order.to_numpy()]),
+            PairCounts(keys, pairs[used].view(np.int64)),
+        )

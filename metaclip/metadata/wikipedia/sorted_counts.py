@@ -82,6 +82,29 @@ class Run:
                 yield PairCounts(keys, counts.astype(np.int64))
 
 
+@dataclass(frozen=True)
+class HeldRun:
+    """A sorted run in memory."""
+
+    words: WordCounts
+    word_pairs: PairCounts
+
+    def texts(self) -> Iterator[WordCounts]:
+        """Give the texts, a row group at a time."""
+        for at in range(0, len(self.words.counts), RUN_GROUP_ROWS):
+            rows = slice(at, at + RUN_GROUP_ROWS)
+            yield WordCounts(self.words.texts[rows], self.words.counts[rows])
+
+    def pairs(self) -> Iterator[PairCounts]:
+        """Give the pairs, a row group at a time."""
+        for at in range(0, len(self.word_pairs.counts), RUN_GROUP_ROWS):
+            rows = slice(at, at + RUN_GROUP_ROWS)
+            yield PairCounts(self.word_pairs.keys[rows], self.word_pairs.counts[rows])
+
+
+AnyRun: TypeAlias = Run | HeldRun
+
+
 class RunSet:
     """Runs in unnamed temporary files, which disappear with the process, however it ends."""
 
@@ -94,23 +117,22 @@ class RunSet:
         """All runs, a few dozen at most."""
         return [run for level in self._levels for run in level]
 
-    def write(self, texts: Iterator[WordCounts], pairs: Iterator[PairCounts]) -> None:
+    def write(self, run: "AnyRun | Merge") -> None:
         """Add a run; if there are many, they are merged into one."""
         self.written += 1
-        self._put(0, texts, pairs)
+        self._put(0, run)
 
-    def _put(self, level: int, texts: Iterator[WordCounts], pairs: Iterator[PairCounts]) -> None:
+    def _put(self, level: int, source: "AnyRun | Merge") -> None:
         run = Run(
-            _temporary(TEXT_COUNT, (part.table() for part in texts)),
-            _temporary(PAIR_COUNT, (part.table() for part in pairs)),
+            _temporary(TEXT_COUNT, (part.table() for part in source.texts())),
+            _temporary(PAIR_COUNT, (part.table() for part in source.pairs())),
         )
         self._levels[level].append(run)
         if len(self._levels[level]) < FAN_IN:
             return
         if level + 1 == len(self._levels):
             self._levels.append([])
-        merge = Merge(self._levels[level])
-        self._put(level + 1, merge.texts(), merge.pairs())
+        self._put(level + 1, Merge(self._levels[level]))
         self._levels[level] = []
 
 
@@ -131,18 +153,20 @@ def _temporary(schema: pa.Schema, tables: Iterator[pa.Table]) -> Callable[[], pq
 class Merge:
     """Sums the counts of runs: first all of `texts`, then `pairs`."""
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Sequence[AnyRun]) -> None:
         if len(runs) > FAN_IN:
             grouped = RunSet()
             for start in range(0, len(runs), FAN_IN):
-                group = Merge(runs[start : start + FAN_IN])
-                grouped.write(group.texts(), group.pairs())
+                grouped.write(Merge(runs[start : start + FAN_IN]))
             runs = grouped.runs
         self._runs = runs
         self._positions = [_Numbers() for _ in runs]
 
     def texts(self) -> Iterator[WordCounts]:
         """Yield all texts once, with their counts over all runs, in the order of their code points."""
+        if len(self._runs) == 1:
+            yield from self._runs[0].texts()
+            return
         base = 0
         for taken in _in_step([run.texts() for run in self._runs], _last_text, _cut_texts):
             texts = pa.concat_arrays([part.texts for _, part in taken])
@@ -163,6 +187,9 @@ class Merge:
 
     def pairs(self) -> Iterator[PairCounts]:
         """Yield all pairs once, with their counts over all runs, by the positions that `texts` gave."""
+        if len(self._runs) == 1:
+            yield from self._runs[0].pairs()
+            return
         sources = [self._renumbered(number, run) for number, run in enumerate(self._runs)]
         for taken in _in_step(sources, lambda part: int(part.keys[-1]), _cut_pairs):
             keys = np.concatenate([part.keys for _, part in taken])
@@ -174,7 +201,7 @@ class Merge:
                 keys, counts = keys[begins], np.add.reduceat(counts, begins)
             yield PairCounts(keys, counts)
 
-    def _renumbered(self, number: int, run: Run) -> Iterator[PairCounts]:
+    def _renumbered(self, number: int, run: AnyRun) -> Iterator[PairCounts]:
         positions = self._positions[number].array()
         for part in run.pairs():
             first = positions[part.keys >> np.uint64(32)].astype(np.uint64)

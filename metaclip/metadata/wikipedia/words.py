@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from metaclip.kernels.jit import kernel
-from metaclip.kernels.types import Bytes, HalfWords, Indices, Int, Ints, Words
+from metaclip.kernels.memory import bare, copy_bytes, folded_product, word_at
+from metaclip.kernels.types import Address, Bytes, Data, Indices, Int, Ints, Truth, Word, Words
 from metaclip.matching import characters
 from metaclip.matching.characters import character_kinds
 from metaclip.matching.definition import ISOLATED
@@ -29,14 +30,17 @@ MAX_WORD_CHARACTERS = 100
 """Maximum length of a word; a longer token is not a word."""
 
 _LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029" + GAP
-EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
-"""An empty slot of the table of pairs."""
+BATCH = 128
+"""Words that are looked up together."""
 
 WORDS, LETTERS, PAIRS, TOKENS, TOO_LONG = range(5)
 """Indices of the array `sizes`: words, their bytes and pairs in the tables; words counted, and skipped."""
 
 TABLED = 0x20000
 """Characters beyond these, almost all of them ideographs, are letters."""
+
+
+_MIX, _MIX_MORE = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 
 
 @cache
@@ -65,82 +69,179 @@ def classes(unicode_marks: bool = False) -> npt.NDArray[np.uint8]:
 
 
 @kernel
+def _kind_at(text: Data, at: Int, kinds: Data) -> tuple[Int, Int]:
+    """Return the class of the character at a place, and its bytes."""
+    first = np.int64(text[at])
+    if first < 0x80:
+        return np.int64(kinds[first]), 1
+    if first < 0xE0:
+        return np.int64(kinds[(first & 0x1F) << 6 | np.int64(text[at + 1] & 0x3F)]), 2
+    code = (first & 0x0F) << 12 | np.int64(text[at + 1] & 0x3F) << 6 | np.int64(text[at + 2] & 0x3F)
+    if first < 0xF0:
+        return np.int64(kinds[code]), 3
+    code = (first & 0x07) << 18 | np.int64(text[at + 1] & 0x3F) << 12
+    code |= np.int64(text[at + 2] & 0x3F) << 6 | np.int64(text[at + 3] & 0x3F)
+    return np.int64(kinds[code]) if code < TABLED else np.int64(WORD), 4
+
+
+@kernel
+def _characters(text: Data, first: Int, last: Int) -> Int:
+    """Return the number of characters of a span."""
+    number = 0
+    for i in range(first, last):
+        number += text[i] & 0xC0 != 0x80
+    return number
+
+
+@kernel
+def _find_words(
+    text: Data, size: Int, start: Int, follows: Truth, kinds: Data, spans: Ints, sizes: Address
+) -> tuple[Int, Int, Truth]:
+    """Find at most BATCH words from a place on; return their number, where it stopped, and what it has of the next.
+
+    Args:
+        text: UTF-8.
+        size: bytes of the text.
+        start: where a token or what is between tokens begins.
+        follows: whether a word that begins the token at `start` is a pair with the word before.
+        kinds: classes of characters.
+        spans: int64[BATCH, 3], gets where each word begins and ends, and whether it is a pair with the one before.
+        sizes: counts tokens that are too long.
+    """
+    found, at = 0, start
+    while at < size and found < BATCH:
+        kind, width = _kind_at(text, at, kinds)
+        if kind in (BLANK, MARK, LINE_END):
+            if kind != BLANK:
+                follows = False
+            at += width
+            continue
+        # A token goes to the next blank, punctuation mark or line end; its word has no edge characters.
+        first, last, end, has_word = -1, at, at, False
+        while end < size:
+            kind, width = _kind_at(text, end, kinds)
+            if kind in (BLANK, MARK, LINE_END):
+                break
+            if kind != EDGE:
+                if first < 0:
+                    first = end
+                last = end + width
+            end += width
+            if kind == WORD:
+                has_word = True
+                # Behind the text is a zero, which is in no word.
+                while text[end] < 0x80 and kinds[text[end]] == WORD:
+                    end += 1
+                last = end
+        if has_word and last - first > MAX_WORD_CHARACTERS and _characters(text, first, last) > MAX_WORD_CHARACTERS:
+            sizes[TOO_LONG] += 1
+            has_word = False
+        if has_word:
+            spans[found, 0] = first
+            spans[found, 1] = last
+            spans[found, 2] = follows and first == at
+            found += 1
+        follows = has_word and last == end
+        at = end
+    return found, at, follows
+
+
+@kernel
+def _eight_at(text: Data, at: Int, size: Int) -> Word:
+    """Return at most eight bytes of a text as a word, with zeros behind if there are fewer."""
+    word = word_at(text, at)
+    if size < 8:
+        word &= (np.uint64(1) << np.uint64(8 * size)) - np.uint64(1)
+    return word
+
+
+@kernel
+def _hash_of(text: Data, first: Int, last: Int) -> Word:
+    size = last - first
+    mixed = folded_product(_eight_at(text, first, size) ^ _MIX, np.uint64(size) ^ _MIX_MORE)
+    for at in range(8, size, 8):
+        mixed = folded_product(mixed ^ _eight_at(text, first + at, size - at) ^ _MIX, _MIX_MORE)
+    return mixed
+
+
+@kernel
+def _slot_of(mixed: Word, slots: Int) -> Int:
+    """Return the slot, of at most 2^32, that the lower half of a hash belongs to."""
+    return np.int64((mixed & np.uint64(0xFFFFFFFF)) * np.uint64(slots) >> np.uint64(32))
+
+
+@kernel
 def _word_id(
-    codes: HalfWords,
+    text: Data,
     first: Int,
     last: Int,
-    slots: Indices,
-    hashes: HalfWords,
-    starts: Indices,
-    letters: Bytes,
-    sizes: Ints,
+    mixed: Word,
+    slots: Address,
+    number: Int,
+    starts: Address,
+    letters: Data,
+    sizes: Address,
 ) -> Int:
-    """Return the number of a word, which is given one if it is new; -1 where there is no room."""
-    words, at = sizes[WORDS], sizes[LETTERS]
-    if words == len(hashes) or at + 4 * (last - first) > len(letters):
-        return -1
-    # Write the word as UTF-8 after the others. If it is new, it stays there.
-    end = at
-    for i in range(first, last):
-        code = codes[i]
-        if code < 0x80:
-            letters[end] = code
-            end += 1
-        elif code < 0x800:
-            letters[end] = 0xC0 | code >> 6
-            letters[end + 1] = 0x80 | code & 0x3F
-            end += 2
-        elif code < 0x10000:
-            letters[end] = 0xE0 | code >> 12
-            letters[end + 1] = 0x80 | code >> 6 & 0x3F
-            letters[end + 2] = 0x80 | code & 0x3F
-            end += 3
-        else:
-            letters[end] = 0xF0 | code >> 18
-            letters[end + 1] = 0x80 | code >> 12 & 0x3F
-            letters[end + 2] = 0x80 | code >> 6 & 0x3F
-            letters[end + 3] = 0x80 | code & 0x3F
-            end += 4
-    key = np.uint64(14695981039346656037)
-    for i in range(at, end):
-        key = (key ^ np.uint64(letters[i])) * np.uint64(1099511628211)
-    key ^= key >> np.uint64(29)
-    key *= np.uint64(0xBF58476D1CE4E5B9)
-    short = np.uint32(key >> np.uint64(32))
-    slot: Any = np.int64((key & np.uint64(0xFFFFFFFF)) * np.uint64(len(slots)) >> np.uint64(32))
-    while slots[slot] >= 0:
-        known = slots[slot]
-        begin = starts[known]
-        if hashes[known] == short and starts[known + 1] - begin == end - at:
+    """Return the number of a word, which is given one if it is new; there must be room for it, and `number` slots."""
+    size = last - first
+    head = _eight_at(text, first, size)
+    # A part of the hash, and the length: with the first eight letters, all of most words.
+    mark = mixed >> np.uint64(41) << np.uint64(9) | np.uint64(size)
+    slot = _slot_of(mixed, number)
+    while slots[2 * slot + 1]:
+        known = slots[2 * slot + 1]
+        if slots[2 * slot] == head and known >> np.uint64(32) == mark:
+            word = np.int64(known & np.uint64(0xFFFFFFFF)) - 1
+            begin = np.int64(starts[word])
             same = True
-            for i in range(end - at):
-                if letters[begin + i] != letters[at + i]:
+            for k in range(8, size):
+                if letters[begin + k] != text[first + k]:
                     same = False
                     break
             if same:
-                return np.int64(known)
+                return word
         slot += 1
-        if slot == len(slots):
+        if slot == number:
             slot = 0
-    slots[slot] = words
-    hashes[words] = short
-    starts[words + 1] = end
-    sizes[WORDS] += 1
-    sizes[LETTERS] = end
-    return words
+    word = sizes[WORDS]
+    slots[2 * slot] = head
+    slots[2 * slot + 1] = mark << np.uint64(32) | np.uint64(word + 1)
+    at = sizes[LETTERS]
+    copy_bytes(text, first, size, letters, at)
+    starts[word + 1] = at + size
+    sizes[WORDS] = word + 1
+    sizes[LETTERS] = at + size
+    return word
+
+
+@kernel
+def _count_pairs(keys: Words, number: Int, pairs: Address, slots: Int) -> Int:
+    """Count pairs in a table of so many slots; return how many of them are new."""
+    new = 0
+    for i in range(number):
+        key = keys[i]
+        slot = _slot_of(folded_product(key ^ _MIX, _MIX_MORE), slots)
+        while pairs[2 * slot + 1] and pairs[2 * slot] != key:
+            slot += 1
+            if slot == slots:
+                slot = 0
+        if not pairs[2 * slot + 1]:
+            pairs[2 * slot] = key
+            new += 1
+        pairs[2 * slot + 1] += np.uint64(1)
+    return new
 
 
 @kernel
 def count_tokens(
-    codes: HalfWords,
+    text: Bytes,
+    size: Int,
     kinds: Bytes,
     start: Int,
     previous_first: Int,
     previous_last: Int,
-    keys: Words,
-    pair_counts: HalfWords,
-    slots: Indices,
-    hashes: HalfWords,
+    pairs: Words,
+    slots: Words,
     starts: Indices,
     letters: Bytes,
     word_counts: Ints,
@@ -149,61 +250,70 @@ def count_tokens(
 ) -> tuple[Int, Int, Int]:
     """Count the tokens from `start` on; return where it stopped, and the word that a pair may begin with.
 
-    It stops at the end, or when a table is full. The word before is a span of `codes`, empty if there
+    It stops at the end, or when a table is full. The word before is a span of `text`, empty if there
     is none, because its number is no longer valid after the tables were written.
+
+    What is far away in memory is asked for in advance, BATCH words at a time: first the words' slots, then
+    the pairs'.
+
+    Args:
+        text: UTF-8, and eight more bytes.
+        size: bytes of the text.
+        kinds: classes of characters.
+        start: byte of the text where to begin.
+        previous_first: where the word before begins.
+        previous_last: where it ends.
+        pairs: slots of two words: a pair, as the number of its first word times 2^32 plus that of its second, and
+            its count, zero for an empty slot.
+        slots: of two words: the first eight letters of a word; and 23 bits of its hash, 9 of its length, and 32 of
+            its number plus one, all zero for an empty slot.
+        starts: where in `letters` each word begins and ends.
+        letters: the words, end to end.
+        word_counts: int64, by number.
+        sizes: see WORDS.
+        max_pairs: how many pairs there may be.
     """
-    n = len(codes)
-    before: Any = np.int64(-1)
-    if previous_last > previous_first:
-        before = _word_id(codes, previous_first, previous_last, slots, hashes, starts, letters, sizes)
+    # Without their owners, which numba would count with each call.
+    data, table, known, begins, stored = bare(text), bare(pairs), bare(slots), bare(starts), bare(letters)
+    counted, sums, classes_of = bare(word_counts), bare(sizes), bare(kinds)
+    pair_slots, word_slots = len(pairs) >> 1, len(slots) >> 1
+    most_words, most_letters = len(word_counts), len(letters)
+    spans = np.empty((BATCH, 3), np.int64)
+    hashes = np.empty(BATCH, np.uint64)
+    keys = np.empty(BATCH, np.uint64)
+    asked = np.empty(BATCH, np.uint64)
+    ids = np.empty(BATCH, np.int64)
     at = start
-    while at < n:
-        kind = kinds[codes[at]] if codes[at] < TABLED else WORD
-        if kind in (BLANK, MARK, LINE_END):
-            if kind != BLANK:
-                before = np.int64(-1)
-            at += 1
-            continue
-        # A token goes to the next blank, punctuation mark or line end; its word has no edge characters.
-        first, last, end, has_word = -1, at, at, False
-        while end < n:
-            kind = kinds[codes[end]] if codes[end] < TABLED else WORD
-            if kind in (BLANK, MARK, LINE_END):
-                break
-            if kind != EDGE:
-                if first < 0:
-                    first = end
-                last = end + 1
-                has_word |= kind == WORD
-            end += 1
-        if not has_word or last - first > MAX_WORD_CHARACTERS:
-            sizes[TOO_LONG] += has_word
-            before = np.int64(-1)
-            at = end
-            continue
-        word: Any = np.int64(-1)
-        if sizes[PAIRS] < max_pairs:
-            word = _word_id(codes, first, last, slots, hashes, starts, letters, sizes)
-        if word < 0:
-            if before < 0:
-                return at, 0, 0
-            return at, previous_first, previous_last
-        word_counts[word] += 1
-        sizes[TOKENS] += 1
-        if before >= 0 and first == at:
-            key = np.uint64(before) << np.uint64(32) | np.uint64(word)
-            mixed = (key ^ key >> np.uint64(31)) * np.uint64(0x9E3779B97F4A7C15)
-            mixed = (mixed ^ mixed >> np.uint64(32)) & np.uint64(0xFFFFFFFF)
-            slot: Any = np.int64(mixed * np.uint64(len(keys)) >> np.uint64(32))
-            while keys[slot] != key and keys[slot] != EMPTY:
-                slot += 1
-                if slot == len(keys):
-                    slot = 0
-            if keys[slot] == EMPTY:
-                keys[slot] = key
-                sizes[PAIRS] += 1
-            pair_counts[slot] += 1
-        before = word if last == end else np.int64(-1)
-        previous_first, previous_last = first, last
-        at = end
-    return n, 0, 0
+    before: Any = np.int64(-1)
+    follows = previous_last > previous_first
+    if follows:
+        mixed = _hash_of(data, previous_first, previous_last)
+        before = _word_id(data, previous_first, previous_last, mixed, known, word_slots, begins, stored, sums)
+    while at < size:
+        if (
+            sums[PAIRS] + BATCH > max_pairs
+            or sums[WORDS] + BATCH > most_words
+            or sums[LETTERS] + BATCH * 4 * MAX_WORD_CHARACTERS > most_letters
+        ):
+            return (at, previous_first, previous_last) if follows else (at, 0, 0)
+        found, at, follows = _find_words(data, size, at, follows, classes_of, spans, sums)
+        for i in range(found):
+            hashes[i] = _hash_of(data, spans[i, 0], spans[i, 1])
+        for i in range(found):
+            asked[i] = known[2 * _slot_of(hashes[i], word_slots)]
+        for i in range(found):
+            ids[i] = _word_id(data, spans[i, 0], spans[i, 1], hashes[i], known, word_slots, begins, stored, sums)
+        number = 0
+        for i in range(found):
+            counted[ids[i]] += 1
+            if spans[i, 2]:
+                keys[number] = np.uint64(before) << np.uint64(32) | np.uint64(ids[i])
+                number += 1
+            before = ids[i]
+        for i in range(number):
+            asked[i] = table[2 * _slot_of(folded_product(keys[i] ^ _MIX, _MIX_MORE), pair_slots)]
+        sums[PAIRS] += _count_pairs(keys, number, table, pair_slots)
+        sums[TOKENS] += found
+        if found:
+            previous_first, previous_last = spans[found - 1, 0], spans[found - 1, 1]
+    return size, 0, 0

@@ -1,7 +1,9 @@
 """What a reader of an article sees is kept; what is no running text is taken out."""
 
+import re
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import mwparserfromhell
 import pytest
@@ -62,7 +64,21 @@ def test_broken_markup_takes_no_long_time(broken: str) -> None:
 
 LINE = st.text(st.sampled_from("'''=*#:;-[]{}<>&|! ab/"), max_size=12)
 PIECES = st.sampled_from(
-    ["://a.b ", "''", "'''", "''''", "==", "* ", "----", "&amp;", "&nbsp;", "&lang;", "&no;", "&#65;", "[http://a b]"]
+    [
+        *("://a.b ", "''", "'''", "''''", "==", "* ", "----", "&amp;", "&nbsp;", "&lang;", "&no;", "&#65;"),
+        *(
+            "[http://a b]",
+            "[https://a.b?c=d&amp;e ",
+            "[ftp://a",
+            "[//a b]",
+            "[mailto:a b]",
+            "[sic]",
+            "http:",
+            "]",
+            ";a:b",
+        ),
+        *("[http://a ''b'']", "[http://a  b\t]", '"', "\u2028", "é"),
+    ]
 )
 
 
@@ -70,7 +86,11 @@ PIECES = st.sampled_from(
 @given(st.lists(LINE | PIECES, max_size=8).map("".join))
 @example("== a ''b'' &amp; c ==")
 @example("*# '''a''' ''b''")
-@settings(max_examples=800, deadline=None)
+@example("* [http://a.b c: d] and [[sic] [http://a.b]")
+@example("'[http://a 'b']'")
+@example("''a [http://a b] c'' [http://a ''d'']")
+@example(";; a [http://a.b c]")
+@settings(max_examples=1500, deadline=None)
 def test_the_short_ways_give_what_the_library_gives(line: str) -> None:
     assert wikitext._show(line) == wikitext._parse(line)
 
@@ -82,6 +102,74 @@ def test_the_short_ways_give_what_the_library_gives_on_a_real_dump(monkeypatch: 
     texts = [strip_markup(article) for article in articles]
     monkeypatch.setattr(wikitext, "_show", wikitext._parse)
     assert [strip_markup(article) for article in articles] == texts
+
+
+# What is removed before the library sees a line, as rules that are applied as long as they find something.
+TAG = re.compile(r"<(/?)(ref|references|math)\b[^<>]*?(/?)>", re.I)
+TEMPLATE = re.compile(r"\{\{\{[^{}]*\}\}\}|\{\{[^{}]*\}\}")
+TABLE = re.compile(r"^[ :*]*\{\|(?:(?!\{\||\|\}).)*\|\}", re.S | re.M)
+LINK = re.compile(r"\[\[((?:[^\[\]]|\[(?!\[)[^\[\]]*\](?!\](?!\])))*)\]\]")
+
+
+def _applied(rule: re.Pattern[str], put: Callable[[re.Match[str]], str], text: str) -> str:
+    for _ in range(64):
+        text = rule.sub(put, text)
+    return text
+
+
+def _elements(text: str) -> str:
+    shown, at = "", 0
+    while tag := TAG.search(text, at):
+        shown += text[at : tag.start()] + ("" if tag[2].lower().startswith("ref") else GAP)
+        same = (other for other in TAG.finditer(text, tag.end()) if other[1] and other[2].lower() == tag[2].lower())
+        closing = None if tag[1] or tag[3] else next(same, None)
+        at = (closing or tag).end()
+    return shown + text[at:]
+
+
+MARKUP = st.lists(
+    st.sampled_from(
+        [
+            *(
+                "{{",
+                "}}",
+                "{{{",
+                "}}}",
+                "{|",
+                "|}",
+                "\n{|",
+                "\n :*{|",
+                "[[",
+                "]]",
+                "[",
+                "]",
+                "|",
+                ":",
+                "\n",
+                " ",
+                "a",
+                "{",
+                "}",
+            ),
+            *("<ref>", "</ref>", "<Ref name=a />", "<ref a>", "<references/>", "<math>", "</MATH >", "<math", ">"),
+            *("File:", "[[Image:a|", "fr:", "[[:", "Category:a", "[[a|b|c]]", "{{a|b}}", "\n{|\na\n|}"),
+        ]
+    ),
+    max_size=30,
+).map("".join)
+
+
+@given(MARKUP)
+@example("{{" * 70 + "}}" * 70)
+@example("\n{|" * 70 + "|}" * 70)
+@example("[[File:a|" * 70 + "]]" * 70)
+@example("<ref><ref/><math></ref></math>b</ref>")
+@settings(max_examples=1500, deadline=None)
+def test_what_is_removed_is_what_the_rules_say(text: str) -> None:
+    assert wikitext._without_elements(text) == _elements(text)
+    assert wikitext._without_templates(text) == _applied(TEMPLATE, lambda _: GAP, text)
+    assert wikitext._without_tables(text) == _applied(TABLE, lambda _: "\n", text)
+    assert wikitext._with_labels(text) == _applied(LINK, lambda link: wikitext._label(link[1]), text)
 
 
 @pytest.mark.slow
