@@ -395,7 +395,7 @@ NO_ENTRY = np.uint32(0xFFFFFFFF)
 
 _NEVER = 1 << 62
 
-_TOGETHER, _TOGETHER_BYTES = 256, 4096  # texts that are walked together, and their bytes
+_TOGETHER, _TOGETHER_BYTES = 128, 2048  # texts that are walked together, and their bytes
 
 
 _CONTINUES = U64(8)
@@ -457,8 +457,8 @@ def tokenize(
                 size = U64(1)
             else:
                 code = lead & (U64(0x7F) >> size)
-                for k in range(U64(1), size):
-                    code = code << U64(6) | (U64(data[at + U64(k)]) & U64(0x3F))
+                for follow in range(at + U64(1), at + size):
+                    code = code << U64(6) | (U64(data[follow]) & U64(0x3F))
                 if code >= U64(CODES):
                     code = U64(0)
         kind = kinds[code]
