@@ -98,21 +98,6 @@ def _filter_bits(key_hash: Word) -> Word:
 
 
 @kernel
-def _first_place(key_hash: Word, capacity: Word) -> Word:
-    """Return the slot where a key stands, or after which it is looked for."""
-    return ((key_hash >> U64(32)) * capacity) >> U64(32)
-
-
-@kernel
-def _same_bytes(data: Bytes, start: Word, long_tokens: Bytes, kept: Word, length: Word) -> Truth:
-    """Tell whether a token is one that is kept in `long_tokens`."""
-    k = U64(0)
-    while k < length and data[start + k] == long_tokens[kept + k]:
-        k += U64(1)
-    return k == length
-
-
-@kernel
 def _find_slot(
     slots: Words,
     long_tokens: Bytes,
@@ -126,7 +111,7 @@ def _find_slot(
 ) -> tuple[Word, Truth]:
     """Return the key's slot and True, or the empty slot where it would stand and False."""
     capacity = U64(slots.shape[0])
-    i = _first_place(key_hash, capacity)
+    i = ((key_hash >> U64(32)) * capacity) >> U64(32)
     while True:
         extent = slots[i, 3]
         if extent == U64(0):
@@ -136,8 +121,15 @@ def _find_slot(
         if length <= _INLINE:
             if (other | (slots[i, 1] ^ first)) == U64(0):
                 return i, True
-        elif other == U64(0) and _same_bytes(data, start, long_tokens, slots[i, 1], length):
-            return i, True
+        elif other == U64(0):
+            kept = slots[i, 1]
+            same = True
+            for k in range(length):
+                if data[start + U64(k)] != long_tokens[kept + U64(k)]:
+                    same = False
+                    break
+            if same:
+                return i, True
         i += U64(1)
         if i == capacity:
             i = U64(0)
@@ -553,7 +545,7 @@ def _walk(
     for j in range(U64(begin), U64(stop)):
         key_hash = _hash_key(U64(0), tokens[j, 2])
         paths[waiting, 0], paths[waiting, 1], paths[waiting, 2] = j, j, U64(0)
-        paths[waiting, 3] = _first_place(key_hash, capacity)
+        paths[waiting, 3] = ((key_hash >> U64(32)) * capacity) >> U64(32)
         waiting += U64(_passes(filter_words, key_hash))
     while waiting:
         # Slots are anywhere in the table: they are loaded in a loop of its own, in which no load waits for another.
@@ -567,7 +559,9 @@ def _walk(
             if length <= _INLINE + U64(1):
                 other |= slots[place, 1] ^ tokens[at, 0]
             elif other == U64(0):
-                other |= U64(not _same_bytes(data, starts[at], long_tokens, slots[place, 1], length - U64(1)))
+                start, kept = starts[at], slots[place, 1]
+                for k in range(length - U64(1)):
+                    other |= U64(data[start + U64(k)] ^ long_tokens[kept + U64(k)])
             is_key = U64(other == U64(0))
             # Where another key stands, the next slot is looked at.
             further = place + U64(1)
@@ -590,7 +584,7 @@ def _walk(
             parent = (place + U64(1)) | (tokens[at, 3] >> U64(32))
             key_hash = _hash_key(parent, tokens[at, 2])
             paths[waiting, 0], paths[waiting, 1], paths[waiting, 2] = origin, at, parent
-            paths[waiting, 3] = _first_place(key_hash, capacity)
+            paths[waiting, 3] = ((key_hash >> U64(32)) * capacity) >> U64(32)
             waiting += U64(_passes(filter_words, key_hash))
     return np.int64(found)
 
