@@ -176,7 +176,8 @@ class Matcher:
         if self.rule == "paper":
             return match_table.match(data, offsets, self._slots, self._filter, self._long_tokens, self._deepest)
         n = len(offsets) - 1
-        tables = (character_kinds(self.rule != "unicode"), self._slots, self._filter, self._long_tokens, self._costs)
+        slots = self._slots.reshape(-1)
+        tables = (character_kinds(self.rule != "unicode"), slots, self._filter, self._long_tokens, self._costs)
         bounds, parts = np.zeros(n + 1, np.int64), [np.zeros(0, np.uint32)]
         ids, matches = np.empty(16 * n + (1 << 14), np.uint32), np.empty((1 << 14, 4), np.uint32)
         text = 0

@@ -36,6 +36,7 @@ from metaclip.matching.characters import BASE, CODES, EXTEND, FOLLOW, JOIN, LEAD
 from metaclip.matching.definition import BLANKS, ISOLATED
 
 U64 = np.uint64
+_ONE, _TWO, _THREE, _FOUR = U64(1), U64(2), U64(3), U64(4)
 _INLINE = U64(16)
 _LOW = U64(0xFFFFFFFF)
 _M1, _M2, _M3 = U64(0x9E3779B97F4A7C15), U64(0xC2B2AE3D27D4EB4F), U64(0x165667B19E3779F9)
@@ -530,62 +531,67 @@ def _walk(
         begin: the first token.
         stop: after the last token.
         starts: uint64, the place of each token.
-        tokens: uint64[n, 4]: the two words of each token; its hash; its length + 1 (low half), GLUED, FIRST or 0 (high
+        tokens: uint64[4 * n]: the two words of each token; its hash; its length + 1 (low half), GLUED, FIRST or 0 (high
             half). One more after the last: FIRST.
-        paths: uint32[room, 4], room for as many paths as there are tokens: where each began; its next token; what that
+        paths: uint32[4 * room], room for as many paths as there are tokens: where each began; its next token; what that
             is looked up by, and at which slot.
-        onward: uint32[room, 4], for paths that go on.
+        onward: uint32[4 * room], for paths that go on.
         matches: uint32[room, 4]; filled with the first token of each match, the one after its last, and the entry.
 
     Returns:
         How many matches there are; -1 if there is no room for them.
     """
-    capacity, room = U64(slots.shape[0]), U64(matches.shape[0])
+    capacity, room = U64(slots.size) // _FOUR, U64(matches.shape[0])
     found = waiting = U64(0)
     for j in range(U64(begin), U64(stop)):
-        key_hash = _hash_key(U64(0), tokens[j, 2])
-        paths[waiting, 0], paths[waiting, 1], paths[waiting, 2] = j, j, U64(0)
-        paths[waiting, 3] = ((key_hash >> U64(32)) * capacity) >> U64(32)
-        waiting += U64(_passes(filter_words, key_hash))
+        key_hash = _hash_key(U64(0), tokens[_FOUR * j + _TWO])
+        paths[waiting], paths[waiting + _ONE], paths[waiting + _TWO] = j, j, U64(0)
+        paths[waiting + _THREE] = ((key_hash >> U64(32)) * capacity) >> U64(32)
+        waiting += _FOUR * U64(_passes(filter_words, key_hash))
     while waiting:
         # Slots are anywhere in the table: they are loaded in a loop of its own, in which no load waits for another.
-        for c in range(waiting):
-            onward[c, 3] = slots[U64(paths[c, 3]), 0] & _LOW
+        for c in range(U64(0), waiting, _FOUR):
+            onward[c + _THREE] = slots[_FOUR * U64(paths[c + _THREE])] & _LOW
         going = searching = U64(0)
-        for c in range(waiting):
-            origin, at, parent, place = U64(paths[c, 0]), U64(paths[c, 1]), U64(paths[c, 2]), U64(paths[c, 3])
-            head, extent, length = slots[place, 0], slots[place, 3], tokens[at, 3] & _LOW
-            other = (slots[place, 2] ^ tokens[at, 1]) | ((head ^ parent) & _LOW) | ((extent & _LOW) ^ length)
-            if length <= _INLINE + U64(1):
-                other |= slots[place, 1] ^ tokens[at, 0]
+        for c in range(U64(0), waiting, _FOUR):
+            origin, at = U64(paths[c]), U64(paths[c + _ONE])
+            parent, place = U64(paths[c + _TWO]), U64(paths[c + _THREE])
+            slot, token = _FOUR * place, _FOUR * at
+            head, extent, length = slots[slot], slots[slot + _THREE], tokens[token + _THREE] & _LOW
+            other = (slots[slot + _TWO] ^ tokens[token + _ONE]) | ((head ^ parent) & _LOW) | ((extent & _LOW) ^ length)
+            if length <= _INLINE + _ONE:
+                other |= slots[slot + _ONE] ^ tokens[token]
             elif other == U64(0):
-                start, kept = starts[at], slots[place, 1]
-                for k in range(length - U64(1)):
+                start, kept = starts[at], slots[slot + _ONE]
+                for k in range(length - _ONE):
                     other |= U64(data[start + U64(k)] ^ long_tokens[kept + U64(k)])
             is_key = U64(other == U64(0))
             # Where another key stands, the next slot is looked at.
-            further = place + U64(1)
+            further = place + _ONE
             further -= capacity * U64(further == capacity)
-            paths[searching, 0], paths[searching, 1] = origin, at
-            paths[searching, 2], paths[searching, 3] = parent, further
-            searching += (U64(1) - is_key) & U64(extent != U64(0))
+            paths[searching], paths[searching + _ONE] = origin, at
+            paths[searching + _TWO], paths[searching + _THREE] = parent, further
+            searching += _FOUR * ((_ONE - is_key) & U64(extent != U64(0)))
             if found == room:
                 return -1
-            at += U64(1)
+            at += _ONE
+            token += _FOUR
             entry = head >> U64(32)
-            matches[found, 0], matches[found, 1], matches[found, 2] = origin, at, (entry - U64(1)) & _LOW
+            matches[found, 0], matches[found, 1], matches[found, 2] = origin, at, (entry - _ONE) & _LOW
             found += is_key & U64(entry != U64(0))
-            onward[going, 0], onward[going, 1], onward[going, 2] = origin, at, place
-            may_follow = (extent >> (U64(32) + (tokens[at, 2] >> U64(59)))) & ~(tokens[at, 3] >> U64(32))
-            going += is_key & may_follow
+            onward[going], onward[going + _ONE], onward[going + _TWO] = origin, at, place
+            may_follow = (extent >> (U64(32) + (tokens[token + _TWO] >> U64(59)))) & ~(
+                tokens[token + _THREE] >> U64(32)
+            )
+            going += _FOUR * (is_key & may_follow)
         waiting = searching
-        for g in range(going):
-            origin, at, place = U64(onward[g, 0]), U64(onward[g, 1]), U64(onward[g, 2])
-            parent = (place + U64(1)) | (tokens[at, 3] >> U64(32))
-            key_hash = _hash_key(parent, tokens[at, 2])
-            paths[waiting, 0], paths[waiting, 1], paths[waiting, 2] = origin, at, parent
-            paths[waiting, 3] = ((key_hash >> U64(32)) * capacity) >> U64(32)
-            waiting += U64(_passes(filter_words, key_hash))
+        for g in range(U64(0), going, _FOUR):
+            origin, at, place = U64(onward[g]), U64(onward[g + _ONE]), U64(onward[g + _TWO])
+            parent = (place + _ONE) | (tokens[_FOUR * at + _THREE] >> U64(32))
+            key_hash = _hash_key(parent, tokens[_FOUR * at + _TWO])
+            paths[waiting], paths[waiting + _ONE], paths[waiting + _TWO] = origin, at, parent
+            paths[waiting + _THREE] = ((key_hash >> U64(32)) * capacity) >> U64(32)
+            waiting += _FOUR * U64(_passes(filter_words, key_hash))
     return np.int64(found)
 
 
@@ -675,7 +681,7 @@ def match_tokens(
         data: uint8, the texts' bytes.
         offsets: int64[n + 1], where each begins; the first may begin anywhere.
         kinds: uint8[CODES], as for `tokenize`.
-        slots: uint64[capacity, 4], as `build_tokens` filled them.
+        slots: uint64[4 * capacity], those that `build_tokens` filled, end to end.
         filter_words: uint64, as `fill_filter` filled them.
         long_tokens: uint8, as `build_tokens` filled it.
         costs: uint16[n_entries] for the rule `words`, see `boundaries.Costs`; else empty.
@@ -695,8 +701,8 @@ def match_tokens(
         longest = max(longest, offsets[t + 1] - offsets[t])
     room = max(longest, _TOGETHER_BYTES) + 1
     starts, ends, glues = np.empty(room, U64), np.empty(room, U64), np.empty(room, U64)
-    held = np.empty((room, 4), U64)
-    paths, onward = np.empty((room, 4), np.uint32), np.empty((room, 4), np.uint32)
+    held = np.empty(4 * room, U64)
+    paths, onward = np.empty(4 * room, np.uint32), np.empty(4 * room, np.uint32)
     edges, at = np.empty((matches.shape[0] + room, 4), np.uint32), np.empty(room + 1, np.int64)
     size = room if by_words else 1
     best, before = np.empty(size, np.int64), np.empty(size, np.int64)
@@ -714,9 +720,9 @@ def match_tokens(
         for j in range(tokens):
             length = ends[j] - starts[j]
             first, second = _token_words(data, starts[j], length)
-            held[j, 0], held[j, 1], held[j, 2] = first, second, _hash_token(first, second, length)
-            held[j, 3] = (length + U64(1)) | (glues[j] << U64(32))
-        held[tokens, 2], held[tokens, 3] = U64(0), FIRST << U64(32)
+            held[4 * j], held[4 * j + 1], held[4 * j + 2] = first, second, _hash_token(first, second, length)
+            held[4 * j + 3] = (length + U64(1)) | (glues[j] << U64(32))
+        held[4 * tokens + 2], held[4 * tokens + 3] = U64(0), FIRST << U64(32)
         step = max(tokens, 1) if by_words or stop - t > 1 else _TOGETHER_BYTES
         first_id = m
         limit = 1 << 16
