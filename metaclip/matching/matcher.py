@@ -176,15 +176,16 @@ class Matcher:
         if self.rule == "paper":
             return match_table.match(data, offsets, self._slots, self._filter, self._long_tokens, self._deepest)
         n = len(offsets) - 1
-        tables = (character_kinds(self.rule != "unicode"), self._slots, self._filter, self._long_tokens, self._costs)
+        slots = self._slots.reshape(-1)
+        tables = (character_kinds(self.rule != "unicode"), slots, self._filter, self._long_tokens, self._costs)
         bounds, parts = np.zeros(n + 1, np.int64), [np.zeros(0, np.uint32)]
-        ids, scratch = np.empty(16 * n + (1 << 14), np.uint32), np.empty((3, 1 << 14), np.int64)
+        ids, matches = np.empty(16 * n + (1 << 14), np.uint32), np.empty((1 << 14, 4), np.uint32)
         text = 0
         while text < n:
-            done, m = match_table.match_tokens(data, offsets, *tables, len(self._costs) > 0, text, bounds, ids, scratch)
+            done, m = match_table.match_tokens(data, offsets, *tables, len(self._costs) > 0, text, bounds, ids, matches)
             parts.append(ids[:m].copy())
             if done == text:  # a single text needs more room
-                ids, scratch = np.empty(4 * len(ids), np.uint32), np.empty((3, 4 * scratch.shape[1]), np.int64)
+                ids, matches = np.empty(4 * len(ids), np.uint32), np.empty((4 * len(matches), 4), np.uint32)
             text = done
         return bounds, np.concatenate(parts)
 

@@ -25,19 +25,18 @@ Equals `metaclip.matching.definition`; held by tests/metaclip/matching/test_matc
 Equals `metaclip.matching.boundaries`; held by tests/metaclip/matching/test_boundaries.py.
 """
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from metaclip.kernels.jit import kernel
 from metaclip.kernels.memory import word_at
-from metaclip.kernels.types import Bytes, EntryIds, HalfShorts, Int, Ints, Offsets, Truth, Word, Words
+from metaclip.kernels.types import Bytes, EntryIds, HalfShorts, HalfWords, Int, Ints, Offsets, Truth, Word, Words
 from metaclip.matching.boundaries import NO_COST, UNKNOWN
 from metaclip.matching.characters import BASE, CODES, EXTEND, FOLLOW, JOIN, LEAD, MARK, OTHER, SPACE, TIBETAN
 from metaclip.matching.definition import BLANKS, ISOLATED
 
 U64 = np.uint64
+_ONE, _TWO, _THREE, _FOUR = U64(1), U64(2), U64(3), U64(4)
 _INLINE = U64(16)
 _LOW = U64(0xFFFFFFFF)
 _M1, _M2, _M3 = U64(0x9E3779B97F4A7C15), U64(0xC2B2AE3D27D4EB4F), U64(0x165667B19E3779F9)
@@ -51,6 +50,8 @@ _KIND[[ord(mark) for mark in ISOLATED]] = 2
 # The bits of two little-endian words that a token of 0 to 16 bytes fills.
 _MASK_0 = np.array([(1 << 8 * min(n, 8)) - 1 for n in range(17)], U64)
 _MASK_1 = np.array([(1 << 8 * max(n - 8, 0)) - 1 for n in range(17)], U64)
+
+_FEW = U64(24)  # ids that are sorted without branches
 
 _WINDOW = 4096  # tokens held at a time, so that scratch memory does not grow with a text
 
@@ -252,25 +253,38 @@ def _passes(filter_words: Words, key_hash: Word) -> Truth:
 @kernel
 def _sort_distinct(ids: EntryIds, begin: Int, end: Int) -> Int:
     """Sort ids[begin:end], move its distinct values to the front and return where they end."""
-    # Shell's method (with Knuth's gaps), as most texts have few: numpy's would take a second to compile.
-    gap = 1
-    while gap < (end - begin) // 9:
-        gap = 3 * gap + 1
-    while gap > 0:
-        for i in range(begin + gap, end):
+    if end - begin < 2:
+        return end
+    first, stop = U64(begin), U64(end)
+    if stop - first <= _FEW:
+        # Each value goes through all that are sorted before it, without a branch, which could not be predicted.
+        for i in range(first + U64(1), stop):
             value = ids[i]
-            k = i
-            while k >= begin + gap and ids[k - gap] > value:
-                ids[k] = ids[k - gap]
-                k -= gap
-            ids[k] = value
-        gap //= 3
-    kept = begin
-    for i in range(begin, end):
-        if i == begin or ids[i] != ids[i - 1]:
-            ids[kept] = ids[i]
-            kept += 1
-    return kept
+            for k in range(first, i):
+                other = ids[k]
+                ids[k] = min(other, value)
+                value = max(other, value)
+            ids[i] = value
+    else:
+        # Shell's method (with Knuth's gaps): numpy's would take a second to compile.
+        gap = 1
+        while gap < (end - begin) // 9:
+            gap = 3 * gap + 1
+        while gap > 0:
+            for i in range(begin + gap, end):
+                value = ids[i]
+                k = i
+                while k >= begin + gap and ids[k - gap] > value:
+                    ids[k] = ids[k - gap]
+                    k -= gap
+                ids[k] = value
+            gap //= 3
+    kept = first
+    for i in range(first + U64(1), stop):
+        value = ids[i]
+        kept += U64(value != ids[kept])
+        ids[kept] = value
+    return np.int64(kept) + 1
 
 
 @kernel
@@ -366,12 +380,18 @@ def match(
 GLUED = U64(1 << 31)
 """The bit of a key's parent that says that the token is glued to the one before it."""
 
+FIRST = U64(1)
+"""In its place, that a token is the first of a text."""
+
+NO_ENTRY = np.uint32(0xFFFFFFFF)
+"""In the place of an entry, that a token stands by itself."""
+
 _NEVER = 1 << 62
 
 _TOGETHER, _TOGETHER_BYTES = 128, 2048  # texts that are walked together, and their bytes
 
 
-_CONTINUES = 8
+_CONTINUES = U64(8)
 """Of a step: the character goes on with the last token."""
 
 
@@ -393,7 +413,7 @@ def _steps() -> npt.NDArray[np.uint8]:
             )
             after = opened if goes_on else {FOLLOW: BASE, LEAD: BASE, EXTEND: OTHER, JOIN: OTHER}.get(kind, kind)
             state = states.index((after, after == BASE and kind in (LEAD, JOIN)))
-            steps[number, kind] = state | (_CONTINUES if goes_on else 0)
+            steps[number, kind] = state | (int(_CONTINUES) if goes_on else 0)
     return steps
 
 
@@ -402,50 +422,52 @@ _STEPS = _steps()
 
 
 @kernel
-def tokenize(data: Bytes, begin: Int, end: Int, kinds: Bytes, starts: Words, lengths: Words, glues: Words) -> Int:
-    """Cut the UTF-8 bytes data[begin:end] into tokens; return how many there are.
+def tokenize(
+    data: Bytes, begin: Int, end: Int, kinds: Bytes, starts: Words, ends: Words, glues: Words, tokens: Int
+) -> Int:
+    """Cut the UTF-8 bytes data[begin:end] into tokens; return how many there are with those before.
 
     Args:
         data: uint8.
         begin: of the text.
         end: of the text.
         kinds: uint8[CODES], see `characters.character_kinds`.
-        starts: uint64, one more than the text has bytes at least; filled with the place of each token.
-        lengths: likewise; filled with their bytes.
-        glues: likewise; filled with GLUED or 0.
+        starts: uint64, as many after the tokens before as the text has bytes; filled with the place of each token.
+        ends: likewise; filled with the place after each.
+        glues: likewise; filled with FIRST for the text's first token, GLUED or 0 for others.
+        tokens: how many there are before.
     """
-    tokens: Any = 0
-    state: Any = 0
-    glue = U64(0)
-    at = begin
-    while at < end:
-        lead = np.int64(data[at])
-        size = 1
-        code: Any = lead
-        if lead >= 0xC0:
-            size = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
-            if at + size > end:
-                size = 1
+    state = U64(0)
+    glue = FIRST
+    at, stop, n = U64(begin), U64(end), U64(tokens)
+    while at < stop:
+        lead = U64(data[at])
+        size = U64(1)
+        code = lead
+        if lead >= U64(0xC0):
+            size = U64(2) if lead < U64(0xE0) else U64(3) if lead < U64(0xF0) else U64(4)
+            if at + size > stop:
+                size = U64(1)
             else:
-                code = lead & (0x7F >> size)
-                for k in range(1, size):
-                    code = code << 6 | (np.int64(data[at + k]) & 0x3F)
-                if code >= CODES:
-                    code = 0
+                code = lead & (U64(0x7F) >> size)
+                for follow in range(at + U64(1), at + size):
+                    code = code << U64(6) | (U64(data[follow]) & U64(0x3F))
+                if code >= U64(CODES):
+                    code = U64(0)
         kind = kinds[code]
         if kind == SPACE:
-            state = 0
-            glue = U64(0)
+            state = U64(0)
+            glue &= FIRST
         else:
-            step = np.int64(_STEPS[state, kind])
+            step = U64(_STEPS[state, kind])
             # Whether a character begins a token cannot be predicted: it is entered, and stays only if it does.
-            starts[tokens], lengths[tokens], glues[tokens] = U64(at), U64(0), glue
-            tokens += 1 - step // _CONTINUES
-            lengths[tokens - 1] += U64(size)
+            starts[n], glues[n] = at, glue
+            n += U64(1) - step // _CONTINUES
+            ends[n - U64(1)] = at + size
             state = step % _CONTINUES
             glue = GLUED
         at += size
-    return tokens
+    return np.int64(n)
 
 
 @kernel
@@ -458,15 +480,15 @@ def build_tokens(data: Bytes, offsets: Offsets, kinds: Bytes, slots: Words, long
     longest = 0
     for e in range(n):
         longest = max(longest, offsets[e + 1] - offsets[e])
-    starts, lengths, glues = np.empty(longest + 1, U64), np.empty(longest + 1, U64), np.empty(longest + 1, U64)
+    starts, ends, glues = np.empty(longest + 1, U64), np.empty(longest + 1, U64), np.empty(longest + 1, U64)
     for e in range(n):
-        tokens = tokenize(data, offsets[e], offsets[e + 1], kinds, starts, lengths, glues)
+        tokens = tokenize(data, offsets[e], offsets[e + 1], kinds, starts, ends, glues, 0)
         if not tokens:
             unmatchable += 1
             continue
         parent = last = U64(0)
         for j in range(tokens):
-            start, length = starts[j], lengths[j]
+            start, length = starts[j], ends[j] - starts[j]
             if j:
                 parent |= glues[j]
             last, is_new, used = _enter(slots, long_tokens, used, data, start, length, parent, last, keys < fullest)
@@ -490,14 +512,16 @@ def _walk(
     long_tokens: Bytes,
     begin: Int,
     stop: Int,
-    ends: Ints,
-    tokens: tuple[Words, ...],
-    paths: tuple[Words, ...],
-    newest: Ints,
-    found: Int,
-    matches: Ints,
+    starts: Words,
+    tokens: Words,
+    paths: HalfWords,
+    onward: HalfWords,
+    matches: HalfWords,
 ) -> Int:
     """Find the entries that begin at the tokens `begin` to `stop` - 1 of some texts.
+
+    One step is done on all paths of all texts at a time, with as few branches as can be: which of them would be taken
+    cannot be predicted, and whatever was begun after a wrong guess is lost, loads from memory above all.
 
     Args:
         data: uint8, the texts' bytes.
@@ -506,89 +530,131 @@ def _walk(
         long_tokens: likewise.
         begin: the first token.
         stop: after the last token.
-        ends: int64, for each token where the tokens of its text end.
-        tokens: start, length, GLUED or 0, the two words and the hash of each token.
-        paths: room for as many paths as there are tokens: where each began, its next token, what it is looked up by,
-            and the hash of that.
-        newest: int64, for each token the last match that begins there, or -1; added to.
-        found: how many matches there are before.
-        matches: int64[3, room]: for each match after its last token, the match before it that begins at the same
-            token, and the entry; added to.
+        starts: uint64, the place of each token.
+        tokens: uint64[4 * n]: the two words of each token; its hash; its length + 1 (low half), GLUED, FIRST or 0 (high
+            half). One more after the last: FIRST.
+        paths: uint32[4 * room], room for as many paths as there are tokens: where each began; its next token; what that
+            is looked up by, and at which slot.
+        onward: uint32[4 * room], for paths that go on.
+        matches: uint32[room, 4]; filled with the first token of each match, the one after its last, and the entry.
 
     Returns:
-        How many matches there are now; -1 if there is no room for them.
+        How many matches there are; -1 if there is no room for them.
     """
-    starts, lengths, glues, firsts, seconds, hashes = tokens
-    origins, nexts, parents, key_hashes, extents = paths
-    capacity = U64(slots.shape[0])
-    waiting = 0
-    for j in range(begin, stop):
-        key_hash = _hash_key(U64(0), hashes[j])
-        origins[waiting], nexts[waiting], parents[waiting], key_hashes[waiting] = U64(j), U64(j), U64(0), key_hash
-        waiting += _passes(filter_words, key_hash)
-    # One token further on all paths of all texts at a time. Slots are anywhere in the table: they are loaded in a loop
-    # of its own, in which no load waits for another.
+    capacity, room = U64(slots.size) // _FOUR, U64(matches.shape[0])
+    found = waiting = U64(0)
+    for j in range(U64(begin), U64(stop)):
+        key_hash = _hash_key(U64(0), tokens[_FOUR * j + _TWO])
+        paths[waiting], paths[waiting + _ONE], paths[waiting + _TWO] = j, j, U64(0)
+        paths[waiting + _THREE] = ((key_hash >> U64(32)) * capacity) >> U64(32)
+        waiting += _FOUR * U64(_passes(filter_words, key_hash))
     while waiting:
-        for c in range(waiting):
-            extents[c] = slots[((key_hashes[c] >> U64(32)) * capacity) >> U64(32), 3]
-        going = 0
-        for c in range(waiting):
-            if not extents[c]:
-                continue
-            at: Any = np.int64(nexts[c])
-            slot, is_key = _find_slot(
-                slots, long_tokens, parents[c], data, starts[at], lengths[at], firsts[at], seconds[at], key_hashes[c]
+        # Slots are anywhere in the table: they are loaded in a loop of its own, in which no load waits for another.
+        for c in range(U64(0), waiting, _FOUR):
+            onward[c + _THREE] = slots[_FOUR * U64(paths[c + _THREE])] & _LOW
+        going = searching = U64(0)
+        for c in range(U64(0), waiting, _FOUR):
+            origin, at = U64(paths[c]), U64(paths[c + _ONE])
+            parent, place = U64(paths[c + _TWO]), U64(paths[c + _THREE])
+            slot, token = _FOUR * place, _FOUR * at
+            head, extent, length = slots[slot], slots[slot + _THREE], tokens[token + _THREE] & _LOW
+            other = (slots[slot + _TWO] ^ tokens[token + _ONE]) | ((head ^ parent) & _LOW) | ((extent & _LOW) ^ length)
+            if length <= _INLINE + _ONE:
+                other |= slots[slot + _ONE] ^ tokens[token]
+            elif other == U64(0):
+                start, kept = starts[at], slots[slot + _ONE]
+                for k in range(length - _ONE):
+                    other |= U64(data[start + U64(k)] ^ long_tokens[kept + U64(k)])
+            is_key = U64(other == U64(0))
+            # Where another key stands, the next slot is looked at.
+            further = place + _ONE
+            further -= capacity * U64(further == capacity)
+            paths[searching], paths[searching + _ONE] = origin, at
+            paths[searching + _TWO], paths[searching + _THREE] = parent, further
+            searching += _FOUR * ((_ONE - is_key) & U64(extent != U64(0)))
+            if found == room:
+                return -1
+            at += _ONE
+            token += _FOUR
+            entry = head >> U64(32)
+            matches[found, 0], matches[found, 1], matches[found, 2] = origin, at, (entry - _ONE) & _LOW
+            found += is_key & U64(entry != U64(0))
+            onward[going], onward[going + _ONE], onward[going + _TWO] = origin, at, place
+            may_follow = (extent >> (U64(32) + (tokens[token + _TWO] >> U64(59)))) & ~(
+                tokens[token + _THREE] >> U64(32)
             )
-            if not is_key:
-                continue
-            origin = np.int64(origins[c])
-            end = ends[at]
-            at += 1
-            entry = slots[slot, 0] >> U64(32)
-            if entry:
-                if found == matches.shape[1]:
-                    return -1
-                matches[0, found], matches[1, found] = at, newest[origin]
-                matches[2, found] = np.int64(entry) - 1
-                newest[origin] = found
-                found += 1
-            if at < end and (slots[slot, 3] >> (U64(32) + (hashes[at] >> U64(59)))) & U64(1):
-                parent = (slot + U64(1)) | glues[at]
-                key_hash = _hash_key(parent, hashes[at])
-                origins[going], nexts[going], parents[going], key_hashes[going] = U64(origin), U64(at), parent, key_hash
-                going += _passes(filter_words, key_hash)
-        waiting = going
-    return found
+            going += _FOUR * (is_key & may_follow)
+        waiting = searching
+        for g in range(U64(0), going, _FOUR):
+            origin, at, place = U64(onward[g]), U64(onward[g + _ONE]), U64(onward[g + _TWO])
+            parent = (place + _ONE) | (tokens[_FOUR * at + _THREE] >> U64(32))
+            key_hash = _hash_key(parent, tokens[_FOUR * at + _TWO])
+            paths[waiting], paths[waiting + _ONE], paths[waiting + _TWO] = origin, at, parent
+            paths[waiting + _THREE] = ((key_hash >> U64(32)) * capacity) >> U64(32)
+            waiting += _FOUR * U64(_passes(filter_words, key_hash))
+    return np.int64(found)
 
 
 @kernel
-def _word_bounds(
-    begin: Int, end: Int, newest: Ints, matches: Ints, costs: HalfShorts, best: Ints, before: Ints
+def _by_begin(
+    begin: Int, end: Int, matches: HalfWords, found: Int, costs: HalfShorts, by_words: Truth, edges: HalfWords, at: Ints
 ) -> None:
-    """Fill best[0 : end - begin + 1] with -1 where the tokens begin to end of a text are within a word, else not.
+    """Sort matches by their first token, which is one of `begin` to `end` - 1.
 
-    This is `boundaries.word_bounds`; `newest` and `matches` are as `_walk` filled them, `before` is room.
+    Args:
+        begin: the first token.
+        end: after the last token.
+        matches: as `_walk` filled them.
+        found: how many there are.
+        costs: as for `match_tokens`.
+        by_words: whether each token by itself comes before what begins with it, with NO_ENTRY.
+        edges: uint32[room, 4]; filled with the matches, and what each costs, if `by_words`.
+        at: int64[end - begin + 2]; at[j] becomes where the edges that begin at token begin + j begin.
     """
-    for j in range(end - begin + 1):
+    n = end - begin
+    at[0] = at[1] = 0
+    for j in range(2, n + 2):
+        at[j] = np.int64(by_words)
+    for k in range(found):
+        at[U64(matches[k, 0]) - U64(begin) + U64(2)] += 1
+    for j in range(2, n + 2):
+        at[j] += at[j - 1]
+    if by_words:
+        for j in range(n):
+            edge = U64(at[j + 1])
+            edges[edge, 0], edges[edge, 1] = begin + j, begin + j + 1
+            edges[edge, 2], edges[edge, 3] = NO_ENTRY, UNKNOWN
+            at[j + 1] += 1
+    for k in range(found):
+        place = U64(matches[k, 0]) - U64(begin) + U64(1)
+        edge = U64(at[place])
+        edges[edge, 0], edges[edge, 1], edges[edge, 2] = matches[k, 0], matches[k, 1], matches[k, 2]
+        if by_words:
+            edges[edge, 3] = costs[U64(matches[k, 2])]
+        at[place] += 1
+
+
+@kernel
+def _word_bounds(n: Int, edges: HalfWords, m: Int, best: Ints, before: Ints) -> None:
+    """Fill best[0 : n + 1] with 1 where a word begins or ends between the n tokens of some texts, else 0.
+
+    This is `boundaries.word_bounds`, as no match goes beyond a text; the m edges are as `_by_begin` filled them,
+    `before` is room.
+    """
+    for j in range(n + 1):
         best[j] = _NEVER
     best[0] = 0
-    for j in range(end - begin):
-        if best[j] + UNKNOWN < best[j + 1]:
-            best[j + 1] = best[j] + UNKNOWN
-            before[j + 1] = j
-        k = newest[begin + j]
-        while k >= 0:
-            cost = np.int64(costs[matches[2, k]])
-            after = matches[0, k] - begin
-            if cost != NO_COST and best[j] + cost < best[after]:
-                best[after] = best[j] + cost
-                before[after] = j
-            k = matches[1, k]
-    last = end - begin
-    while last:
-        for j in range(before[last] + 1, last):
-            best[j] = -1
-        last = before[last]
+    for k in range(U64(m)):
+        begin, end, cost = U64(edges[k, 0]), U64(edges[k, 1]), np.int64(edges[k, 3])
+        if cost != NO_COST and best[begin] + cost < best[end]:
+            best[end] = best[begin] + cost
+            before[end] = begin
+    for j in range(n + 1):
+        best[j] = 0
+    best[0] = 1
+    while n:
+        best[n] = 1
+        n = before[n]
 
 
 @kernel
@@ -604,7 +670,7 @@ def match_tokens(
     text: Int,
     bounds: Ints,
     ids: EntryIds,
-    scratch: Ints,
+    matches: HalfWords,
 ) -> tuple[Int, Int]:
     """Match texts that `tokenize` cuts, as far as there is room for their ids.
 
@@ -615,7 +681,7 @@ def match_tokens(
         data: uint8, the texts' bytes.
         offsets: int64[n + 1], where each begins; the first may begin anywhere.
         kinds: uint8[CODES], as for `tokenize`.
-        slots: uint64[capacity, 4], as `build_tokens` filled them.
+        slots: uint64[4 * capacity], those that `build_tokens` filled, end to end.
         filter_words: uint64, as `fill_filter` filled them.
         long_tokens: uint8, as `build_tokens` filled it.
         costs: uint16[n_entries] for the rule `words`, see `boundaries.Costs`; else empty.
@@ -623,22 +689,21 @@ def match_tokens(
         text: the first text to match.
         bounds: int64[n + 1]; bounds[i + 1] becomes where the ids of text i end, if bounds[text] is where they begin.
         ids: uint32[room]; filled from the front, with the ids of a text ascending and distinct.
-        scratch: int64[3, room], for what texts that are walked together contain.
+        matches: uint32[room, 4], for what texts that are walked together contain.
 
     Returns:
         The first text that was not matched, and the number of ids. If that is the text that it began with, it needs
-        more room, in `ids` or in `scratch`.
+        more room, in `ids` or in `matches`.
     """
     n = offsets.size - 1
     longest = 0
     for t in range(text, n):
         longest = max(longest, offsets[t + 1] - offsets[t])
     room = max(longest, _TOGETHER_BYTES) + 1
-    starts, lengths, glues = np.empty(room, U64), np.empty(room, U64), np.empty(room, U64)
-    firsts, seconds, hashes = np.empty(room, U64), np.empty(room, U64), np.empty(room, U64)
-    held = (starts, lengths, glues, firsts, seconds, hashes)
-    paths = (np.empty(room, U64), np.empty(room, U64), np.empty(room, U64), np.empty(room, U64), np.empty(room, U64))
-    ends, newest = np.empty(room, np.int64), np.empty(room, np.int64)
+    starts, ends, glues = np.empty(room, U64), np.empty(room, U64), np.empty(room, U64)
+    held = np.empty(4 * room, U64)
+    paths, onward = np.empty(4 * room, np.uint32), np.empty(4 * room, np.uint32)
+    edges, at = np.empty((matches.shape[0] + room, 4), np.uint32), np.empty(room + 1, np.int64)
     size = room if by_words else 1
     best, before = np.empty(size, np.int64), np.empty(size, np.int64)
     begins = np.empty(_TOGETHER + 1, np.int64)
@@ -649,58 +714,40 @@ def match_tokens(
         stop, tokens = t, 0
         begins[0] = 0
         while stop < n and stop - t < _TOGETHER and (stop == t or offsets[stop + 1] - offsets[t] <= _TOGETHER_BYTES):
-            more = tokenize(
-                data, offsets[stop], offsets[stop + 1], kinds, starts[tokens:], lengths[tokens:], glues[tokens:]
-            )
-            for j in range(tokens, tokens + more):
-                ends[j] = tokens + more
-                newest[j] = -1
-                firsts[j], seconds[j] = _token_words(data, starts[j], lengths[j])
-                hashes[j] = _hash_token(firsts[j], seconds[j], lengths[j])
-            tokens += more
+            tokens = tokenize(data, offsets[stop], offsets[stop + 1], kinds, starts, ends, glues, tokens)
             stop += 1
             begins[stop - t] = tokens
-        step = tokens if by_words or stop - t > 1 else _TOGETHER_BYTES
-        first = m
+        for j in range(tokens):
+            length = ends[j] - starts[j]
+            first, second = _token_words(data, starts[j], length)
+            held[4 * j], held[4 * j + 1], held[4 * j + 2] = first, second, _hash_token(first, second, length)
+            held[4 * j + 3] = (length + U64(1)) | (glues[j] << U64(32))
+        held[4 * tokens + 2], held[4 * tokens + 3] = U64(0), FIRST << U64(32)
+        step = max(tokens, 1) if by_words or stop - t > 1 else _TOGETHER_BYTES
+        first_id = m
         limit = 1 << 16
-        part = 0
-        while part < tokens:
+        for part in range(0, max(tokens, 1), step):
             until = min(part + step, tokens)
-            found = _walk(data, slots, filter_words, long_tokens, part, until, ends, held, paths, newest, 0, scratch)
+            found = _walk(data, slots, filter_words, long_tokens, part, until, starts, held, paths, onward, matches)
             if found < 0:
-                return t, first
+                return t, first_id
+            _by_begin(part, until, matches, found, costs, by_words, edges, at)
+            if by_words:
+                _word_bounds(tokens, edges, at[tokens], best, before)
             for u in range(t, stop):
-                begin, end = max(begins[u - t], part), min(begins[u - t + 1], until)
-                if stop - t > 1:
-                    first = m
-                some = False
-                for j in range(begin, end):
-                    some |= newest[j] >= 0
-                if not some:
-                    end = begin
-                if by_words and some:
-                    _word_bounds(begin, end, newest, scratch, costs, best, before)
-                for j in range(begin, end):
-                    k = newest[j]
-                    while k >= 0:
-                        if not by_words or (best[j - begin] >= 0 and best[scratch[0, k] - begin] >= 0):
-                            if m == ids.size:
-                                return u, first
-                            ids[m] = U64(scratch[2, k])
-                            m += 1
-                        k = scratch[1, k]
-                if stop - t > 1:
-                    m = _sort_distinct(ids, first, m)
-                    bounds[u + 1] = found_before + m
-            if m - first > limit:
-                m = _sort_distinct(ids, first, m)
-                limit = max(limit, 2 * (m - first))
-            part = until
-        if stop - t == 1:
-            m = _sort_distinct(ids, first, m)
-            bounds[t + 1] = found_before + m
-        elif not tokens:
-            for u in range(t, stop):
+                first_id = m if stop - t > 1 else first_id
+                begin, end = max(begins[u - t], part) - part, min(begins[u - t + 1], until) - part
+                for k in range(U64(at[begin]), U64(at[end])):
+                    if m == ids.size:
+                        return u, first_id
+                    ids[m] = edges[k, 2]
+                    kept: Int = np.int64(edges[k, 2] != NO_ENTRY)
+                    if by_words:
+                        kept &= best[U64(edges[k, 0])] & best[U64(edges[k, 1])]
+                    m += kept
+                if stop - t > 1 or m - first_id > limit or until == tokens:
+                    m = _sort_distinct(ids, first_id, m)
+                    limit = max(limit, 2 * (m - first_id))
                 bounds[u + 1] = found_before + m
         t = stop
     return n, m

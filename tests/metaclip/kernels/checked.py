@@ -290,6 +290,9 @@ def matches_of_tokens() -> None:
             given = costs if rule == "words" else None
             expected = tests.match_tokens_by_definition(entries, texts, rule, given)
             assert tests.fast(entries, texts, rule, given) == expected
+    tests.test_short_texts_are_walked_together_and_nothing_goes_from_one_to_the_next()
+    tests.test_short_texts_with_more_matches_than_there_is_room_for()
+    tests.test_keys_that_stand_at_other_slots_than_their_first()
 
 
 def word_counts() -> None:

@@ -144,6 +144,42 @@ def test_long_tokens_are_compared_byte_by_byte() -> None:
     assert fast(entries, texts, "characters") == [[1, 2], []]
 
 
+def test_short_texts_are_walked_together_and_nothing_goes_from_one_to_the_next() -> None:
+    """More texts than are walked together, by number and by bytes, empty ones and long ones among them."""
+    choose = random.Random(12)
+    sizes = (0, 0, 1, 1, 2, 3, 5, 9, 20)
+    texts = ["".join(choose.choices("中国人กรี่aé!,  -", k=choose.choice(sizes))) for _ in range(900)]
+    texts[20:40] = ["中", "国"] * 10
+    texts[300] = texts[301] = "中国" * 3000
+    texts[-3:] = ["", " ", ""]
+    entries = sorted({"中", "国", "中国", "国中国", "人", *cut([text for text in texts if text], 150, 5, 3)} - {""})
+    costs = random_costs(len(entries), 6)
+    for rule in RULES:
+        expected = match_tokens_by_definition(entries, texts, rule, costs)
+        assert fast(entries, texts, rule, costs) == expected
+        assert fast(entries, texts[:299], rule, costs) == expected[:299]
+
+
+def test_short_texts_with_more_matches_than_there_is_room_for() -> None:
+    entries = ["!" * size for size in range(1, 13)]
+    texts = ["", *["!" * 40] * 300, "!" * 5]
+    assert fast(entries, texts, "characters") == [[], *[list(range(12))] * 300, list(range(5))]
+
+
+def test_keys_that_stand_at_other_slots_than_their_first() -> None:
+    """A small table is as full as one may be, so runs of keys go around its end."""
+    around = 0
+    for first in range(0x4E00, 0x4E00 + 38 * 60, 38):
+        entries = [chr(first + k) for k in range(37)] + ["a token of more than sixteen bytes"]
+        matcher = Matcher(entries, "characters")
+        around += bool(matcher._slots[0, 3] and matcher._slots[-1, 3])
+        texts = [*entries, chr(first + 37), " ".join(entries), "a token of more than sixteen bytez"]
+        offsets, ids = matcher.match(texts)
+        found = [ids[start:end].tolist() for start, end in pairwise(offsets)]
+        assert found == [*([k] for k in range(38)), [], list(range(38)), []]
+    assert around > 5
+
+
 def test_a_table_is_found_again(tmp_path: Path) -> None:
     entries, costs = ["东京都", "京都", "东"], np.array([100, 100, NO_COST], np.uint16)
     path = tmp_path / "matcher.bin"

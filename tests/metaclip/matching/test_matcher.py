@@ -20,6 +20,7 @@ from metaclip.config.settings import Extract
 from metaclip.errors import StoreError
 from metaclip.matching.definition import match_by_definition, space_text
 from metaclip.matching.matcher import Matcher
+from metaclip.matching.table_kernel import _sort_distinct
 from metaclip.sources.warc import read_warc
 from metaclip.sources.wat import read_wat
 from tests.shared import shared_data
@@ -116,6 +117,15 @@ def test_many_ids_in_one_text_are_sorted_and_distinct():
     text = " ".join(str(i % 110_000) for i in range(300_000))
     wanted = sorted(i for i, entry in enumerate(entries) if int(entry) < 110_000)
     assert as_lists(matcher.match(["5 5 5", text, "7"])) == [[entries.index("5")], wanted, [entries.index("7")]]
+
+
+def test_ids_are_sorted_and_distinct_however_many_there_are():
+    draw = random.Random(4)
+    for count in range(70):
+        ids = np.array([draw.randrange(1 + 2 * count) for _ in range(count + 2)], np.uint32)
+        wanted = np.unique(ids[1:-1]).tolist()
+        end = _sort_distinct(ids, 1, 1 + count)
+        assert ids[1:end].tolist() == wanted
 
 
 def test_duplicates_and_entries_that_cannot_match_are_counted():
