@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from flows.cli.server.ahead import server_ahead
 from metaclip.config.loading import load_config, parse_config
 from metaclip.config.settings import Config
 from metaclip.errors import ServerLostError
@@ -34,23 +35,23 @@ def run(
 def _curate(config: Config, show: bool) -> dict[str, Any]:
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
-    from flows.cli.server.local import prefect_api
-    from flows.cli.show.summary import progress
-    from tasks.progress import watcher
-
     lost: list[ServerLostError] = []
-    with progress(quiet=not show) as watch, prefect_api(lost.append):
+    with server_ahead():  # it starts while Prefect is imported here
+        from flows.cli.server.local import prefect_api
+        from flows.cli.show.summary import progress
         from flows.curate import curate
+        from tasks.progress import watcher
 
-        token = watcher.set(watch)
-        try:
-            summary: dict[str, Any] = curate(config)
-        except Exception as error:
-            if lost:
-                raise lost[0] from error
-            raise
-        finally:
-            watcher.reset(token)
+        with progress(quiet=not show) as watch, prefect_api(lost.append):
+            token = watcher.set(watch)
+            try:
+                summary: dict[str, Any] = curate(config)
+            except Exception as error:
+                if lost:
+                    raise lost[0] from error
+                raise
+            finally:
+                watcher.reset(token)
     return summary
 
 
