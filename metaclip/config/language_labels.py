@@ -1,11 +1,5 @@
 """The labels of the language model lid.176."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
-
 # As one string, because a list of 176 literals would be 176 lines.
 _LABELS = """
 af als am an ar arz as ast av az azb ba bar bcl be bg bh bn bo bpy br bs bxr ca cbk ce ceb ckb co cs cv
