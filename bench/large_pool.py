@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import peer_pools
-from bench.made_pairs import MadePairs, write_matched
+from bench.made_pairs import ENTRIES, MadePairs, write_matched
 from bench.timing import Clock, report, spread, table
 from bench.watched import Peak, Worker, run_watched
 from bench.yardsticks import PEERS
@@ -61,13 +61,13 @@ class Ran:
     matches: int
 
 
-def make(root: str, rows: int) -> Made:
+def make(root: str, rows: int, entries: int = ENTRIES) -> Made:
     """Write the matched shards of a pool."""
-    return Made(*write_matched(Store(root), MadePairs(rows), SHARD_ROWS))
+    return Made(*write_matched(Store(root), MadePairs(rows, entries), SHARD_ROWS))
 
 
-def run(root: str, made: Made, rows_per_partition: int = PARTITION_ROWS) -> Ran:
-    """Run the jobs of the pool, one after the other."""
+def run(root: str, made: Made, partitions: int | None = None) -> Ran:
+    """Run the jobs of the pool, one after the other, in so many partitions or as many as a pool of its size has."""
     store, seconds = Store(root), dict[str, float]()
 
     def step(name: str, *jobs: Any) -> list[Reference]:
@@ -76,8 +76,8 @@ def run(root: str, made: Made, rows_per_partition: int = PARTITION_ROWS) -> Ran:
         seconds[name] = start.since().cpu
         return done
 
-    (members,) = step("partition", PartitionJob(made.matched, rows_per_partition))
-    partitions = read_members(store, members)[1]
+    (members,) = step("partition", PartitionJob(made.matched, PARTITION_ROWS))
+    partitions = partitions or read_members(store, members)[1]
     unique = step("dedup", *(DedupJob(members, number, partitions) for number in range(partitions)))
     (counts,) = step("count", CountJob(tuple(unique), made.metadata))
     step("balance", *(BalanceJob(one, counts, 0) for one in unique))

@@ -78,7 +78,7 @@ def write_matched(store: Store, pairs: MadePairs, rows_a_shard: int) -> tuple[Re
     for number, table in enumerate(pairs.shards(rows_a_shard)):
         sketch = DistinctSketch()
         sketch.add(table.column("uid_lo").to_numpy())
-        folder = f"match-v2/made-{pairs.rows}-{number:04}"
+        folder = f"match-v2/made-{pairs.rows}-{pairs.entries}-{number:04}"
         with store.create("match", 2, {**how, "shard": number}, [], f"{folder}/manifest.json") as output:
             output.parquet(PAIRS, MATCHED, iter([table]))
             shards.append(output.commit({"counts": {"matched": table.num_rows}, "sketch": sketch.to_json()}))
