@@ -73,6 +73,7 @@ def write_matched(store: Store, pairs: MadePairs, rows_a_shard: int) -> tuple[Re
     """Write the outputs of metadata and match of a made-up pool; return what names them."""
     how = {"made_up": [pairs.rows, pairs.entries, rows_a_shard]}
     with store.create("metadata", 1, how, [], f"metadata-v1/made-{pairs.entries}/manifest.json") as output:
+        output.json("entries.json", {"made_up": pairs.entries}, pairs.entries)
         metadata = output.commit({"entries": pairs.entries})
     shards = []
     for number, table in enumerate(pairs.shards(rows_a_shard)):
