@@ -109,7 +109,7 @@ def measure(rows: int = ROWS, turns: int = TURNS, memory_mb: int = MEMORY_MB) ->
                         [str(python), "-I", peer_pools.__file__, program, str(memory_mb), str(target), *files]
                     )
                 except subprocess.CalledProcessError as error:
-                    failed[what] = [f"exit code {error.returncode}", *str(error.stderr).strip().splitlines()][-1]
+                    failed[what] = f"exit code {error.returncode}: {_reason(str(error.stderr))}"
                     continue
                 finally:
                     target.unlink(missing_ok=True)
@@ -159,6 +159,12 @@ class _Turns:
 
 def _cells(one: dict[str, Any]) -> Sequence[object]:
     return one["slower_by"]["median"], one["resident_mb"], one["own_mb"], one["mapped_mb"]
+
+
+def _reason(written: str) -> str:
+    """Return the line of a program's standard error that says most: the last one about an error."""
+    lines = written.strip().splitlines() or [""]
+    return next((line for line in reversed(lines) if "rror" in line or "failed" in line), lines[-1])
 
 
 def _other(command: list[str]) -> tuple[dict[str, Any], Peak]:

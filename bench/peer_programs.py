@@ -108,11 +108,9 @@ def resiliparse_warc() -> Find:
                 for record in ArchiveIterator(stream, record_types=WarcRecordType.response, auto_decode="all"):
                     html = record.reader.read()
                     tree = HTMLTree.parse_from_bytes(html, record.http_charset or detect_encoding(html))
-                    found = [
-                        (image.getattr("src"), image.getattr("alt"))
-                        for image in tree.document.query_selector_all("img")
-                    ]
-                    pairs += sum(bool(src and alt) for src, alt in found)
+                    # With the attributes in the selector, since each element that Resiliparse hands out takes its time.
+                    images = tree.document.query_selector_all("img[src][alt]")
+                    pairs += sum(bool(image.getattr("src") and image.getattr("alt")) for image in images)
         return pairs
 
     return find

@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-_SECONDS = 0.002
+_SECONDS = 0.005
 _KINDS = re.compile(r"(VmHWM|Rss\w+):\s+(\d+)")
 
 _T = TypeVar("_T")

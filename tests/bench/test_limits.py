@@ -116,6 +116,7 @@ def test_a_program_that_fails_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     result = large_pool.measure(rows=2_000, turns=1)
     assert set(result["failed"]) == set(large_pool.OTHERS.values())
     assert large_pool.show(result).count("ModuleNotFoundError") == 2
+    assert large_pool._reason("memory allocation of 9 bytes failed\nskipping the backtrace\n").startswith("memory")
 
 
 @pytest.mark.slow
