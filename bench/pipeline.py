@@ -34,7 +34,7 @@ from metaclip.metadata.given_list import load_entries
 REPEATS = 5
 SHARDS = ("extract", "match")
 TOTALS = ("one shard", "shards", "all stages")
-ROUNDS = 4
+ROUNDS = 3
 """How often processes go through the files in one turn, so that it does not matter which one gets the last file."""
 AGAIN = 10
 """How often a job that only decompresses does its file: one time would take too little to be measured."""

@@ -1,14 +1,15 @@
-"""The memory of a worker process at its peak: `python -m bench.worker_memory`.
+"""The memory of a worker process at its peak: `python -m bench worker_memory`.
 
 A worker extracts and matches one shard, with half a million entries if the shared data exists, in a new process for
 each case: all real WAT files as one shard, all WARC files, the odd files of the shared data one after the other, and
 files that were made up: larger ones, one page of the largest size that is read, many of these, and a file that is a
 single gzip member. `resident` is what the system states as
 the process's peak; `its own` is memory that no other process has; `mapped` are pages of files (the matcher's table
-and libraries), which all workers of a machine share.
+and libraries), which all workers of a machine share. Started as above, a worker imports what a worker of a run does.
 """
 
 import gzip
+import itertools
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,9 +18,13 @@ from typing import Any
 
 from bench.crawl_files import crawl_files
 from bench.make_crawl import make_crawl
-from bench.stages import configure, entry_list, make_metadata, run_shard
+from bench.stages import configure, entry_list, make_metadata
 from bench.timing import SHARED, report, table
-from bench.watched import Worker
+from bench.watched import Peak, Worker
+from metaclip.prepare.jobs import extract_job
+from metaclip.sources.listing import list_shards
+from metaclip.stages.match import MatchJob
+from metaclip.store.job import run_job
 from metaclip.store.manifest import Reference
 
 PAGES = 4_000
@@ -35,7 +40,7 @@ def measure(pages: int = PAGES, page_bytes: int = PAGE_BYTES) -> dict[str, Any]:
         workers = {}
         for what, shards in cases(folder, pages, page_bytes):
             with Worker() as worker:
-                rows, peak = worker.call(run_all, str(folder / "pool"), shards, metadata)
+                rows, peak = _run(worker, folder / "pool", shards, metadata)
             workers[what] = {"matched": rows, **peak.rounded()}
         return {"entries": entry_list().name, "workers": workers, "highest": _highest(workers)}
 
@@ -47,9 +52,16 @@ def show(result: dict[str, Any]) -> str:
     return table(f"memory of a worker, {result['entries']}", columns, rows)
 
 
-def run_all(root: str, shards: Sequence[Sequence[Path]], metadata: Reference) -> int:
-    """Extract and match shards, one after the other; return the pairs that matched."""
-    return sum(run_shard(root, files, None, metadata) for files in shards)
+def _run(worker: Worker, root: Path, shards: Sequence[Sequence[Path]], metadata: Reference) -> tuple[int, Peak]:
+    """Extract and match shards in a worker; return the pairs that matched, and its memory."""
+    rows, peak = 0, Peak()
+    for files in shards:
+        config = configure(files, root)
+        job = extract_job(config, tuple(itertools.chain(*list_shards(config.source))))
+        extracted, one = worker.call(run_job, str(root), job, "compiled")
+        matched, other = worker.call(run_job, str(root), MatchJob(extracted, metadata, config.match), "compiled")
+        rows, peak = rows + matched.rows, peak.highest(one).highest(other)
+    return rows, peak
 
 
 def cases(folder: Path, pages: int, page_bytes: int) -> Iterator[tuple[str, list[list[Path]]]]:
