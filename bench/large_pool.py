@@ -36,7 +36,7 @@ from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 
 ROWS, TURNS, MEMORY_MB = 1_000_000, 5, 8_000
-SHARD_ROWS = 1_000_000
+SHARD_ROWS, FEWEST_SHARDS = 1_000_000, 8  # a shard has each pair once, so that repeats take several
 SAME, ALL = "dedup, count", "dedup, count, balance"
 OTHERS = {"duckdb": "DuckDB, without balance", "polars": "polars, without balance"}
 PARTITION_ROWS: int = Dedup.model_fields["rows_per_partition"].default
@@ -63,7 +63,7 @@ class Ran:
 
 def make(root: str, rows: int, entries: int = ENTRIES) -> Made:
     """Write the matched shards of a pool."""
-    return Made(*write_matched(Store(root), MadePairs(rows, entries), SHARD_ROWS))
+    return Made(*write_matched(Store(root), MadePairs(rows, entries), min(SHARD_ROWS, -(-rows // FEWEST_SHARDS))))
 
 
 def run(root: str, made: Made, partitions: int | None = None) -> Ran:

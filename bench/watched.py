@@ -11,6 +11,8 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from metaclip.processes.starting import spawning
+
 _SECONDS = 0.005
 _KINDS = re.compile(r"(VmHWM|Rss\w+):\s+(\d+)")
 
@@ -76,6 +78,8 @@ class Worker:
 
     def __init__(self) -> None:
         self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        with spawning():  # as the workers of a run begin
+            self._pool.submit(int).result()
 
     def __enter__(self) -> "Worker":
         return self
@@ -88,7 +92,6 @@ class Worker:
 
         The resident peak is that of the process since it began.
         """
-        self._pool.submit(int).result()  # so that the process is there
         (process,) = self._pool._processes
         with watching(process) as peak:
             return self._pool.submit(function, *arguments).result(), peak
