@@ -15,7 +15,7 @@ MEMORY_BYTES = 48 << 20
 """Rows up to this size stay in memory and touch no disk."""
 
 _FAN_IN = 32
-_PIECE_BYTES = 4 << 20
+_PIECE_BYTES = 2 << 20
 """So much of each file is in memory while files are merged, however long rows are."""
 
 Order: TypeAlias = Callable[[pa.Table], npt.NDArray[np.int64]]
