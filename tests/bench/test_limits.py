@@ -9,6 +9,7 @@ import pytest
 
 from bench import crawl_files, growth, large_pool, limits, peers, s3_reading, stages, worker_memory, yardsticks
 from bench.made_pairs import MadePairs
+from bench.make_crawl import make_crawl
 from bench.peer_programs import PROGRAMS
 from bench.timing import Clock, ratios
 from bench.watched import Peak, Worker
@@ -141,7 +142,9 @@ def test_growth_is_measured() -> None:
 
 @pytest.mark.long
 @pytest.mark.usefixtures("_without_other_programs")
-def test_programs_find_the_same_images() -> None:
+def test_programs_find_the_same_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make_crawl(tmp_path, 12, pages_per_file=6)
+    monkeypatch.setattr(peers, "crawl_files", lambda *_: {"wat": made.wat_files, "warc": made.warc_files})
     result = peers.measure(repeats=1)
     for kind in ("wat", "warc"):
         assert set(result[kind]["programs"]) == set(peers.DOES[kind]) - {"cc2dataset"} - _with("datatrove")
