@@ -6,34 +6,44 @@ programs on the machine, and ratios are of these figures. `shards` is extract an
 file, which is the cost of a large pool. In a pool as small as this one, most of the time of the later
 stages is for the list of entries. `one shard` is the same with all files in one shard. This is closer to a
 crawl, whose files are a hundred times as large, so that opening, writing and checkpointing an output costs
-almost nothing there. The yardsticks take turns in the same run: decompression of the same files by zlib and
-by isal, MetaCLIP's approach in plain Python (`bench.plain_pipeline`), and cc2dataset's extraction (no
-language identification, no matching, no output) if `BENCH_CC2DATASET_PYTHON` names a Python that has it.
+almost nothing there. The yardsticks take turns in the same run: decompression of the same files by zlib, by
+isal and by libdeflate (member by member, as extraction does it), MetaCLIP's approach in plain Python
+(`bench.plain_pipeline`), and cc2dataset's extraction (no language identification, no matching, no
+output) if `BENCH_CC2DATASET_PYTHON` names a Python that has it.
 """
 
 import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.crawl_files import KINDS, crawl_files
 from bench.plain_pipeline import PlainPipeline
 from bench.stages import STAGES, configure, entry_list, make_metadata, run_shard, run_stages
-from bench.timing import Clock, peak_memory_mb, ranges, report, spread, table, timed
-from bench.yardsticks import cc2dataset_seconds, decompress_isal, decompress_zlib
+from bench.timing import Clock, peak_memory_mb, ranges, ratios, report, spread, table, timed
+from bench.yardsticks import cc2dataset_seconds, decompress_isal, decompress_libdeflate, decompress_zlib
 from metaclip.language.model_file import find_model
 from metaclip.metadata.given_list import load_entries
 
 REPEATS = 5
 SHARDS = ("extract", "match")
 TOTALS = ("one shard", "shards", "all stages")
-ROUNDS = 4
+ROUNDS = 3
 """How often processes go through the files in one turn, so that it does not matter which one gets the last file."""
+AGAIN = 10
+"""How often a job that only decompresses does its file: one time would take too little to be measured."""
 PLAIN = "MetaCLIP's way in plain Python"
+DECOMPRESSION = {"zlib": decompress_zlib, "isal": decompress_isal, "libdeflate": decompress_libdeflate}
+ONE_SHARD = "one shard, extract and match, to libdeflate's decompression"
+ALL_STAGES = "all stages to extract and match"
+OWN_SHARD = "a shard for each file to one shard"
+TWO_PROCESSES = "two processes to one, beside the same of processes that only decompress"
 
 
 def measure(repeats: int = REPEATS, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
@@ -61,7 +71,8 @@ def show(result: dict[str, Any]) -> str:
         processes = [[count, *one.values()] for count, one in found["processes_mb_per_second"].items()]
         text += table("", ("processes", "MB/s", "lowest", "highest", "peak MB of a worker"), processes)
         text += f"two processes give {found['speed_up']['median']} times what one gives"
-        text += f" ({found['speed_up_of_isal']['median']} times where they only decompress, by isal)\n\n"
+        text += f" ({found['speed_up_of_libdeflate']['median']} times where they only decompress, by libdeflate)\n"
+        text += table("ratios", ("", "median", "lowest", "highest"), ranges(found["ratios"])) + "\n"
     return f"{text}peak memory of the process that did all stages of all pools: {result['peak_memory_mb']} MB\n"
 
 
@@ -70,12 +81,15 @@ def _measure_kind(files: list[Path], folder: Path, repeats: int) -> dict[str, An
     config = configure(files, folder)
     metadata = make_metadata(config)
     run_stages(config, metadata)
-    pools, whole, zlib, isal = [], list[Clock](), list[Clock](), list[Clock]()
+    pools, whole = [], list[Clock]()
+    yardsticks: dict[str, list[Clock]] = {name: [] for name in DECOMPRESSION}
+    for decompress in DECOMPRESSION.values():
+        decompress(files)
     for _ in range(repeats):
         pools.append(run_stages(config, metadata))
         whole.append(timed(lambda: run_shard(str(folder), files, None, metadata)))
-        zlib.append(timed(lambda: decompress_zlib(files)))
-        isal.append(timed(lambda: decompress_isal(files)))
+        for name, decompress in DECOMPRESSION.items():
+            yardsticks[name].append(timed(partial(decompress, files)))
     clocks: dict[str, list[Clock]] = {stage: [pool.clocks[stage] for pool in pools] for stage in STAGES}
     clocks["one shard"] = whole
     for name, stages in zip(TOTALS[1:], (SHARDS, STAGES), strict=True):
@@ -84,8 +98,9 @@ def _measure_kind(files: list[Path], folder: Path, repeats: int) -> dict[str, An
             for pool in pools
         ]
     shards = [(run_shard, str(folder), files, shard, metadata) for shard in range(len(files))]
-    processes, speed_up = _throughput(shards, megabytes, repeats)
-    decompressing = _throughput([(decompress_isal, [path]) for path in files], megabytes, repeats)[1]
+    idle = [(decompress_libdeflate, AGAIN * [path]) for path in files]
+    found = _throughput({"ours": (shards, megabytes), "idle": (idle, AGAIN * megabytes)}, repeats)
+    ours, decompressing = found["ours"], found["idle"]
     return {
         "gzipped_mb": round(megabytes, 3),
         "pairs": pools[0].pairs,
@@ -94,10 +109,21 @@ def _measure_kind(files: list[Path], folder: Path, repeats: int) -> dict[str, An
         "curated": pools[0].curated,
         "stored_bytes": pools[0].stored_bytes,
         "seconds_per_mb": _seconds_per_mb(clocks, megabytes),
-        "yardsticks_seconds_per_mb": _seconds_per_mb({"zlib": zlib, "isal": isal}, megabytes),
-        "processes_mb_per_second": processes,
-        "speed_up": speed_up,
-        "speed_up_of_isal": decompressing,
+        "yardsticks_seconds_per_mb": _seconds_per_mb(yardsticks, megabytes),
+        "processes_mb_per_second": {
+            str(number): {**spread(ours.rates[number], 2), "worker_peak_mb": ours.worker_peak_mb[number]}
+            for number in (1, 2)
+        },
+        "speed_up": spread(ours.speed_up, 2),
+        "speed_up_of_libdeflate": spread(decompressing.speed_up, 2),
+        "ratios": {
+            ONE_SHARD: ratios(whole, yardsticks["libdeflate"]),
+            ALL_STAGES: ratios(clocks["all stages"], clocks["shards"]),
+            OWN_SHARD: ratios(clocks["shards"], whole),
+            TWO_PROCESSES: spread(
+                [own / other for own, other in zip(ours.speed_up, decompressing.speed_up, strict=True)], 3
+            ),
+        },
     }
 
 
@@ -127,23 +153,39 @@ def _add_yardsticks(
     }
 
 
-def _throughput(
-    work: Sequence[tuple[Any, ...]], megabytes: float, repeats: int
-) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
-    """Measure jobs (a function and its arguments) for this many MB, with one worker process and with two, all warm."""
-    rates: dict[str, list[float]] = {"1": [], "2": []}
+@dataclass(frozen=True)
+class _Throughput:
+    """What one worker process and two did of some jobs."""
+
+    rates: dict[int, list[float]]
+    """MB a second, turn by turn, by the number of processes."""
+    worker_peak_mb: dict[int, int]
+    """The most memory of one of the workers so far."""
+
+    @property
+    def speed_up(self) -> list[float]:
+        """How much faster two were, turn by turn."""
+        return [double / single for single, double in zip(self.rates[1], self.rates[2], strict=True)]
+
+
+def _throughput(works: Mapping[str, tuple[Sequence[tuple[Any, ...]], float]], repeats: int) -> dict[str, _Throughput]:
+    """Measure kinds of jobs (functions and arguments, and their MB), with one worker process and with two, all warm."""
+    found = {name: _Throughput({1: [], 2: []}, {}) for name in works}
     with _processes(1) as one, _processes(2) as two:
-        pools = {"1": one, "2": two}
+        pools = {1: one, 2: two}
         for turn in range(repeats + 1):
-            for name, pool in pools.items():  # in turns, so that both run under the same conditions
-                start = time.perf_counter()
-                for job in [pool.submit(*job) for job in ROUNDS * list(work)]:
-                    job.result()
-                if turn:  # in the first, processes start and load
-                    rates[name].append(ROUNDS * megabytes / (time.perf_counter() - start))
-        peaks = {name: pool.submit(peak_memory_mb).result() for name, pool in pools.items()}
-    ratios = [double / single for single, double in zip(*rates.values(), strict=True)]
-    return {name: {**spread(rates[name], 2), "worker_peak_mb": peaks[name]} for name in pools}, spread(ratios, 2)
+            for name, (work, megabytes) in works.items():  # in turns, so that all run under the same conditions
+                for number, pool in pools.items():
+                    start = time.perf_counter()
+                    for job in [pool.submit(*job) for job in ROUNDS * list(work)]:
+                        job.result()
+                    if turn:  # in the first, processes start and load
+                        found[name].rates[number].append(ROUNDS * megabytes / (time.perf_counter() - start))
+        for one_of in found.values():
+            one_of.worker_peak_mb.update(
+                {number: pool.submit(peak_memory_mb).result() for number, pool in pools.items()}
+            )
+    return found
 
 
 def _processes(count: int) -> ProcessPoolExecutor:

@@ -1,10 +1,11 @@
-"""Measure cost against size, with 1, 4 and 16 files of a generated crawl: `python -m bench.scaling`.
+"""Measure cost against size, with 1, 4 and 16 files of a generated crawl: `python -m bench.scaling [FILES …]`.
 
 Each size runs in its own process, to measure its own peak of memory, after a warm-up on one file. Figures
 are CPU seconds for each MB of gzipped input: they are constant if cost is linear.
 """
 
 import multiprocessing
+import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -23,21 +24,24 @@ REPEATS = 3
 
 
 def measure(
-    repeats: int = REPEATS, pages_per_file: int = PAGES_PER_FILE, kinds: Sequence[str] = KINDS
+    repeats: int = REPEATS,
+    pages_per_file: int = PAGES_PER_FILE,
+    kinds: Sequence[str] = KINDS,
+    sizes: Sequence[int] = SIZES,
 ) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        made = make_crawl(folder / "crawl", SIZES[-1] * pages_per_file, pages_per_file=pages_per_file)
+        made = make_crawl(folder / "crawl", sizes[-1] * pages_per_file, pages_per_file=pages_per_file)
         metadata = make_metadata(configure(made.wat_files[:1], folder / "pool"))
         files = {"wat": made.wat_files, "warc": made.warc_files}
         results = {
-            kind: {str(size): _size(files[kind][:size], folder / "pool", metadata, repeats) for size in SIZES}
+            kind: {str(size): _size(files[kind][:size], folder / "pool", metadata, repeats) for size in sizes}
             for kind in kinds
         }
-    for sizes in results.values():
-        first = sizes["1"]["all_stages_cpu_seconds_per_mb"]["median"]
-        for figures in sizes.values():
-            figures["to_1"] = round(figures["all_stages_cpu_seconds_per_mb"]["median"] / first, 3)
+    for by_size in results.values():
+        first = next(iter(by_size.values()))["all_stages_cpu_seconds_per_mb"]["median"]
+        for figures in by_size.values():
+            figures["to_first"] = round(figures["all_stages_cpu_seconds_per_mb"]["median"] / first, 3)
     return {"entries": entry_list().name, "pages_per_file": pages_per_file, **results}
 
 
@@ -49,10 +53,10 @@ def show(result: dict[str, Any]) -> str:
             [size]
             + [one[name] for name in ("gzipped_mb", "pairs")]
             + [*one["all_stages_cpu_seconds_per_mb"].values()]
-            + [one[name] for name in ("to_1", "peak_memory_mb")]
+            + [one[name] for name in ("to_first", "peak_memory_mb")]
             for size, one in result[kind].items()
         ]
-        columns = ("files", "gzipped MB", "pairs", "CPU s/MB", "lowest", "highest", "to 1 file", "peak MB")
+        columns = ("files", "gzipped MB", "pairs", "CPU s/MB", "lowest", "highest", "to the first", "peak MB")
         text += table(f"{kind}: cost against size, all stages in one process", columns, rows)
     return text
 
@@ -78,4 +82,4 @@ def _run(files: list[Path], pool: Path, metadata: Reference, repeats: int) -> di
 
 
 if __name__ == "__main__":
-    report(measure, show)
+    report(lambda: measure(sizes=[int(size) for size in sys.argv[1:]] or SIZES), show)

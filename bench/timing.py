@@ -110,6 +110,11 @@ def spread(values: Sequence[float], digits: int = 5) -> dict[str, float]:
     }
 
 
+def ratios(over: Sequence[Clock], under: Sequence[Clock], digits: int = 3) -> dict[str, float]:
+    """Return how many times the CPU seconds of other turns some turns took, turn by turn: median, lowest, highest."""
+    return spread([one.cpu / max(other.cpu, 1e-9) for one, other in zip(over, under, strict=True)], digits)
+
+
 def peak_memory_mb() -> int:
     """Return the peak of this process's resident memory."""
     status = Path("/proc/self/status")

@@ -7,7 +7,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from metaclip.balance.counts import entry_counts
 from metaclip.config.groups import Groups
 from metaclip.schemas import ENTRY_COUNT, GROUP_ENTRY_COUNT
 from metaclip.store.manifest import Reference
@@ -46,13 +45,15 @@ class Tally:
     def _add(self, group: str, lists: pa.ChunkedArray) -> None:
         _, entry_ids = csr(lists)
         if len(entry_ids):
-            self._add_counts(group, entry_counts(entry_ids, int(entry_ids.max()) + 1))
+            # In place: tables are small, and a list of entries may be long.
+            np.add.at(self._upto(group, int(entry_ids.max())), entry_ids, np.uint64(1))
 
-    def _add_counts(self, group: str, more: npt.NDArray[np.uint64]) -> None:
+    def _upto(self, group: str, entry_id: int) -> npt.NDArray[np.uint64]:
+        """Return the counts of a group, as far as an entry at least."""
         counts = self._counts.get(group, np.zeros(0, np.uint64))
-        longer, shorter = (more, counts) if len(more) >= len(counts) else (counts, more)
-        longer[: len(shorter)] += shorter
-        self._counts[group] = longer
+        if len(counts) <= entry_id:
+            counts = self._counts[group] = np.concatenate([counts, np.zeros(entry_id + 1 - len(counts), np.uint64)])
+        return counts
 
     def add_written(self, store: Store, output: Reference, name: str) -> None:
         """Add what another one of the same groups wrote.
@@ -67,9 +68,7 @@ class Tally:
             found = read_group_tally(store, output, name)
         for group, entry_ids, counts in found:
             if len(entry_ids):
-                more = np.zeros(int(entry_ids[-1]) + 1, np.uint64)  # ascending, each once
-                more[entry_ids] = counts
-                self._add_counts(group, more)
+                self._upto(group, int(entry_ids[-1]))[entry_ids] += counts  # ascending, each once
 
     def write(self, output: OutputWriter, name: str) -> None:
         """Write the entries that occurred, with their counts, as an Arrow file of `schemas.ENTRY_COUNT`.

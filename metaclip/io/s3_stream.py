@@ -4,6 +4,8 @@ Common Crawl recommends to read a whole object by one request: it limits the rat
 transfers.
 """
 
+from typing import cast
+
 from fsspec.asyn import sync
 
 from metaclip.errors import ChangedFileError
@@ -39,9 +41,24 @@ class S3Stream(ResumingStream):
             total = str(response.get("ContentRange", "")).rpartition("/")[2]
             size = int(total) if total.isdigit() else None
 
+        late: list[Exception] = []
+
+        async def fill(count: int) -> bytes:
+            # The network gives small pieces, and each hand-over between threads takes its time.
+            parts, size = [await body.read(count)], 0
+            while parts[-1] and (size := size + len(parts[-1])) < count:
+                try:
+                    parts.append(await body.read(count - size))
+                except faults() as error:
+                    late.append(error)  # for the next call; what has arrived is given first
+                    break
+            return b"".join(parts)
+
         def read(count: int) -> bytes:
             try:
-                return bytes(sync(store.loop, body.read, count))
+                if late:
+                    raise late[0]
+                return cast(bytes, sync(store.loop, fill, count))
             except faults() as error:
                 raise Fault(f"{type(error).__name__}: {error}") from error
 

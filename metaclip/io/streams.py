@@ -93,7 +93,7 @@ class _CountedFile(io.FileIO):
 def _open_store(path: str, offset: int, client: Client | None) -> BinaryIO:
     stream = (S3Stream if is_s3(path) else _StoreStream)(path, offset, client)
     stream.start()
-    return io.BufferedReader(stream, buffer_size=256 << 10)
+    return io.BufferedReader(stream, buffer_size=1 << 20)
 
 
 def filesystem(path: str) -> Any:

@@ -18,6 +18,7 @@ from typing import Any
 from metaclip.processes import child
 
 _SAFE = "PYTHONSAFEPATH"
+_ARROW_POOL = "ARROW_DEFAULT_MEMORY_POOL"
 _guard = threading.Lock()
 
 
@@ -87,9 +88,11 @@ def _path() -> list[str]:
 def spawning() -> Iterator[None]:
     """Within, processes that `multiprocessing` starts look for no module in the current folder.
 
-    Those that this thread starts get no interrupt either: that is for the command.
+    Those that this thread starts get no interrupt either: that is for the command. Arrow takes memory from the system
+    in them, which is as fast, and gives it back: its own pool keeps some 50 MB of what extraction had once.
     """
-    with _guard, _environment({_SAFE: "1", "PYTHONWARNINGS": _warnings()}):
+    pool = os.environ.get(_ARROW_POOL, "system")
+    with _guard, _environment({_SAFE: "1", "PYTHONWARNINGS": _warnings(), _ARROW_POOL: pool}):
         masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             yield

@@ -21,6 +21,7 @@ from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from metaclip.store.writer import OutputWriter
 from metaclip.tables.csr import csr
+from metaclip.tables.order import row_order
 from metaclip.tables.sorter import Sorter
 
 _KEYS = ("min_t", "uid_hi", "uid_lo")
@@ -112,4 +113,4 @@ class BalanceJob(Job):
 
 
 def _order(table: pa.Table) -> npt.NDArray[np.int64]:
-    return np.lexsort([table.column(key).to_numpy() for key in reversed(_KEYS)])
+    return row_order(*(table.column(key).to_numpy() for key in _KEYS))

@@ -27,6 +27,7 @@ from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from metaclip.store.writer import OutputWriter
 from metaclip.tables.by_group import group_column
+from metaclip.tables.order import row_order
 from metaclip.tables.parquet import group_bytes
 from metaclip.tables.sorter import Sorter
 
@@ -281,7 +282,7 @@ def shuffled(tables: Iterator[pa.Table], seed: int) -> Iterator[pa.Table]:
 
 
 def _order(table: pa.Table) -> npt.NDArray[np.int64]:
-    return np.lexsort([table.column(key).to_numpy() for key in reversed(_KEYS)])
+    return row_order(*(table.column(key).to_numpy() for key in _KEYS))
 
 
 def cut(tables: Iterator[pa.Table], rows_per_file: int) -> Iterator[Iterator[pa.Table]]:

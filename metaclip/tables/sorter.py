@@ -15,7 +15,8 @@ MEMORY_BYTES = 48 << 20
 """Rows up to this size stay in memory and touch no disk."""
 
 _FAN_IN = 32
-_PIECE_ROWS = 4096
+_PIECE_BYTES = 2 << 20
+"""So much of each file is in memory while files are merged, however long rows are."""
 
 Order: TypeAlias = Callable[[pa.Table], npt.NDArray[np.int64]]
 
@@ -84,7 +85,7 @@ class Sorter:
         file: IO[bytes] = tempfile.TemporaryFile(prefix="metaclip-")  # noqa: SIM115 (closed once it was read)
         with pa.ipc.new_stream(file, self._schema) as writer:
             for table in tables:
-                writer.write_table(table, max_chunksize=_PIECE_ROWS)
+                writer.write_table(table, max_chunksize=max(1, table.num_rows * _PIECE_BYTES // max(1, table.nbytes)))
         if level == len(self._levels):
             self._levels.append([])
         files = self._levels[level]

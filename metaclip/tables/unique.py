@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from metaclip.schemas import kept_fields
+from metaclip.tables.order import row_order
 from metaclip.tables.sorter import Sorter
 
 
@@ -26,7 +27,7 @@ class UniquePairs(Sorter):
 def unique_order(table: pa.Table) -> npt.NDArray[np.int64]:
     """Return the rows of a table that stay, int64, in the order of their uids."""
     high, low = table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy()
-    order = np.lexsort((low, high))
+    order = row_order(high, low)
     repeats = _as_before(high[order])
     repeats &= _as_before(low[order])
     return _resolve(table, order, repeats) if repeats.any() else order

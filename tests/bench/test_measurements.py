@@ -37,7 +37,7 @@ def test_cost_is_measured_against_size() -> None:
     result = scaling.measure(repeats=1, pages_per_file=4, kinds=["warc"])
     sizes = result["warc"]
     assert list(sizes) == ["1", "4", "16"]
-    assert sizes["1"]["to_1"] == 1
+    assert sizes["1"]["to_first"] == 1
     assert sizes["16"]["gzipped_mb"] > 8 * sizes["1"]["gzipped_mb"]
     assert sizes["16"]["pairs"] > 8 * sizes["1"]["pairs"] > 0
     assert len(scaling.show(result).splitlines()) == 5

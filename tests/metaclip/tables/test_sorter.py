@@ -46,7 +46,7 @@ def test_rows_come_back_in_order(memory: int, chosen: list[Row], cuts: list[int]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sorter, "MEMORY_BYTES", memory)
         patch.setattr(sorter, "_FAN_IN", fan_in)
-        patch.setattr(sorter, "_PIECE_ROWS", piece)
+        patch.setattr(sorter, "_PIECE_BYTES", 40 * piece)
         rows = Sorter(SCHEMA, KEYS, order)
         for one in cut(chosen, cuts):
             rows.append(one)

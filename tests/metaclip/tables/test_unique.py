@@ -67,7 +67,7 @@ def test_equals_the_definition_in_any_cut(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sorter, "MEMORY_BYTES", memory)
         patch.setattr(sorter, "_FAN_IN", fan_in)
-        patch.setattr(sorter, "_PIECE_ROWS", piece)
+        patch.setattr(sorter, "_PIECE_BYTES", 40 * piece)
         assert _unique(tables) == _by_definition(chosen)
 
 
