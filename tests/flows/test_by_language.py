@@ -534,6 +534,7 @@ def test_removal_from_sets_with_a_t_of_their_own_and_counts_anew(folder: Path, t
         assert counts == [counted[language, entry_id] for entry_id in range(len(counts))]
 
 
+@pytest.mark.long
 def test_pictures_are_ranked_on_the_axis_of_the_reference(world: FinishedPool, tmp_path: Path) -> None:
     """Eight pictures, each under an address of each language: the one whose rarest entry is rarest stays."""
     table = _balanced(world).sort_by([("uid_hi", "ascending"), ("uid_lo", "ascending")])

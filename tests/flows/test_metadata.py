@@ -47,7 +47,7 @@ def test_files_are_counted_once_and_the_list_is_reused(
     assert _stages(build_metadata(changed)) == {"ngrams": (2, 2), "titles": (3, 3), "metadata": (1, 0)}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_one_process_or_two_give_the_same(
     crawl: Path, tmp_path: Path, settings: dict[str, Any], prefect_server: str
 ) -> None:

@@ -26,7 +26,7 @@ def _known_again() -> object:
     ways._cache_folder.cache_clear()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_says_how_far_it_is_and_marks_what_is_compiled(cold: Path) -> None:
     told: list[tuple[int, int]] = []
     compiling = Compiling(["table"], lambda compiled, of: told.append((compiled, of)))

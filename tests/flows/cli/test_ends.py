@@ -156,7 +156,7 @@ def test_a_killed_server_ends_the_run_in_one_line(begin: Callable[..., Command],
     _all_gone(command, killed)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_server_that_cannot_start_is_one_line(begin: Callable[..., Command], tmp_path: Path) -> None:
     command = begin("--json")
     command.await_moment(lambda: command.processes(SERVER))
@@ -204,7 +204,7 @@ def _all_gone(command: Command, since: float) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_interrupt_in_a_terminal_brings_the_cursor_back(begin: Callable[..., Command]) -> None:
     ours, theirs = os.openpty()
     arguments = [sys.executable, "-P", "-c", BEGIN, "run", "small.yaml"]

@@ -43,7 +43,9 @@ def names() -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["webdataset", "files", "parquet"])
+@pytest.mark.parametrize(
+    "form", ["webdataset", *(pytest.param(name, marks=pytest.mark.long) for name in ("files", "parquet"))]
+)
 def test_a_row_for_each_row_and_padding_is_cut_off(site: Site, names: list[str], tmp_path: Path, form: str) -> None:
     export = write_export(tmp_path / "export", [table_of(site, names)])
     how = {"output_format": form, "samples_per_shard": 8, "downloader": "img2dataset"}

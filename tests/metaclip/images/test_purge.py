@@ -17,7 +17,7 @@ from tests.pictures import download, encoded, picture, write_export
 from tests.servers import serve
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("form", ["webdataset", "files", "parquet"])
 def test_pictures_leave_the_shards(tmp_path: Path, form: str) -> None:
     with serve() as site:

@@ -137,7 +137,7 @@ def test_arrays_without_owner_are_the_arrays(tmp_path):
     assert ended.stdout == f"{36 + 9} {list(range(9))} True\nout of bounds is noticed\n"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_of_processes_that_start_together_one_compiles(tmp_path):
     (tmp_path / "doubling.py").write_text(MODULE)
     cache = tmp_path / "cache"

@@ -80,7 +80,7 @@ def _rounds(root: str, names: list[str], prepare: _Prepare, reset: Callable[[], 
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_eight_runs_that_finish_together_lose_no_set(root: str) -> None:
     store = Store(root)
     whole = store.read(record_address("k"))

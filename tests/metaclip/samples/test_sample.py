@@ -89,7 +89,7 @@ def test_repeats_over_the_pool_are_the_copies_that_do_not_stay(pool: FinishedPoo
     assert found["total"] == len(expected) > 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_extraction_left_out_is_read_again(pool: FinishedPool) -> None:
     named = Sampler(pool, 20, 3).reasons()
     seen = {reason: count for reason, count in named.items() if reason.startswith(("image.", "text.", "pair."))}

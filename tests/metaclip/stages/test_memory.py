@@ -142,6 +142,7 @@ HTTP = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n"
 SMALL_PAGE = gzip.compress(warc_record("response", 0, HTTP + b'<img src="a.jpg" alt="a photo of a dog">'))
 
 
+@pytest.mark.long
 def test_a_record_of_a_gigabyte_is_passed_over_and_counted(base: dict[str, Any], tmp_path: Path) -> None:
     filler = b"<p>a photo of a dog, and a good deal of text beside it</p>\n" * 17_000
     length = len(HTTP) + 1_000 * len(filler)
@@ -178,6 +179,7 @@ def test_a_wat_record_of_a_million_images_is_read(base: dict[str, Any], tmp_path
     assert result["peak_mb"] < LIMIT_MB
 
 
+@pytest.mark.long
 def test_a_wat_file_of_many_gigabytes_goes_through(base: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "large.warc.wat.gz"
     plain = number = 0

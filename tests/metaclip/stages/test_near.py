@@ -92,7 +92,7 @@ def test_variants_of_case_and_spaced_entries_match_what_was_missed(tmp_path: Pat
     assert read_misses(store, near).column("example").to_pylist() == ["(bald eagle)"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_shards_do_not_show_and_the_sum_is_as_defined(tmp_path: Path) -> None:
     entries = ["bald eagle", "Eagle", "lake", "st. lucia", "parrots", "lucia"]
     texts = [f"{text} {number % 7}" for number in range(40) for text in BIRDS]

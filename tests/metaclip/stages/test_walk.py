@@ -55,7 +55,7 @@ for (caller, callee), name in calls.items():
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "own"), [("warc", "html"), ("wat", "wat")])
 def test_a_pair_goes_down_through_eight_packages(kind: str, own: str, crawl: Path, tmp_path: Path) -> None:
     path = sorted((crawl / kind).glob("*.gz"))[0]

@@ -268,7 +268,7 @@ def test_a_file_that_was_made_again_meanwhile_with_other_bytes_is_read(tmp_path:
     assert store.open_parquet(reference, "a.parquet").read()["a"].to_pylist() == [3, 4]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_altered_object_in_s3_is_noticed(bucket: str, s3_server: S3Server, crawl: Path) -> None:
     config: Config = make_pool(crawl, Path("unused"), pool="k", storage=f"{bucket}/p")
     pool = FinishedPool.open(config.storage, "k")

@@ -104,7 +104,7 @@ def test_a_bad_picture_costs_itself() -> None:
     assert found[0].picture
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_picture_that_takes_too_long_is_told() -> None:
     slow = encoded(picture(8, 4000, 4000), "PNG", compress_level=1)
     assert [each.reason for each in _shrunk([slow, slow], seconds=0.01)] == ["decoding time"] * 2

@@ -34,7 +34,7 @@ def _count(root: str, times: int) -> None:
         files.update("counted/n.json", _one_more)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["folder", "s3"])
 def test_processes_that_count_together_count_right(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     root = str(tmp_path) if kind == "folder" else f"{request.getfixturevalue('bucket')}/base"
