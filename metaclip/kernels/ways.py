@@ -23,15 +23,15 @@ from metaclip.kernels.jit import plainly
 Kernels = Literal["auto", "compiled", "plain"]
 
 COMPILE_SECONDS = {
-    "warc": 19.0,
-    "wat": 15.0,
-    "pairs": 4.0,
-    "table": 2.0,
-    "match": 2.5,
+    "warc": 13.0,
+    "wat": 13.0,
+    "pairs": 3.5,
+    "table": 1.5,
+    "match": 3.0,
     "tokens": 3.0,
-    "balance": 1.5,
-    "words": 6.5,
-    "titles": 2.0,
+    "balance": 1.0,
+    "words": 3.5,
+    "titles": 1.0,
 }
 """CPU seconds that each group of kernels takes to compile, about, by a core of 2024."""
 
