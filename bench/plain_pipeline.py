@@ -70,7 +70,10 @@ def _of_warc(path: Path) -> Iterator[tuple[str, str]]:
             if record.rec_type != "response":
                 continue
             page_url = record.rec_headers.get_header("WARC-Target-URI") or ""
-            html = record.content_stream().read()
+            try:
+                html = record.content_stream().read()
+            except AttributeError:  # warcio sets an attribute that today's brotli does not have: the page is left out
+                continue
             for image in LexborHTMLParser(html).css("img"):
                 attributes = image.attributes
                 address = attributes.get("src")
