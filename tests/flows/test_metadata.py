@@ -65,7 +65,7 @@ def test_one_process_or_two_give_the_same(
     assert len(digests) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_broken_file_is_named_and_what_worked_stands(
     make_config: MakeConfig, tmp_path: Path, prefect_server: str
 ) -> None:

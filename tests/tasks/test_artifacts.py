@@ -49,7 +49,7 @@ def test_an_outage_is_logged_and_goes_by(
     assert found["description"].startswith("match: 3 of 3 done")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_shown_at_the_end_is_tried_again_for_a_while(
     prefect_server: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,7 +58,7 @@ def pool() -> Iterator[Workers]:
 BOUNDS = Bounds(2.0, 300 << 20)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("what", "message"),
     [
@@ -79,7 +79,7 @@ def test_a_task_beyond_its_bounds_ends_and_others_go_on(what: str, message: str,
     pool.run(root, Harmful("none"), BOUNDS)  # the process is used again
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_task_that_does_not_react_ends_with_its_process(pool: Workers, tmp_path: Path) -> None:
     with pytest.raises(TaskLimitError, match="takes longer"):
         pool.run(str(tmp_path), Hanging("hangs"), Bounds(0.5, 1 << 40))

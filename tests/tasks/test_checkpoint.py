@@ -90,7 +90,7 @@ def test_few_task_runs_make_many_outputs_in_their_order(config: Config) -> None:
     assert tasks == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("error", [MetaclipError("never"), WorkerLostError("once")])
 def test_an_output_that_fails_keeps_no_other_from_being_made(
     config: Config, monkeypatch: pytest.MonkeyPatch, error: MetaclipError

@@ -81,7 +81,7 @@ def test_a_process_that_cannot_start_beside_a_dead_one_is_a_lost_worker(
     assert pool.run(config.storage, job, bounds).reference.rows > 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_workers_that_end_as_they_start_say_nothing() -> None:
     """Their semaphores are gone with the process that began them."""
     code = """

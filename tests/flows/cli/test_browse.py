@@ -24,7 +24,7 @@ def pool(finished_pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(shutil.copytree(finished_pool, tmp_path_factory.mktemp("browse") / "pool"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_index_is_made_once_named_in_the_record_and_survives_another_t(pool: Path) -> None:
     from flows.rebalance import rebalance
 
@@ -44,7 +44,7 @@ def test_the_index_is_made_once_named_in_the_record_and_survives_another_t(pool:
     assert BROWSE not in read_record(Store(str(pool)), "small")["stages"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_serves_until_it_is_interrupted(finished_pool: Path, tmp_path: Path) -> None:
     storage = shutil.copytree(finished_pool, tmp_path / "pool")
     command = [sys.executable, "-m", "flows", "browse", "small", "--storage", str(storage), "--json"]

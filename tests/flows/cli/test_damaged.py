@@ -249,7 +249,7 @@ MANIFESTS: dict[str, Edit] = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("stage", ["match", "balance"])
 @pytest.mark.parametrize("case", MANIFESTS)
 def test_a_manifest_that_states_what_cannot_be(root: Path, config: Path, stage: str, case: str) -> None:

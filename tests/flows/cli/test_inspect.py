@@ -278,7 +278,7 @@ def test_trace_follows_pairs_to_their_end(pool: FinishedPool, pairs: Any) -> Non
         assert any(copy["stayed"] for copy in found["copies"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_trace_tells_why_a_pair_went_no_further(pool: FinishedPool, pairs: Any) -> None:
     kept = set(pairs.select(["uid_lo"]).column(0).to_pylist())
     reasons = Counter()
@@ -356,7 +356,7 @@ def test_a_damaged_row_group_is_told(pool: FinishedPool, tmp_path: Path) -> None
         assert "un the pool again" in done.output
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_pool_of_survivors(pool: FinishedPool, pairs: Any, tmp_path: Path, prefect_server: str) -> None:
     root = tmp_path / "pool"
     shutil.copytree(pool.store.root, root)

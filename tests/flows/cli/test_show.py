@@ -178,7 +178,7 @@ def test_tables_of_long_names_and_large_figures_fit(
     assert "It waits for run 4f0c of the same pool." in shown
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_json_escapes_what_a_terminal_obeys_and_reads_back_the_same() -> None:
     every = "".join(map(chr, range(0x110000)))
     for indent in (None, 1):

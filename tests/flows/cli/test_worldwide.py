@@ -113,7 +113,7 @@ def languages(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("prefect_server")
 def test_lists_by_language(languages: Path) -> None:
     def run(*arguments: str, ok: bool = True) -> Any:

@@ -79,7 +79,7 @@ def test_pairs_are_those_up_to_t(pool: metaclip.Pool, t: float | None) -> None:
     assert found.to_table().sort_by(keys).equals(expected.sort_by(keys))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_pairs_of_a_pool_in_s3(crawl: Path, bucket: str) -> None:
     config = make_pool(crawl, Path("pool"), storage=bucket + "/pool")
     found = metaclip.open(config.storage, "small")

@@ -139,7 +139,7 @@ def test_a_run_that_is_on_its_way_is_taken_over(
     assert deployment.states == ["COMPLETED"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_who_waits_behind_others_says_so_in_one_line(
     deployment: Deployment,
     waiting: tuple[Config, Callable[[], object]],

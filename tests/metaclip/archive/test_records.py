@@ -460,7 +460,7 @@ BOMBS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_memory_stays_bounded_whatever_a_file_expands_to(bomb: str, tmp_path: Path) -> None:
     if not Path("/proc/self/status").exists():

@@ -25,7 +25,7 @@ from tests.pools import make_pool
 from tests.servers import serve
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_pictures_that_may_be_shown_are_and_no_others(crawl: Path, tmp_path: Path) -> None:
     config = make_pool(crawl, tmp_path / "pool")
     made = Made(config)

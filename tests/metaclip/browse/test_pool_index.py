@@ -89,7 +89,7 @@ def test_hosts_and_languages_are_counted(made: Made, whole: pa.Table) -> None:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_rows_come_with_their_entries_and_a_sample_depends_on_its_seed_alone(made: Made, whole: pa.Table) -> None:
     _, index = made
     found = index.of_words("dog")

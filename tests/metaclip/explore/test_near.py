@@ -28,7 +28,7 @@ def _within(entry: str, text: str) -> bool:
     return f" {' '.join(entry.split())} " in f" {' '.join(text.split())} "
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(TEXTS, st.lists(TEXTS.filter(bool), min_size=1, max_size=8), st.booleans())
 def test_near_misses_are_as_defined(text: str, entries: list[str], spaced: bool) -> None:

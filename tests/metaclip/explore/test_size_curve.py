@@ -40,7 +40,7 @@ def _zero(kind: pa.DataType) -> pa.Scalar:
 thresholds = st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, 2.5, 3.0, 7.0, 1e9]) | st.floats(0, 1e6), max_size=20)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(st.lists(thresholds, min_size=1, max_size=4))
 def test_the_curve_of_files_is_that_of_arrays(

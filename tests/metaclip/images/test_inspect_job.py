@@ -100,7 +100,7 @@ def test_the_part_that_is_not_padding() -> None:
     assert unpadded("keep_ratio", 256, 320, 240) == (0, 0, 0, 0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_file_that_joins_is_inspected_alone(tmp_path: Path) -> None:
     with serve() as one:
         one.files = {f"/{number}.jpg": encoded(picture(number, 64, 64)) for number in range(6)}

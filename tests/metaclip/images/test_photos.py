@@ -134,6 +134,7 @@ def _rows(photos: list[Photo], uids: list[tuple[int, int]]) -> list[dict[str, An
     return rows
 
 
+@pytest.mark.long
 def test_dedup_joins_what_is_the_same_and_nothing_else(photos: list[Photo], made: Made) -> None:
     rows = _rows(photos, made.uids)
     of_uid = {uid[0]: photo for uid, photo in zip(made.uids[: len(photos)], photos, strict=True)}
@@ -152,6 +153,7 @@ def test_dedup_joins_what_is_the_same_and_nothing_else(photos: list[Photo], made
     assert all(lost[edit] == 0 for edit in ("crop5", "banner", "mirror"))
 
 
+@pytest.mark.long
 def test_an_evaluation_set_takes_its_own_photographs_alone(photos: list[Photo], made: Made, tmp_path: Path) -> None:
     groups = sorted({photo.group for photo in photos} - DRAWINGS)
     half = set(groups[::2])

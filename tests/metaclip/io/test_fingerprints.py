@@ -63,7 +63,7 @@ def _plan(source: Path, root: Path) -> dict[str, object]:
     return dict(json.loads(done.stdout))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_pairs_are_read_once_over_two_runs_and_again_when_they_change(tmp_path: Path) -> None:
     source, root = tmp_path / "source", tmp_path / "pool"
     for name in ("a.jsonl", "b.jsonl"):

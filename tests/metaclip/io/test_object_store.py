@@ -147,7 +147,7 @@ def test_a_file_that_vanishes_while_it_is_read(bucket: str) -> None:
         file.read()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("environment", "root", "message"),
     [
@@ -204,7 +204,7 @@ def _upload_for_ever(root: str, endpoint: str) -> None:
         sink.write(bytes(30 << 20))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_upload_leaves_nothing_to_be_seen(
     proxy: Proxy, bucket: str, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

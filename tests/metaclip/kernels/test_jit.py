@@ -57,7 +57,7 @@ print(*map(len, (twice.compiled.stats.cache_hits, twice.compiled.stats.cache_mis
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kernels_are_compiled_anew_where_a_shared_file_changes(tmp_path):
     (tmp_path / "doubling.py").write_text(MODULE)
     (tmp_path / "shared.py").write_text("1")
@@ -77,7 +77,7 @@ def fourfold(x):
 )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_a_kernel_calls_is_a_part_of_its_machine_code(tmp_path):
     (tmp_path / "calling.py").write_text(CALLING)
     cache = tmp_path / "cache"

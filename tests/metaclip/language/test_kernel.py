@@ -191,7 +191,7 @@ def test_neighbours_and_order_do_not_show():
         assert (alone[0][0], alone[1][0]) == (labels[i], scores[i])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_search_by_products_finds_what_fasttexts_own_walk_finds():
     """With CLOSE at 1 every label counts as close, and every text is decided by the walk."""
     globals_ = vars(language_kernel) | {"CLOSE": 1.0}

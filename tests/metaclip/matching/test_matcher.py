@@ -237,7 +237,7 @@ def standin():
         return json.load(file)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_all_real_texts_against_aho_corasick(standin, tmp_path):
     texts = pq.read_table(shared_data("captions", "web_alt_texts_10k.parquet"))["TEXT"].to_pylist()
     for part in (1, 2, 3):

@@ -162,7 +162,7 @@ def test_parts_of_a_dump_order_of_files_and_names_change_nothing(
         assert ours[name] == theirs[name]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seed", ["0", "1"])
 def test_another_hash_seed_changes_nothing(
     sources: tuple[Path, dict[str, Any]], built: tuple[Store, Reference], tmp_path: Path, seed: str

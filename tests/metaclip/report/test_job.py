@@ -310,7 +310,7 @@ def test_the_page_holds_no_address_to_load(folder: Path) -> None:
     assert not re.search(r"<(script|img|iframe|object|embed)[^>]*\ssrc=|<link|@import|url\(['\"]?(?!#)", text)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_hash_seed_does_not_show(hostile: Config, folder: Path) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     program = (

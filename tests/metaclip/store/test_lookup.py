@@ -59,7 +59,7 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"{request.getfixturevalue('bucket')}/pool"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("verify", ["size", "full"])
 def test_one_look_finds_what_single_looks_find(root: str, verify: Any) -> None:
     store = _fill(root)
@@ -80,7 +80,7 @@ def test_a_store_that_belongs_to_others_for_the_most_part_is_not_listed_whole(
     assert sum(each is not None for each in find_many(store, JOBS, "size", lambda _: None)) == len(JOBS) - 4
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_requests_are_one_for_each_manifest_and_few_listings(
     bucket: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

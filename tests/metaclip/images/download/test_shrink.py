@@ -110,7 +110,7 @@ def test_a_picture_that_takes_too_long_is_told() -> None:
     assert [each.reason for each in _shrunk([slow, slow], seconds=0.01)] == ["decoding time"] * 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_picture_that_takes_too_long_ends_its_process_and_no_other() -> None:
     """Its process is stopped, which takes longer than any bound, whatever else the machine does."""
     good = encoded(picture(7, 64, 64))

@@ -92,7 +92,7 @@ def config_of(tmp_path: Path, paths: list[str], **source: object) -> Config:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_pool_of_signed_addresses_holds_no_secret(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:

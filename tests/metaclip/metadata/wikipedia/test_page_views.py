@@ -44,7 +44,7 @@ def hour(tmp_path: Path) -> Path:
     return tmp_path / "pageviews-20240101-000000.gz"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("line", ["m b 1 ", "m b 1 0", "mm b 1 ", "m bb 1 "])
 @pytest.mark.parametrize("ending", ["", "\n"])
 def test_there_is_room_for_the_shortest_lines(hour: Path, line: str, ending: str) -> None:
