@@ -15,7 +15,7 @@ from metaclip.processes.child import watch
 from metaclip.processes.json_lines import log_as_lines
 from metaclip.processes.plain_text import log_visibly
 
-LAST = -1000
+_LAST = -1000
 """Of all that `multiprocessing` does as a process ends."""
 
 
@@ -24,7 +24,7 @@ def begin(slots: Any, contact: str | None, allow_private: bool) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     watch(lambda: wait([parent.sentinel]), lambda: os._exit(1))
-    Finalize(None, _leave, exitpriority=LAST)
+    Finalize(None, _leave, exitpriority=_LAST)
     log_visibly()
     log_as_lines()
     from metaclip.io.client import Client, set_client

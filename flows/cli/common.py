@@ -14,6 +14,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 import metaclip.errors
+from flows.cli.server.ahead import server_ahead
 from flows.cli.show.summary import log_progress, progress
 from flows.cli.show.terminal import to_json
 from metaclip.errors import ConfigError, MetaclipError
@@ -77,6 +78,7 @@ def prefect(as_json: bool, flow: str, config: "Config | None" = None) -> Iterato
             os.environ.setdefault(name, value)
     with ExitStack() as opened:
         with uninterruptible():  # nothing is begun yet
+            opened.enter_context(server_ahead())
             if config is not None:
                 from tasks.workers import workers_for
 

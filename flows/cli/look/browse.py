@@ -6,7 +6,6 @@ import typer
 from rich.console import Console
 
 from flows.cli.common import Json, Storage, emit, errors, prefect
-from flows.cli.server.ahead import server_ahead
 from flows.cli.show.terminal import plain
 
 
@@ -36,7 +35,7 @@ def browse(
         jobs = index_jobs(opened)
         made = not all(job.find(opened.store) for job in jobs)
         if made:
-            with server_ahead(), prefect(as_json, "flows.browse") as flow:
+            with prefect(as_json, "flows.browse") as flow:
                 flow.make_index(pool, storage)
         told: dict[str, Any] = {"pool": pool, "partitions": len(jobs), "made": made}
         if index_only:

@@ -38,7 +38,13 @@ _ahead: ContextVar[Begun | None] = ContextVar("ahead", default=None)
 
 @contextmanager
 def server_ahead() -> Iterator[None]:
-    """Begin the local server, unless another may be configured; it ends with this block if nobody takes it."""
+    """Begin the local server, unless another may be configured; it ends with this block if nobody takes it.
+
+    A block within such a block begins no other.
+    """
+    if _ahead.get() is not None:
+        yield
+        return
     begun = None if _may_be_configured() else begin()
     token = _ahead.set(begun)
     try:
