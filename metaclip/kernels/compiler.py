@@ -31,9 +31,6 @@ _unliteral: Any = types.unliteral
 _OPTIONS: Any = {"error_model": "numpy", "no_cfunc_wrapper": True}
 """Of all kernels. Nobody calls them from C."""
 
-_locked: set[Path] = set()
-"""The lock files that this process holds, guarded by numba's compiler lock."""
-
 
 def dispatcher_of(function: Callable[..., Any], shared: Sequence[Path]) -> Any:
     """Return what compiles a function on its first call, and keeps the machine code on disk for other processes.
@@ -124,7 +121,7 @@ def _alone(lock: Path) -> Iterator[None]:
     """Hold a file's lock, so that other processes find in the cache what is compiled meanwhile."""
     # numba's own lock first, everywhere: threads of one process would wait for each other else.
     with global_compiler_lock:
-        if fcntl is None or lock in _locked:  # a kernel that calls another of its file compiles both
+        if fcntl is None:
             yield
             return
         try:
@@ -136,10 +133,8 @@ def _alone(lock: Path) -> Iterator[None]:
             return
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            _locked.add(lock)
             yield
         finally:
-            _locked.discard(lock)
             os.close(descriptor)
 
 

@@ -11,7 +11,7 @@ Equals `bz2`; held by tests/metaclip/metadata/wikipedia/test_bzip2.py.
 import numpy as np
 from isal import isal_zlib
 
-from metaclip.kernels.jit import kernel
+from metaclip.kernels.jit import frozen, kernel
 from metaclip.kernels.memory import bare, copy_bytes, first_bit, put_word, word_at
 from metaclip.kernels.types import Bytes, HalfShorts, HalfWords, Int, Ints, Truth, Word, Words
 
@@ -72,9 +72,7 @@ class Unpacker:
 def _half_words(data: bytes) -> HalfWords:
     """Return bytes as numbers of 32 bits, the first byte in the highest ones, with zeros behind."""
     padded = data + bytes(-len(data) % 4 + 4 * _BEYOND)
-    words = np.frombuffer(padded, ">u4").astype(np.uint32)
-    words.flags.writeable = False
-    return words
+    return frozen(np.frombuffer(padded, ">u4"), np.uint32)
 
 
 @kernel
