@@ -8,7 +8,6 @@ by the wall unless a name says CPU, which is of the command and all that it star
 
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.timing import report, table
+from bench.timing import children_cpu, report, table
 
 ROOT = Path(__file__).parents[1]
 LIGHT = (("--help",), ("plan", "demo"), ("explain", "demo", "a dog on the beach"), ("status", "demo"))
@@ -79,19 +78,14 @@ def _run(folder: Path, kernels: str, cache: Path) -> dict[str, float]:
 def _command(folder: Path, cache: Path, *arguments: str) -> dict[str, Any]:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PREFECT_HOME": str(folder / "prefect")}
     environment.pop("PREFECT_API_URL", None)
-    started, before = time.perf_counter(), _children()
+    started, before = time.perf_counter(), children_cpu()
     done = subprocess.run(
         [sys.executable, "-m", "metaclip", *arguments], env=environment, cwd=ROOT, capture_output=True, text=True
     )
     if done.returncode:
         raise RuntimeError(f"metaclip {' '.join(arguments)}: {done.stderr[-2000:]}")
     seconds = time.perf_counter() - started
-    return {"seconds": round(seconds, 2), "cpu": round(_children() - before, 3), "output": done.stdout}
-
-
-def _children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return {"seconds": round(seconds, 2), "cpu": round(children_cpu() - before, 3), "output": done.stdout}
 
 
 def _setup(folder: Path) -> dict[str, float]:

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 Find: TypeAlias = Callable[[list[str]], int]
 
@@ -22,14 +22,7 @@ def cc2dataset() -> Find:
     """The extraction of cc2dataset, without its Spark job."""
     from cc2dataset.main import extract_documents_from_wat  # type: ignore[import-not-found,unused-ignore]
 
-    def find(files: list[str]) -> int:
-        pairs = 0
-        for path in files:
-            with Path(path).open("rb") as stream:
-                pairs += len(extract_documents_from_wat(stream, "image"))
-        return pairs
-
-    return find
+    return lambda files: sum(len(extract_documents_from_wat(stream, "image")) for stream in _opened(files))
 
 
 def warcio_wat() -> Find:
@@ -38,11 +31,10 @@ def warcio_wat() -> Find:
 
     def find(files: list[str]) -> int:
         pairs = 0
-        for path in files:
-            with Path(path).open("rb") as stream:
-                for record in ArchiveIterator(stream):
-                    if record.rec_type == "metadata":
-                        pairs += len(list(_links(record.content_stream().read())))
+        for stream in _opened(files):
+            for record in ArchiveIterator(stream):
+                if record.rec_type == "metadata":
+                    pairs += len(list(_links(record.content_stream().read())))
         return pairs
 
     return find
@@ -54,10 +46,9 @@ def fastwarc_wat() -> Find:
 
     def find(files: list[str]) -> int:
         pairs = 0
-        for path in files:
-            with Path(path).open("rb") as stream:
-                for record in ArchiveIterator(stream, record_types=WarcRecordType.metadata, parse_http=False):
-                    pairs += len(list(_links(record.reader.read())))
+        for stream in _opened(files):
+            for record in ArchiveIterator(stream, record_types=WarcRecordType.metadata, parse_http=False):
+                pairs += len(list(_links(record.reader.read())))
         return pairs
 
     return find
@@ -85,14 +76,13 @@ def warcio_warc() -> Find:
 
     def find(files: list[str]) -> int:
         pairs, images = 0, _selectolax_images()
-        for path in files:
-            with Path(path).open("rb") as stream:
-                for record in ArchiveIterator(stream):
-                    if record.rec_type == "response":
-                        try:
-                            pairs += len(images(record.content_stream().read()))
-                        except AttributeError:  # warcio cannot open brotli as it is today: the page is left out
-                            continue
+        for stream in _opened(files):
+            for record in ArchiveIterator(stream):
+                if record.rec_type == "response":
+                    try:
+                        pairs += len(images(record.content_stream().read()))
+                    except AttributeError:  # warcio cannot open brotli as it is today: the page is left out
+                        continue
         return pairs
 
     return find
@@ -106,17 +96,22 @@ def resiliparse_warc() -> Find:
 
     def find(files: list[str]) -> int:
         pairs = 0
-        for path in files:
-            with Path(path).open("rb") as stream:
-                for record in ArchiveIterator(stream, record_types=WarcRecordType.response, auto_decode="all"):
-                    html = record.reader.read()
-                    tree = HTMLTree.parse_from_bytes(html, record.http_charset or detect_encoding(html))
-                    # With the attributes in the selector, since each element that Resiliparse hands out takes its time.
-                    images = tree.document.query_selector_all("img[src][alt]")
-                    pairs += sum(bool(image.getattr("src") and image.getattr("alt")) for image in images)
+        for stream in _opened(files):
+            for record in ArchiveIterator(stream, record_types=WarcRecordType.response, auto_decode="all"):
+                html = record.reader.read()
+                tree = HTMLTree.parse_from_bytes(html, record.http_charset or detect_encoding(html))
+                # With the attributes in the selector, since each element that Resiliparse hands out takes its time.
+                images = tree.document.query_selector_all("img[src][alt]")
+                pairs += sum(bool(image.getattr("src") and image.getattr("alt")) for image in images)
         return pairs
 
     return find
+
+
+def _opened(files: list[str]) -> Iterator[BinaryIO]:
+    for path in files:
+        with Path(path).open("rb") as stream:
+            yield stream
 
 
 def _selectolax_images() -> Callable[[Any], list[tuple[str, str]]]:

@@ -9,7 +9,6 @@ The pictures are the shared photographs, or made up.
 import argparse
 import io
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from bench.timing import SHARED, report, spread, table
+from bench.timing import SHARED, children_cpu, report, spread, table
 from metaclip.config.images import Inspect
 from metaclip.export.images import Effort, ImageSettings, claim, download_file, exported_files
 from metaclip.images.downloaded import downloaded_files
@@ -110,16 +109,10 @@ def _download(export: Path, to: Path, downloader: str) -> tuple[float, float]:
     effort = Effort(processes=cores, threads=connections, host_connections=32, max_host_share=1.0, allow_loopback=True)
     claim(str(to), settings)
     (file,) = exported_files(str(export))
-    before, start = _children(), time.perf_counter()
+    before, start = children_cpu(), time.perf_counter()
     done = download_file(str(to), file, settings, effort)
     assert done["success"] == file.rows, done
-    return _children() - before, time.perf_counter() - start
-
-
-def _children() -> float:
-    """Return the CPU seconds of all processes that this one started and that ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return children_cpu() - before, time.perf_counter() - start
 
 
 def _inspect(folder: Path) -> dict[str, Any]:
@@ -129,9 +122,9 @@ def _inspect(folder: Path) -> dict[str, Any]:
     rates = []
     for turn in range(TURNS):
         store = Store(str(folder / f"store-{turn}"))
-        before = _children() + time.process_time()
+        before = children_cpu() + time.process_time()
         InspectJob.of(file, Inspect()).run(store)
-        rates.append(file.rows / (_children() + time.process_time() - before))
+        rates.append(file.rows / (children_cpu() + time.process_time() - before))
     return {"rows": file.rows, "images_a_cpu_second": spread(rates, 1)}
 
 

@@ -11,7 +11,6 @@ out where it is not found.
 import argparse
 import http.client
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -25,7 +24,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from bench.timing import report, spread, table
+from bench.timing import children_cpu, report, spread, table
 from bench.yardsticks import PEERS
 from metaclip.io.streams import open_stream
 from tests.s3 import S3Server, free_ports, running
@@ -136,8 +135,7 @@ def run(command: list[str]) -> int:
 
 def _cpu() -> float:
     """Return the CPU seconds of this process and of its children that have ended."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    return time.process_time() + children_cpu()
 
 
 if __name__ == "__main__":

@@ -115,6 +115,12 @@ def ratios(over: Sequence[Clock], under: Sequence[Clock], digits: int = 3) -> di
     return spread([one.cpu / max(other.cpu, 1e-9) for one, other in zip(over, under, strict=True)], digits)
 
 
+def children_cpu() -> float:
+    """Return the CPU seconds of all children of this process that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def peak_memory_mb() -> int:
     """Return the peak of this process's resident memory."""
     status = Path("/proc/self/status")

@@ -6,7 +6,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -67,7 +67,8 @@ def watching(process: int) -> Iterator[Peak]:
     thread.start()
     try:
         yield peak
-        peak.look(process)
+        with suppress(OSError):  # it has ended
+            peak.look(process)
     finally:
         ended.set()
         thread.join()
@@ -103,21 +104,11 @@ def run_watched(command: list[str]) -> tuple[str, Peak]:
     Raises:
         subprocess.CalledProcessError: it fails; its standard error is in the exception.
     """
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
-        peak, ended = Peak(), threading.Event()
-
-        def watch() -> None:
-            while not ended.wait(_SECONDS):
-                try:
-                    peak.look(program.pid)
-                except OSError:
-                    return
-
-        thread = threading.Thread(target=watch)
-        thread.start()
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program,
+        watching(program.pid) as peak,
+    ):
         out, err = program.communicate()
-        ended.set()
-        thread.join()
     if program.returncode:
         raise subprocess.CalledProcessError(program.returncode, command, out, err)
     return out, peak
