@@ -12,7 +12,7 @@ import time
 import types
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -37,9 +37,6 @@ from tasks.compiling import Compiling
 from tasks.worker_process import begin, import_jobs
 
 logger = logging.getLogger(__name__)
-
-START_SECONDS = 5
-"""So long at most do processes that have just been started keep a run from its end."""
 
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -85,7 +82,6 @@ class Workers:
         """Called while kernels are compiled beside the work: see `Compiling`."""
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
-        self._starting: list[Future[None]] = []
         self._compiling: Compiling | None = None
 
     def run(self, root: str, job: Job, bounds: Bounds, kernels: Kernels = "auto") -> Computed:
@@ -126,7 +122,8 @@ class Workers:
                 with _hidden_main(), spawning():
                     # Processes start as jobs come in; start them all while the main module is hidden.
                     try:
-                        self._starting = [self._pool.submit(import_jobs) for _ in range(self.processes)]
+                        for _ in range(self.processes):
+                            self._pool.submit(import_jobs)
                     except (OSError, ValueError) as error:
                         # One that died at once has its pipes closed, which the next was just to inherit.
                         raise BrokenProcessPool(f"a process did not start: {error}") from error
@@ -146,7 +143,7 @@ class Workers:
                 return
             self._pool = None
             self.client = self.downloads.client()  # a lost process may have kept slots
-        pool.shutdown(wait=False)
+        pool.shutdown()
 
     def close(self) -> None:
         """End the processes."""
@@ -155,9 +152,9 @@ class Workers:
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
-            # One that starts still opens semaphores of this process, and would say at length that they are gone.
-            wait(self._starting, START_SECONDS)
-            pool.shutdown(wait=False, cancel_futures=True)  # idle ones end by themselves, beside what follows
+            # Waits: processes that still start open semaphores of this one, and a pool that ends beside it writes
+            # to pipes that are closed meanwhile (Python 3.11); both would be told at length.
+            pool.shutdown(cancel_futures=True)
 
 
 def _is_broken(pool: ProcessPoolExecutor) -> bool:

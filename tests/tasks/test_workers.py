@@ -93,3 +93,12 @@ del started
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_no_thread_of_a_pool_outlives_it() -> None:
+    """One that ended beside the process would write to pipes that are closed, and say so after the last line."""
+    before = set(threading.enumerate())
+    started = Workers(2, Downloads())
+    started.start()
+    started.close()
+    assert set(threading.enumerate()) == before
