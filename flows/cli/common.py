@@ -102,6 +102,8 @@ def _has_all_before_it(config: "Config") -> bool:
     return config.execution.deployment is None and not has_record(Store(config.storage), config.pool)
 
 
+_OF_AN_INTERRUPT = ("aborted by an interrupt signal", "Task run cancelled by the task runner")
+"""The second is said of a task that was just about to begin."""
 _ON_PURPOSE = re.compile(r"Finished in state Failed\(.*encountered an exception:? (?P<error>\w+):")
 
 
@@ -112,9 +114,9 @@ def _is_unforeseen(record: logging.LogRecord) -> bool:
     shows. An interrupt ends in a line of its own.
     """
     message = record.getMessage()
-    if (
-        record.exc_info and isinstance(record.exc_info[1], MetaclipError)
-    ) or "aborted by an interrupt signal" in message:
+    if record.exc_info and isinstance(record.exc_info[1], MetaclipError):
+        return False
+    if any(words in message for words in _OF_AN_INTERRUPT):
         return False
     told = _ON_PURPOSE.match(message)
     return told is None or not isinstance(getattr(metaclip.errors, told["error"], None), type)
