@@ -102,8 +102,12 @@ def _has_all_before_it(config: "Config") -> bool:
     return config.execution.deployment is None and not has_record(Store(config.storage), config.pool)
 
 
-_OF_AN_INTERRUPT = ("aborted by an interrupt signal", "Task run cancelled by the task runner")
-"""The second is said of a task that was just about to begin."""
+_OF_AN_END = (
+    "aborted by an interrupt signal",
+    "Task run cancelled by the task runner",  # one that was just about to begin
+    "Still processing items",  # what a run has told its server arrives there
+)
+"""What Prefect says as a run ends, early or not, which is told in a line of its own or is no news."""
 _ON_PURPOSE = re.compile(r"Finished in state Failed\(.*encountered an exception:? (?P<error>\w+):")
 
 
@@ -116,7 +120,7 @@ def _is_unforeseen(record: logging.LogRecord) -> bool:
     message = record.getMessage()
     if record.exc_info and isinstance(record.exc_info[1], MetaclipError):
         return False
-    if any(words in message for words in _OF_AN_INTERRUPT):
+    if any(words in message for words in _OF_AN_END):
         return False
     told = _ON_PURPOSE.match(message)
     return told is None or not isinstance(getattr(metaclip.errors, told["error"], None), type)
