@@ -16,6 +16,7 @@ from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from metaclip.tables.csr import id_lists
 from metaclip.tables.distinct_sketch import DistinctSketch
+from metaclip.tables.parquet import RANGE_GROUP_ROWS
 
 ENTRIES = 500_000
 _CAPTIONS = 200_000
@@ -79,9 +80,9 @@ def write_matched(store: Store, pairs: MadePairs, rows_a_shard: int) -> tuple[Re
     for number, table in enumerate(pairs.shards(rows_a_shard)):
         sketch = DistinctSketch()
         sketch.add(table.column("uid_lo").to_numpy())
-        folder = f"match-v2/made-{pairs.rows}-{pairs.entries}-{number:04}"
-        with store.create("match", 2, {**how, "shard": number}, [], f"{folder}/manifest.json") as output:
-            output.parquet(PAIRS, MATCHED, iter([table]))
+        folder = f"match-v3/made-{pairs.rows}-{pairs.entries}-{number:04}"
+        with store.create("match", 3, {**how, "shard": number}, [], f"{folder}/manifest.json") as output:
+            output.parquet(PAIRS, MATCHED, iter([table]), RANGE_GROUP_ROWS)
             shards.append(output.commit({"counts": {"matched": table.num_rows}, "sketch": sketch.to_json()}))
     return metadata, tuple(shards)
 

@@ -2,7 +2,7 @@
 
 It uses shards of one row group and of three, and a pool of both in one partition and in four. Each job looks
 for its output first, as its task does, and then computes it. The number of rows of a shard matters only
-through its row groups, of 65,536 rows each.
+through its row groups, of 65,536 rows each, or as many small ones as have so many rows and are read together.
 """
 
 import json

@@ -23,7 +23,7 @@ from metaclip.stages.dedup import DedupJob
 from metaclip.stages.gather import GatherJob
 from metaclip.stages.match import MatchJob
 from metaclip.stages.partition import PartitionJob
-from metaclip.tables.parquet import ROW_GROUP_ROWS
+from metaclip.tables.parquet import RANGE_GROUP_ROWS, ROW_GROUP_ROWS
 
 CRAWL_FILES = 90_000  # of each kind, in a crawl of Common Crawl
 ALL_WAT_FILES = 5_000_000  # of all crawls, as cc2dataset counts them
@@ -105,10 +105,10 @@ def estimate(case: Case, measured: dict[str, Any], rates: dict[str, Any]) -> dic
     gathered = shards > SHARDS_PER_GROUP
     sources = math.ceil(shards / SHARDS_PER_GROUP) if gathered else shards
     rows = matched / sources
-    groups = math.ceil(rows / ROW_GROUP_ROWS)
+    groups = math.ceil(rows / RANGE_GROUP_ROWS)
     # A partition reads from each file the row groups of its range: its own part, and one that it shares.
     groups_read = min(groups, groups / partitions + 1)
-    rows_read = partitions * sources * min(rows, groups_read * ROW_GROUP_ROWS)
+    rows_read = partitions * sources * min(rows, groups_read * RANGE_GROUP_ROWS)
     microseconds = {name: one["median"] for name, one in rates.items()}
     shard_hours = megabytes * measured["seconds_per_mb"]["shards, cpu"]["median"] / 3600
     pool_hours = (
@@ -118,7 +118,7 @@ def estimate(case: Case, measured: dict[str, Any], rates: dict[str, Any]) -> dic
     ) / 3.6e9
     extract_mb = extracted / shards * bytes_of["extract"] / 1e6
     puts = shards * (4 + (extract_mb / PART_MB + 2 if extract_mb > 2 * PART_MB else 0)) + partitions * 10
-    dedup_gets = partitions * sources * (2 + groups_read)
+    dedup_gets = partitions * sources * (2 + math.ceil(groups_read * RANGE_GROUP_ROWS / ROW_GROUP_ROWS))
     gets = shards * (8 + math.ceil(extracted / shards / ROW_GROUP_ROWS)) + dedup_gets + partitions * 20
     if gathered:
         gets += shards * (3 + math.ceil(matched / shards / ROW_GROUP_ROWS))

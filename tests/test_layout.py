@@ -288,7 +288,6 @@ TESTED_IN = {
     "sources.wat": "metaclip/wat/test_definition.py",
     "stages.balance": "flows/test_curate.py",
     "stages.count": "flows/test_curate.py",
-    "stages.dedup": "flows/test_curate.py",
     "stages.group_counts": "flows/test_by_language.py",
     "stages.gather": "flows/test_curate.py",
     "stages.match": "flows/test_curate.py",

@@ -37,7 +37,7 @@ from metaclip.stages.partition import PartitionJob
 from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
-from metaclip.tables.parquet import ROW_GROUP_ROWS
+from metaclip.tables.parquet import RANGE_GROUP_ROWS, ROW_GROUP_ROWS
 
 SAMPLE_BYTES = 24 << 20
 """Of a file of each kind; some ten seconds of one core."""
@@ -318,10 +318,11 @@ def _requests(
     groups_of = config.dedup.shards_per_group
     gathered = shards > groups_of
     sources = math.ceil(shards / groups_of) if gathered else shards
-    groups = math.ceil(matched / sources / ROW_GROUP_ROWS)
-    read = min(groups, groups / partitions + 1)
+    groups = math.ceil(matched / sources / RANGE_GROUP_ROWS)
+    # Of a file, as many neighbours are read together as have ROW_GROUP_ROWS rows.
+    read = math.ceil(min(groups, groups / partitions + 1) * RANGE_GROUP_ROWS / ROW_GROUP_ROWS)
     gets = shards * (8 + math.ceil(pairs / shards / ROW_GROUP_ROWS))
-    gets += math.ceil(partitions * sources * (2 + read)) + partitions * _GETS_A_PARTITION
+    gets += partitions * sources * (2 + read) + partitions * _GETS_A_PARTITION
     puts = shards * 4 + partitions * (3 + _PUTS_A_PARTITION)
     if stored["extract"] / shards > 2 * _PART_BYTES:
         puts += math.ceil(shards * (stored["extract"] / shards / _PART_BYTES + 2))

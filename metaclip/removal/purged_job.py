@@ -73,7 +73,9 @@ class PurgedJob(Job):
                     for group in range(file.num_row_groups):
                         yield file.read_row_group(group)
 
-                output.parquet(PAIRS, file.schema_arrow, not_removed(tables(), store, self.removed.reference))
+                left = not_removed(tables(), store, self.removed.reference)
+                rows = file.metadata.row_group(0).num_rows if file.num_row_groups else None
+                output.parquet(PAIRS, file.schema_arrow, left, rows)
                 continue
             with store.open(f"{self.original.folder}/{stored.name}") as source, output.file(stored.name) as sink:
                 shutil.copyfileobj(source, sink)

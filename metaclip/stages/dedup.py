@@ -17,7 +17,7 @@ from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from metaclip.store.writer import OutputWriter
-from metaclip.tables.parquet import group_bytes
+from metaclip.tables.parquet import read_groups
 from metaclip.tables.unique import UniquePairs
 
 TALLY = "entry_counts.arrow"
@@ -73,13 +73,17 @@ class DedupJob(Job):
 
     def _read(self, file: pq.ParquetFile, counts: Counter[str]) -> Iterator[pa.Table]:
         first, end = uid_range(self.partition, self.partitions)
-        for group in range(file.num_row_groups):
-            bounds = file.metadata.row_group(group).column(0).statistics
-            if bounds is not None and bounds.has_min_max and (bounds.max < first or bounds.min >= end):
-                continue
-            table = file.read_row_group(group)
-            counts["bytes_read"] += group_bytes(file, group)
+        for table, size in read_groups(file, [*_groups_within(file, first, end)]):
+            counts["bytes_read"] += size
             high = table.column("uid_hi").to_numpy()
             low_row = np.searchsorted(high, np.uint64(first))
             end_row = len(high) if end == 1 << 64 else np.searchsorted(high, np.uint64(end))
             yield table.slice(low_row, end_row - low_row)
+
+
+def _groups_within(file: pq.ParquetFile, first: int, end: int) -> Iterator[int]:
+    """Yield the row groups that may have a `uid_hi` from `first` to `end` - 1."""
+    for group in range(file.num_row_groups):
+        bounds = file.metadata.row_group(group).column(0).statistics
+        if bounds is None or not bounds.has_min_max or (bounds.max >= first and bounds.min < end):
+            yield group

@@ -1,7 +1,7 @@
 """The gather stage: in a pool of many shards, groups of shards are merged in the order of uids.
 
 Every partition reads its range of uids from every file. With many shards and many partitions, the range
-in one shard is only a few rows. In a merged group it is a row group or more.
+in one shard is only a few rows. In a merged group it is a row group or more, which is why row groups are small there.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from metaclip.store.writer import OutputWriter
 from metaclip.tables.distinct_sketch import DistinctSketch
-from metaclip.tables.parquet import group_bytes
+from metaclip.tables.parquet import RANGE_GROUP_ROWS, read_groups
 from metaclip.tables.unique import UniquePairs
 
 
@@ -25,7 +25,7 @@ class GatherJob(Job):
     """Merge a group of matched shards, each pair once."""
 
     STAGE: ClassVar[str] = "gather"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     matched: tuple[Reference, ...]
 
@@ -48,10 +48,10 @@ class GatherJob(Job):
         schema = common_schema(store, self.matched)
         pairs = UniquePairs(schema)
         for file in store.map(lambda shard: store.open_parquet(shard, PAIRS), self.matched):
-            for group in range(file.num_row_groups):
-                pairs.append(file.read_row_group(group).cast(schema))
-                counts["bytes_read"] += group_bytes(file, group)
-        rows = output.parquet(PAIRS, schema, pairs.tables())
+            for table, size in read_groups(file, range(file.num_row_groups)):
+                pairs.append(table.cast(schema))
+                counts["bytes_read"] += size
+        rows = output.parquet(PAIRS, schema, pairs.tables(), RANGE_GROUP_ROWS)
         counts.update({"matched": pairs.rows, "unique": rows, "dropped.pair.repeat": pairs.rows - rows})
         sketches = store.map(lambda shard: str(store.manifest(shard.manifest).statistics["sketch"]), self.matched)
         sketch = DistinctSketch.merged(sketches)

@@ -21,6 +21,7 @@ from metaclip.store.store import Store
 from metaclip.store.writer import OutputWriter
 from metaclip.tables.csr import id_lists
 from metaclip.tables.distinct_sketch import DistinctSketch
+from metaclip.tables.parquet import RANGE_GROUP_ROWS
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class MatchJob(Job):
     """Match one extracted shard against the metadata."""
 
     STAGE: ClassVar[str] = "match"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     extracted: Reference
     metadata: Reference
@@ -54,7 +55,7 @@ class MatchJob(Job):
         pairs = store.open_parquet(self.extracted, PAIRS)
         matcher = open_matcher(store, self.metadata)
         schema = with_kept(MATCHED, pairs.schema_arrow)
-        rows = output.parquet(PAIRS, schema, self._matched(pairs, matcher, counts, sketch))
+        rows = output.parquet(PAIRS, schema, self._matched(pairs, matcher, counts, sketch), RANGE_GROUP_ROWS)
         counts["matched"] = rows
         counts["bytes_read"] = store.manifest(self.extracted.manifest).file(PAIRS).bytes
         return {"counts": dict(sorted(counts.items())), "sketch": sketch.to_json()}

@@ -25,6 +25,7 @@ from metaclip.store.store import Store
 from metaclip.store.writer import OutputWriter
 from metaclip.tables.csr import id_lists
 from metaclip.tables.distinct_sketch import DistinctSketch
+from metaclip.tables.parquet import RANGE_GROUP_ROWS
 
 KEPT = "matched"
 """What the statistics by label call texts that have a row; the other names are reasons of dropped ones."""
@@ -39,7 +40,7 @@ class MatchGroupsJob(Job):
     """Match one extracted shard against the lists of the groups whose texts it has."""
 
     STAGE: ClassVar[str] = "match"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     extracted: Reference
     lists: tuple[tuple[str, Reference], ...]
@@ -95,7 +96,8 @@ class MatchGroupsJob(Job):
         sketch = DistinctSketch()
         pairs = store.open_parquet(self.extracted, PAIRS)
         tables = (self._matched(store, table, tally) for table in _row_groups(pairs))
-        rows = output.parquet(PAIRS, with_kept(MATCHED, pairs.schema_arrow), _sketched(tables, sketch))
+        schema = with_kept(MATCHED, pairs.schema_arrow)
+        rows = output.parquet(PAIRS, schema, _sketched(tables, sketch), RANGE_GROUP_ROWS)
         tally.counts["matched"] = rows
         tally.counts["bytes_read"] = store.manifest(self.extracted.manifest).file(PAIRS).bytes
         return {**tally.to_json(), "sketch": sketch.to_json()}

@@ -69,10 +69,10 @@ class OutputWriter:
             )
         )
 
-    def parquet(self, name: str, schema: pa.Schema, tables: Iterator[pa.Table]) -> int:
+    def parquet(self, name: str, schema: pa.Schema, tables: Iterator[pa.Table], group_rows: int | None = None) -> int:
         """Write a stream of tables as one Parquet file in row groups of equal size; return its rows."""
         with self.file(name) as sink:
-            sink.rows = write_parquet(sink, schema, tables)
+            sink.rows = write_parquet(sink, schema, tables, group_rows)
             return sink.rows
 
     def json(self, name: str, value: object, rows: int) -> None:

@@ -227,8 +227,8 @@ def test_shards_of_a_large_pool_are_gathered_first(
     assert len(_record(config)["stages"]["gather"]) == 3
     collected = collect(config.storage, grace=timedelta(), dry_run=True)
     kept, removed = ({one["stage"]: one["outputs"] for one in collected[name]} for name in ("kept", "removed"))
-    assert kept["gather-v1"] == 3
-    assert "gather-v1" not in removed
+    assert kept["gather-v2"] == 3
+    assert "gather-v2" not in removed
 
 
 def _tasks(summary: dict[str, Any], stage: str) -> tuple[int, int]:

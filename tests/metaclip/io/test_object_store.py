@@ -21,6 +21,7 @@ from metaclip.io.streams import open_stream
 from metaclip.sources.listing import list_shards
 from metaclip.store.manifest import Reference, stage_key
 from metaclip.store.store import Store
+from metaclip.tables.parquet import RANGE_GROUP_ROWS, group_bytes, read_groups
 from tests.s3 import S3Server, free_ports
 from tests.s3_proxy import Fault, Proxy, Request, counting
 
@@ -36,10 +37,10 @@ def proxy(bucket: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> 
         yield proxy
 
 
-def _write(store: Store, rows: int = 3, name: str = "k") -> Reference:
+def _write(store: Store, rows: int = 3, name: str = "k", group_rows: int | None = None) -> Reference:
     manifest = f"demo-v1/{stage_key('demo', 1, {}, [name])}/manifest.json"
     with store.create("demo", 1, {}, [name], manifest) as output:
-        output.parquet("a.parquet", SCHEMA, iter([pa.table({"a": range(rows)}, schema=SCHEMA)]))
+        output.parquet("a.parquet", SCHEMA, iter([pa.table({"a": range(rows)}, schema=SCHEMA)]), group_rows)
         return output.commit({})
 
 
@@ -101,6 +102,21 @@ def test_parquet_is_read_by_ranges_of_row_groups(proxy: Proxy, bucket: str) -> N
     spans = [request.range.removeprefix("bytes=").split("-") for request in proxy.requests if request.range]
     assert len(spans) == proxy.count("GET") == 2  # the footer, and one row group
     assert sum(int(last) - int(first) + 1 for first, last in spans) < size / 2
+
+
+def test_neighbouring_row_groups_are_read_in_one_request(proxy: Proxy, bucket: str) -> None:
+    store = Store(bucket)
+    reference = _write(store, rows=163_840, group_rows=RANGE_GROUP_ROWS)
+    file = store.open_parquet(reference, "a.parquet")
+    proxy.requests.clear()
+    tables, sizes = zip(*read_groups(file, [0, 1, 3, 4, 5, 6, 7, 9]), strict=True)
+    rows = [[0, 1], [3, 4, 5, 6], [7], [9]]
+    assert [table.column("a").to_pylist() for table in tables] == [
+        [row for group in groups for row in range(group * RANGE_GROUP_ROWS, (group + 1) * RANGE_GROUP_ROWS)]
+        for groups in rows
+    ]
+    assert sum(sizes) == sum(group_bytes(file, group) for groups in rows for group in groups)
+    assert (proxy.count("GET"), len(proxy.requests)) == (len(rows), len(rows))
 
 
 @pytest.mark.parametrize("fault", [pytest.param("slow down", marks=pytest.mark.long), "broken", "reset"])

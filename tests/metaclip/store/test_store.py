@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from metaclip.errors import StoreError
 from metaclip.store.manifest import Reference, json_bytes, stage_key
 from metaclip.store.store import Store
+from metaclip.tables.parquet import RANGE_GROUP_ROWS
 
 SCHEMA = pa.schema([pa.field("a", pa.int64(), nullable=False)])
 
@@ -110,18 +111,20 @@ def test_replaced_content_of_the_same_size_is_noticed_by_full_verification(tmp_p
     assert store.find(reference.manifest, "full") is None
 
 
-def test_parquet_bytes_depend_on_the_rows_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("group_rows", "groups"), [(None, 4), (RANGE_GROUP_ROWS, 13)])
+def test_parquet_bytes_depend_on_the_rows_alone(group_rows: int | None, groups: int, tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     numbers = list(range(200_000))
     digests = set()
     for cut in (1_000_000, 65_536, 7_919, 100_001):
         with store.create("demo", 1, {}, [], f"demo-v1/{cut}/manifest.json") as output:
             tables = (pa.table({"a": numbers[i : i + cut]}, schema=SCHEMA) for i in range(0, len(numbers), cut))
-            assert output.parquet("a.parquet", SCHEMA, tables) == len(numbers)
+            assert output.parquet("a.parquet", SCHEMA, tables, group_rows) == len(numbers)
             output.commit({})
         path = tmp_path / f"demo-v1/{cut}/a.parquet"
         digests.add(hashlib.sha256(path.read_bytes()).hexdigest())
         assert pq.read_table(path).column("a").to_pylist() == numbers
+        assert pq.read_metadata(path).num_row_groups == groups
     assert len(digests) == 1
 
 
