@@ -11,6 +11,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from metaclip.processes.child import without_pandas
 from metaclip.processes.starting import spawning
 
 _SECONDS = 0.005
@@ -78,7 +79,7 @@ class Worker:
     """A process of its own that calls functions one after the other."""
 
     def __init__(self) -> None:
-        self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), without_pandas)
         with spawning():  # as the workers of a run begin
             self._pool.submit(int).result()
 

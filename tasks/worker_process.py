@@ -11,7 +11,7 @@ from multiprocessing.connection import wait
 from multiprocessing.util import Finalize
 from typing import Any
 
-from metaclip.processes.child import watch
+from metaclip.processes.child import watch, without_pandas
 from metaclip.processes.json_lines import log_as_lines
 from metaclip.processes.plain_text import log_visibly
 
@@ -25,6 +25,7 @@ def begin(slots: Any, contact: str | None, allow_private: bool) -> None:
     assert parent is not None
     watch(lambda: wait([parent.sentinel]), lambda: os._exit(1))
     Finalize(None, _leave, exitpriority=_LAST)
+    without_pandas()
     log_visibly()
     log_as_lines()
     from metaclip.io.client import Client, set_client

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from importlib.abc import MetaPathFinder
 
 PATH = "METACLIP_CHILD_PATH"
 """The variable that holds the parent's `sys.path` as JSON."""
@@ -25,6 +26,24 @@ def watch(wait: Callable[[], object], end: Callable[[], object]) -> None:
         end()
 
     threading.Thread(target=attend, name="parent-watch", daemon=True).start()
+
+
+def without_pandas() -> None:
+    """Let this process do without pandas, as if it were not installed; for processes that are given nothing of it.
+
+    Arrow imports pandas with the first array that it makes, to ask whether it is given one of pandas' columns. That
+    takes 0.2 s and 47 MB.
+    """
+    sys.meta_path.insert(0, _NoPandas())
+
+
+class _NoPandas(MetaPathFinder):
+    """Finds no pandas, and lets nothing after it find one."""
+
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
+        """Raise what Python raises where pandas is not installed."""
+        if name == "pandas":
+            raise ModuleNotFoundError("No module named 'pandas'", name=name)
 
 
 def _main() -> None:

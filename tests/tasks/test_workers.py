@@ -102,3 +102,23 @@ def test_no_thread_of_a_pool_outlives_it() -> None:
     started.start()
     started.close()
     assert set(threading.enumerate()) == before
+
+
+def test_workers_do_without_pandas_where_it_is_installed(tmp_path: Path) -> None:
+    """Arrow asks of what it is given whether it is one of pandas' columns, and imports pandas for that."""
+    (tmp_path / "pandas.py").write_text("raise SystemExit('pandas is imported')")
+    code = """
+import sys
+from tasks.workers import Downloads, Workers
+sys.path.insert(0, sys.argv[1])
+
+def main():
+    started = Workers(1, Downloads())
+    for told in ("__import__('pyarrow').array([1, 2]).to_pylist()", "'pandas' in __import__('sys').modules"):
+        print(started._started().submit(eval, told).result())
+    started.close()
+
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[1, 2]\nFalse\n", "")
