@@ -14,7 +14,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 import metaclip.errors
-from flows.cli.server.ahead import server_ahead
+from flows.cli.server.ahead import server_ahead, set_up_client
 from flows.cli.show.summary import log_progress, progress
 from flows.cli.show.terminal import to_json
 from metaclip.errors import ConfigError, MetaclipError
@@ -68,11 +68,7 @@ def prefect(as_json: bool, flow: str, config: "Config | None" = None) -> Iterato
         flow: name of the module, which is imported while the server starts.
         config: that of a pool whose worker processes start then too, if the pool has never been finished.
     """
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
-    # As prefect.yaml sets it for runs on workers: a server that is away for some minutes ends no run.
-    os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "8")
-    os.environ.setdefault("PREFECT_CLIENT_RETRY_EXTRA_CODES", "500")
+    set_up_client()
     if json_lines.is_chosen():
         for name, value in json_lines.OF_PREFECT.items():
             os.environ.setdefault(name, value)

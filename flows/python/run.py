@@ -2,13 +2,12 @@
 
 import asyncio
 import contextvars
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flows.cli.server.ahead import server_ahead
+from flows.cli.server.ahead import server_ahead, set_up_client
 from metaclip.config.loading import load_config, parse_config
 from metaclip.config.settings import Config
 from metaclip.errors import ServerLostError
@@ -33,8 +32,7 @@ def run(
 
 
 def _curate(config: Config, show: bool) -> dict[str, Any]:
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    set_up_client()
     lost: list[ServerLostError] = []
     with server_ahead():  # it starts while Prefect is imported here
         from flows.cli.server.local import prefect_api

@@ -25,6 +25,14 @@ QUIET = {
 }
 """Settings of the server. Analytics wrote to SQLite at the same time as runs, which logged `database is locked`."""
 
+_OF_CLIENTS = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_LOGGING_LEVEL": "WARNING",
+    # As prefect.yaml sets it for runs on workers: a server that is away for some minutes ends no run.
+    "PREFECT_CLIENT_MAX_RETRIES": "8",
+    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
+}
+
 
 class Begun(NamedTuple):
     """A server that was started and may not answer yet."""
@@ -34,6 +42,12 @@ class Begun(NamedTuple):
 
 
 _ahead: ContextVar[Begun | None] = ContextVar("ahead", default=None)
+
+
+def set_up_client() -> None:
+    """Set what this process asks of Prefect, unless the user has; before Prefect is imported."""
+    for name, value in _OF_CLIENTS.items():
+        os.environ.setdefault(name, value)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +123,32 @@ def test_html_holds_text_from_the_web_as_text() -> None:
         assert "<script>" not in html
         assert "&lt;script&gt;" in html
     assert "and 1 more" in Rows({"n": n} for n in range(201))._repr_html_()
+
+
+def test_a_server_that_is_away_for_minutes_ends_no_run_from_python_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, str | None] = {}
+
+    def look() -> None:
+        asked.update({name: os.environ.get(f"PREFECT_CLIENT_{name}") for name in ("MAX_RETRIES", "RETRY_EXTRA_CODES")})
+        raise InterruptedError
+
+    for name in ("PREFECT_CLIENT_MAX_RETRIES", "PREFECT_CLIENT_RETRY_EXTRA_CODES"):
+        monkeypatch.setenv(name, "")  # and unset again, at the end too
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("flows.python.run.server_ahead", look)
+    (tmp_path / "entries.txt").write_text("dog")
+    (tmp_path / "pairs.csv").write_text("url,text\nhttps://a.example/a.jpg,a dog\n")
+    tree = {
+        "pool": "p",
+        "storage": str(tmp_path),
+        "source": {"kind": "pairs", "paths": [str(tmp_path / "pairs.csv")]},
+        "metadata": {"entries": str(tmp_path / "entries.txt")},
+    }
+    with pytest.raises(InterruptedError):
+        metaclip.run(tree)
+    assert asked == {"MAX_RETRIES": "8", "RETRY_EXTRA_CODES": "500"}
 
 
 def test_a_wrong_configuration_is_told_before_any_work(tmp_path: Path) -> None:
