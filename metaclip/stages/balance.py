@@ -22,6 +22,7 @@ from metaclip.store.store import Store
 from metaclip.store.writer import OutputWriter
 from metaclip.tables.csr import csr
 from metaclip.tables.order import row_order
+from metaclip.tables.parquet import read_groups
 from metaclip.tables.sorter import Sorter
 
 _KEYS = ("min_t", "uid_hi", "uid_lo")
@@ -63,8 +64,7 @@ class BalanceJob(Job):
         ordered = Sorter(schema, _KEYS, _order)
         sizes = SizeStatistics(counts, t_ladder(int(counts.max(initial=0))))
         largest = 0.0
-        for number in range(pairs.num_row_groups):
-            table = pairs.read_row_group(number)
+        for table, _ in read_groups(pairs, range(pairs.num_row_groups), is_remote=not store.is_local):
             high, low = table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy()
             offsets, entry_ids = csr(table.column("entry_ids"))
             thresholds = min_t(counts, offsets, entry_ids, draws(high, low, self.seed))
@@ -87,8 +87,7 @@ class BalanceJob(Job):
         ladder = t_ladder(math.ceil(counts.largest_t))
         sizes: dict[str, SizeStatistics] = {}
         largest = 0.0
-        for number in range(pairs.num_row_groups):
-            table = pairs.read_row_group(number)
+        for table, _ in read_groups(pairs, range(pairs.num_row_groups), is_remote=not store.is_local):
             uniform = draws(table.column("uid_hi").to_numpy(), table.column("uid_lo").to_numpy(), self.seed)
             own, smallest = np.empty(table.num_rows), np.empty(table.num_rows)
             for language, rows, offsets, entry_ids in counts.pairs(table):

@@ -9,6 +9,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,7 +29,7 @@ from metaclip.store.store import Store
 from metaclip.store.writer import OutputWriter
 from metaclip.tables.by_group import group_column
 from metaclip.tables.order import row_order
-from metaclip.tables.parquet import group_bytes
+from metaclip.tables.parquet import read_groups
 from metaclip.tables.sorter import Sorter
 
 _TALLY = ".entry_counts.arrow"
@@ -189,10 +190,10 @@ class CuratePartJob(Job):
         counts: Counter[str] = Counter()
         pairs = store.open_parquet(self.balanced, PAIRS)
         schema = curated_schema(pairs.schema_arrow, self.groups)
-        if self.own is None or self.groups is None:
-            chosen = balanced_prefix(pairs, self.t, counts)
-        else:
-            chosen = self.own.chosen(balanced_prefix(pairs, self.own.prefix, counts), self.groups, self.t, counts)
+        prefix = self.t if self.own is None else self.own.prefix
+        chosen = balanced_prefix(pairs, prefix, counts, is_remote=not store.is_local)
+        if self.own is not None and self.groups is not None:
+            chosen = self.own.chosen(chosen, self.groups, self.t, counts)
         if self.removed is not None:
             chosen = not_removed(chosen, store, self.removed.reference, counts)
         tables = shuffled(tally.counting(chosen), self.seed)
@@ -245,19 +246,23 @@ def set_group_tallies(
 
 
 def balanced_prefix(
-    pairs: pq.ParquetFile, t: float, counts: Counter[str], columns: list[str] | None = None
+    pairs: pq.ParquetFile,
+    t: float,
+    counts: Counter[str],
+    columns: list[str] | None = None,
+    *,
+    is_remote: bool = False,
 ) -> Iterator[pa.Table]:
     """Yield the rows of a balanced file with min_t <= t; later row groups are not read.
 
     Adds `bytes_read` to `counts`. `columns` are all by default, and must include `min_t`.
     """
-    for group in range(pairs.num_row_groups):
-        column = pairs.metadata.row_group(group).column(pairs.schema_arrow.get_field_index("min_t"))
-        # `entry_ids` is one nested column both in Arrow and in Parquet, so the indices are the same.
-        if column.statistics is not None and column.statistics.min > t:
-            return
-        table = pairs.read_row_group(group, columns=columns)
-        counts["bytes_read"] += group_bytes(pairs, group, columns)
+    # `entry_ids` is one nested column both in Arrow and in Parquet, so the indices are the same.
+    place = pairs.schema_arrow.get_field_index("min_t")
+    stated = (pairs.metadata.row_group(group).column(place).statistics for group in range(pairs.num_row_groups))
+    within = takewhile(lambda group: group[1] is None or group[1].min <= t, enumerate(stated))
+    for table, size in read_groups(pairs, [group for group, _ in within], columns, is_remote=is_remote):
+        counts["bytes_read"] += size
         rows = int(np.searchsorted(table.column("min_t").to_numpy(), t, side="right"))
         if rows:
             yield table.slice(0, rows)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip.balance.tally import Tally
@@ -17,7 +16,6 @@ from metaclip.store.job import Job
 from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from metaclip.store.writer import OutputWriter
-from metaclip.tables.parquet import read_groups
 from metaclip.tables.unique import UniquePairs
 
 TALLY = "entry_counts.arrow"
@@ -61,24 +59,18 @@ class DedupJob(Job):
         counts: Counter[str] = Counter()
         schema = common_schema(store, members)
         pairs = UniquePairs(schema)
-        # A store takes its time to answer; what is read of a file is read one after the other.
-        for file in store.map(lambda member: store.open_parquet(member, PAIRS), members):
-            for table in self._read(file, counts):
-                pairs.append(table.cast(schema))
+        first, end = uid_range(self.partition, self.partitions)
+        for table, size in store.read_rows(members, PAIRS, lambda file: [*_groups_within(file, first, end)]):
+            counts["bytes_read"] += size
+            high = table.column("uid_hi").to_numpy()
+            low_row = np.searchsorted(high, np.uint64(first))
+            end_row = len(high) if end == 1 << 64 else np.searchsorted(high, np.uint64(end))
+            pairs.append(table.slice(low_row, end_row - low_row).cast(schema))
         tally = Tally(self.groups)
         rows = output.parquet(PAIRS, schema, tally.counting(pairs.tables()))
         tally.write(output, TALLY)
         counts.update({"matched": pairs.rows, "unique": rows, "dropped.pair.repeat": pairs.rows - rows})
         return {"counts": dict(sorted(counts.items()))}
-
-    def _read(self, file: pq.ParquetFile, counts: Counter[str]) -> Iterator[pa.Table]:
-        first, end = uid_range(self.partition, self.partitions)
-        for table, size in read_groups(file, [*_groups_within(file, first, end)]):
-            counts["bytes_read"] += size
-            high = table.column("uid_hi").to_numpy()
-            low_row = np.searchsorted(high, np.uint64(first))
-            end_row = len(high) if end == 1 << 64 else np.searchsorted(high, np.uint64(end))
-            yield table.slice(low_row, end_row - low_row)
 
 
 def _groups_within(file: pq.ParquetFile, first: int, end: int) -> Iterator[int]:

@@ -16,7 +16,7 @@ from metaclip.store.manifest import Reference
 from metaclip.store.store import Store
 from metaclip.store.writer import OutputWriter
 from metaclip.tables.distinct_sketch import DistinctSketch
-from metaclip.tables.parquet import RANGE_GROUP_ROWS, read_groups
+from metaclip.tables.parquet import RANGE_GROUP_ROWS
 from metaclip.tables.unique import UniquePairs
 
 
@@ -47,10 +47,9 @@ class GatherJob(Job):
         counts: Counter[str] = Counter()
         schema = common_schema(store, self.matched)
         pairs = UniquePairs(schema)
-        for file in store.map(lambda shard: store.open_parquet(shard, PAIRS), self.matched):
-            for table, size in read_groups(file, range(file.num_row_groups)):
-                pairs.append(table.cast(schema))
-                counts["bytes_read"] += size
+        for table, size in store.read_rows(self.matched, PAIRS, lambda file: range(file.num_row_groups)):
+            pairs.append(table.cast(schema))
+            counts["bytes_read"] += size
         rows = output.parquet(PAIRS, schema, pairs.tables(), RANGE_GROUP_ROWS)
         counts.update({"matched": pairs.rows, "unique": rows, "dropped.pair.repeat": pairs.rows - rows})
         sketches = store.map(lambda shard: str(store.manifest(shard.manifest).statistics["sketch"]), self.matched)

@@ -21,7 +21,7 @@ from metaclip.store.store import Store
 from metaclip.store.writer import OutputWriter
 from metaclip.tables.csr import id_lists
 from metaclip.tables.distinct_sketch import DistinctSketch
-from metaclip.tables.parquet import RANGE_GROUP_ROWS
+from metaclip.tables.parquet import RANGE_GROUP_ROWS, read_groups
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,18 @@ class MatchJob(Job):
         pairs = store.open_parquet(self.extracted, PAIRS)
         matcher = open_matcher(store, self.metadata)
         schema = with_kept(MATCHED, pairs.schema_arrow)
-        rows = output.parquet(PAIRS, schema, self._matched(pairs, matcher, counts, sketch), RANGE_GROUP_ROWS)
+        tables = read_groups(pairs, range(pairs.num_row_groups), is_remote=not store.is_local)
+        matched = self._matched((table for table, _ in tables), matcher, counts, sketch)
+        rows = output.parquet(PAIRS, schema, matched, RANGE_GROUP_ROWS)
         counts["matched"] = rows
         counts["bytes_read"] = store.manifest(self.extracted.manifest).file(PAIRS).bytes
         return {"counts": dict(sorted(counts.items())), "sketch": sketch.to_json()}
 
     def _matched(
-        self, pairs: Any, matcher: Matcher, counts: Counter[str], sketch: DistinctSketch
+        self, tables: Iterator[pa.Table], matcher: Matcher, counts: Counter[str], sketch: DistinctSketch
     ) -> Iterator[pa.Table]:
-        for group in range(pairs.num_row_groups):
-            table = conform(pairs.read_row_group(group), PAIR)
+        for table in tables:
+            table = conform(table, PAIR)
             counts["pairs"] += table.num_rows
             wanted = in_language(table, self.settings)
             counts["kept_by_language"] += len(wanted)

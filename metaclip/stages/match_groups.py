@@ -25,7 +25,7 @@ from metaclip.store.store import Store
 from metaclip.store.writer import OutputWriter
 from metaclip.tables.csr import id_lists
 from metaclip.tables.distinct_sketch import DistinctSketch
-from metaclip.tables.parquet import RANGE_GROUP_ROWS
+from metaclip.tables.parquet import RANGE_GROUP_ROWS, read_groups
 
 KEPT = "matched"
 """What the statistics by label call texts that have a row; the other names are reasons of dropped ones."""
@@ -95,7 +95,8 @@ class MatchGroupsJob(Job):
         tally = _Tally()
         sketch = DistinctSketch()
         pairs = store.open_parquet(self.extracted, PAIRS)
-        tables = (self._matched(store, table, tally) for table in _row_groups(pairs))
+        groups = read_groups(pairs, range(pairs.num_row_groups), is_remote=not store.is_local)
+        tables = (self._matched(store, conform(table, PAIR), tally) for table, _ in groups)
         schema = with_kept(MATCHED, pairs.schema_arrow)
         rows = output.parquet(PAIRS, schema, _sketched(tables, sketch), RANGE_GROUP_ROWS)
         tally.counts["matched"] = rows
@@ -187,11 +188,6 @@ class _Tally:
             "by_label": {label: {"texts": row.total(), **(+row)} for label, row in sorted(self._labels.items())},
             "by_group": {name: dict(row) for name, row in sorted(self._groups.items())},
         }
-
-
-def _row_groups(pairs: Any) -> Iterator[pa.Table]:
-    for group in range(pairs.num_row_groups):
-        yield conform(pairs.read_row_group(group), PAIR)
 
 
 def _sketched(tables: Iterator[pa.Table], sketch: DistinctSketch) -> Iterator[pa.Table]:

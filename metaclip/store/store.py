@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
@@ -17,12 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip.errors import StoreError
-from metaclip.io.storage.files import MARKER, Files
+from metaclip.io.storage.files import MARKER, Files, ahead
 from metaclip.io.storage.s3_files import PART_BYTES
 from metaclip.io.temporary import own_folder, remove_leftovers, temporary_beside
 from metaclip.store.checked_file import CheckedFile, altered
 from metaclip.store.manifest import Manifest, Reference, StoredFile, json_bytes
 from metaclip.store.writer import OutputWriter
+from metaclip.tables.parquet import read_groups
 
 LAYOUT = 1
 
@@ -180,6 +181,32 @@ class Store(Files):
             return pq.ParquetFile(self._compared(relative, stated, reference), pre_buffer=not self.is_local)
         except (OSError, pa.ArrowException) as error:
             raise StoreError(f"{self.address(relative)}: {error}; run the pool again, which remakes it") from error
+
+    def read_rows(
+        self, outputs: Sequence[Reference], name: str, groups: Callable[[pq.ParquetFile], Sequence[int]]
+    ) -> Iterator[tuple[pa.Table, int]]:
+        """Yield rows of a Parquet file of each output, one output after the other, as `read_groups` does.
+
+        A remote store takes its time to answer: the next files are opened, and the first rows of each read, meanwhile.
+
+        Args:
+            outputs: whose files are read.
+            name: of the file.
+            groups: gives the row groups of a file that are wanted, ascending.
+
+        Raises:
+            StoreError: as `open_parquet` does.
+        """
+
+        def begin(output: Reference) -> tuple[tuple[pa.Table, int] | None, Iterator[tuple[pa.Table, int]]]:
+            file = self.open_parquet(output, name)
+            tables = read_groups(file, groups(file), is_remote=not self.is_local)
+            return next(tables, None), tables
+
+        for first, others in map(begin, outputs) if self.is_local else ahead(begin, outputs):
+            if first is not None:
+                yield first
+            yield from others
 
     def open_arrow(self, reference: Reference, name: str) -> pa.ipc.RecordBatchFileReader:
         """Open an Arrow file of an output for reading by batch; what is read of it is compared with the manifest.

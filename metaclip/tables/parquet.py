@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from metaclip.errors import StoreError
 from metaclip.io.hashing import HashingFile
 from metaclip.io.inputs import local_path
+from metaclip.io.storage.files import ahead
 from metaclip.io.temporary import temporary_beside
 from metaclip.schemas import CLIMBING, REPEATED
 
@@ -72,29 +73,34 @@ def group_bytes(file: pq.ParquetFile, group: int, columns: Sequence[str] | None 
 
 
 def read_groups(
-    file: pq.ParquetFile, groups: Sequence[int], columns: Sequence[str] | None = None
+    file: pq.ParquetFile, groups: Sequence[int], columns: Sequence[str] | None = None, *, is_remote: bool = False
 ) -> Iterator[tuple[pa.Table, int]]:
     """Yield the rows of some row groups of a file, ascending, and the bytes that they take up in the file.
 
     Neighbours are read together as far as they have no more than ROW_GROUP_ROWS rows, which is one request to an
-    object store.
+    object store. Of a remote file the next ones are read while the caller works.
     """
+
+    def read(together: Sequence[int]) -> tuple[pa.Table, int]:
+        size = sum(group_bytes(file, group, columns) for group in together)
+        return file.read_row_groups(together, columns=columns), size
+
+    runs = _neighbours(file, groups)
+    yield from ahead(read, runs, 1) if is_remote else map(read, runs)
+
+
+def _neighbours(file: pq.ParquetFile, groups: Sequence[int]) -> Iterator[list[int]]:
     held: list[int] = []
     rows = 0
     for group in groups:
         size = file.metadata.row_group(group).num_rows
         if held and (group != held[-1] + 1 or rows + size > ROW_GROUP_ROWS):
-            yield _read_together(file, held, columns)
+            yield held
             held, rows = [], 0
         held.append(group)
         rows += size
     if held:
-        yield _read_together(file, held, columns)
-
-
-def _read_together(file: pq.ParquetFile, groups: Sequence[int], columns: Sequence[str] | None) -> tuple[pa.Table, int]:
-    size = sum(group_bytes(file, group, columns) for group in groups)
-    return file.read_row_groups(groups, columns=columns), size
+        yield held
 
 
 def _write_group(writer: pq.ParquetWriter, table: pa.Table) -> None:

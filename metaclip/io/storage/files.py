@@ -4,8 +4,9 @@ A root is any fsspec address. What differs between a local folder, S3 and other 
 `metaclip.io.storage.file_system.FileSystem`.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -26,6 +27,8 @@ from metaclip.processes.meter import METER
 MARKER = "layout.json"
 THREADS = 32
 """How many calls to a store run at once."""
+AHEAD = 4
+"""How many of them if what they return is large."""
 
 _MISSING = (FileNotFoundError, NotADirectoryError)
 
@@ -47,6 +50,26 @@ def side_by_side_in_blocks(call: Callable[[_T], _U], things: Sequence[_T]) -> It
     """Yield what `side_by_side` returns, for so many things that not all results should be held at once."""
     for start in range(0, len(things), THREADS):
         yield from side_by_side(call, things[start : start + THREADS])
+
+
+def ahead(call: Callable[[_T], _U], things: Iterable[_T], at_once: int = AHEAD) -> Iterator[_U]:
+    """Yield the results of calls that wait for a store, in their order; the next `at_once` are made meanwhile.
+
+    Raises:
+        Whatever `call` raises, in that order.
+    """
+    coming: deque[Future[_U]] = deque()
+    with ThreadPoolExecutor(at_once) as threads:
+        try:
+            for thing in things:
+                coming.append(threads.submit(call, thing))
+                if len(coming) > at_once:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+        finally:
+            for future in coming:
+                future.cancel()
 
 
 class Files:

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import random
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from metaclip.config.settings import Source
 from metaclip.errors import StoreError, StoreOutOfReachError
 from metaclip.io import object_store
 from metaclip.io.storage import s3_files
-from metaclip.io.storage.files import side_by_side
+from metaclip.io.storage.files import ahead, side_by_side
 from metaclip.io.streams import open_stream
 from metaclip.sources.listing import list_shards
 from metaclip.store.manifest import Reference, stage_key
@@ -117,6 +118,59 @@ def test_neighbouring_row_groups_are_read_in_one_request(proxy: Proxy, bucket: s
     ]
     assert sum(sizes) == sum(group_bytes(file, group) for groups in rows for group in groups)
     assert (proxy.count("GET"), len(proxy.requests)) == (len(rows), len(rows))
+
+
+def test_the_next_files_are_read_while_the_store_takes_its_time(proxy: Proxy, bucket: str) -> None:
+    store = Store(bucket)
+    written = [_write(store, rows=number + 1, name=str(number)) for number in range(6)]
+    asked = {f"/{reference.folder}/a.parquet": threading.Event() for reference in written}
+    waited = []
+
+    def answer_when_the_next_is_asked_for(request: Request) -> None:
+        names = list(asked)
+        for place, name in enumerate(names):
+            if request.path.endswith(name):
+                asked[name].set()
+                waited.append(place + 1 == len(names) or asked[names[place + 1]].wait(20))
+
+    proxy.fault = answer_when_the_next_is_asked_for
+    rows = [table.column("a").to_pylist() for table, _ in store.read_rows(written, "a.parquet", lambda _: [0])]
+    assert rows == [list(range(number + 1)) for number in range(6)]
+    assert len(waited) >= 6
+    assert all(waited)
+
+
+def test_of_a_large_file_the_next_rows_are_read_while_the_first_are_worked_on(proxy: Proxy, bucket: str) -> None:
+    store = Store(bucket)
+    reference = _write(store, rows=196_608, group_rows=65_536)
+    file = store.open_parquet(reference, "a.parquet")
+    proxy.requests.clear()
+    tables = read_groups(file, range(3), is_remote=True)
+    rows, _ = next(tables)
+    deadline = time.monotonic() + 20
+    while proxy.count("GET") < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert proxy.count("GET") == 2
+    assert [rows.num_rows, *(table.num_rows for table, _ in tables)] == [65_536] * 3
+
+
+def test_calls_ahead_end_with_the_first_error_and_with_who_takes_their_results() -> None:
+    begun: list[int] = []
+
+    def call(number: int) -> int:
+        begun.append(number)
+        if number == 3:
+            raise StoreError("three")
+        return number
+
+    found = ahead(call, range(1000), 2)
+    assert [next(found), next(found), next(found)] == [0, 1, 2]
+    with pytest.raises(StoreError, match="three"):
+        next(found)
+    found = ahead(call, range(4, 1000), 2)
+    assert [next(found), next(found)] == [4, 5]
+    found.close()
+    assert max(begun) <= 8
 
 
 @pytest.mark.parametrize("fault", [pytest.param("slow down", marks=pytest.mark.long), "broken", "reset"])
