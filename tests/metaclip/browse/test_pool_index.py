@@ -149,14 +149,14 @@ def test_an_index_elsewhere_is_copied_to_this_machine_and_an_altered_one_is_told
     root = f"memory://browse-{uuid.uuid4().hex}"
     memory.put(pool.store.root, root.removeprefix("memory:/"), recursive=True)
     there = FinishedPool.open(root, "small")
-    outputs = [job.find(there.store) for job in index_jobs(there)]
-    opened = PoolIndex(there, [output for output in outputs if output is not None])
+    outputs = [output for job in index_jobs(there) if (output := job.find(there.store)) is not None]
+    opened = PoolIndex(there, outputs)
     assert opened.of_words("dog").total == index.of_words("dog").total
     some = opened.of_words("dog").some(5, 3)
     assert opened.read(some, 20.0) == index.read(some, 20.0)
-    damaged = next(path for path in memory.find(root.removeprefix("memory:/")) if path.endswith("00000.rows.arrow"))
+    damaged = f"{root.removeprefix('memory:/')}/{outputs[0].folder}/00000.rows.arrow"
     content = bytearray(memory.cat(damaged))
     content[len(content) // 3] ^= 1
     memory.pipe(damaged, bytes(content))
     with pytest.raises(StoreError, match="altered since it was written"):
-        PoolIndex(there, [output for output in outputs if output is not None])  # the file is one block
+        PoolIndex(there, outputs)  # the file is one block
