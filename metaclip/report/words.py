@@ -56,6 +56,7 @@ _REASONS = {
     "page.bad_http": "a page whose HTTP head is broken",
     "page.no_payload": "a WAT record without the page's metadata",
     "page_url.too_long": "an address of a page that is too long; its pair stays",
+    "value.too_long": "a value of a column of one's own that is longer than extract.max_text_bytes; its pair stays",
     "record.not_an_object": "a record that is no JSON object",
     "record.bad_row": "a row with another number of fields",
     "record.too_long": "a record longer than 16 MB",

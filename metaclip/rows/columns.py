@@ -1,7 +1,8 @@
 """What the columns of files of pairs are called, and what a row's values mean: one rule for all readers."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -92,12 +93,17 @@ def choose(path: str, names: Sequence[str], asked: str | None, field: str) -> st
     return found
 
 
+def listed(names: Iterable[str]) -> str:
+    """Return the names of a file's columns for a message: the first of them, and of a long one its beginning."""
+    return ", ".join(name[:100] for name in islice(names, 20))
+
+
 def missing_column(path: str, names: Sequence[str], asked: str | None, field: str) -> InputError:
     """Return the error for a file without a column; a file that is no part of the set must not set the advice."""
     known = URL_COLUMNS if field == "url" else TEXT_COLUMNS
     missing = f"`{asked}`" if asked else " or ".join(f"`{name}`" for name in known[:2]) + " or another known name"
     return InputError(
-        f"{path}: has no column {missing}; it has: {', '.join(names[:20]) or 'none'}. If the file is no part of the"
+        f"{path}: has no column {missing}; it has: {listed(names) or 'none'}. If the file is no part of the"
         f" set, leave it out (a glob such as *.parquet names the others); if it is, name by source.{field}_column the"
         f" column of its {'addresses' if field == 'url' else 'texts'}"
     )

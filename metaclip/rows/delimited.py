@@ -24,10 +24,11 @@ from metaclip.rows.columns import (
     Wanted,
     check_unique,
     choose,
+    listed,
     texts_of,
 )
 from metaclip.rows.json_values import parse_json
-from metaclip.rows.lines import lines_of
+from metaclip.rows.lines import MAX_BYTES, lines_of
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ _ROWS_LOOKED_AT = 100
 _MOST_LINES = 200
 _MOST_BYTES = 1 << 20
 """A quoted field may go over so many lines and bytes; beyond it a quotation mark is a letter like any other."""
+csv.field_size_limit(MAX_BYTES)  # the module's own is 128 kB, and one for all readers
 _ADDRESS = re.compile(r"\s*https?://", re.IGNORECASE)
 
 
@@ -84,7 +86,7 @@ def read_delimited(
         return
     separator = _separator(first, wanted)
     rows = _rows(chain([first], lines), separator)
-    looked_at = list(islice(rows, _ROWS_LOOKED_AT))
+    looked_at = list(_first(rows))
     columns, has_header = _columns(path, looked_at, wanted)
     kept = _kept_columns(path, looked_at[0], has_header, keep)
     for row in chain(looked_at[1:] if has_header else looked_at, rows):
@@ -100,12 +102,22 @@ def read_delimited(
         yield Row(fields[columns.url], texts_of(key or columns.key, _text(fields[columns.text])), page, status, own)
 
 
+def _first(rows: Iterator["_Line"]) -> Iterator["_Line"]:
+    """Give the first rows, which are held at once: fewer of them where they are long."""
+    size = 0
+    for row in islice(rows, _ROWS_LOOKED_AT):
+        yield row
+        size += sum(map(len, row.fields))
+        if size > _MOST_BYTES:
+            return
+
+
 def _kept_columns(path: str, first: "_Line", has_header: bool, keep: Sequence[str]) -> dict[str, int]:
     """Return the places of the columns of `source.keep_columns`; their values are texts, as the file has them."""
     names = [name.strip() for name in first.fields] if has_header else []
     for name in keep:
         if names.count(name) != 1:
-            there = f"its header has {', '.join(names[:20])}" if has_header else "it has no header"
+            there = f"its header has {listed(names)}" if has_header else "it has no header"
             raise InputError(f"{path}: has no column {name!r}, which source.keep_columns names; {there}")
     return {name: names.index(name) for name in keep}
 

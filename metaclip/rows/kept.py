@@ -3,14 +3,17 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
 from metaclip.errors import InputError
+from metaclip.rows.columns import listed
 
 LOOKED_AT = 1_000
 """Rows of a file without types (JSON, text with separators, tar) by which those of its columns are told."""
+_NAMES_TOLD = 20
 
 _SIMPLE = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_string)
 
@@ -45,13 +48,18 @@ def told_fields(path: str, names: Sequence[str], rows: Iterable[Mapping[str, obj
     Raises:
         InputError: no row has such a column, or its values are neither numbers, booleans nor texts.
     """
-    looked_at = list(rows)
+    types: dict[str, set[type]] = {name: set() for name in names}
+    there: dict[str, None] = {}
+    for row in rows:  # values may be of many megabytes: none is held
+        for name in types.keys() & row.keys():
+            types[name].add(type(row[name]))
+        if len(there) < _NAMES_TOLD:
+            there.update(dict.fromkeys(islice(row, _NAMES_TOLD)))
     found = []
-    for name in names:
-        values = [row[name] for row in looked_at if name in row]
-        if not values and looked_at:
-            raise _missing(path, name, list(dict.fromkeys(key for row in looked_at for key in row)))
-        kinds = {type(value) for value in values} - {type(None)}
+    for name, held in types.items():
+        if there and not held:
+            raise _missing(path, name, list(there))
+        kinds = held - {type(None)}
         if not kinds <= {bool, int, float, str}:
             raise InputError(
                 f"{path}: column {name!r} of source.keep_columns holds lists or objects; only numbers, booleans and"
@@ -72,7 +80,7 @@ def _type_of(kinds: set[type]) -> pa.DataType:
 
 
 def _missing(path: str, name: str, names: Sequence[str]) -> InputError:
-    there = f"; it has: {', '.join(names[:20])}" if names else ""
+    there = f"; it has: {listed(names)}" if names else ""
     return InputError(f"{path}: has no column {name!r}, which source.keep_columns names{there}")
 
 

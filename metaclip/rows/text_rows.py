@@ -22,6 +22,8 @@ _FORMS: tuple[tuple[re.Pattern[str], Form], ...] = (
     (re.compile(r"\.(csv|tsv|txt)(\.(gz|zst|bz2|xz))?$"), "delimited"),
 )
 _LOOKED_AT = 64 << 10
+_LONGEST_NAME = 1000
+"""Longer names of columns are nobody's, and not held."""
 _SURE_AFTER = 10_000
 """Rows without a known column after which a file is refused."""
 
@@ -123,7 +125,7 @@ def _read_json(
         objects += 1
         if not sure:
             if len(names) < 1000:
-                names.update(dict.fromkeys(record))
+                names.update(dict.fromkeys(name for name in record if len(name) <= _LONGEST_NAME))
             # Writers leave out empty fields, so the first rows do not show all columns.
             sure = _missing(names, wanted) is None
             if not sure and objects >= _SURE_AFTER:

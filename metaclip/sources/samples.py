@@ -27,9 +27,10 @@ class SampleCollector:
     Addresses and texts get the same form as in the crawl readers, so that a pair has one uid, whatever
     file it was read from. Counts: `images` (samples), `images_kept`, `texts`, `dropped.image.<reason>`,
     `dropped.text.not_wanted` (texts of an attribute that is not in `extract.text_keys`), `dropped.text.too_long`
-    (more than `extract.max_text_bytes`), `dropped.text.too_many`
+    (it or its key has more than `extract.max_text_bytes`), `dropped.text.too_many`
     (of one sample, whose pairs would take more than `extract.max_pairs_bytes`), and
-    `dropped.page_url.too_long` (the pair stays, without the page's address).
+    `dropped.page_url.too_long` and `dropped.value.too_long` (the pair stays, without the page's address, or without
+    the value of a column of its own).
     """
 
     def __init__(self, settings: Extract, statistics: Counter[str], keep: Sequence[pa.Field] = ()) -> None:
@@ -37,6 +38,7 @@ class SampleCollector:
         self._keep = keep
         self._kept: list[Mapping[str, object]] = []
         self._own: Mapping[str, object] = {}
+        self._own_size = 0
         self._not_wanted = _HTML_KEYS.difference(settings.text_keys)
         self._max_address_bytes = settings.max_address_bytes
         self._max_pairs_bytes = settings.max_pairs_bytes
@@ -46,7 +48,8 @@ class SampleCollector:
 
     def add_row(self, row: Row) -> None:
         """Add the sample of a row, with the columns that are kept of it."""
-        self._own = row.kept
+        self._own = {name: self._bounded(value) for name, value in row.kept.items()} if self._keep else {}
+        self._own_size = sum(len(value) for value in self._own.values() if isinstance(value, str))
         self.add(row.url, row.texts, row.page_url, row.status)
 
     def add(
@@ -64,7 +67,7 @@ class SampleCollector:
                 continue
             if key in self._not_wanted:
                 statistics["dropped.text.not_wanted"] += 1
-            elif 4 * len(text) > self._max_text_bytes and len(text.encode()) > self._max_text_bytes:
+            elif self._is_long(text) or self._is_long(key):
                 statistics["dropped.text.too_long"] += 1
             else:
                 found.append((key, text))
@@ -84,10 +87,20 @@ class SampleCollector:
         else:
             statistics["dropped.image." + address.value] += 1
 
+    def _is_long(self, text: str) -> bool:
+        return 4 * len(text) > self._max_text_bytes and len(text.encode("utf-8", "replace")) > self._max_text_bytes
+
+    def _bounded(self, value: object) -> object:
+        """Return a value of a column of its own; what is longer than a text may be is null."""
+        if value is None or isinstance(value, int | float) or not self._is_long(str(value)):
+            return value
+        self.statistics["dropped.value.too_long"] += 1
+        return None
+
     def _add(self, address: str, texts: list[tuple[str, str]], page: str) -> None:
         size = 0
         for number, (key, text) in enumerate(texts):
-            size += len(address) + len(text) + len(page)
+            size += len(address) + len(text) + len(page) + len(key) + self._own_size
             if number and size > self._max_pairs_bytes:
                 self.statistics["dropped.text.too_many"] += len(texts) - number
                 texts = texts[:number]

@@ -2,7 +2,9 @@
 
 import csv
 import io
+import tracemalloc
 from collections import Counter
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -75,6 +77,13 @@ def test_quotation_marks_in_texts_that_are_not_quoted() -> None:
     assert rows_of(text)[0] == [(A, '"Sit," he said'), (B, '"open'), (A, '5" nails'), (B, 'the "end"')]
 
 
+def test_a_long_quoted_field_beside_a_text_costs_no_row() -> None:
+    page = "<p>one, two</p>" * 20_000
+    rows, statistics = rows_of(f'url,html,caption\n{A},"{page}","a cat, sitting"\n{B},,two dogs\n')
+    assert rows == BOTH
+    assert statistics == {"records": 2}
+
+
 def test_a_quoted_text_may_go_over_lines() -> None:
     assert rows_of(f'url,text\n{A},"a\ncat ""Tom"""\n{B},x\n')[0] == [(A, 'a\ncat "Tom"'), (B, "x")]
 
@@ -90,6 +99,19 @@ def test_rows_of_another_length_are_counted() -> None:
     rows, statistics = rows_of(f"url,text,n\n{A},x,1\n{A}\n{A},y\n{A},a,b,c\n")
     assert rows == [(A, "x"), (A, "y")]
     assert statistics == {"records": 4, "dropped.record.bad_row": 2}
+
+
+@pytest.mark.parametrize("text", ["{A}\t%s\n", '{A},"%s"\n', "url;caption\n" + "{A};%s\n"])
+def test_long_rows_are_not_held_to_tell_the_columns(text: str) -> None:
+    *header, line = text.format(A=A).splitlines(keepends=True)
+    pieces = ((line % ("word " * (1 << 19))).encode() for _ in range(40))
+    tracemalloc.start()
+    lengths = [len(row.texts[0][1]) for row in read_delimited("x.csv", chain((h.encode() for h in header), pieces),
+               Counter(), (None, None))]  # fmt: skip
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert lengths == [5 << 19] * 40
+    assert peak < 64 << 20
 
 
 def test_a_field_with_a_json_list_makes_a_pair_each() -> None:

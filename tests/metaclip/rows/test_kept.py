@@ -1,5 +1,6 @@
 """Own columns of files of pairs: their types, and values that do not fit."""
 
+import tracemalloc
 from collections import Counter
 
 import pyarrow as pa
@@ -76,3 +77,15 @@ def test_values_that_do_not_fit_are_null_and_counted(
     counts: Counter[str] = Counter()
     assert column_of(values, pa.field("x", kind), counts).to_pylist() == fitted
     assert counts["dropped.value.other_type"] == lost
+
+
+def test_no_value_of_the_first_rows_is_held() -> None:
+    tracemalloc.start()
+    rows = ({"x": "v" * (1 << 20), "n" * (1 << 20): number} for number in range(40))
+    assert told_fields("f", ["x"], rows) == [pa.field("x", pa.string())]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 << 20
+    with pytest.raises(InputError) as error:
+        told_fields("f", ["y"], [{"n" * (1 << 20): 1}])
+    assert len(str(error.value)) < 500

@@ -472,3 +472,32 @@ def test_giant_lines_and_long_addresses_are_bounded_in_bytes(tmp_path, monkeypat
     rows, statistics = read(path, Extract(max_pairs_bytes=20 << 10, max_address_bytes=10_000))
     assert len(rows) == 3
     assert statistics["dropped.text.too_many"] == 7
+
+
+def test_keys_and_own_values_are_bounded_as_texts_are(tmp_path):
+    path = tmp_path / "x.jsonl"
+    captions = [f"cat {number}" for number in range(9)]
+    own = {"url": URLS[0], "captions": captions}
+    path.write_bytes(json_lines([{**own, "text_key": "k" * 5000, "x": "v" * 5000}]))
+    keep = [pa.field("x", pa.string())]
+    rows, statistics = read(path, Extract(max_pairs_bytes=20 << 10), keep=keep)
+    assert [row[1] for row in rows] == captions[:2]
+    assert statistics["dropped.text.too_many"] == 7
+    rows, statistics = read(path, Extract(max_text_bytes=4096), keep=keep)
+    assert rows == []
+    assert statistics["dropped.text.too_long"] == 9
+    path.write_bytes(json_lines([{**own, "x": "v" * 5000}, {**own, "x": ["v" * 5000]}, {**own, "x": 5}]))
+    (batch,) = read_pairs(str(path), Extract(max_text_bytes=4096), statistics := Counter(), keep=keep)
+    assert batch.table.column("x").to_pylist() == [None] * 18 + ["5"] * 9
+    assert statistics["dropped.value.too_long"] == 2
+
+
+def test_names_of_columns_that_are_no_names_are_not_held(tmp_path):
+    path = tmp_path / "x.jsonl.gz"
+    path.write_bytes(b"".join(gzip.compress(b'{"%d%s": 1}\n' % (n, b"k" * (2 << 20))) for n in range(40)))
+    tracemalloc.start()
+    with pytest.raises(InputError, match="has no column"):
+        read(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 32 << 20
