@@ -160,6 +160,7 @@ def test_the_drawing_of_the_floors_is_that_of_the_page() -> None:
 TESTED_IN = {
     "archive.wacz": "metaclip/archive/test_records.py",
     "io.addresses.hosts": "metaclip/sources/test_listing.py",
+    "rows.arrow_types": "metaclip/rows/test_parquet_rows.py",
     "rows.columns": "metaclip/sources/test_pair_files.py",
     "rows.lines": "metaclip/sources/test_pair_files.py",
     "rows.text_rows": "metaclip/sources/test_pair_files.py",
@@ -231,7 +232,6 @@ TESTED_IN = {
     "images.boxes": "metaclip/images/test_blur.py",
     "removal.purged_job": "flows/test_remove.py",
     "removal.removed_job": "flows/test_remove.py",
-    "images.hash_lists": "metaclip/images/dedup/test_filter_job.py",
     "images.dedup.outputs": "metaclip/images/dedup/test_sheets_job.py",
     "images.dedup.keys_job": "metaclip/images/dedup/test_cover_job.py",
     "images.dedup.pairs_job": "metaclip/images/dedup/test_cover_job.py",

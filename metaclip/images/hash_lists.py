@@ -155,14 +155,17 @@ def _has_pictures(path: str) -> bool:
     return True
 
 
+_BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
+_PICTURES = ("jpg", "jpeg", "png", "webp", "image", "bytes", "img")
+"""Names of columns that hold files of pictures."""
+
+
 def _picture_column(path: str, schema: pa.Schema) -> str:
     for field in schema:
         inner = field.type
         if pa.types.is_struct(inner) and inner.get_field_index("bytes") >= 0:
             return str(field.name)
-        if (pa.types.is_binary(inner) or pa.types.is_large_binary(inner)) and field.name in (
-            *("jpg", "jpeg", "png", "webp", "image", "bytes", "img"),
-        ):
+        if any(test(inner) for test in _BYTES) and field.name in _PICTURES:
             return str(field.name)
     raise InputError(f"{path}: no column of pictures (image, jpg, png, webp, bytes), but {', '.join(schema.names)}")
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from metaclip.errors import InputError
+from metaclip.rows.arrow_types import is_text
 from metaclip.rows.columns import listed
 
 LOOKED_AT = 1_000
@@ -30,8 +31,7 @@ def parquet_field(path: str, schema: pa.Schema, name: str) -> pa.Field:
     kind = schema.field(places[0]).type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    texts = (pa.types.is_large_string, pa.types.is_string_view, pa.types.is_binary, pa.types.is_large_binary)
-    if any(test(kind) for test in texts):
+    if is_text(kind):
         kind = pa.string()
     if pa.types.is_float16(kind):
         kind = pa.float32()

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip.errors import InputError
+from metaclip.rows.arrow_types import is_list, is_text
 from metaclip.rows.columns import (
     KEY_COLUMN,
     PAGE_COLUMNS,
@@ -95,7 +96,8 @@ def _columns(path: str, schema: pa.Schema, wanted: Wanted) -> tuple[str, str, di
         found = next((name for name in known if name in usable), None) if asked is None else None
         chosen.append(found or choose(path, names, asked, field))
     url, text = chosen
-    page = next((name for name in PAGE_COLUMNS if name in names), None)
+    pages = [name for name in PAGE_COLUMNS if name in names]
+    page = next((name for name in pages if _holds(schema, name)), pages[0] if pages else None)
     optional = {KEY_COLUMN: KEY_COLUMN, "page": page, STATUS_COLUMN: STATUS_COLUMN}
     others = {role: name for role, name in optional.items() if name and name in names and name not in (url, text)}
     check_unique(path, [name for name in names if name in (url, text, *others.values())])
@@ -116,20 +118,9 @@ def _holds(schema: pa.Schema, name: str, *, lists: bool = False) -> bool:
     """Return whether a column holds texts, or lists of them; one of nulls holds none, and may stand for either."""
     places = schema.get_all_field_indices(name)
     kind = schema.field(places[0]).type
-    if lists and (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
+    if lists and is_list(kind):
         kind = kind.value_type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return pa.types.is_null(kind) or _is_text(kind) or pa.types.is_fixed_size_binary(kind)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    """Return whether a type holds texts, with the mark or without (binary)."""
-    tests = (
-        pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view,
-        pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view,
-    )  # fmt: skip
-    return any(test(kind) for test in tests)
+    return pa.types.is_null(kind) or is_text(kind)
 
 
 def _values(array: Any) -> list[object]:
@@ -147,8 +138,7 @@ def _values(array: Any) -> list[object]:
 
 
 def _bytes_of(kind: pa.DataType) -> pa.DataType:
-    nested = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    return pa.large_list(pa.large_binary()) if nested else pa.large_binary()
+    return pa.large_list(pa.large_binary()) if is_list(kind) else pa.large_binary()
 
 
 def _decoded(value: object) -> object:

@@ -7,6 +7,7 @@ import codecs
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
@@ -30,6 +31,9 @@ from metaclip.rows.lines import MAX_BYTES
 from metaclip.sources.webdataset import read_fields
 
 ROWS = 1 << 17
+_MOST_BYTES = 64 << 20
+"""So many characters of records are held at once."""
+_FIELDS = ("uid", "uid_hi", "uid_lo", "url", "status")
 
 _KINDS = {
     "parquet": (".parquet",),
@@ -143,6 +147,8 @@ def _columns(path: str, names: Sequence[str]) -> list[str]:
 
 def _of_table(table: pa.Table, columns: list[str], statistics: Counter[str]) -> Ids:
     statistics["given"] += table.num_rows
+    # Arrow chooses no rows of views of texts.
+    table = pa.table({name: _plain(table.column(name)) for name in table.column_names})
     if "status" in table.column_names:
         before = table.num_rows
         stays = pa.array([not is_failed(status) for status in table.column("status").to_pylist()], pa.bool_())
@@ -153,6 +159,12 @@ def _of_table(table: pa.Table, columns: list[str], statistics: Counter[str]) -> 
         uids["f0"], uids["f1"] = (np.asarray(table.column(name).to_numpy(), np.uint64) for name in columns)
         return Ids(uids, np.zeros(0, np.uint64))
     return _of_strings(table.column(columns[0]), statistics)
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_string_view(column.type):
+        return column.cast(pa.large_string())
+    return column.cast(pa.large_binary()) if pa.types.is_binary_view(column.type) else column
 
 
 def _of_strings(strings: pa.ChunkedArray | pa.Array, statistics: Counter[str]) -> Ids:
@@ -233,11 +245,15 @@ def _read_webdataset(path: str, statistics: Counter[str]) -> Iterator[Ids]:
 
 def _of_fields(path: str, records: Iterator[dict[str, Any]], statistics: Counter[str]) -> Iterator[Ids]:
     rows: list[dict[str, Any]] = []
+    size = 0
     for record in records:
-        rows.append(record)
-        if len(rows) == ROWS:
+        # Nothing else of a record is held; one without such a field is held by its names.
+        row = {name: record[name] for name in _FIELDS if name in record}
+        rows.append(row or dict.fromkeys(name[:100] for name in islice(record, 20)))
+        size += sum(len(value) for value in row.values() if isinstance(value, str))
+        if len(rows) == ROWS or size > _MOST_BYTES:
             yield _of_rows(path, rows, statistics)
-            rows = []
+            rows, size = [], 0
     if rows:
         yield _of_rows(path, rows, statistics)
 

@@ -19,6 +19,10 @@ from metaclip.rows.kept import column_of, joined, parquet_field, told_fields
         (pa.large_string(), pa.string()),
         (pa.dictionary(pa.int8(), pa.string()), pa.string()),
         (pa.float16(), pa.float32()),
+        (pa.string_view(), pa.string()),
+        (pa.binary_view(), pa.string()),
+        (pa.binary(4), pa.string()),
+        (pa.dictionary(pa.int8(), pa.large_binary()), pa.string()),
     ],
 )
 def test_columns_of_parquet_keep_their_types(kind: pa.DataType, kept: pa.DataType) -> None:

@@ -43,7 +43,17 @@ def test_bytes_of_fixed_size_are_texts(tmp_path: Path) -> None:
     assert rows_of(tmp_path / "a.parquet", {"url": urls, "text": TEXTS})[0] == PLAIN
 
 
-@pytest.mark.parametrize("kind", [pa.list_(pa.string()), pa.large_list(pa.large_string()), pa.list_(pa.binary())])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.list_(pa.string()),
+        pa.large_list(pa.large_string()),
+        pa.list_(pa.binary()),
+        pa.list_(pa.string_view()),
+        pa.list_view(pa.string()),
+        pa.large_list_view(pa.large_string()),
+    ],
+)
 def test_each_text_of_a_list_makes_a_pair(tmp_path: Path, kind: pa.DataType) -> None:
     rows, _ = rows_of(tmp_path / "a.parquet", {"image_url": URLS, "captions": pa.array([TEXTS, None], kind)})
     assert rows == [
@@ -68,6 +78,12 @@ def test_an_optional_column_of_another_type_is_left_out_with_a_warning(
     with caplog.at_level(logging.WARNING):
         assert rows_of(tmp_path / "a.parquet", {"url": URLS, "text": TEXTS, name: values})[0] == PLAIN
     assert f"a.parquet: column `{name}` holds" in caplog.text
+
+
+def test_a_page_is_that_of_the_first_column_that_holds_texts(tmp_path: Path) -> None:
+    pages = ["https://p.example/1", "https://p.example/2"]
+    rows, _ = rows_of(tmp_path / "a.parquet", {"url": URLS, "text": TEXTS, "page_url": [1, 2], "referrer": pages})
+    assert [row[2] for row in rows] == pages
 
 
 def test_two_columns_of_one_name_are_an_input_error_that_names_the_file(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import tarfile
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -292,3 +293,27 @@ def test_parse_uids_of_sliced_and_chunked_columns() -> None:
     column = pa.chunked_array([pa.array(strings)[1:3], pa.array([], pa.string()), pa.array(strings)[3:]])
     assert parse_uids(column).tolist() == [(0, 1), (1, 0), (2**64 - 1, 2**64 - 1)]
     assert len(parse_uids(pa.array([], pa.string()))) == 0
+
+
+@pytest.mark.parametrize("kind", [pa.string_view(), pa.binary_view()])
+def test_lists_with_views_of_texts_are_read(tmp_path: Path, kind: pa.DataType) -> None:
+    uids = [f"{number:032x}".encode() for number in range(3)]
+    statuses = [b"success", b"failed_to_download", None]
+    table = pa.table(
+        {"uid": pa.array(uids).cast(kind), "status": pa.array(statuses, pa.binary()).cast(pa.string_view())}
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    (found,) = read_survivors(str(tmp_path / "a.parquet"), counts := Counter())
+    assert found.uids["f1"].tolist() == [0, 2]
+    assert counts["not_successful"] == 1
+
+
+def test_no_more_of_a_record_is_held_than_names_a_pair(tmp_path: Path) -> None:
+    lines = (json.dumps({"uid": f"{number:032x}", "html": "h" * (2 << 20)}).encode() + b"\n" for number in range(40))
+    (tmp_path / "a.jsonl.gz").write_bytes(b"".join(map(gzip.compress, lines)))
+    tracemalloc.start()
+    (found,) = read_survivors(str(tmp_path / "a.jsonl.gz"), Counter())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.uids["f1"].tolist() == list(range(40))
+    assert peak < 32 << 20
