@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, Literal
 
+from metaclip.archive.tars import open_tar
 from metaclip.errors import ConfigError
 from metaclip.export.images import SETTINGS
 from metaclip.images.boxes import Box, in_pixels, read_boxes
@@ -103,7 +104,7 @@ def _copy(source: BinaryIO, sink: BinaryIO, boxes: Mapping[str, list[Box]], coun
     """Copy a tar with boxes blurred; even where it has none, the copy is wanted."""
     damaged: set[str] = set()
     with (
-        tarfile.open(fileobj=source, mode="r|") as before,
+        open_tar(source) as before,
         tarfile.open(fileobj=sink, mode="w|", format=tarfile.USTAR_FORMAT) as after,
     ):
         for member in before:
@@ -131,9 +132,7 @@ def _blurred(data: bytes, boxes: list[Box], counts: Counter[str]) -> bytes | Non
     from metaclip.images.decoding import Bounds, open_picture, white_behind
 
     try:
-        with open_picture(data) as opened:
-            if opened.width * opened.height > Bounds().max_pixels:
-                return None
+        with open_picture(data, Bounds.max_pixels) as opened:
             form = opened.format or "JPEG"
             picture = white_behind(opened)
     except Exception:  # noqa: BLE001 (decoders raise whatever they like; the picture is counted)

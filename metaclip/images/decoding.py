@@ -78,11 +78,11 @@ def inspect(data: bytes, box: Box, bounds: Bounds) -> Decoded:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata, which no picture depends on
-            with open_picture(data) as picture:
+            with open_picture(data, bounds.max_pixels) as picture:
                 width, height = picture.size
-                if width * height > bounds.max_pixels:
-                    return Decoded("too_many_pixels", width, height)
                 rgb = upright_rgb(picture)
+    except TooManyPixelsError as error:
+        return Decoded("too_many_pixels", error.width, error.height)
     except UnidentifiedImageError:
         return Decoded("not_an_image")
     except MemoryError:
@@ -96,15 +96,52 @@ def inspect(data: bytes, box: Box, bounds: Bounds) -> Decoded:
         return Decoded("too_many_pixels", width, height)
 
 
-def open_picture(data: bytes) -> Image.Image:
+class TooManyPixelsError(Exception):
+    """A picture whose header states more pixels than are decoded."""
+
+    def __init__(self, width: int, height: int) -> None:
+        super().__init__(f"{width} x {height} pixels")
+        self.width, self.height = width, height
+
+
+def open_picture(data: bytes, max_pixels: int) -> Image.Image:
     """Open a picture without decoding it.
 
     Raises:
         UnidentifiedImageError: the bytes are no picture.
+        TooManyPixelsError: its header states more than `max_pixels`.
     """
-    Image.MAX_IMAGE_PIXELS = None  # the caller compares the size with a bound of its own
+    Image.MAX_IMAGE_PIXELS = None  # there is a bound of our own
     ImageFile.LOAD_TRUNCATED_IMAGES = False
-    return Image.open(io.BytesIO(data), formats=_known())
+    _check_size(*_webp_size(data), max_pixels)
+    picture = Image.open(io.BytesIO(data), formats=_known())
+    try:
+        _check_size(*picture.size, max_pixels)
+    except TooManyPixelsError:
+        picture.close()
+        raise
+    return picture
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise TooManyPixelsError(width, height)
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Return the size that a WebP file states, for which its decoder takes memory as it opens; zero for others.
+
+    RFC 9649, sections 2.5 to 2.7.
+    """
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 30:
+        return 0, 0
+    if data[12:16] == b"VP8X":
+        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    if data[12:16] == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    width, height = struct.unpack("<HH", data[26:30])
+    return width & 0x3FFF, height & 0x3FFF
 
 
 @lru_cache(maxsize=1)

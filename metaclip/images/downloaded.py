@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from metaclip.archive.tars import open_tar
 from metaclip.errors import ConfigError, InputError
 from metaclip.export.images import SETTINGS
 from metaclip.io.inputs import fingerprint
@@ -177,7 +178,7 @@ def tar_pictures(store: Store, address: str, max_bytes: int) -> Iterator[tuple[s
         InputError: the tar is damaged.
     """
     try:
-        with store.open(address) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+        with store.open(address) as stream, open_tar(cast(BinaryIO, stream)) as archive:
             for member in archive:
                 stem, _, ending = member.name.rpartition(".")
                 if member.isfile() and ending.lower() in ENDINGS:

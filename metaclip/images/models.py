@@ -90,9 +90,8 @@ def _decoded(store: Store, file: Downloaded) -> Iterator[tuple[str, _Rgb | None]
             if key not in uids:
                 continue
             try:
-                with open_picture(data) as picture:
-                    small = picture.width * picture.height <= Bounds().max_pixels
-                    rgb = upright_rgb(picture) if small else None
+                with open_picture(data, Bounds.max_pixels) as picture:
+                    rgb = upright_rgb(picture)
             except Exception:  # noqa: BLE001 (decoders raise whatever they like; the picture is counted)
                 rgb = None
             yield str(uids[key]), rgb

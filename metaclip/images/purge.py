@@ -4,6 +4,7 @@ import tarfile
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
+from metaclip.archive.tars import open_tar
 from metaclip.errors import ConfigError
 from metaclip.images.downloaded import Downloaded, downloaded_files, rewrite_tar, rows_of
 from metaclip.pairs.uids import parse_uids
@@ -90,7 +91,7 @@ def _take_out(store: Store, file: Downloaded, shard: str, keys: frozenset[str]) 
 
 def _copy(source: BinaryIO, sink: BinaryIO, keys: frozenset[str], taken: set[str]) -> bool:
     """Copy a tar without the samples of some keys; return whether it has any of them."""
-    with tarfile.open(fileobj=source, mode="r|") as before, tarfile.open(fileobj=sink, mode="w|") as after:
+    with open_tar(source) as before, tarfile.open(fileobj=sink, mode="w|") as after:
         for member in before:
             stem = PurePosixPath(member.name).name.partition(".")[0]
             if stem in keys:

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from metaclip.archive.damaged_members import Break, read_members
+from metaclip.archive.tars import BadHeaderError, End, Member
 from metaclip.config.settings import Extract
 from metaclip.errors import UnreadableFileError
 from metaclip.io.streams import open_stream
@@ -18,8 +19,6 @@ from metaclip.rows.json_values import parse_json
 from metaclip.sources.samples import SampleCollector
 
 _MAX_MEMBER_BYTES = 16 << 20
-_MAX_NOTE_BYTES = 1 << 20
-"""Bytes of the longest name or list of attributes that stands before a member."""
 _BLOCK = tarfile.RECORDSIZE  # tarfile copies the rest of its buffer at each read: a larger one is slower
 
 
@@ -151,7 +150,7 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | None:
 def _members(path: str, tape: "_Tape") -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
     """Yield the files in a tar archive; if the end is not a proper one, the tape is marked as torn."""
     try:
-        archive = tarfile.open(fileobj=tape, mode="r|", bufsize=_BLOCK, tarinfo=_Member)  # noqa: SIM115 (closed below)
+        archive = tarfile.open(fileobj=tape, mode="r|", bufsize=_BLOCK, tarinfo=Member)  # noqa: SIM115 (closed below)
     except tarfile.TarError as error:
         if tape.position == 0:
             raise UnreadableFileError(path, "empty", "the file is empty") from error
@@ -163,7 +162,7 @@ def _members(path: str, tape: "_Tape") -> Iterator[tuple[tarfile.TarInfo, tarfil
                     yield member, archive
                 archive.members.clear()  # type: ignore[attr-defined]  # it would grow with the shard
         except tarfile.TarError as error:
-            tape.tear("bad_header" if isinstance(error, _BadHeaderError) else "truncated")
+            tape.tear("bad_header" if isinstance(error, BadHeaderError) else "truncated")
             return
         # tarfile treats anything that is not a header as the end; the real end is a block of zeros.
         mark = tape.last(archive.offset, tarfile.BLOCKSIZE)
@@ -171,22 +170,6 @@ def _members(path: str, tape: "_Tape") -> Iterator[tuple[tarfile.TarInfo, tarfil
             tape.tear("truncated")
         elif mark.strip(b"\0"):
             tape.tear("corrupt")
-
-
-class _BadHeaderError(tarfile.HeaderError):
-    """A header that claims what no sound archive has."""
-
-
-class _Member(tarfile.TarInfo):
-    """A member whose header is believed within limits: tarfile reads names and attributes as a whole."""
-
-    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
-        notes = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE)
-        if self.size < 0 or self.size > (
-            _MAX_NOTE_BYTES if self.type in (*notes, tarfile.SOLARIS_XHDTYPE) else 1 << 50
-        ):
-            raise _BadHeaderError(f"a header that claims {self.size} bytes")
-        return super()._proc_member(archive)  # type: ignore[misc,no-any-return]
 
 
 class _Tape(io.BufferedIOBase):
@@ -201,7 +184,7 @@ class _Tape(io.BufferedIOBase):
         self._piece = b""
         self._used = 0  # bytes of the piece
         self._kept = b""
-        self._at_end = 0
+        self._end = End()
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return so many bytes, fewer at the end."""
@@ -214,11 +197,8 @@ class _Tape(io.BufferedIOBase):
             elif isinstance(event, bytes):
                 self._piece, self._used = event, wanted - len(data)
                 data += event[: self._used]
-        if not data and wanted:
-            # tarfile would go on to the end that a header claims, even if that is 2^62 bytes away.
-            self._at_end += 1
-            if self._at_end > 4:
-                raise tarfile.ReadError("the archive ends before its end")
+        if wanted:
+            self._end.check(data)
         self.position += len(data)
         self._kept = (self._kept + data)[-2 * _BLOCK :]
         return data

@@ -172,13 +172,17 @@ def _place(table: pa.Table, row: int, file: int) -> tuple[int, str, str]:
     return file, table.column("shard")[row].as_py(), table.column("key")[row].as_py()
 
 
+_ANY_PIXELS = 1 << 62
+"""The filter let the picture pass, within the bound that it was given."""
+
+
 def thumbnail(data: bytes) -> str:
     """Return a picture as JPEG data, at most 96 pixels wide and high."""
     from PIL import Image
 
     from metaclip.images.decoding import open_picture, upright_rgb
 
-    with open_picture(data) as picture:
+    with open_picture(data, _ANY_PIXELS) as picture:
         small = Image.fromarray(upright_rgb(picture))
     small.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
     sink = io.BytesIO()

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
-from metaclip.images.decoding import open_picture, orientation, turned, white_behind
+from metaclip.images.decoding import TooManyPixelsError, open_picture, orientation, turned, white_behind
 
 QUALITY = 95
 _TURNED = "Image Orientation"
@@ -44,10 +44,8 @@ def shrink(data: bytes, size: int, mode: str, max_pixels: int) -> Shrunk:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata, which no picture depends on
-            with open_picture(data) as opened:
+            with open_picture(data, max_pixels) as opened:
                 width, height = opened.size
-                if width * height > max_pixels:
-                    return Shrunk("too many pixels")
                 inner = inner_size(mode, size, width, height)
                 # Twice what is wanted, so that averages over areas have something to average.
                 opened.draft(None, (inner[0] * 2, inner[1] * 2))
@@ -61,7 +59,7 @@ def shrink(data: bytes, size: int, mode: str, max_pixels: int) -> Shrunk:
                     width, height = height, width
     except UnidentifiedImageError:
         return Shrunk("not an image")
-    except MemoryError:
+    except (MemoryError, TooManyPixelsError):
         return Shrunk("too many pixels")
     except Exception as error:  # noqa: BLE001 (decoders raise whatever they like; the reason is counted)
         return Shrunk("truncated" if "truncated" in str(error).lower() else "decoder error")

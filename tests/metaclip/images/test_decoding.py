@@ -30,6 +30,22 @@ def bomb(side: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
+def _claims() -> dict[str, bytes]:
+    """Return files of other kinds whose headers state very many pixels."""
+    small = Image.new("RGB", (64, 64))
+    extended = b"VP8X" + struct.pack("<II", 10, 0) + (16_382).to_bytes(3, "little") * 2
+    webp, lossless = encoded(small, "WEBP"), encoded(small, "WEBP", lossless=True)
+    jpeg, gif = encoded(small), encoded(small, "GIF")
+    frame = jpeg.index(b"\xff\xc0") + 5
+    return {
+        "webp": webp[:26] + struct.pack("<HH", 16_383, 16_383) + webp[30:],
+        "lossless": lossless[:21] + struct.pack("<I", (1 << 28) - 1) + lossless[25:],
+        "extended": webp[:4] + struct.pack("<I", len(webp) + 10) + webp[8:12] + extended + webp[12:],
+        "jpeg": jpeg[:frame] + struct.pack(">HH", 65_500, 65_500) + jpeg[frame + 4 :],
+        "gif": gif[:6] + struct.pack("<HH", 65_535, 65_535) + gif[10:],
+    }
+
+
 def _odd() -> dict[str, tuple[bytes, str]]:
     good = encoded(picture(1))
     animated = io.BytesIO()
@@ -43,6 +59,7 @@ def _odd() -> dict[str, tuple[bytes, str]]:
         "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not_an_image"),
         "cut": (good[: len(good) // 2], "truncated"),
         "bomb": (bomb(12_000), "too_many_pixels"),
+        **{f"large_{kind}": (data, "too_many_pixels") for kind, data in _claims().items()},
         "animated": (animated.getvalue(), "ok"),
         "deep": (encoded(deep, "PNG"), "ok"),
         "cmyk": (encoded(picture(1).convert("CMYK")), "ok"),
@@ -101,13 +118,13 @@ def test_upright_on_white_and_of_the_first_frame() -> None:
     assert (found.width, found.height) == original.size
     assert found.content == inspect(encoded(original, "PNG"), WHOLE, Bounds()).content
     clear = Image.new("RGBA", (30, 20), (255, 0, 0, 0))
-    with open_picture(encoded(clear, "PNG")) as opened:
+    with open_picture(encoded(clear, "PNG"), Bounds.max_pixels) as opened:
         assert (upright_rgb(opened) == 255).all()
     frames = io.BytesIO()
     Image.new("RGB", (9, 9), (255, 0, 0)).save(
         frames, "GIF", save_all=True, append_images=[Image.new("RGB", (9, 9), (0, 0, 255))]
     )
-    with open_picture(frames.getvalue()) as opened:
+    with open_picture(frames.getvalue(), Bounds.max_pixels) as opened:
         assert upright_rgb(opened)[0, 0].tolist() == [255, 0, 0]
 
 
