@@ -161,6 +161,7 @@ TESTED_IN = {
     "archive.wacz": "metaclip/archive/test_records.py",
     "io.addresses.hosts": "metaclip/sources/test_listing.py",
     "rows.arrow_types": "metaclip/rows/test_parquet_rows.py",
+    "rows.encodings": "metaclip/sources/test_pair_files.py",
     "rows.columns": "metaclip/sources/test_pair_files.py",
     "rows.lines": "metaclip/sources/test_pair_files.py",
     "rows.text_rows": "metaclip/sources/test_pair_files.py",

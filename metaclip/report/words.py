@@ -59,6 +59,7 @@ _REASONS = {
     "value.too_long": "a value of a column of one's own that is longer than extract.max_text_bytes; its pair stays",
     "record.not_an_object": "a record that is no JSON object",
     "record.bad_row": "a row with another number of fields",
+    "record.no_row": "a JSON object whose address is a list or an object, as where a file has a list for each column",
     "record.too_long": "a record longer than 16 MB",
     "record.continuation": "a later segment of a record that a crawler cut",
     "record.name_with_dots": "a member of a tar whose sample cannot be told, as its name has more dots",

@@ -48,6 +48,8 @@ def read_parquet(
         InputError: a column is missing, there twice, or holds no texts.
     """
     schema = pq.read_schema(source)
+    if not pq.read_metadata(source).num_rows:
+        return  # writers leave parts without rows, some without columns
     url, text, others = _columns(path, schema, wanted)
     check_unique(path, [name for name in schema.names if name in keep])
     for name in keep:

@@ -11,6 +11,7 @@ from metaclip.archive.damaged_members import Break, Event
 from metaclip.errors import UnreadableFileError
 from metaclip.rows.columns import TEXT_COLUMNS, URL_COLUMNS, Row, Wanted, missing_column, row_of
 from metaclip.rows.delimited import looks_delimited, read_delimited
+from metaclip.rows.encodings import as_utf8
 from metaclip.rows.json_values import parse_json, split_values, value_depth
 from metaclip.rows.lines import lines_of
 
@@ -24,6 +25,8 @@ _FORMS: tuple[tuple[re.Pattern[str], Form], ...] = (
 _LOOKED_AT = 64 << 10
 _LONGEST_NAME = 1000
 """Longer names of columns are nobody's, and not held."""
+_PAGES = "json-pages-"
+"""What the first line of a list of pages says, as WACZ and Browsertrix have it (WACZ 1.1.1, section 5.2.2)."""
 _SURE_AFTER = 10_000
 """Rows without a known column after which a file is refused."""
 
@@ -42,6 +45,7 @@ def read_text(
         UnreadableFileError: it is of no known form.
         InputError: a column is missing, or there twice.
     """
+    events = as_utf8(events)
     head, begun = _peek(events)
     named = form_of(path)
     if not head.removeprefix(codecs.BOM_UTF8):
@@ -70,6 +74,8 @@ def holds_pairs(head: bytes, name: str, wanted: Wanted) -> bool:
     records = [record for value in values if isinstance(record := parse_json(value), dict)]
     if not records:
         return len(head) >= _LOOKED_AT // 2
+    if str(records[0].get("format", "")).startswith(_PAGES):
+        return False
     names = {name for record in records for name in record}
     urls, texts = (
         (asked,) if asked else known for asked, known in zip(wanted, (URL_COLUMNS, TEXT_COLUMNS), strict=True)
@@ -111,7 +117,7 @@ def _read_json(
     level = value_depth(head)
     values = lines_of(events, statistics) if level is None else split_values(events, level, statistics)
     names: dict[str, None] = {}
-    objects = 0
+    objects = others = 0
     sure = False  # whether the file has columns of addresses and of texts
     for value in values:
         text = value.strip()
@@ -120,6 +126,7 @@ def _read_json(
         statistics["records"] += 1
         record = parse_json(text)
         if not isinstance(record, dict):
+            others += 1
             statistics["dropped.record.bad_json" if record is None else "dropped.record.not_an_object"] += 1
             continue
         objects += 1
@@ -130,11 +137,16 @@ def _read_json(
             sure = _missing(names, wanted) is None
             if not sure and objects >= _SURE_AFTER:
                 break
-        yield row_of(record, wanted, keep)
+        row = row_of(record, wanted, keep)
+        if isinstance(row.url, list | dict):
+            # Such as {"url": […], "text": […]}: an object for each column, or for many rows.
+            statistics["dropped.record.no_row"] += 1
+            continue
+        yield row
     missing = None if sure or not objects else _missing(names, wanted)
     if missing is not None:
         raise missing_column(path, list(names), *missing)
-    if not objects and not (level == 1 and head.removeprefix(codecs.BOM_UTF8).split() in ([b"[]"], [b"[", b"]"])):
+    if not objects and (others or b"".join(head.removeprefix(codecs.BOM_UTF8).split()) not in (b"", b"[]")):
         raise _of_no_form(path)
 
 

@@ -57,9 +57,12 @@ def _fields(file: SourceFile, names: Sequence[str], wanted: Wanted) -> list[pa.F
                     fetched.write(piece)
                 source = fetched
             try:
-                schema = pq.read_schema(source)
+                metadata = pq.read_metadata(source)
             except (pa.ArrowException, OSError) as error:
                 raise UnreadableFileError(file.path, "bad_parquet", f"not a whole Parquet file: {error}") from error
+            schema = metadata.schema.to_arrow_schema()
+            if not metadata.num_rows and not {*names} <= {*schema.names}:
+                return told_fields(file.path, names, ())
             return [parquet_field(file.path, schema, name) for name in names]
 
 

@@ -19,6 +19,7 @@ from metaclip.errors import InputError
 from metaclip.io.inputs import ListedFile
 from metaclip.io.streams import open_stream, scheme
 from metaclip.rows.columns import TEXT_COLUMNS, URL_COLUMNS
+from metaclip.rows.encodings import as_utf8
 from metaclip.rows.text_rows import holds_pairs
 from metaclip.sources.kinds import Kind, kind_of
 
@@ -132,7 +133,7 @@ def _head(path: str) -> bytes | None:
     head = bytearray()
     try:
         with open_stream(path) as stream:
-            for event in read_members(stream, 0):
+            for event in as_utf8(read_members(stream, 0)):
                 if isinstance(event, bytes):
                     head += event
                     if len(head) >= _LOOKED_AT:

@@ -249,6 +249,7 @@ def test_what_cannot_be_used_is_refused_by_name(
 
 
 PAIR = b'{"url": "https://a.org/1.jpg", "caption": "a cat"}\n'
+PAGES = b'{"format": "json-pages-1.0", "id": "pages", "title": "Pages"}\n'
 
 
 @pytest.mark.parametrize(
@@ -258,6 +259,11 @@ PAIR = b'{"url": "https://a.org/1.jpg", "caption": "a cat"}\n'
             {"archive/rec.warc.gz": b"", "pages/pages.jsonl": PAIR, "pages/extraPages.jsonl": b'{"id": 1}\n'},
             ["rec.warc.gz"],
             "2 .jsonl (extraPages.jsonl, pages.jsonl)",
+        ),
+        (
+            {"archive/rec.warc.gz": b"", "pages/seedPages.jsonl": PAGES + PAIR, "long.jsonl.gz": gzip.compress(PAGES)},
+            ["rec.warc.gz"],
+            "1 .jsonl (seedPages.jsonl), 1 .jsonl.gz (long.jsonl.gz)",
         ),
         (
             {"data/t.parquet": b"", "dataset_infos.json": b"{}", "dataset_dict.json": b"{}", "data/state.json": b"{}"},

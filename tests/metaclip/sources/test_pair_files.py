@@ -196,6 +196,16 @@ def test_what_cannot_be_used_is_counted_by_reason(tmp_path):
     assert sum(count for name, count in statistics.items() if name.startswith("dropped.")) + 1 == 19
 
 
+def test_objects_of_columns_are_no_rows(tmp_path):
+    columns = {"url": URLS, "text": TEXTS}
+    path = tmp_path / "x.json"
+    for record in (columns, {name: dict(enumerate(values)) for name, values in columns.items()}):
+        path.write_text(json.dumps(record))
+        rows, statistics = read(path)
+        assert rows == []
+        assert statistics["dropped.record.no_row"] == statistics["records"] == 1
+
+
 def test_nulls_in_parquet(tmp_path):
     columns = {
         "url": ["https://a.example/1.jpg", None, "https://a.example/3.jpg"],
@@ -252,7 +262,6 @@ def test_text_keys_that_are_not_wanted_are_left_out(tmp_path):
         (b"PAR1", "bad_parquet"),
         (b"PAR1" + b"\0" * 1000, "bad_parquet"),
         (b"<html><body>404 Not Found</body></html>", "not_json_lines"),
-        (b"\n\n", "not_json_lines"),
         (b"[\n1,\n2]", "not_json_lines"),
         (gzip.compress(b""), "not_json_lines"),
         (b"\x1f\x8b\x08\x00garbage", "not_json_lines"),
@@ -267,9 +276,36 @@ def test_files_of_other_kinds_are_refused_with_a_reason(tmp_path, content, reaso
     assert caught.value.path == str(path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("form", ["jsonl", "json", "csv", "tsv", "txt", "csv.gz"])
+def test_text_in_wide_letters_is_read(tmp_path, encoding, form):
+    rows = list(zip(URLS, TEXTS, strict=True))
+    records = [{"url": url, "text": text} for url, text in rows]
+    text = {
+        "jsonl": json_lines(records).decode(),
+        "json": json.dumps(records),
+        "csv": "url,text\r\n" + "".join(f'{url},"{text}"\r\n' for url, text in rows),
+        "tsv": "url\ttext\n" + "".join(f'{url}\t"{text}"\n' for url, text in rows),
+    }
+    content = text.get(form.removesuffix(".gz"), text["tsv"]).encode(encoding)
+    path = tmp_path / f"x.{form}"
+    path.write_bytes(gzip.compress(content) if form.endswith("gz") else content)
+    assert read(path)[0] == EXPECTED
+
+
+def test_damage_ends_a_text_in_wide_letters(tmp_path):
+    path = tmp_path / "x.jsonl.gz"
+    lines = json_lines({"url": URLS[0], "text": f"cat {number} {number * 7919 % 10_007}"} for number in range(20_000))
+    path.write_bytes(gzip.compress(lines.decode().encode("utf-16"))[:40_000])
+    rows, statistics = read(path)
+    assert 100 < len(rows) < 20_000
+    assert statistics["dropped.file_tail.truncated"] == 1
+
+
 def test_a_parquet_file_without_rows_gives_none(tmp_path):
     empty = pa.array([], pa.string())
     assert read(write_parquet(tmp_path / "x.parquet", {"url": empty, "text": empty}))[0] == []
+    assert read(write_parquet(tmp_path / "x.parquet", {}))[0] == []
 
 
 def many(count=20_000):
@@ -415,7 +451,8 @@ def test_columns_of_mixed_lines_are_told_row_by_row(tmp_path):
     [
         ("x.json", b""), ("x.jsonl.gz", b""), ("x.jsonl.gz", gzip.compress(b"")), ("x.csv", b""), ("x.json", b"[]\n"),
         ("x.json.zst", zstandard.compress(b"")), ("x.tsv.bz2", bz2.compress(b"")), ("part-00001", b""),
-        ("x.json", b"\xef\xbb\xbf"),
+        ("x.json", b"\xef\xbb\xbf"), ("x.jsonl", b"\n\n"), ("x.jsonl.gz", gzip.compress(b"\r\n")), ("x.json", b" [ ]"),
+        ("x.json", b"\xff\xfe"),
     ],
 )  # fmt: skip
 def test_an_empty_part_is_a_file_without_rows(tmp_path, name, content):
