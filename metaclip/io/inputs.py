@@ -5,17 +5,19 @@ There is one rule for all settings that name files. A path is one of these:
 - a file;
 - a folder: all files in it at any depth, except hidden ones (`.name`) and those in hidden folders, each once,
   however many links lead to it;
-- a glob, in which `**` stands for folders at any depth; hidden files match only where the glob has the dot;
+- a glob, in which `**` stands for folders at any depth: each file once, hidden ones only where the glob
+  has the dot;
 - an address: of a file anywhere, of a folder or a glob in a store.
 
 `~` is the home folder. A relative path starts at the folder in which the command runs. A symbolic link
 keeps its own name.
 """
 
+import fnmatch
 import glob
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,38 +159,75 @@ def naming(field: str, kind: type[ConfigError] | type[InputError] = ConfigError)
 
 def _list_local(path: str) -> Iterator[ListedFile]:
     if Path(path).is_dir():
-        for name in sorted(_files_under(path)):
+        for name in sorted(_each_once(_walk(path, hidden=False))):
             yield ListedFile(name, "folder")
     elif Path(path).exists() or not glob.has_magic(path):
         yield ListedFile(path, "name")
     else:
-        for name in sorted(glob.glob(path, recursive=True)):  # noqa: PTH207
+        for name in sorted(_each_once(_glob(path))):
             if Path(name).is_file():
                 yield ListedFile(name, "glob")
 
 
-def _files_under(folder: str) -> Iterator[str]:
-    """Yield the files in a folder at any depth, each once: links may lead back, or to what is there anyway."""
+def _glob(pattern: str) -> Iterator[str]:
+    """Yield the names that a glob matches, those behind no link first; `**` enters each folder once."""
+    parts = pattern.split("/")
+    if "**" not in parts:
+        yield from sorted(glob.glob(pattern), key=lambda name: (os.path.realpath(name) != name, name))  # noqa: PTH207
+        return
+    top = parts.index("**")
+    hidden = any(part.startswith(".") for part in parts[top:])
+    for folder in _glob("/".join(parts[:top]) or "/"):
+        start = len(folder.rstrip("/")) + 1
+        for name in _walk(folder, hidden=hidden):
+            if _matches(name[start:].split("/"), parts[top:]):
+                yield name
+
+
+def _matches(names: Sequence[str], parts: Sequence[str]) -> bool:
+    """Return whether the folders and the name of a file fit a glob; hidden ones only where it has the dot."""
+    if not parts or not names:
+        return not parts and not names
+    shown = not names[0].startswith(".")
+    if parts[0] == "**":
+        below = shown and (_matches(names[1:], parts) or len(names) == len(parts) == 1)
+        return below or _matches(names, parts[1:])
+    fits = fnmatch.fnmatchcase(names[0], parts[0]) and (shown or parts[0].startswith("."))
+    return fits and _matches(names[1:], parts[1:])
+
+
+def _each_once(names: Iterable[str]) -> Iterator[str]:
+    """Yield names of files, of several of one file the first: links lead to what is there anyway."""
+    found: set[str] = set()
+    for name in names:
+        real = os.path.realpath(name)
+        if real not in found:
+            found.add(real)
+            yield name
+
+
+def _walk(folder: str, *, hidden: bool) -> Iterator[str]:
+    """Yield the files in a folder at any depth; each folder is entered once, since links may lead back."""
     found: set[str] = set()
     links: list[str] = []
     waiting = [folder]
     while waiting or links:
         # What is there by itself comes before what a link leads to, and keeps its own name.
         path = waiting.pop() if waiting else links.pop(0)
+        if not Path(path).is_dir():
+            yield path
+            continue
         real = os.path.realpath(path)
         if real in found:
             continue
         found.add(real)
-        if not Path(path).is_dir():
-            yield path
-            continue
         try:
             names = sorted(os.listdir(path), reverse=True)  # noqa: PTH208
         except OSError as error:
             raise local_fault(path, error) from error
         for name in names:
-            if not name.startswith("."):
-                inner = f"{path}/{name}"
+            if hidden or not name.startswith("."):
+                inner = f"{path.rstrip('/')}/{name}"
                 (links if Path(inner).is_symlink() else waiting).append(inner)
 
 

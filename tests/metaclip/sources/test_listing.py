@@ -1,6 +1,8 @@
+import glob
 import gzip
 import hashlib
 import logging
+import os
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,6 +13,7 @@ import pytest
 from metaclip.config.settings import Source
 from metaclip.errors import InputError
 from metaclip.io.addresses.hosts import is_private
+from metaclip.io.inputs import list_inputs
 from metaclip.sources import path_lists
 from metaclip.sources.common_crawl import COMMON_CRAWL
 from metaclip.sources.kinds import kind_of
@@ -311,6 +314,35 @@ def test_a_link_that_leads_back_lists_no_file_twice(tmp_path: Path) -> None:
     assert names(listed(tmp_path / "x")).count("c.warc.gz") == 1
     (tmp_path / "x/again").unlink()
     assert f"{tmp_path}/x/linked/c.warc.gz" in [file.path for file in listed(tmp_path / "x")]
+
+
+def test_a_link_that_leads_back_gives_no_file_twice_in_a_glob(tmp_path: Path) -> None:
+    write(tmp_path, "x/a.warc.gz", "x/y/b.warc.gz", "x/y/data.bin")
+    for number in range(3):  # of several such links the paths are without number
+        (tmp_path / f"x/again{number}").symlink_to("..")
+    both = [f"{tmp_path}/x/a.warc.gz", f"{tmp_path}/x/y/b.warc.gz"]
+    for pattern in ("**/*.warc.gz", "x/**/*.warc.gz", "x/**"):
+        assert [file.path for file in listed(tmp_path / pattern)] == both
+    behind = [file.path for file in listed(tmp_path / "x/again0/**/*.warc.gz")]
+    assert list(map(os.path.realpath, behind)) == both
+    (tmp_path / "x/link.wat.gz").symlink_to("y/data.bin")
+    assert names(listed(tmp_path / "**/*.wat.gz")) == ["link.wat.gz"]
+    (tmp_path / "x/0.warc.gz").symlink_to("a.warc.gz")
+    assert names(listed(tmp_path / "x/*.warc.gz")) == ["a.warc.gz"]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "**/*.warc", "**/a/**/*.warc", "a/**/1.warc", "**/[12].*", "**/.3.warc", "**/.h/*.warc", ".g/**/*.warc",
+        "?/**/*.wat", "*/**/b/*.w??", "**", "a/**", "**/b/**", "**/*", "*/*.warc", "**/**/2.wat", "**/.*/*.warc",
+    ],
+)  # fmt: skip
+def test_globs_match_what_those_of_python_match(pattern: str, tmp_path: Path) -> None:
+    folders = ["", "a/", "a/b/", "a/.h/", "c/a/b/", ".g/", ".g/a/"]
+    write(tmp_path, *(folder + name for folder in folders for name in ("1.warc", "2.wat", ".3.warc")))
+    expected = {path for path in glob.glob(f"{tmp_path}/{pattern}", recursive=True) if Path(path).is_file()}  # noqa: PTH207
+    assert [file.path for file in list_inputs(f"{tmp_path}/{pattern}")] == sorted(expected)
 
 
 def test_file_addresses_are_percent_decoded(tmp_path: Path) -> None:
