@@ -70,11 +70,11 @@ def report(
 
 def _headed(store: "Store", report: "Reference", pool: str) -> str:
     """Write the page with its pool and date in its heading to the cache of this machine, and return its path."""
-    from metaclip.io.temporary import own_folder
+    from metaclip.io.temporary import own_folder, write_whole
     from metaclip.report.publish import headed_page
 
     path = own_folder("cache") / f"report-{report.key}-{pool}.html"
-    path.write_text(headed_page(store, report, pool), encoding="utf-8")
+    write_whole(path, headed_page(store, report, pool).encode())
     return str(path)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from metaclip.errors import StoreError
+from metaclip.io.failures import diagnose
 
 _NAME = re.compile(r"\.(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{32}\.tmp$")
 
@@ -19,6 +20,23 @@ def temporary_beside(target: Path) -> Path:
     """Return a name in the folder of a file that contains the host and process that write it."""
     # Starts with a dot so that tools that read the folder pass it by.
     return target.parent / f".{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}.tmp"
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that a user named, whole or not at all.
+
+    Raises:
+        StoreError: it cannot be written; the message names it.
+    """
+    temporary = temporary_beside(path)
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        raise diagnose(str(path), error).as_store_error() from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def is_temporary(name: str) -> bool:

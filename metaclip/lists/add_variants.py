@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip.errors import ConfigError, InputError
+from metaclip.io.temporary import write_whole
 from metaclip.matching.spacing import can_match
 from metaclip.matching.variants import case_variants, plurals, respacings
 from metaclip.metadata.given_list import load_entries
@@ -62,7 +63,7 @@ def write_variants(
                 strings.append(variant)
                 sources.append(f"{source or 'list'}+{kind}")
                 added[kind] += 1
-    target.write_bytes(_encoded(target.suffix, to, strings, sources))
+    write_whole(target, _encoded(target.suffix, to, strings, sources))
     return {
         "given": len(loaded.entries),
         "entries": len(strings),

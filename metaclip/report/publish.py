@@ -10,6 +10,7 @@ from markupsafe import Markup
 from metaclip.errors import ConfigError, StoreError
 from metaclip.explore.pool import FinishedPool
 from metaclip.images.dedup.sheets_job import SHEETS
+from metaclip.io.temporary import write_whole
 from metaclip.processes.shell import command
 from metaclip.report.croissant import DATA
 from metaclip.report.job import PAGE, REPORT, data_files
@@ -97,8 +98,5 @@ def write_sheets(storage: str, name: str, to: str) -> dict[str, Any]:
     text = page.render(
         c=content, sheets=sections, title=f"Pictures of pool {name}", style=Markup(resource("report.css"))
     )
-    try:
-        Path(to).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StoreError(f"{to}: cannot be written: {error}") from error
+    write_whole(Path(to), text.encode())
     return {"pool": name, "to": to, "reasons": {each["reason"]: len(each["cells"]) for each in sections}}

@@ -1,12 +1,12 @@
 """A folder at any fsspec address that is filled once; the file that describes its content is written last."""
 
-import errno
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from metaclip.errors import ConfigError, StoreError
+from metaclip.io.failures import explained
 from metaclip.io.hashing import HashingFile
 from metaclip.store.manifest import StoredFile, json_bytes
 from metaclip.store.store import Store
@@ -75,11 +75,19 @@ class Target:
         """Write a file under a temporary name, move it into place, add it to `files`; the caller sets its `rows`."""
         with self._naming():
             temporary = self._store.temporary(name)
+        # A remote file is first written to this machine, whose disk may be full.
+        address = self._store.address(name) if self._store.is_local else str(temporary)
         try:
-            with temporary.open("wb") as sink:
-                hashing = HashingFile(sink)
-                with self._naming(_ROOM):  # reading may fail in here too, which is not the target's fault
-                    yield hashing
+            with explained(address):
+                sink = temporary.open("wb")
+            try:
+                hashing = HashingFile(sink, address)
+                yield hashing
+                with explained(address):
+                    sink.flush()
+            finally:
+                with suppress(OSError):  # of a full disk, where it tells the same once more
+                    sink.close()
             with self._naming():
                 self._store.put(temporary, name)
         finally:
@@ -103,20 +111,15 @@ class Target:
         return dict(found) if isinstance(found, dict) else None
 
     @contextmanager
-    def _naming(self, numbers: tuple[int, ...] | None = None) -> Iterator[None]:
+    def _naming(self) -> Iterator[None]:
         """Turn an error of the file system into one that names the target and the way out."""
         try:
             yield
         except OSError as error:
-            if numbers is not None and getattr(error, "errno", None) not in numbers:
-                raise
             raise StoreError(
                 f"{self.address}: cannot be used: {type(error).__name__}: {error}. Check that it may be read and"
                 " written, that there is room, and (object stores) the credentials in the environment"
             ) from error
-
-
-_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def identity_of(content: dict[str, Any]) -> str:

@@ -18,8 +18,11 @@ import yaml
 from metaclip.errors import StoreError
 from metaclip.io import hashing
 from metaclip.io.failures import disk_failure, explaining_disks
+from metaclip.io.temporary import write_whole
+from metaclip.lists.add_variants import write_variants
 from metaclip.pool.run_log import run_log
 from metaclip.stages.match import MatchJob
+from metaclip.store.delivery import Target
 from metaclip.store.job import run_job
 from metaclip.store.store import Store
 from metaclip.tables import scratch
@@ -104,6 +107,23 @@ def test_signs_of_life_that_cannot_be_written(small_disk: Path, tmp_path: Path) 
         _fill_and_log(small_disk)
     with run_log(Store(str(tmp_path)), "pool", "a1", "curate", sign_seconds=0.05):
         pass
+
+
+def test_the_file_that_a_user_named_is_told_and_not_tmpdir(small_disk: Path, tmp_path: Path) -> None:
+    (small_disk / "much").write_bytes(bytes(65_536))
+    (tmp_path / "list.txt").write_text("bald eagle\n" * 2)
+    with pytest.raises(StoreError, match=rf"^{small_disk}/new.txt: no space is left"):
+        write_variants(str(tmp_path / "list.txt"), str(small_disk / "new.txt"), case=True)
+    assert [file.name for file in small_disk.iterdir()] == ["much"]
+    target = Target(str(small_disk / "exp"), "export.json", "x")
+    with (
+        pytest.raises(StoreError, match=rf"^{small_disk}/exp/a.txt: no space is left"),
+        target.file("a.txt", []) as sink,
+    ):
+        sink.write(b"few")  # which a buffer takes
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    with pytest.raises(StoreError, match=rf"^{small_disk}/page.html: the disk can only be read"):
+        write_whole(small_disk / "page.html", b"x")
 
 
 def _fill_and_log(folder: Path) -> None:

@@ -23,6 +23,7 @@ def diff(
 ) -> None:
     """Compare two sets: pairs in both and in one, entries that gained and lost, languages, hosts, tail share."""
     from metaclip.explore.pool import FinishedPool
+    from metaclip.io.temporary import write_whole
     from metaclip.opened.difference import compare
     from metaclip.opened.difference_page import difference_page
 
@@ -36,6 +37,6 @@ def diff(
         second = FinishedPool.open(other_storage or storage, b or a)
         found = compare(first, second, *ts)
         if to is not None:
-            Path(to).write_text(difference_page(found), encoding="utf-8")
+            write_whole(Path(to), difference_page(found).encode())
             found["page"] = to
         emit(found, as_json, lambda told: show.show_diff(told, n))
