@@ -18,7 +18,8 @@ def page() -> str:
     lines = [
         "# Configuration",
         "",
-        "One YAML file describes one pool. Unknown keys, invalid values and missing files are refused before any work.",
+        "One YAML file describes one pool. Unknown keys, keys given twice, invalid values and missing files are",
+        "refused before any work.",
         "On the command line `--set section.key=value` changes a field. The value is YAML.",
         "A configuration never contains secrets: object stores read them from the environment.",
         "",

@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from yaml.error import MarkedYAMLError
 
 from metaclip.config.settings import Config
 from metaclip.errors import ConfigError
@@ -23,12 +24,15 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as a configuration: {error}") from error
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: there is no such file; `metaclip init demo` writes an example") from error
+    except IsADirectoryError as error:
+        raise ConfigError(f"{path}: is a folder, not a file; name the configuration in it") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not text in UTF-8, as a configuration must be: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; check its rights") from error
+    tree = _yaml(text, f"{path}: ")
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: the top level must be `key: value` lines; `metaclip init demo` writes an example")
     return parse_config(override_tree(tree, overrides), str(path))
@@ -68,10 +72,31 @@ def _override(tree: dict[str, Any], override: str) -> None:
         if not isinstance(child, dict):
             raise ConfigError(f"--set {override}: `{part}` is a value, not a section")
         node = child
+    node[parts[-1]] = _yaml(value, f"--set {override}: the value is ")
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses what YAML leaves open: of a key that is given twice the first value would be lost unseen."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        given: set[str] = set()
+        for key, _ in node.value:
+            if key.value in given:
+                raise MarkedYAMLError(problem=f"`{key.value}` is given twice", problem_mark=key.start_mark)
+            if isinstance(key, yaml.ScalarNode):
+                given.add(key.value)
+        return node
+
+
+def _yaml(text: str, origin: str) -> Any:
+    """Return the value of a text in YAML; what an error says begins with its origin."""
     try:
-        node[parts[-1]] = yaml.safe_load(value)
+        return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override}: the value is not valid YAML: {error}") from error
+        reason, mark = getattr(error, "problem", None) or str(error), getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise ConfigError(f"{origin}not valid YAML{place}: {reason}") from error
 
 
 def _explain(origin: str, error: ValidationError) -> Iterable[str]:
@@ -83,9 +108,13 @@ def _explain(origin: str, error: ValidationError) -> Iterable[str]:
             known = ", ".join(_fields(location[:-1]))
             yield f"{origin}: {field}: no such field; known here: {known}"
         elif fault["type"] == "missing":
-            yield f"{origin}: {field}: must be given: {_describe(location)}"
+            yield f"{origin}: {field}: must be given. {_describe(location)}".rstrip()
         else:
             message = fault["msg"].removeprefix("Value error, ")
+            if fault["type"] == "string_pattern_mismatch":  # a name
+                message = (
+                    f"must begin with a letter or digit and go on with such, `.`, `_` or `-`: {fault['ctx']['pattern']}"
+                )
             if isinstance(fault["input"], dict):  # a section whose fields contradict each other
                 yield f"{origin}: {field + ': ' if field else ''}{message}"
                 continue
@@ -118,6 +147,7 @@ def _fields(location: list[Any]) -> list[str]:
 def _describe(location: list[Any]) -> str:
     while location and not isinstance(location[-1], str):
         location = location[:-1]
-    model = _model_at(location[:-1])
+    model, section = _model_at(location[:-1]), _model_at(location)
     info = model.model_fields.get(str(location[-1])) if model and location else None
-    return " ".join((info.description or "").split()) if info else ""
+    described = info.description or (section.__doc__ if section else None) if info else None
+    return " ".join((described or "").split())

@@ -248,7 +248,8 @@ def read_record(store: Store, pool: str) -> dict[str, Any]:
     record = find_record(store, pool)
     if record is None:
         known = ", ".join(store.names("pools")) or "none"
-        raise ConfigError(f"no finished pool {pool!r} in {store.root}; there: {known}. Run `metaclip run` first")
+        start = "; relative paths start at the folder that the command runs in" * (store.is_local and known == "none")
+        raise ConfigError(f"no finished pool {pool!r} in {store.root}; there: {known}. Run `metaclip run` first{start}")
     try:
         Config.model_validate(record["config"])
     except ValidationError as error:

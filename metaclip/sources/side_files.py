@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from metaclip.archive.damaged_members import read_members
 from metaclip.config.settings import Source
 from metaclip.errors import InputError
-from metaclip.io.inputs import ListedFile
+from metaclip.io.fingerprints import local_state
+from metaclip.io.inputs import ListedFile, local_path, naming
 from metaclip.io.streams import open_stream, scheme
 from metaclip.rows.columns import TEXT_COLUMNS, URL_COLUMNS
 from metaclip.rows.encodings import as_utf8
@@ -85,6 +86,9 @@ def _kind(file: ListedFile, source: Source) -> Kind | None:
     if source.kind != "auto":
         return source.kind if file.named_by == "name" or named in (None, source.kind) else None
     if named is None and file.named_by == "name":
+        if scheme(file.path) in ("", "file"):
+            with naming("source.paths", InputError):
+                local_state(local_path(file.path))  # what is not there needs no name that tells
         raise InputError(
             f"{file.path}: its name does not tell what it holds (.warc, .wat, .wacz, .parquet, .jsonl, .json, .csv,"
             " .tsv, .tar, each also .gz, .zst, .bz2 or .xz where usual, or .txt with rows of an address and a text);"

@@ -42,7 +42,7 @@ def _write(folder: Path, tree: object) -> Path:
         ("extract.text_keys=[caption]", "extract.text_keys", "'alt'"),
         ("dedup.rows_per_partition=0", "dedup.rows_per_partition", "greater than or equal to 1"),
         ("execution.processes=0", "execution.processes", "greater than or equal to 1"),
-        ("pool=a/b", "pool", "pattern"),
+        ("pool=a/b", "pool", "begin with a letter or digit"),
         ("storage=", "storage", "string"),
     ],
 )
@@ -61,17 +61,43 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
         assert f" {field}:" in str(raised.value)
 
 
-@pytest.mark.parametrize("content", ["[1, 2]", "a: [", "", "\tx: 1"])
-def test_a_file_that_is_no_configuration(tmp_path: Path, content: str) -> None:
+def test_a_section_that_is_missing_says_what_it_is_for(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"source: must be given\. The files that .*\n.*metadata: must be given\. The e"
+    ):
+        load_config(_write(tmp_path, {"pool": "p"}))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[1, 2]", "the top level must be"),
+        (b"", "the top level must be"),
+        (b"pool: p\nsource: [", "not valid YAML, line 2, column 10: "),
+        (b"\tx: 1", "not valid YAML, line 1, column 1: "),
+        (b"pool: p\nsource: {limit: 1, limit: 2}", "line 2, column 20: `limit` is given twice"),
+        (b"\xff\xfe", "not text in UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_configuration(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "broken.yaml"
-    path.write_text(content)
-    with pytest.raises(ConfigError, match=r"broken\.yaml"):
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"broken\.yaml: .*{message}") as raised:
         load_config(path)
+    assert "\n" not in str(raised.value)
 
 
-def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"nowhere\.yaml"):
+def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: there is no such file; `metaclip init"):
         load_config(tmp_path / "nowhere.yaml")
+    with pytest.raises(ConfigError, match="is a folder, not a file; name the configuration in it"):
+        load_config(tmp_path)
+
+
+def test_a_key_that_is_merged_may_be_given_again(tmp_path: Path) -> None:
+    path = _write(tmp_path, MINIMAL)
+    path.write_text(path.read_text() + "card: {sources: [&a {name: a, licence: mit}, {<<: *a, name: b}]}")
+    assert [(source.name, source.licence) for source in load_config(path).card.sources] == [("a", "mit"), ("b", "mit")]
 
 
 @pytest.mark.parametrize("override", ["balance.t", "=3", "balance..t=3", "pool.x=3", "balance.t=["])

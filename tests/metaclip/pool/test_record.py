@@ -10,7 +10,8 @@ import pytest
 
 from metaclip.config.loading import parse_config
 from metaclip.config.settings import Config
-from metaclip.pool.record import begin_crawls, begun_crawls, find_record, record_address, write_record
+from metaclip.errors import ConfigError
+from metaclip.pool.record import begin_crawls, begun_crawls, find_record, read_record, record_address, write_record
 from metaclip.store.store import Store
 from tests.pools import make_pool
 
@@ -115,3 +116,10 @@ def test_a_run_of_named_crawls_replaces_those_begun_before(tmp_path: Path) -> No
     assert begun_crawls(store, "k") == ["A"]
     begin_crawls(store, "k", [])
     assert begun_crawls(store, "k") == ["A"]
+
+
+def test_a_store_without_a_pool_may_be_in_another_folder(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"no finished pool 'p' in .*/none; there: none\. .*; relative paths start at"
+    ):
+        read_record(Store(str(tmp_path / "none")), "p")

@@ -223,6 +223,7 @@ def test_fingerprints_of_remote_pairs_are_tag_and_size() -> None:
     ("path", "message"),
     [
         ("none.warc.gz", r"source\.paths: .*/none.warc.gz: there is no such file; relative paths start"),
+        ("none/", r"source\.paths: .*/none: there is no such file; relative paths start"),
         ("*.tar", r"\*.tar: no data files found"),
         ("empty", "empty: no data files found"),
         ("notes", r"notes: no data files found \(1 files of other kinds\)"),
