@@ -1,5 +1,7 @@
 """What holds for the project as a whole."""
 
+import importlib
+import pkgutil
 import re
 import subprocess
 import sys
@@ -11,6 +13,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
+
+import metaclip
 
 ROOT = Path(__file__).parents[1]
 LOCKS = {name: (ROOT / name).read_text() for name in ("requirements.lock", "requirements-dev.lock")}
@@ -109,6 +113,23 @@ def test_pages_link_to_what_exists() -> None:
                 page = path.parent / target if target else path
                 assert page.exists(), f"{path.name} links to {target}"
                 assert not anchor or anchor in _anchors(page), f"{path.name} links to {target}#{anchor}"
+
+
+def test_pages_name_folders_of_the_store_as_they_are_called_now() -> None:
+    from metaclip.store.job import Job
+
+    for module in pkgutil.walk_packages(metaclip.__path__, "metaclip."):
+        if re.match(r"metaclip\.(stages|report|metadata|store)\.", module.name):
+            importlib.import_module(module.name)
+    jobs, versions = [Job], {}
+    for job in jobs:
+        jobs += job.__subclasses__()
+        if "STAGE" in vars(job):
+            versions[job.STAGE] = job.VERSION
+    for path in PAGES:
+        text = "" if path.name == "CHANGELOG.md" else path.read_text()
+        for stage, version in re.findall(r"\b([a-z][a-z-]*)-v(\d+)\b(?=[/`])", text):
+            assert versions[stage] == int(version), f"{path.name}: {stage}-v{version}"
 
 
 def test_readme_leads_to_every_page_on_the_project() -> None:

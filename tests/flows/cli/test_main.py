@@ -1,5 +1,6 @@
 """The command as a whole is light: help needs none of the libraries that the work needs."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,18 +52,39 @@ def test_the_most_rows_that_help_states_are_those_of_an_export() -> None:
     assert _MOST_ROWS == MOST_ROWS
 
 
+def _commands() -> dict[tuple[str, ...], Any]:
+    """Return all commands by their words."""
+    from typer.main import get_command
+
+    from flows.cli.main import app
+
+    found: dict[tuple[str, ...], Any] = {}
+    for name, sub in get_command(app).commands.items():  # type: ignore[attr-defined]
+        inner = getattr(sub, "commands", None)
+        found |= {(name,): sub} if inner is None else {(name, one): of for one, of in inner.items()}
+    return found
+
+
+def test_the_readme_has_every_command_with_its_options() -> None:
+    lines = re.findall(r"^metaclip ([a-z].*)", (ROOT / "README.md").read_text(), re.M)
+    assert len(lines) == len(set(lines))
+    for names, command in _commands().items():
+        told = " ".join(line for line in lines if f"{line} ".startswith(f"{' '.join(names)} "))
+        assert told, f"metaclip {' '.join(names)} is missing"
+        named = set(re.findall(r"--[a-z][a-z-]*", told.replace("--[no-]", "--")))
+        options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
+        assert named <= {name for option in options for name in (*option.opts, *option.secondary_opts)}
+        lacking = [o.opts[0] for o in options if not o.hidden and not named & {*o.opts, *o.secondary_opts}]
+        assert not lacking or "] … [" in told, f"metaclip {' '.join(names)}: {lacking}"
+
+
 @pytest.mark.slow
 def test_every_command_has_an_example_that_names_options_it_has() -> None:
-    from typer.main import get_command
     from typer.testing import CliRunner
 
     from flows.cli.main import app
 
-    command = get_command(app)
-    found: dict[tuple[str, ...], Any] = {}
-    for name, sub in command.commands.items():  # type: ignore[attr-defined]
-        inner = getattr(sub, "commands", None)
-        found |= {(name,): sub} if inner is None else {(name, one): of for one, of in inner.items()}
+    found = _commands()
     assert len(found) >= 21
     for names, sub in found.items():
         example = sub.epilog.removeprefix("Example: ").split()
