@@ -46,9 +46,9 @@ def run(
         check(checked)  # checked first, because Prefect takes seconds to start
         with prefect(as_json, "flows.curate", checked) as flow:
             summary = flow.curate(checked, until.value)
+        emit(summary, as_json, show_summary)
         if tracker is not None:
             log_summary(tracker, summary)
-        emit(summary, as_json, show_summary)
 
 
 def rebalance(
@@ -140,9 +140,9 @@ def rebalance(
                 images=images,
                 image_settings=settings,
             )
+        emit(summary, as_json, show_summary)
         if tracker is not None:
             log_summary(tracker, summary)
-        emit(summary, as_json, show_summary)
 
 
 def _image_settings(tree: dict[str, Any], images: str, overrides: list[str]) -> Any:

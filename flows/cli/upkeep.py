@@ -106,6 +106,8 @@ def _show_removed(done: dict[str, Any], storage: str, grace: str, dry_run: bool)
             f" {young:,} others are younger than {grace}"
         )
     )
+    if not done["pools"] and not any((kept, young, rows)):
+        console.print(plain(f"{storage} holds no outputs at all: is this the root of the store?"), style="yellow")
     for run in done["active"]:
         console.print(plain(f"a run goes on, so gc would refuse: {run}"), style="yellow")
     for doubt in done["doubts"]:

@@ -35,10 +35,19 @@ def log_summary(name: Tracker, summary: Mapping[str, Any]) -> None:
 
     wandb and mlflow take where to from their own settings (`WANDB_MODE`, `MLFLOW_TRACKING_URI`). TensorBoard's events
     are written to the folder `tensorboard/<pool>` of the current folder.
+
+    Raises:
+        ConfigError: the tracker did not take them, for whatever reason of its own; the run is done all the same.
     """
     numbers = dict(_numbers(summary))
     named = {key: str(summary[key]) for key in ("pool", "storage", "t", "curated", "report_page") if key in summary}
-    _SENDERS[name](str(summary["pool"]), numbers, named)
+    try:
+        _SENDERS[name](str(summary["pool"]), numbers, named)
+    except Exception as error:
+        raise ConfigError(
+            f"--log {name}: the run is done, but its figures were not taken: {str(error).rstrip('.')}. Check the settings of {name}, and"
+            " give the command again, which finds all outputs"
+        ) from error
 
 
 def _numbers(summary: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:

@@ -30,6 +30,17 @@ def test_numbers_are_named_by_their_place() -> None:
     assert dict(trackers._numbers(summary)) == {"seconds": 2.0, "near/part": 0.5, "near/never_match/entries": 1.0}
 
 
+def test_a_tracker_that_takes_nothing_is_told_of_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("No API key configured")
+
+    monkeypatch.setitem(trackers._SENDERS, "wandb", refuse)
+    with pytest.raises(
+        ConfigError, match=r"--log wandb: the run is done, .*: No API key configured\. Check the settings"
+    ):
+        trackers.log_summary("wandb", {"pool": "x"})
+
+
 @pytest.mark.slow
 def test_wandb_gets_them(tmp_path: Path) -> None:
     pytest.importorskip("wandb")

@@ -58,6 +58,12 @@ def test_a_pool_is_whole_after_gc(finished_pool: Path, tmp_path: Path) -> None:
     assert (status["finished"], status["missing"]) == (True, 0)
 
 
+def test_gc_says_where_no_store_is(tmp_path: Path) -> None:
+    done = _metaclip("gc", "--storage", tmp_path / "mistyped")
+    assert done.exit_code == 0
+    assert "mistyped holds no outputs at all: is this the root of the store?" in done.stdout
+
+
 def test_gc_refuses_what_it_cannot_read(tmp_path: Path) -> None:
     (tmp_path / "pools").mkdir()
     (tmp_path / "pools" / "mine.json").write_text("{")
