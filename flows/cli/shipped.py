@@ -52,8 +52,10 @@ def init(
                 written.write(text)
         except FileExistsError as error:
             raise ConfigError(f"{path}: is there already; name another file: metaclip init KIND FILE") from error
+        except FileNotFoundError as error:
+            raise ConfigError(f"{path}: there is no folder {path.parent}; make it, or name another file") from error
         except OSError as error:
-            raise ConfigError(f"{path}: cannot be written: {error}") from error
+            raise ConfigError(f"{path}: cannot be written: {error.strerror}; name another file") from error
         emit({"kind": kind, "path": str(path)}, as_json, _show_written)
 
 

@@ -74,8 +74,8 @@ def show_table(
         width = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
         if width <= console.width:
             _print(console, table, title, width)
-            if left_out:
-                names = ", ".join(_on_a_line(column.name) for column in left_out)
+            # A column without a name shows as bars what another tells.
+            if names := ", ".join(_on_a_line(column.name) for column in left_out if column.name):
                 console.print(plain(f"too wide for this terminal, so left out (--json has all): {names}"))
             return
     if title:

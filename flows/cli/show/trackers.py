@@ -44,9 +44,10 @@ def log_summary(name: Tracker, summary: Mapping[str, Any]) -> None:
     try:
         _SENDERS[name](str(summary["pool"]), numbers, named)
     except Exception as error:
+        reason = str(error).rstrip(".")
         raise ConfigError(
-            f"--log {name}: the run is done, but its figures were not taken: {str(error).rstrip('.')}. Check the settings of {name}, and"
-            " give the command again, which finds all outputs"
+            f"--log {name}: the run is done, but its figures were not taken: {reason}. Check the settings of {name},"
+            " and give the command again, which finds all outputs"
         ) from error
 
 

@@ -75,6 +75,7 @@ def test_columns_that_can_be_spared_go_first_and_are_named() -> None:
     assert "(--json has all): end at" in narrower
     assert "r" * 10 in narrower
     assert "(--json has all): end at, rate" in _shown(25, columns, rows)
+    assert "left out" not in _shown(40, [Column("name"), Column("", spare=1)], [["n" * 20, "█" * 20]])
     assert _shown(20, columns, rows, "it") == f"it\nname: {'n' * 20}\nrate: {'r' * 10}\nend at: {'e' * 10}\n\n"
 
 
