@@ -323,10 +323,14 @@ class Execution(Model):
     """Memory in MB for one task that counts words and pairs; with less there are more files to merge."""
 
 
+POOL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+"""What the name of a pool, which is part of file names, looks like."""
+
+
 class Config(Model):
     """A pool: its source, its store, and how it is curated."""
 
-    pool: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    pool: str = Field(pattern=POOL_NAME)
     """Name of the pool. Other commands find its results by this name."""
     storage: str = Field(default="pool", min_length=1)
     """Root of the store, with all checkpoints: a folder, or any fsspec address such as s3://bucket/prefix."""

@@ -63,8 +63,7 @@ def uid_columns(
         TypeError: for other types than string and large_string.
         ValueError: where a value is null, or the lengths differ.
     """
-    if len(urls) != len(texts):
-        raise ValueError(f"{len(urls)} addresses and {len(texts)} texts: there must be as many")
+    _check_lengths(urls, texts)
     if plain():
         return definition.uids(urls.to_pylist(), texts.to_pylist())
     high, low = np.empty(len(urls), np.uint64), np.empty(len(urls), np.uint64)
@@ -97,11 +96,17 @@ def uids(
     Raises:
         ValueError: where there are not as many of both, or a value is missing.
     """
+    _check_lengths(urls, texts)
     if clean:
         urls, texts = _cleaned(urls), [clean_text(str(text)) for text in _listed(texts)]
     if len(urls) > FEW:
         return uid_columns(_column(urls), _column(texts))
     return definition.uids(_listed(urls), _listed(texts))
+
+
+def _check_lengths(urls: Strings, texts: Strings) -> None:
+    if len(urls) != len(texts):
+        raise ValueError(f"{len(urls)} addresses and {len(texts)} texts: there must be as many")
 
 
 def _column(values: Strings) -> pa.Array | pa.ChunkedArray:

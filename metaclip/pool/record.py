@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from metaclip.config.settings import Config, parse_t
+from metaclip.config.settings import POOL_NAME, Config, parse_t
 from metaclip.errors import ConfigError, StoreError
 from metaclip.store.manifest import json_bytes, one_line
 from metaclip.store.store import Store
@@ -301,9 +301,14 @@ def survivors_name(store: Store, pool: str, name: str | None) -> str:
     """Return the name of the record of a pool's survivors: `<pool>-survivors`, or the one given.
 
     Raises:
-        ConfigError: if another pool has that name.
+        ConfigError: if another pool has that name, or no pool can have it.
     """
     name = name or f"{pool}-survivors"
+    if not re.fullmatch(POOL_NAME, name):
+        raise ConfigError(
+            f"{name!r} cannot be the name of a pool: letters, digits, `.`, `_` and `-`, at most 100, beginning with a"
+            " letter or digit (--as)"
+        )
     there = find_record(store, name)
     if name == pool or (there is not None and there.get("survivors_of") != pool):
         raise ConfigError(

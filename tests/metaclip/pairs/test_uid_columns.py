@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import metaclip
 from metaclip.pairs.uid_columns import uid_columns
 from metaclip.pairs.uids import uids
 
@@ -23,6 +24,13 @@ def test_columns_equal_uids(pairs: list[tuple[str, str]], skipped: int, chunked:
     for found, column in zip(uid_columns(url_column, text_column), expected, strict=True):
         assert found.dtype == np.uint64
         assert found.tolist() == column.tolist()
+
+
+@pytest.mark.parametrize("clean", [False, True])
+@pytest.mark.parametrize("urls", [["a"], ["a", "b", "c"], ["a"] * 5000])
+def test_there_are_as_many_addresses_as_texts(urls: list[str], clean: bool) -> None:
+    with pytest.raises(ValueError, match=f"{len(urls)} addresses and 2 texts: there must be as many"):
+        metaclip.uids(urls, ["b", "c"], clean=clean)
 
 
 def test_columns_that_are_no_pairs_are_refused() -> None:

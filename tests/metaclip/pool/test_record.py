@@ -11,7 +11,15 @@ import pytest
 from metaclip.config.loading import parse_config
 from metaclip.config.settings import Config
 from metaclip.errors import ConfigError
-from metaclip.pool.record import begin_crawls, begun_crawls, find_record, read_record, record_address, write_record
+from metaclip.pool.record import (
+    begin_crawls,
+    begun_crawls,
+    find_record,
+    read_record,
+    record_address,
+    survivors_name,
+    write_record,
+)
 from metaclip.store.store import Store
 from tests.pools import make_pool
 
@@ -123,3 +131,9 @@ def test_a_store_without_a_pool_may_be_in_another_folder(tmp_path: Path) -> None
         ConfigError, match=r"no finished pool 'p' in .*/none; there: none\. .*; relative paths start at"
     ):
         read_record(Store(str(tmp_path / "none")), "p")
+
+
+@pytest.mark.parametrize("name", ["a/b", "../b", "-b", "b" * 101])
+def test_survivors_are_named_as_pools_can_be(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=r"cannot be the name of a pool: letters.*\(--as\)"):
+        survivors_name(Store(str(tmp_path)), "p", name)
