@@ -8,12 +8,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from metaclip.config.loading import parse_config
 from metaclip.config.settings import Config
 from metaclip.demo import ENTRIES, write_demo_crawl
 from tests.s3 import S3Server, free_ports, running
+
+# An example has no time of its own: the first one may compile, and machines are busy.
+hypothesis.settings.register_profile("any-machine", deadline=None)
+hypothesis.settings.load_profile("any-machine")
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

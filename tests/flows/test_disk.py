@@ -78,8 +78,11 @@ def _run(config: Path, prefect: str, **environment: str) -> str:
     )
     assert done.returncode == 4, done.stderr
     assert "Traceback" not in done.stderr
-    assert [line for line in done.stderr.splitlines() if line.strip()] == done.stderr.splitlines()[-1:], done.stderr
-    return done.stderr.splitlines()[-1]
+    # On a machine without kernels, what compiles them beside the run has no room either.
+    (told,) = [
+        line for line in done.stderr.splitlines() if not line.startswith("WARNING kernels could not be compiled")
+    ]
+    return told
 
 
 @pytest.mark.long

@@ -147,7 +147,7 @@ def test_what_stands_between_and_behind_members(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     parts=st.lists(parts_of_archives, min_size=1, max_size=5),
     packing=st.sampled_from([name for name in sorted(PACKINGS) if name.startswith("gzip")]),

@@ -390,7 +390,7 @@ parts_of_archives = st.builds(
 
 
 @pytest.mark.slow
-@settings(max_examples=400, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     parts=st.lists(parts_of_archives, min_size=1, max_size=5),
     packing=st.sampled_from(sorted(PACKINGS)),
@@ -429,7 +429,7 @@ def test_whatever_befalls_an_archive_it_gives_records_or_a_reason(
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kept=st.lists(parts_of_archives, min_size=1, max_size=3),
     damage=st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)),

@@ -53,7 +53,7 @@ some_draws = st.one_of(
 
 
 @pytest.mark.slow
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(some_counts, some_draws)
 def test_min_t_is_the_smallest_t_at_which_the_pair_is_kept(row, draw):
     """In the module's own arithmetic F(min_t) >= draw exactly; in exact arithmetic F(min_t) is
@@ -67,7 +67,7 @@ def test_min_t_is_the_smallest_t_at_which_the_pair_is_kept(row, draw):
 
 
 @pytest.mark.slow
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(some_counts, some_draws, st.floats(1e-6, 2.0))
 def test_agrees_with_the_probability_at_any_other_t(row, draw, factor):
     """Away from the root by more than rounding, min_t <= t is F(t) >= draw, in exact arithmetic."""
@@ -209,7 +209,7 @@ def test_sets_are_nested_in_t():
     assert before.all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32), st.integers(1, 7))
 def test_order_shards_and_repeats_change_nothing(seed, shards):
     counts, offsets, ids, uids = pool(9, n=300)

@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metaclip.balance.counts import entry_counts, keep_share, tail_t
 from metaclip.errors import ConfigError
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), max_size=60), st.integers(0, 60))
 def test_counts_are_those_of_a_plain_count_and_chunks_add_up(ids, cut):
     counts = entry_counts(np.array(ids, np.uint32), 10)
@@ -44,7 +43,6 @@ def test_the_tail_of_a_t_holds_the_share_asked_for():
         tail_t(np.zeros(3, np.uint64), 0.5)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=30), st.floats(1e-9, 1.0))
 def test_the_tail_of_any_smaller_t_holds_less(values, share):
     counts = np.array([*values, 1], np.uint64)

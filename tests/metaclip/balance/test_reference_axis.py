@@ -56,7 +56,7 @@ def _own(counts: list[int], least: float) -> np.ndarray:
 
 
 @pytest.mark.slow
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(counts_of, counts_of, rules, st.floats(1e-9, 50))
 def test_kept_by_the_own_t_is_kept_on_the_axis_for_every_t(
     counts: list[int], reference: list[int], rule: Rule, least: float
@@ -70,7 +70,7 @@ def test_kept_by_the_own_t_is_kept_on_the_axis_for_every_t(
         np.testing.assert_array_equal(own <= t, r <= s, err_msg=f"s = {s}, t = {t}")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(counts_of, counts_of, st.floats(0, 100))
 @example([1, 1, 1], [5], 0.0)
 def test_r_is_that_of_the_definition(counts: list[int], reference: list[int], own: float) -> None:

@@ -1,7 +1,7 @@
 """What balancing counts for each t of a ladder, against the definition."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metaclip.balance.algorithm import keep_probability, min_t
@@ -17,7 +17,6 @@ def _csr(lists: list[set[int]]) -> tuple[np.ndarray, np.ndarray]:
     return np.cumsum([0, *map(len, lists)]), np.array(ids, np.uint32)
 
 
-@settings(deadline=None)  # the first example compiles
 @given(pairs, st.integers(0, 2**32), st.integers(1, 7))
 def test_sums_over_parts_are_the_definition(lists: list[set[int]], seed: int, step: int) -> None:
     uniform = np.random.default_rng(seed).random(len(lists))

@@ -29,7 +29,7 @@ def _within(entry: str, text: str) -> bool:
 
 
 @pytest.mark.long
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(TEXTS, st.lists(TEXTS.filter(bool), min_size=1, max_size=8), st.booleans())
 def test_near_misses_are_as_defined(text: str, entries: list[str], spaced: bool) -> None:
     matchable = [space_entry(entry) if spaced else entry for entry in entries]

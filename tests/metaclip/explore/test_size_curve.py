@@ -41,7 +41,7 @@ thresholds = st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, 2.5, 3.0, 7.0, 1e9]) 
 
 
 @pytest.mark.long
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(thresholds, min_size=1, max_size=4))
 def test_the_curve_of_files_is_that_of_arrays(
     tmp_path_factory: pytest.TempPathFactory, parts: list[list[float]]

@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 import webencodings
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metaclip.html.charset import PRESCAN_BYTES, _meta_encoding, to_utf8
@@ -48,7 +48,6 @@ def test_undecodable_bytes_are_replaced() -> None:
     assert to_utf8(b"<meta charset=utf-8>\xff", "") == b"<meta charset=utf-8>\xff"
 
 
-@settings(deadline=None)
 @given(
     st.binary(max_size=200), st.sampled_from(["", "utf-8", "utf-16", "iso-2022-jp", "gbk", "x-user-defined", "\udc80"])
 )

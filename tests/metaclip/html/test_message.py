@@ -7,7 +7,7 @@ import zlib
 import brotli
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metaclip.html.message import Message, PageError, html_page, parse_message, unchunk
@@ -149,7 +149,6 @@ def test_unchunk(body: bytes, expected: bytes) -> None:
     assert unchunk(body) == expected
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(1, 50))
 def test_unchunk_undoes_chunking(data: bytes, size: int) -> None:
     assert unchunk(chunked(data, size)) == data
@@ -199,7 +198,6 @@ RUSSIAN = "Съешь же ещё этих мягких французских �
 JAPANESE = "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。" * 20
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(["gzip", "deflate", "br", "zstd", "gzip, br"]), st.booleans())
 def test_any_bytes_are_read_or_refused(data: bytes, coding: str, is_chunked: bool) -> None:
     block = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: " + coding.encode()

@@ -102,7 +102,7 @@ METAS = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(HEADS, METAS, st.sampled_from(["\r\n", "\n"])), min_size=1, max_size=4))
 def test_any_heads_and_meta_tags(parts: list[tuple[list[str], str, str]]) -> None:
     check(

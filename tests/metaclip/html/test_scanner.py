@@ -104,7 +104,7 @@ PAGES = st.lists(PARTS, max_size=25).map(lambda parts: "".join(parts).encode("ut
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(PAGES, max_size=12))
 def test_any_pages(pages: list[bytes]) -> None:
     check(pages)

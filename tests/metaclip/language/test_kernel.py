@@ -158,7 +158,7 @@ TEXTS = st.one_of(
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(TEXTS, max_size=30))
 def test_any_texts_equal_fasttext(texts):
     check(texts)

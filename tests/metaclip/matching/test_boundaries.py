@@ -102,7 +102,7 @@ def test_an_entry_without_a_count_matches_between_bounds() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_the_matcher_equals_the_definition(rule: TokenRule, data: st.DataObject) -> None:
     texts = data.draw(st.lists(st.text(st.sampled_from(ODD), max_size=25), min_size=1, max_size=6))

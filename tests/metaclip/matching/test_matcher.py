@@ -59,7 +59,7 @@ tails = st.sampled_from([[], ["z" * 64]])
 
 
 @pytest.mark.slow
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(st.lists(strings, max_size=12), st.lists(strings, max_size=8), tails)
 def test_equals_the_definition(entries, texts, tail):
     texts = texts + tail
@@ -67,7 +67,7 @@ def test_equals_the_definition(entries, texts, tail):
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(strings, min_size=1, max_size=6), st.data())
 def test_finds_entries_cut_from_the_texts(texts, data):
     """Entries that are pieces of the spaced texts, beginnings of one another among them."""
@@ -141,7 +141,7 @@ def test_no_entries_and_no_texts():
     assert as_lists(Matcher(["a"]).match(pa.chunked_array([], pa.string()))) == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.text(ALPHABET.replace("\ud800", ""), max_size=8), min_size=1, max_size=9),
     st.sampled_from([pa.string(), pa.large_string()]),

@@ -50,7 +50,7 @@ def misses_by_definition(entries: list[str], text: str, spaced: bool) -> dict[in
 
 
 @pytest.mark.long
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(TEXTS, min_size=1, max_size=4), st.lists(TEXTS.map(str.strip).filter(bool), max_size=8), st.booleans())
 def test_misses_are_as_defined(texts: list[str], entries: list[str], spaced: bool) -> None:
     exact = Matcher([space_entry(entry) if spaced else entry for entry in entries])

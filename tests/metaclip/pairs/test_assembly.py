@@ -103,7 +103,7 @@ PAGES = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(PAGES, st.sampled_from([["alt", "title", "data-image-title"], ["title", "alt"], ["alt", "alt"]]), st.booleans())
 def test_columns_equal_the_definition(
     pages: list[tuple[str, str | None, Page]], text_keys: list[str], lazy: bool
@@ -118,7 +118,7 @@ def cleaned(value: bytes) -> bytes:
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(TEXTS)
 def test_clean_equals_clean_text(value: bytes) -> None:
     assert cleaned(value) == clean_text(value.decode("utf-8", "replace")).encode()
@@ -275,7 +275,7 @@ LONG_PAGES = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(LONG_PAGES, st.sampled_from([64, 80, 120]), st.sampled_from([1024, 1500, 1 << 20]))
 def test_limits_equal_the_definition(
     pages: list[tuple[str, str | None, Page]], max_address_bytes: int, max_pairs_bytes: int

@@ -1,6 +1,6 @@
 """Bases of many pages are what `urls.page_base` gives for each."""
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from metaclip.pairs.page_bases import PageBases
@@ -27,7 +27,6 @@ def check(pages: list[tuple[str, str | None]]) -> None:
             assert parts == ["", "", ""]
 
 
-@settings(deadline=None)  # compiles
 @given(st.lists(st.tuples(ADDRESSES, HREFS), max_size=5))
 @example([("https://x.org/a/b?c=/d/e", None), ("<http://x.org/>", None), ("http://x.org/?a#b", "/c/"), ("dns:x", None)])
 @example([("http://x.org/\ud800", None), ("http://x.org/a/%2e%2e/b", None), ("http://0x7f.1/", "?x")])

@@ -1,7 +1,7 @@
 """A srcset's references, read as the HTML standard reads them."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metaclip.pairs.srcset import srcset_candidates
@@ -36,7 +36,6 @@ def test_srcset(srcset: str, expected: list[str]) -> None:
     assert srcset_candidates(srcset) == expected
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="ab.,()x w12 \n\0-"))
 def test_srcset_never_raises(srcset: str) -> None:
     for candidate in srcset_candidates(srcset):

@@ -1,7 +1,7 @@
 """The form of texts: white space, zero bytes and lone surrogates."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metaclip.pairs.texts import clean_text
@@ -24,7 +24,6 @@ def test_clean_text(text: str, expected: str) -> None:
     assert clean_text(text) == expected
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_categories=[])))
 def test_clean_text_is_utf8_and_idempotent(text: str) -> None:
     cleaned = clean_text(text)

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import metaclip
@@ -13,7 +13,6 @@ from metaclip.pairs.uids import uids
 STRINGS = st.lists(st.tuples(st.text(max_size=300), st.text(max_size=300)), max_size=20)
 
 
-@settings(deadline=None)
 @given(STRINGS, st.integers(0, 5), st.booleans())
 def test_columns_equal_uids(pairs: list[tuple[str, str]], skipped: int, chunked: bool) -> None:
     urls, texts = [url for url, _ in pairs], [text for _, text in pairs]

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import xxhash
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metaclip.pairs.uids import UIDS, format_uids, parse_uid, parse_uids, uids
@@ -29,7 +29,6 @@ def test_uids_tell_where_the_address_ends() -> None:
 HALVES = st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1)), max_size=20)
 
 
-@settings(deadline=None)
 @given(HALVES)
 def test_what_is_written_is_read_again(halves: list[tuple[int, int]]) -> None:
     high, low = (np.array([pair[half] for pair in halves], np.uint64) for half in (0, 1))

@@ -1,7 +1,7 @@
 from urllib.parse import urljoin
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metaclip.pairs import urls
@@ -132,7 +132,6 @@ def test_page_without_http_address(page: str) -> None:
 SEGMENTS = st.lists(st.sampled_from(["a", "B9", "x.jpg", "..", ".", "", "a b", "ü", "%41", "a:b"]), max_size=5)
 
 
-@settings(deadline=None)
 @given(SEGMENTS.filter(lambda page: not {".", ".."} & set(page)), SEGMENTS, st.sampled_from(["", "/"]))
 def test_paths_agree_with_rfc_3986(page: list[str], reference: list[str], start: str) -> None:
     """`urljoin` follows RFC 3986; where segments are empty it drops some that browsers keep."""
@@ -143,7 +142,6 @@ def test_paths_agree_with_rfc_3986(page: list[str], reference: list[str], start:
     assert resolve(text, base(page_url)) == urljoin(page_url, text.replace(" ", "%20").replace("ü", "%C3%BC"))
 
 
-@settings(deadline=None)
 @given(st.text(), st.text(max_size=20), st.text(max_size=20))
 def test_never_raises_and_is_idempotent(reference: str, page: str, href: str) -> None:
     page_base(page, href)
@@ -155,7 +153,6 @@ def test_never_raises_and_is_idempotent(reference: str, page: str, href: str) ->
         assert resolve(found, base()) == found
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="abAB09/.:?#%&=+-_~ '\"\\@[]|üé\t", max_size=30))
 def test_short_way_equals_long_way(reference: str) -> None:
     for text in (reference, "http://x.org/" + reference, "/" + reference, "a" + reference):

@@ -33,7 +33,7 @@ def test_a_shell_reads_what_was_meant(word: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash on this machine")
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
 def test_a_shell_reads_any_text(word: str) -> None:
     _holds(word)

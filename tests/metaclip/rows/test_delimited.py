@@ -128,7 +128,7 @@ def test_failed_downloads_are_told_and_an_empty_status_says_nothing() -> None:
     assert [row.status for row in rows] == ["success", "failed", None]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.tuples(st.integers(0, 9), st.text(alphabet='ab ,"\té\n', min_size=1, max_size=9)), min_size=1, max_size=8

@@ -32,7 +32,7 @@ def split(data: bytes, level: int, size: int = 1 << 16) -> tuple[list[Any], Coun
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(JSON, max_size=6), st.integers(1, 9), st.sampled_from([None, 1, 4]), st.booleans())
 def test_the_values_of_an_array_are_those_of_json(
     values: list[Any], size: int, indent: int | None, plain: bool
@@ -42,7 +42,7 @@ def test_the_values_of_an_array_are_those_of_json(
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.dictionaries(st.text(max_size=3), JSON, max_size=3), max_size=5), st.integers(1, 9))
 def test_objects_over_several_lines_and_arrays_in_an_object(records: list[Any], size: int) -> None:
     several = "\n".join(json.dumps(record, indent=2) for record in records).encode()
@@ -98,7 +98,7 @@ def test_a_giant_value_takes_no_memory_and_costs_itself_alone(monkeypatch: pytes
     assert peak < 4 << 20
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.binary(max_size=5).filter(lambda line: b"\n" not in line), max_size=6), st.integers(1, 5))
 def test_lines_are_those_of_split(lines: list[bytes], size: int) -> None:
     data = b"\n".join([b"first", *lines])

@@ -1,14 +1,13 @@
 """Estimates of distinct pairs over many shards."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metaclip.tables.distinct_sketch import SIZE, DistinctSketch
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=600), st.integers(0, 600))
-@settings(deadline=None)
 def test_sketches_merge_into_the_sketch_of_the_union(hashes: list[int], cut: int) -> None:
     def sketch(some: list[int]) -> DistinctSketch:
         made = DistinctSketch()

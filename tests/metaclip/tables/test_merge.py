@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metaclip.tables.merge import merge_sorted
@@ -10,7 +10,6 @@ from tests.metaclip.tables.test_sorter import KEYS, Row, cut, rows
 
 
 @given(st.lists(st.tuples(rows, st.lists(st.integers(0, 40), max_size=3)), max_size=5))
-@settings(deadline=None)
 def test_merged_tables_follow_each_other_and_hold_all_rows_of_a_key(runs: list[tuple[list[Row], list[int]]]) -> None:
     merged = list(merge_sorted([cut(sorted(chosen), cuts) for chosen, cuts in runs], KEYS))
     found = [list(zip(*(one.column(key).to_pylist() for key in KEYS), strict=True)) for one in merged]

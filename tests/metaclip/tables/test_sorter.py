@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metaclip.tables import sorter
@@ -41,7 +41,6 @@ def cut(chosen: list[Row], cuts: list[int]) -> list[pa.Table]:
 
 @pytest.mark.parametrize("memory", [sorter.MEMORY_BYTES, 200, 0])
 @given(chosen=rows, cuts=st.lists(st.integers(0, 40), max_size=9), fan_in=st.integers(2, 4), piece=st.integers(1, 5))
-@settings(deadline=None)
 def test_rows_come_back_in_order(memory: int, chosen: list[Row], cuts: list[int], fan_in: int, piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sorter, "MEMORY_BYTES", memory)

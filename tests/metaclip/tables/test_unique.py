@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metaclip.schemas import PAIR
@@ -58,7 +58,6 @@ def _by_definition(chosen: list[Row]) -> list[Row]:
 
 @pytest.mark.parametrize("memory", [sorter.MEMORY_BYTES, 300, 0])
 @given(chosen=rows, cuts=st.lists(st.integers(0, 40), max_size=9), fan_in=st.integers(2, 4), piece=st.integers(1, 5))
-@settings(deadline=None)
 def test_equals_the_definition_in_any_cut(
     memory: int, chosen: list[Row], cuts: list[int], fan_in: int, piece: int
 ) -> None:

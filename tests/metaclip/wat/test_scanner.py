@@ -219,7 +219,7 @@ HEADS = st.fixed_dictionaries(
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.lists(LINKS, max_size=4), max_size=3),
     HEADS,

@@ -32,7 +32,7 @@ def _in_range(path: Path, start: int, end: int | None) -> bytes:
     "packed", [LEVEL_1, STREAMS, STREAMS + LEVEL_1, bz2.compress(b"") + STREAMS + bz2.compress(b"")]
 )
 @given(cuts=st.lists(st.integers(1, len(STREAMS) + len(LEVEL_1)), max_size=6))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_ranges_share_out_the_file(tmp_path_factory: pytest.TempPathFactory, packed: bytes, cuts: list[int]) -> None:
     path = tmp_path_factory.mktemp("bz2") / "file.bz2"
     path.write_bytes(packed)
@@ -110,7 +110,7 @@ def _fast(pieces: list[bzip2._Piece]) -> list[bytes | None]:
 
 
 @given(st.lists(CONTENTS, min_size=1, max_size=3), st.integers(1, 9))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_blocks_are_as_the_library_unpacks_them(contents: list[bytes], level: int) -> None:
     found = _fast(_pieces(b"".join(bz2.compress(content, level) for content in contents)))
     for content, expected in zip(found, [content for content in contents if content], strict=True):
@@ -133,7 +133,7 @@ def test_long_runs_take_more_room_than_other_blocks() -> None:
 
 
 @given(st.integers(80, len(LEVEL_1) * 8 - 81), st.sampled_from([1, 3, 0xFF, 0x8001, 0xFFFFFFFF]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_damage_is_never_unpacked_to_something_else(bit: int, flipped: int) -> None:
     packed = bytearray(LEVEL_1)
     for at, byte in enumerate((flipped << bit % 8).to_bytes(5, "little"), bit // 8):
@@ -145,7 +145,7 @@ def test_damage_is_never_unpacked_to_something_else(bit: int, flipped: int) -> N
 
 
 @given(st.integers(80, 900), st.binary(min_size=1, max_size=12))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_head_of_any_bits_is_unpacked_as_by_the_library_or_left_to_it(at: int, put: bytes) -> None:
     (piece,) = _pieces(bz2.compress(TEXT[:2000], 1))
     data = piece.data[: at // 8] + put + piece.data[at // 8 + len(put) :]

@@ -58,7 +58,7 @@ ALPHABET = st.sampled_from(
 
 @pytest.mark.slow
 @given(st.lists(st.text(ALPHABET, max_size=60), max_size=5))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_text_is_counted_by_the_rule(texts: list[str]) -> None:
     assert counted(texts) == by_oracle(texts)
 

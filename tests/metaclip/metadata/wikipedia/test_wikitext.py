@@ -90,7 +90,7 @@ PIECES = st.sampled_from(
 @example("'[http://a 'b']'")
 @example("''a [http://a b] c'' [http://a ''d'']")
 @example(";; a [http://a.b c]")
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 def test_the_short_ways_give_what_the_library_gives(line: str) -> None:
     assert wikitext._show(line) == wikitext._parse(line)
 
@@ -164,7 +164,7 @@ MARKUP = st.lists(
 @example("\n{|" * 70 + "|}" * 70)
 @example("[[File:a|" * 70 + "]]" * 70)
 @example("<ref><ref/><math></ref></math>b</ref>")
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 def test_what_is_removed_is_what_the_rules_say(text: str) -> None:
     assert wikitext._without_elements(text) == _elements(text)
     assert wikitext._without_templates(text) == _applied(TEMPLATE, lambda _: GAP, text)
