@@ -5,8 +5,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
-from metaclip.kernels.ways import WAYS
+from metaclip.errors import StoreError
+from metaclip.io.temporary import own_folder, remove_leftovers
+from metaclip.kernels.ways import SCRATCH, WAYS
 from metaclip.processes.starting import start
 
 logger = logging.getLogger(__name__)
@@ -59,7 +62,9 @@ class Compiling:
             logger.info("kernels are compiled, in %.0f s", time.monotonic() - begun)
 
     def end(self) -> None:
-        """End the process; what it has compiled stays."""
+        """End the process; what it has compiled stays, and its small inputs go."""
         self._ended.set()
         if self._child is not None:
             self._child.end()
+            with suppress(OSError, StoreError):  # where it could not write either, nothing is left
+                remove_leftovers(own_folder(SCRATCH))

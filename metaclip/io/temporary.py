@@ -1,11 +1,13 @@
-"""Names of files that are being written, and removal of those that killed processes left."""
+"""Names of files and folders that are being written, and removal of those that killed processes left."""
 
 import os
 import re
+import shutil
 import socket
 import tempfile
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -45,12 +47,14 @@ def is_temporary(name: str) -> bool:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files of processes of this machine that no longer run."""
+    """Remove temporary files and folders of processes of this machine that no longer run."""
     for path in folder.glob(".*.tmp"):
         match = _NAME.search(path.name)
         if match and match["host"] == socket.gethostname() and not psutil.pid_exists(int(match["pid"])):
-            with suppress(FileNotFoundError):
-                path.unlink()
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def own_folder(purpose: str) -> Path:
@@ -64,3 +68,20 @@ def own_folder(purpose: str) -> Path:
     if folder.stat().st_uid != os.getuid():
         raise StoreError(f"{folder}: belongs to another user; set TMPDIR to a folder of your own")
     return folder
+
+
+@contextmanager
+def temporary_folder(purpose: str) -> Iterator[Path]:
+    """Make a folder in `own_folder(purpose)` for this block; those that killed processes left are removed.
+
+    Raises:
+        StoreError: as `own_folder`.
+    """
+    own = own_folder(purpose)
+    remove_leftovers(own)
+    folder = temporary_beside(own / purpose)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -22,6 +22,9 @@ from metaclip.kernels.jit import plainly
 
 Kernels = Literal["auto", "compiled", "plain"]
 
+SCRATCH = "warm"
+"""The purpose of the folder (`io.temporary`) that small inputs lie in while kernels are compiled with them."""
+
 COMPILE_SECONDS = {
     "warc": 13.0,
     "wat": 13.0,

@@ -10,13 +10,13 @@ import threading
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from metaclip.config.loading import parse_config
 from metaclip.demo import ENTRIES, write_demo_crawl
+from metaclip.io.temporary import temporary_folder
 from metaclip.kernels.jit import KERNELS, plainly
-from metaclip.kernels.ways import COMPILE_SECONDS, WAYS
+from metaclip.kernels.ways import COMPILE_SECONDS, SCRATCH, WAYS
 from metaclip.metadata.jobs import metadata_plan
 from metaclip.metadata.ngrams_job import NgramsJob
 from metaclip.metadata.titles_job import TitlesJob
@@ -51,14 +51,15 @@ def warm(groups: Iterable[str] = GROUPS, report: Report | None = None) -> None:
     Raises:
         KeyError: if there is no group of that name.
         OSError: if a temporary folder cannot be written.
+        StoreError: if it belongs to another user.
     """
     done = threading.Event()
     watch = threading.Thread(target=_watch, args=(report, done), daemon=True)
     if report is not None:
         watch.start()
     try:
-        with TemporaryDirectory(prefix="metaclip-warm-") as folder:
-            sample = _Sample(Path(folder))
+        with temporary_folder(SCRATCH) as folder:
+            sample = _Sample(folder)
             for group in groups:
                 jobs = sample.jobs(group)
                 for job in jobs:

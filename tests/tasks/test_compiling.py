@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -42,11 +43,20 @@ def test_it_says_how_far_it_is_and_marks_what_is_compiled(cold: Path) -> None:
     assert Compiling(["table"], lambda *_: None)._child is None
 
 
-def test_it_ends_with_the_run(cold: Path) -> None:
+def test_it_ends_with_the_run(cold: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = cold / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
     compiling = Compiling(["warc"], lambda *_: None)
     assert compiling._child is not None
     number = compiling._child.process.pid
+    deadline = time.monotonic() + 120
+    while not list(scratch.rglob("*.warc.gz")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     compiling.end()
+    assert [file for file in scratch.rglob("*") if file.name.endswith(".tmp") or file.is_file()] == []
     with pytest.raises(ProcessLookupError):
         os.kill(number, 0)
     assert not list(cold.glob("compiled-*"))
