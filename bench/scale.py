@@ -36,7 +36,7 @@ SHARDS_PER_GROUP = 100
 PART_MB = 16  # of an upload; smaller files than 32 MB have one part
 CC2DATASET_HOURS, CC2DATASET_DOLLARS = 70_000, 2_800  # as published, for all WAT files
 CORE_HOUR = CC2DATASET_DOLLARS / CC2DATASET_HOURS
-GET, PUT = 0.0004 / 1000, 0.005 / 1000  # S3 standard in us-east-1, dollars; HEAD as GET
+GET, PUT = 0.0004 / 1000, 0.005 / 1000  # S3 standard in us-east-1, dollars
 GB_MONTH = 0.023
 REPEATS = 3
 
@@ -118,10 +118,10 @@ def estimate(case: Case, measured: dict[str, Any], rates: dict[str, Any]) -> dic
     ) / 3.6e9
     extract_mb = extracted / shards * bytes_of["extract"] / 1e6
     puts = shards * (4 + (extract_mb / PART_MB + 2 if extract_mb > 2 * PART_MB else 0)) + partitions * 10
-    dedup_gets = partitions * sources * (2 + math.ceil(groups_read * RANGE_GROUP_ROWS / ROW_GROUP_ROWS))
-    gets = shards * (8 + math.ceil(extracted / shards / ROW_GROUP_ROWS)) + dedup_gets + partitions * 20
+    dedup_gets = partitions * sources * (1 + math.ceil(groups_read * RANGE_GROUP_ROWS / ROW_GROUP_ROWS))
+    gets = shards * (6 + math.ceil(extracted / shards / ROW_GROUP_ROWS)) + dedup_gets + partitions * 20
     if gathered:
-        gets += shards * (3 + math.ceil(matched / shards / ROW_GROUP_ROWS))
+        gets += shards * (2 + math.ceil(matched / shards / ROW_GROUP_ROWS))
         puts += sources * (2 + rows * bytes_of["match"] / 1e6 / PART_MB)
     written = ("match", *(["match"] if gathered else []), "dedup", "balance")
     terabytes = (extracted * bytes_of["extract"] + matched * sum(bytes_of[one] for one in written)) / 1e12

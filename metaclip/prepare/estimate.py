@@ -321,13 +321,13 @@ def _requests(
     groups = math.ceil(matched / sources / RANGE_GROUP_ROWS)
     # Of a file, as many neighbours are read together as have ROW_GROUP_ROWS rows.
     read = math.ceil(min(groups, groups / partitions + 1) * RANGE_GROUP_ROWS / ROW_GROUP_ROWS)
-    gets = shards * (8 + math.ceil(pairs / shards / ROW_GROUP_ROWS))
-    gets += partitions * sources * (2 + read) + partitions * _GETS_A_PARTITION
+    gets = shards * (6 + math.ceil(pairs / shards / ROW_GROUP_ROWS))
+    gets += partitions * sources * (1 + read) + partitions * _GETS_A_PARTITION
     puts = shards * 4 + partitions * (3 + _PUTS_A_PARTITION)
     if stored["extract"] / shards > 2 * _PART_BYTES:
         puts += math.ceil(shards * (stored["extract"] / shards / _PART_BYTES + 2))
     if gathered:
-        gets += shards * (3 + math.ceil(matched / shards / ROW_GROUP_ROWS))
+        gets += shards * (2 + math.ceil(matched / shards / ROW_GROUP_ROWS))
         puts += math.ceil(sources * (2 + stored["match"] / sources / _PART_BYTES))
     return {"read": gets, "written": puts}
 
