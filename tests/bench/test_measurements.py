@@ -74,7 +74,7 @@ def test_a_crawl_is_reckoned_from_rates() -> None:
     assert found["match_shards_runs"] == 450
     # A group of 100 shards is 350,000 pairs in 22 row groups: sizes and footers, then a 79th of them and one more.
     assert found["files_that_dedup_reads"] == 900
-    assert found["of_these_dedup"] == pytest.approx(79 * 900 * (2 + 1))
+    assert found["of_these_dedup"] == pytest.approx(79 * 900 * (1 + 1))
     assert found["terabytes_that_dedup_reads"] == pytest.approx(79 * 900 * (22 / 79 + 1) * 16_384 * 200 / 1e12)
     fewer = scale.estimate(scale.Case("less dense", "wat", 90_000, 100, 350.0), measured, rates)
     assert fewer["pairs_extracted"] == pytest.approx(found["pairs_extracted"] / 10)
