@@ -14,8 +14,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -82,6 +83,7 @@ class Workers:
         """Called while kernels are compiled beside the work: see `Compiling`."""
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
+        self._processes: list[BaseProcess] = []
         self._compiling: Compiling | None = None
 
     def run(self, root: str, job: Job, bounds: Bounds, kernels: Kernels = "auto") -> Computed:
@@ -111,8 +113,9 @@ class Workers:
             note.unlink(missing_ok=True)
 
     def start(self) -> None:
-        """Start the processes, which are then ready sooner for the first job."""
-        self._started()
+        """Start the processes, which are then ready sooner for the first job; that one meets what died meanwhile."""
+        with suppress(BrokenProcessPool):
+            self._started()
 
     def _started(self) -> ProcessPoolExecutor:
         with self._lock:
@@ -120,6 +123,7 @@ class Workers:
                 given = (self.client.slots, self.client.contact, self.client.allow_private)
                 self._pool = ProcessPoolExecutor(self.processes, _SPAWN, initializer=begin, initargs=given)
                 with _hidden_main(), spawning():
+                    others = multiprocessing.active_children()
                     # Processes start as jobs come in; start them all while the main module is hidden.
                     try:
                         for _ in range(self.processes):
@@ -127,6 +131,8 @@ class Workers:
                     except (OSError, ValueError) as error:
                         # One that died at once has its pipes closed, which the next was just to inherit.
                         raise BrokenProcessPool(f"a process did not start: {error}") from error
+                    finally:
+                        self._processes = [one for one in multiprocessing.active_children() if one not in others]
             return self._pool
 
     def _compile_beside(self, groups: Sequence[str]) -> None:
@@ -143,7 +149,13 @@ class Workers:
                 return
             self._pool = None
             self.client = self.downloads.client()  # a lost process may have kept slots
+            self._end_broken()
         pool.shutdown()
+
+    def _end_broken(self) -> None:
+        """End what a broken pool has left: Python 3.11 waits forever for a process that began as another died."""
+        for process in self._processes:
+            process.kill()
 
     def close(self) -> None:
         """End the processes."""
@@ -151,6 +163,8 @@ class Workers:
             self._compiling.end()
         with self._lock:
             pool, self._pool = self._pool, None
+            if pool is not None and _is_broken(pool):
+                self._end_broken()
         if pool is not None:
             # Waits: processes that still start open semaphores of this one, and a pool that ends beside it writes
             # to pipes that are closed meanwhile (Python 3.11); both would be told at length.

@@ -29,9 +29,8 @@ def pool() -> Iterator[Workers]:
     made.close()
 
 
-def _kill_first_process(ended: threading.Event) -> None:
+def _kill_first_process(before: set[int], ended: threading.Event) -> None:
     """Kill the first worker process that appears, before it has done anything."""
-    before = {child.pid for child in psutil.Process().children(recursive=True)}
     while not ended.is_set():
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.NoSuchProcess):
@@ -47,7 +46,8 @@ def test_a_worker_that_dies_while_the_pool_starts_is_replaced(make_config: MakeC
     job = check(config)
     bounds = Bounds.of(config.execution)
     ended = threading.Event()
-    killer = threading.Thread(target=_kill_first_process, args=(ended,))
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    killer = threading.Thread(target=_kill_first_process, args=(before, ended))
     killer.start()
     try:
         with pytest.raises(WorkerLostError, match="a worker process died"):
@@ -78,6 +78,43 @@ def test_a_process_that_cannot_start_beside_a_dead_one_is_a_lost_worker(
         patched.setattr("tasks.workers.ProcessPoolExecutor", Broken)
         with pytest.raises(WorkerLostError, match="a worker process died"):
             pool.run(config.storage, job, bounds)
+    assert pool.run(config.storage, job, bounds).reference.rows > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_process_that_begins_as_another_dies_is_not_waited_for(
+    make_config: MakeConfig, pool: Workers, monkeypatch: pytest.MonkeyPatch, closed: bool
+) -> None:
+    class Late(dict[int, Any]):
+        pool: Any
+
+        def __setitem__(self, number: int, process: Any) -> None:
+            for other in self.values():
+                other.kill()
+                # Since Python 3.12 a pool is not told broken before its new process is known.
+                deadline = time.monotonic() + 2
+                while not self.pool._broken and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                time.sleep(0.3)  # the processes that are known are ended meanwhile
+            super().__setitem__(number, process)
+
+    class Pool(ProcessPoolExecutor):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            self._processes = Late()
+            self._processes.pool = self
+
+    config: Config = make_config()
+    job, bounds = check(config), Bounds.of(config.execution)
+    with monkeypatch.context() as patched:
+        patched.setattr("tasks.workers.ProcessPoolExecutor", Pool)
+        if closed:
+            pool.start()
+        else:
+            with pytest.raises(WorkerLostError, match="a worker process died"):
+                pool.run(config.storage, job, bounds)
+    pool.close()
     assert pool.run(config.storage, job, bounds).reference.rows > 0
 
 
