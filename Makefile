@@ -1,4 +1,4 @@
-# Everything on a fresh machine with Python 3.11 to 3.13: `make demo`, `make test`.
+# Everything on a fresh machine with Python 3.11 to 3.14: `make demo`, `make test`.
 PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
@@ -19,7 +19,7 @@ dev: $(DEV_STAMP)  ## The same, with what tests, linters and benches need.
 INSTALL = $$([ -x $(BIN)/uv ] && echo "$(BIN)/uv pip install --python $(BIN)/python" || echo "$(BIN)/python -m pip install") --quiet --no-deps
 
 $(STAMP): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 14) else f"Python 3.11 to 3.14 is needed, this is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet "uv>=0.8,<1" || echo "uv cannot be had here: pip installs, which takes longer"
 	$(INSTALL) --require-hashes --requirement requirements.lock
