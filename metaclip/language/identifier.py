@@ -130,7 +130,13 @@ class _Binding:
     """FastText's own prediction, for models that the kernel does not know."""
 
     def __init__(self, path: Path) -> None:
-        import fasttext
+        try:
+            import fasttext
+        except ImportError as error:
+            raise ConfigError(
+                f"{path} is a model that only fastText itself can use, which is not installed: pip install"
+                f" fasttext-predict (on Python 3.14 it needs a C++ compiler), or {_WAY_OUT}"
+            ) from error
 
         self.labels: list[str] = []
         """Those met so far."""

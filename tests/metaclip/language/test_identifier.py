@@ -6,8 +6,6 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
-import fasttext
-import ftlangdetect
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,6 +21,11 @@ from tests.shared import shared_data
 @pytest.fixture(autouse=True)
 def no_cache(monkeypatch):
     monkeypatch.delenv("FTLANG_CACHE", raising=False)
+
+
+@pytest.fixture(scope="module")
+def fasttext():
+    return pytest.importorskip("fasttext", reason="fastText's binding, which has no wheel for Python 3.14")
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +141,7 @@ def other_model(tmp_path):
 TEXTS = ["good morning", "guten Morgen", "", "доброе утро", "good morning", "おはよう", "guten Morgen"]
 
 
-def test_other_models_are_left_to_fasttext_and_logged_once(other_model, caplog):
+def test_other_models_are_left_to_fasttext_and_logged_once(other_model, caplog, fasttext):
     identifier = LanguageIdentifier(other_model)
     predict = fasttext.load_model(str(other_model)).f.predict
     labels, scores = identifier.identify(TEXTS)
@@ -152,8 +155,16 @@ def test_other_models_are_left_to_fasttext_and_logged_once(other_model, caplog):
     assert "shortest n-gram: 3, expected 2" in record.message
 
 
+def test_without_fasttext_another_model_is_refused(other_model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fasttext", None)
+    with pytest.raises(ConfigError, match=r"other\.ftz is a model that only fastText .*: pip install fasttext-predict"):
+        LanguageIdentifier(other_model).identify(["x"])
+
+
 @pytest.mark.parametrize("kind", ["kernel", "binding"])
-def test_each_distinct_text_is_looked_at_once(kind, other_model):
+def test_each_distinct_text_is_looked_at_once(kind, other_model, request):
+    if kind == "binding":
+        request.getfixturevalue("fasttext")
     identifier = LanguageIdentifier(find_model() if kind == "kernel" else other_model)
     seen = []
     engine = identifier._engine()
@@ -190,7 +201,7 @@ def test_arrow_arrays_of_every_kind_give_what_strings_give(kind, other_model):
         identifier.identify("good morning")
 
 
-def test_bytes_need_not_be_utf8(identifier):
+def test_bytes_need_not_be_utf8(identifier, fasttext):
     texts = [b"\xff\xfe guten Morgen", b"\xed\xa0\x80", b"caf\xe9 au lait"]
     predict = fasttext.load_model(str(find_model())).f.predict
     labels, scores = identifier.identify_array(pa.array(texts, pa.binary()))
@@ -199,7 +210,9 @@ def test_bytes_need_not_be_utf8(identifier):
     assert np.array_equal(scores, np.minimum(np.array([score for score, _ in expected], np.float32), 1))
 
 
-def test_equals_fasttext_langdetect_on_real_captions(identifier, monkeypatch):
+def test_equals_fasttext_langdetect_on_real_captions(identifier, monkeypatch, fasttext):
+    import ftlangdetect
+
     captions = shared_data("captions")
     monkeypatch.setenv("FTLANG_CACHE", str(find_model().parent))
     table = pq.read_table(captions / "web_alt_texts_10k.parquet", columns=["TEXT"])

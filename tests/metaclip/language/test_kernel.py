@@ -4,7 +4,6 @@ import gzip
 from collections import Counter
 from types import FunctionType
 
-import fasttext
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -20,6 +19,7 @@ from metaclip.sources.warc import read_warc
 from metaclip.sources.wat import read_wat
 from tests.shared import shared_data
 
+fasttext = pytest.importorskip("fasttext", reason="fastText's binding, which has no wheel for Python 3.14")
 MODEL = read_model(find_model())
 PREDICT = fasttext.load_model(str(find_model())).f.predict
 WORDS = [
