@@ -31,7 +31,7 @@ PACKAGE = "metaclip-pipeline"
 PINNED = ("prefect", "fastapi", "sqlalchemy")
 """Libraries whose other releases are known to break runs."""
 
-PYTHONS = ">=3.11,<3.14"
+PYTHONS = ">=3.11,<3.15"
 LOW_BYTES = 10 << 30
 NO_BYTES = 1 << 30
 
