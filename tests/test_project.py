@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 import metaclip
@@ -104,6 +105,20 @@ def _anchors(page: Path) -> set[str]:
     text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
     headings = re.findall(r"^#+ (.+)$", text, re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_versions_of_python_are_the_same_everywhere() -> None:
+    from metaclip.prepare.doctor import PYTHONS
+
+    assert PROJECT["project"]["requires-python"] == PYTHONS
+    versions = [entry[33:] for entry in PROJECT["project"]["classifiers"] if re.search(r":: 3\.\d+$", entry)]
+    allowed = SpecifierSet(PYTHONS)
+    assert versions == [f"3.{minor}" for minor in range(30) if f"3.{minor}" in allowed]
+    told = f"You need Python {', '.join(versions[:-1])} or {versions[-1]}."
+    assert told in (ROOT / "README.md").read_text()
+    assert told in (ROOT / "CONTRIBUTING.md").read_text()
+    first, last = (version.replace(".", ", ") for version in (versions[0], versions[-1]))
+    assert f"({first}) <= v <= ({last})" in (ROOT / "Makefile").read_text()
 
 
 def test_pages_link_to_what_exists() -> None:
