@@ -111,7 +111,8 @@ def test_the_versions_of_python_are_the_same_everywhere() -> None:
     from metaclip.prepare.doctor import PYTHONS
 
     assert PROJECT["project"]["requires-python"] == PYTHONS
-    versions = [entry.rsplit(" ", 1)[1] for entry in PROJECT["project"]["classifiers"] if re.search(r":: 3\.\d+$", entry)]
+    classifiers = "\n".join(PROJECT["project"]["classifiers"])
+    versions = re.findall(r"^Programming Language :: Python :: (3\.\d+)$", classifiers, re.M)
     allowed = SpecifierSet(PYTHONS)
     assert versions == [f"3.{minor}" for minor in range(30) if f"3.{minor}" in allowed]
     told = f"You need Python {', '.join(versions[:-1])} or {versions[-1]}."
