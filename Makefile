@@ -16,7 +16,7 @@ setup: $(STAMP)  ## Make the environment in .venv from the lock file.
 dev: $(DEV_STAMP)  ## The same, with what tests, linters and benches need.
 
 # One package has no wheel for Python 3.14 and is built; without a compiler, as plain Python, which gives the same.
-export WITH_EXTENSION := $(shell $(PYTHON) -c 'import shutil, sysconfig as s; from pathlib import Path; \
+$(STAMP): export WITH_EXTENSION = $(shell $(PYTHON) -c 'import shutil, sysconfig as s; from pathlib import Path; \
 	there = shutil.which((s.get_config_var("CC") or "cc").split()[0]) and Path(s.get_path("include"), "Python.h").exists(); \
 	print(1 if there else 0)' 2>/dev/null)
 

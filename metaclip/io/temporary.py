@@ -24,21 +24,29 @@ def temporary_beside(target: Path) -> Path:
     return target.parent / f".{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}.tmp"
 
 
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Give a temporary name; the file that the block writes there takes the place of `path` if the block ends well."""
+    temporary = temporary_beside(path)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        with suppress(OSError):  # of a disk that can only be read, where nothing was written
+            temporary.unlink(missing_ok=True)
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file that a user named, whole or not at all.
 
     Raises:
         StoreError: it cannot be written; the message names it.
     """
-    temporary = temporary_beside(path)
     try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        with replaced(path) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
         raise diagnose(str(path), error).as_store_error() from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def is_temporary(name: str) -> bool:

@@ -93,9 +93,13 @@ def choose(path: str, names: Sequence[str], asked: str | None, field: str) -> st
     return found
 
 
+MOST_NAMES = 20
+"""So many columns of a file are named in a message."""
+
+
 def listed(names: Iterable[str]) -> str:
     """Return the names of a file's columns for a message: the first of them, and of a long one its beginning."""
-    return ", ".join(name[:100] for name in islice(names, 20))
+    return ", ".join(name[:100] for name in islice(names, MOST_NAMES))
 
 
 def missing_column(path: str, names: Sequence[str], asked: str | None, field: str) -> InputError:

@@ -10,11 +10,10 @@ import pyarrow as pa
 
 from metaclip.errors import InputError
 from metaclip.rows.arrow_types import is_text
-from metaclip.rows.columns import listed
+from metaclip.rows.columns import MOST_NAMES, listed
 
 LOOKED_AT = 1_000
 """Rows of a file without types (JSON, text with separators, tar) by which those of its columns are told."""
-_NAMES_TOLD = 20
 
 _SIMPLE = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_string)
 
@@ -53,8 +52,8 @@ def told_fields(path: str, names: Sequence[str], rows: Iterable[Mapping[str, obj
     for row in rows:  # values may be of many megabytes: none is held
         for name in types.keys() & row.keys():
             types[name].add(type(row[name]))
-        if len(there) < _NAMES_TOLD:
-            there.update(dict.fromkeys(islice(row, _NAMES_TOLD)))
+        if len(there) < MOST_NAMES:
+            there.update(dict.fromkeys(islice(row, MOST_NAMES)))
     found = []
     for name, held in types.items():
         if there and not held:

@@ -47,15 +47,15 @@ def read_parquet(
         pa.ArrowException, OSError: it is not a whole Parquet file.
         InputError: a column is missing, there twice, or holds no texts.
     """
-    schema = pq.read_schema(source)
-    if not pq.read_metadata(source).num_rows:
+    file = pq.ParquetFile(source)
+    schema = file.schema_arrow
+    if not file.metadata.num_rows:
         return  # writers leave parts without rows, some without columns
     url, text, others = _columns(path, schema, wanted)
     check_unique(path, [name for name in schema.names if name in keep])
     for name in keep:
         parquet_field(path, schema, name)
     used = list(dict.fromkeys([url, text, *others.values(), *keep]))
-    file = pq.ParquetFile(source)
     for group in range(file.num_row_groups):
         before = statistics["records"]
         if _is_bomb(file, group, used):

@@ -2,14 +2,14 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 from metaclip.errors import ConfigError, StoreError
-from metaclip.io.failures import explained
 from metaclip.io.hashing import HashingFile
 from metaclip.store.manifest import StoredFile, json_bytes
 from metaclip.store.store import Store
+from metaclip.store.writer import hashed
 
 
 class Target:
@@ -75,19 +75,9 @@ class Target:
         """Write a file under a temporary name, move it into place, add it to `files`; the caller sets its `rows`."""
         with self._naming():
             temporary = self._store.temporary(name)
-        # A remote file is first written to this machine, whose disk may be full.
-        address = self._store.address(name) if self._store.is_local else str(temporary)
         try:
-            with explained(address):
-                sink = temporary.open("wb")
-            try:
-                hashing = HashingFile(sink, address)
+            with hashed(self._store, name, temporary, sync=False) as hashing:
                 yield hashing
-                with explained(address):
-                    sink.flush()
-            finally:
-                with suppress(OSError):  # of a full disk, where it tells the same once more
-                    sink.close()
             with self._naming():
                 self._store.put(temporary, name)
         finally:

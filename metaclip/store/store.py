@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from metaclip.errors import StoreError
 from metaclip.io.storage.files import MARKER, Files, ahead
 from metaclip.io.storage.s3_files import PART_BYTES
-from metaclip.io.temporary import own_folder, remove_leftovers, temporary_beside
+from metaclip.io.temporary import own_folder, remove_leftovers, replaced
 from metaclip.store.checked_file import CheckedFile, altered
 from metaclip.store.manifest import Manifest, Reference, StoredFile, json_bytes
 from metaclip.store.writer import OutputWriter
@@ -235,17 +235,14 @@ class Store(Files):
         target = cache / f"{stated.sha256}-{name}"
         if not (target.exists() and target.stat().st_size == stated.bytes):
             remove_leftovers(cache)
-            temporary = temporary_beside(target)
             try:
-                with self.open(relative, block_size=PART_BYTES) as source, temporary.open("wb") as sink:
-                    shutil.copyfileobj(source, sink, PART_BYTES)
-                if _sha256(temporary) != stated.sha256:
-                    raise altered(self.address(relative))
-                temporary.replace(target)
+                with replaced(target) as temporary:
+                    with self.open(relative, block_size=PART_BYTES) as source, temporary.open("wb") as sink:
+                        shutil.copyfileobj(source, sink, PART_BYTES)
+                    if _sha256(temporary) != stated.sha256:
+                        raise altered(self.address(relative))
             except FileNotFoundError as error:
                 raise StoreError(f"{self.address(relative)}: missing; run the pool again") from error
-            finally:
-                temporary.unlink(missing_ok=True)
         return target
 
     def for_work(self) -> "Store":

@@ -16,6 +16,28 @@ from metaclip.store.manifest import Manifest, Reference, StoredFile, json_bytes,
 from metaclip.tables.parquet import write_parquet
 
 
+@contextmanager
+def hashed(store: Files, name: str, temporary: Path, *, sync: bool) -> Iterator[HashingFile]:
+    """Write a temporary file on this machine that is to become a file of a store.
+
+    Raises:
+        StoreError: it cannot be written; the message names the file whose disk is at fault.
+    """
+    # A remote file is first written to this machine, whose disk may be full.
+    address = store.address(name) if store.is_local else str(temporary)
+    with explained(address):
+        sink = temporary.open("wb")
+    try:
+        yield HashingFile(sink, address)
+        with explained(address):
+            sink.flush()
+            if sync:
+                os.fsync(sink.fileno())
+    finally:
+        with suppress(OSError):  # of a full disk, where it tells the same once more
+            sink.close()
+
+
 class OutputWriter:
     """Writes one output; it does not exist before `commit`."""
 
@@ -45,19 +67,8 @@ class OutputWriter:
         """Write a data file; the caller sets its `rows` where it has any."""
         temporary = self._store.temporary(f"{self._folder}/{name}")
         self._temporaries.append(temporary)
-        # A remote file is first written to this machine, whose disk may be full.
-        address = self._store.address(f"{self._folder}/{name}") if self._store.is_local else str(temporary)
-        with explained(address):
-            sink = temporary.open("wb")
-        try:
-            hashing = HashingFile(sink, address)
+        with hashed(self._store, f"{self._folder}/{name}", temporary, sync=True) as hashing:
             yield hashing
-            with explained(address):
-                sink.flush()
-                os.fsync(sink.fileno())
-        finally:
-            with suppress(OSError):  # of a full disk, where it tells the same once more
-                sink.close()
         self._store.put(temporary, f"{self._folder}/{name}")
         self._files.append(
             StoredFile(

@@ -10,7 +10,7 @@ from metaclip.errors import StoreError
 from metaclip.io.hashing import HashingFile
 from metaclip.io.inputs import local_path
 from metaclip.io.storage.files import ahead
-from metaclip.io.temporary import temporary_beside
+from metaclip.io.temporary import replaced
 from metaclip.schemas import CLIMBING, REPEATED
 
 ROW_GROUP_ROWS = 65_536
@@ -105,7 +105,7 @@ def _neighbours(file: pq.ParquetFile, groups: Sequence[int]) -> Iterator[list[in
 
 def _write_group(writer: pq.ParquetWriter, table: pa.Table) -> None:
     # Pages are cut at the borders of chunks too, so chunks must not show.
-    writer.write_table(table.combine_chunks(), row_group_size=max(1, table.num_rows))
+    writer.write_table(table.combine_chunks(), row_group_size=table.num_rows)
 
 
 def write_table(to: str, table: pa.Table) -> None:
@@ -114,13 +114,8 @@ def write_table(to: str, table: pa.Table) -> None:
     Raises:
         StoreError: it cannot be written.
     """
-    path = Path(local_path(to))
-    temporary = temporary_beside(path)
     try:
-        with temporary.open("wb") as sink:
+        with replaced(Path(local_path(to))) as temporary, temporary.open("wb") as sink:
             write_parquet(HashingFile(sink), table.schema, iter([table]))
-        temporary.replace(path)
     except OSError as error:
         raise StoreError(f"{to}: cannot be written: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)

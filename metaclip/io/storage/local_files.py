@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from metaclip.io.storage.any_files import AnyFiles
-from metaclip.io.temporary import remove_leftovers, temporary_beside
+from metaclip.io.temporary import remove_leftovers, replaced, temporary_beside
 
 
 class LocalFiles(AnyFiles):
@@ -27,15 +27,10 @@ class LocalFiles(AnyFiles):
         """Replace a small file as a whole."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = temporary_beside(target)
-        try:
-            with temporary.open("wb") as sink:
-                sink.write(content)
-                sink.flush()
-                os.fsync(sink.fileno())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replaced(target) as temporary, temporary.open("wb") as sink:
+            sink.write(content)
+            sink.flush()
+            os.fsync(sink.fileno())
 
     def create_new(self, path: str, content: bytes) -> bool:
         """Create a small file, and return whether there was none."""
